@@ -1,0 +1,222 @@
+/*
+ * THE CORE. A deterministic state machine: facts in, records and actions out.
+ *
+ *   engine_step(engine, fact) -> records + actions
+ *
+ * The runtime commits the records, then performs the actions. Time,
+ * randomness and ids come with facts; nothing here reads a clock, a file or a
+ * generator. Replaying the same facts gives the same hash.
+ *
+ * What it decides: which workers claim events, which workflows start (global
+ * and per-runbook concurrency, first come first served), which step runs
+ * when, retries with backoff, time limits, cancel, kill, what an unknown
+ * outcome means. Its memory is the set of workflows that are not final; it
+ * equals what loading the store would give (I8).
+ *
+ * Ownership: the engine holds a reference to the pinned runbook of each live
+ * workflow. Facts and their strings are borrowed for the call. Effects own
+ * their strings (arena). One thread: whoever runs the runtime.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/vec.h"
+#include "model/record.h"
+#include "model/runbook.h"
+
+struct engine;
+
+struct engine_config {
+    uint32_t workers;          /* event workers, 1..64 */
+    uint32_t batch_size;       /* events per claim */
+    uint32_t max_concurrent;   /* running workflows, all runbooks together */
+    uint32_t max_live;         /* live workflows at which claims pause */
+    uint64_t workflow_timeout_ms;
+    uint64_t stop_grace_ms;    /* TERM to KILL when stopping a step */
+    uint64_t report_margin_ms; /* how late an executor's report may be */
+    uint64_t held_timeout_ms;  /* how long a held workflow waits */
+};
+
+#define ENGINE_CONFIG_DEFAULT                                                 \
+    ((struct engine_config){ .workers = 4,                                    \
+                             .batch_size = 100,                               \
+                             .max_concurrent = 20,                            \
+                             .max_live = 10000,                               \
+                             .workflow_timeout_ms = 600 * 1000,               \
+                             .stop_grace_ms = 10 * 1000,                      \
+                             .report_margin_ms = 30 * 1000,                   \
+                             .held_timeout_ms = 7 * 86400 * 1000ULL })
+
+/* ---- facts -------------------------------------------------------------- */
+
+enum fact_kind {
+    FACT_START,          /* restored everything: begin (once) */
+    FACT_BATCH_MATCHED,  /* a worker has matched a claimed batch */
+    FACT_RUN_REQUESTED,  /* a person or client asks for a workflow */
+    FACT_STOP_REQUESTED, /* cancel or kill */
+    FACT_EXECUTOR_UP,    /* connected to this life of the executor */
+    FACT_EXECUTOR_DOWN,
+    FACT_STEP_STARTED,   /* the executor told the pid */
+    FACT_STEP_ENDED,     /* exit, time-out, refusal, loss */
+    FACT_TIME,           /* engine_next_deadline_ms has come */
+    FACT_CONFIG,         /* another engine_config is in force */
+    FACT_PAUSE,          /* stop or resume claiming events */
+    FACT_KINDS
+};
+
+/* A trigger that a claimed event starts. */
+struct fact_match {
+    struct runbook *runbook;
+    uint32_t trigger_no;
+    struct id workflow_id;    /* minted by the runtime */
+    struct str parameters;    /* JSON; meaningless when error is set */
+    struct str error;         /* why the parameters could not be filled */
+};
+
+struct fact_event {
+    uint64_t seq;
+    struct id id;
+    const struct fact_match *matches;
+    uint32_t match_count;
+    struct str error; /* matching failed: the event will be retried */
+};
+
+struct fact {
+    enum fact_kind kind;
+    uint64_t now_ms;  /* epoch; never less than in an earlier fact */
+    uint64_t entropy; /* for jitter */
+    union {
+        struct {
+            uint32_t worker;
+            uint64_t claim;
+            const struct fact_event *events;
+            uint32_t count;
+            struct str commit; /* of the generation matched against */
+        } batch;
+        struct {
+            struct runbook *runbook;
+            struct str commit;
+            struct id workflow_id;
+            struct str parameters; /* checked, complete */
+            struct str requested_by;
+            bool dry_run;
+            void *reply; /* comes back in ACTION_REPLY */
+        } run;
+        struct {
+            struct id workflow_id;
+            enum stop_request how;
+            struct str requested_by;
+            void *reply;
+        } stop;
+        struct {
+            struct id executor;
+        } executor;
+        struct {
+            struct attempt_key key;
+            struct id executor;
+            uint32_t pid;
+            uint64_t started_ms;
+        } started;
+        struct {
+            struct attempt_row row; /* final state and what is known */
+        } ended;
+        struct engine_config config;
+        bool pause;
+    };
+};
+
+/* ---- effects ------------------------------------------------------------ */
+
+enum action_kind {
+    ENGINE_ACT_CLAIM, /* have worker claim up to limit events and match them */
+    ENGINE_ACT_START, /* ask the executor to run (or re-attach to) a step */
+    ENGINE_ACT_STOP,  /* ask the executor to end a step's processes */
+    ENGINE_ACT_FORGET, /* the outcome is durable: the executor may drop it */
+    ENGINE_ACT_REPLY, /* answer a request */
+    ENGINE_ACT_KINDS
+};
+
+struct action {
+    enum action_kind kind;
+    union {
+        struct {
+            uint32_t worker;
+            uint32_t limit;
+        } claim;
+        struct {
+            struct attempt_key key;
+            struct id executor; /* the life meant; another one must refuse */
+            struct runbook *runbook; /* borrowed from the workflow */
+            struct str parameters;
+            uint64_t timeout_ms;
+            uint64_t grace_ms;
+        } start;
+        struct {
+            struct attempt_key key;
+            bool kill; /* at once; else TERM, then KILL after grace_ms */
+            uint64_t grace_ms;
+        } stop;
+        struct {
+            struct attempt_key key;
+        } forget;
+        struct {
+            void *reply;
+            int result; /* 0, -ENOENT, -EEXIST (already final), -EAGAIN */
+            struct id workflow_id;
+            enum workflow_status status; /* after the request */
+        } reply;
+    };
+};
+
+struct effects {
+    VEC(struct record) records;
+    VEC(struct action) actions;
+    struct arena arena; /* strings of both */
+};
+
+void effects_init(struct effects *fx);
+void effects_reset(struct effects *fx);
+void effects_deinit(struct effects *fx);
+
+/* ---- the machine -------------------------------------------------------- */
+
+struct engine *engine_new(const struct engine_config *config);
+void engine_free(struct engine *e);
+
+/* Loading, before FACT_START: a workflow that is not final, with the row of
+ * its newest attempt of the current step (NULL if that step has none yet).
+ * Takes a reference on the runbook. Rows come in order of creation. */
+void engine_restore(struct engine *e, const struct workflow_row *row,
+                    struct runbook *rb, const struct attempt_row *attempt);
+
+/* Takes one fact; appends to *fx. Facts that quote a superseded attempt or a
+ * workflow that is final change nothing (a late report is answered with
+ * ENGINE_ACT_FORGET). Never fails: bad requests are replies. */
+void engine_step(struct engine *e, const struct fact *fact,
+                 struct effects *fx);
+
+/* When FACT_TIME is next due; UINT64_MAX: never. */
+uint64_t engine_next_deadline_ms(const struct engine *e);
+
+/* A hash of everything that must survive a restart: equal for two engines
+ * that hold the same workflows and attempts. */
+uint64_t engine_hash(const struct engine *e);
+
+/* Live numbers for metrics and status. */
+struct engine_counts {
+    uint32_t live;
+    uint32_t queued;
+    uint32_t running; /* RUNNING and WAITING: they hold a place */
+    uint32_t held;
+    uint32_t workers_idle;     /* waiting for events */
+    uint32_t workers_matching; /* holding a batch */
+};
+
+struct engine_counts engine_count(const struct engine *e);
+
+/* Checks I3, I4, I7 and the concurrency limits over the whole state; aborts
+ * on a violation. For tests and the simulator: O(live). */
+void engine_check(const struct engine *e);

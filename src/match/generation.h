@@ -1,0 +1,73 @@
+/*
+ * A generation: one loaded set of runbooks with the index that finds the
+ * triggers an event starts. Immutable and shared by reference count; a reload
+ * swaps a whole generation (runtime) and never touches a running workflow.
+ *
+ * The index buckets every trigger under its most selective "=" condition, so
+ * the cost of an event grows with the triggers that share its labels, not
+ * with those loaded. Pure; any thread may match against a generation.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/vec.h"
+#include "model/event.h"
+#include "model/runbook.h"
+
+struct match_index;
+
+/* A file that the repository holds, as the last load found it. */
+enum file_state {
+    FILE_LOADED,
+    FILE_REJECTED,        /* invalid, and no earlier good version is known */
+    FILE_LAST_KNOWN_GOOD  /* invalid now; the earlier version is in force */
+};
+
+struct generation_file {
+    struct str path;
+    enum file_state state;
+    struct runbook *runbook; /* NULL when rejected */
+    struct err *problems;    /* errors and warnings of this file */
+    uint32_t problem_count;
+};
+
+struct generation {
+    _Atomic(uint32_t) refs;
+    uint64_t number; /* 1, 2, ... per process */
+    uint64_t loaded_ms;
+    struct arena arena;
+    struct str commit; /* git commit of the repository, "" if none */
+    struct generation_file *files; /* sorted by path */
+    uint32_t file_count;
+    struct match_index *index;
+};
+
+/* Builds a generation from files whose arrays and strings are copied; the
+ * runbook references are taken over. */
+struct generation *generation_new(const struct generation_file *files,
+                                  uint32_t count, struct str commit,
+                                  uint64_t number, uint64_t loaded_ms);
+struct generation *generation_ref(struct generation *g);
+void generation_unref(struct generation *g);
+
+/* The file or its runbook by repository path; NULL if absent. */
+const struct generation_file *generation_file(const struct generation *g,
+                                              struct str path);
+struct runbook *generation_runbook(const struct generation *g,
+                                   struct str path);
+
+/* One trigger that an event starts. */
+struct match {
+    struct runbook *runbook; /* borrowed from the generation */
+    uint32_t trigger_no;
+};
+
+struct matches {
+    VEC(struct match) found; /* by path, then trigger_no */
+};
+
+/* Finds every trigger the event starts; appends to *ret. Returns 0 or
+ * -E2BIG when a regex ran into its limit (reterr says which runbook). */
+NODISCARD int generation_match(const struct generation *g,
+                               const struct event *e, struct matches *ret,
+                               struct err *reterr);

@@ -1,0 +1,52 @@
+/*
+ * Parameter values of one workflow: checked against their declarations, and
+ * given to steps. The engine and the executor both run these checks: the
+ * executor does not trust the engine. Pure; any thread.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "model/event.h"
+#include "model/runbook.h"
+
+/* Checks an object of values against the runbook's parameters, fills in
+ * defaults, and returns the complete typed object as compact JSON text in the
+ * arena. `given` NULL means {}. Errors: unknown name (with the nearest),
+ * missing required, wrong type, pattern, enum, control characters, leading
+ * dash, over 1 KiB. */
+NODISCARD int params_check(const struct runbook *rb, const json_t *given,
+                           struct arena *a, struct str *ret_json,
+                           struct err *reterr);
+
+/* Fills a trigger's `parameters:` from the event, then checks as above. An
+ * absent path leaves an optional parameter at its default and is an error for
+ * a required one ("parameter 'instance': the event has no labels.instance"). */
+NODISCARD int params_from_event(const struct runbook *rb, uint32_t trigger_no,
+                                const struct event *e, struct arena *a,
+                                struct str *ret_json, struct err *reterr);
+
+/* One parameter as text for argv and environment, from the JSON object that
+ * params_check gave: 0, -ENOENT. */
+NODISCARD int params_text(const struct runbook *rb, struct str json,
+                          struct str name, struct arena *a, struct str *ret);
+
+/* The JSON text with the values of secret parameters replaced by "***", for
+ * API answers and logs. */
+struct str params_masked(const struct runbook *rb, struct str json,
+                         struct arena *a);
+
+/* A step made ready to run: exact argv (["/bin/sh","-c",command] for command
+ * steps) and the environment entries that the runbook and its parameters give
+ * (ADP_PARAM_<NAME>, env:), NUL-terminated strings in the arena, both arrays
+ * NULL-terminated. Single pass: values are never scanned again. */
+struct rendered_step {
+    char **argv;
+    char **env;
+};
+
+NODISCARD int step_render(const struct runbook *rb, uint32_t step_no,
+                          struct str params_json, struct arena *a,
+                          struct rendered_step *ret, struct err *reterr);

@@ -1,0 +1,115 @@
+/*
+ * A runbook: a YAML file that says which events start it and which steps it
+ * runs. Immutable once loaded, shared by reference count between generations
+ * and the workflows that pinned it. Loading checks everything that can be
+ * checked without running: see runbook_load.h. Pure; any thread may hold
+ * references, the count is atomic.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "expr/template.h"
+#include "model/matcher.h"
+#include "model/workflow.h"
+
+enum param_type {
+    PARAM_STRING,
+    PARAM_INTEGER,
+    PARAM_NUMBER,
+    PARAM_BOOLEAN,
+    PARAM_ENUM,
+    PARAM_DURATION,
+    PARAM_TYPES
+};
+
+struct pattern; /* a compiled, fully anchored regex: model/matcher.h */
+
+struct param {
+    struct str name; /* [a-z][a-z0-9_]* */
+    struct str description;
+    enum param_type type;
+    bool required;
+    bool secret;
+    bool allow_leading_dash;
+    bool has_default;
+    struct str default_text; /* canonical text of the default */
+    struct pattern *pattern; /* strings only, may be NULL */
+    struct str *values;      /* enums */
+    uint32_t value_count;
+};
+
+/* One `parameters:` entry of a trigger, or one `env:` entry of a step. */
+struct binding {
+    struct str name;
+    struct template value;
+};
+
+/* Which alert states start a workflow. */
+enum trigger_state {
+    TRIGGER_ON_FIRING, /* the default: firing alerts, and all non-alerts */
+    TRIGGER_ON_RESOLVED,
+    TRIGGER_ON_ANY
+};
+
+struct trigger {
+    struct str type; /* "" matches every type */
+    enum trigger_state state;
+    struct str *severities; /* any of; none given: every one */
+    uint32_t severity_count;
+    struct str *sources;
+    uint32_t source_count;
+    struct matcher *matchers; /* all must hold; labels: become "=" matchers */
+    uint32_t matcher_count;
+    struct binding *parameters;
+    uint32_t parameter_count;
+    struct place at;
+};
+
+enum step_action { ACTION_EXEC };
+
+struct step {
+    struct str name;
+    struct str id; /* "" if none */
+    enum step_action action;
+    struct str command;    /* constant shell text; "" when argv is used */
+    struct template *argv; /* one element each, never split again */
+    uint32_t argc;
+    struct binding *env;
+    uint32_t env_count;
+    struct str run_as;      /* "" : the executor's default user */
+    uint64_t timeout_ms;    /* of one attempt; always set */
+    uint32_t max_attempts;  /* 1: no retry */
+    uint64_t backoff_ms;    /* before the second attempt; then doubled */
+    uint64_t backoff_max_ms;
+    bool continue_on_error;
+    bool idempotent; /* may be run again when its outcome is unknown */
+    struct place at;
+};
+
+struct runbook {
+    _Atomic(uint32_t) refs;
+    struct arena arena; /* everything below lives here */
+    struct str path;    /* relative to the repository */
+    struct str name;
+    struct str description;
+    struct str category;
+    struct runbook_hash hash;
+    struct str text; /* the file as it was read */
+    struct param *params;
+    uint32_t param_count;
+    struct trigger *triggers;
+    uint32_t trigger_count;
+    struct step *steps;
+    uint32_t step_count;
+    uint32_t max_concurrent; /* 0: no limit of its own */
+    uint64_t timeout_ms;     /* of a workflow; 0: the engine's default */
+};
+
+struct runbook *runbook_ref(struct runbook *rb);
+
+/* Drops a reference; frees it with the last one. NULL is fine. */
+void runbook_unref(struct runbook *rb);
+void runbook_unrefp(struct runbook **rb);

@@ -1,0 +1,34 @@
+/*
+ * The executor: a small process without network that starts steps, watches
+ * them, stops them, and keeps what they wrote and how they ended until the
+ * engine has stored it. It outlives an engine crash. It trusts the runbook
+ * repository on disk and its own configuration, never the engine: a START is
+ * checked against the runbook with that hash, read from disk by itself, and
+ * the values against the runbook's own parameter declarations.
+ *
+ * One thread, one sd-event loop. docs: doc/internals/proc.md.
+ */
+#pragma once
+
+#include "base/err.h"
+
+struct executor_options {
+    const char *socket_path;  /* made by us, mode 0600, or passed by systemd */
+    const char *repository;   /* runbook folder */
+    const char *spool;        /* our own folder: outcomes that must outlive us */
+    const char *work;         /* steps run in private folders below this */
+    const char *default_user; /* run steps as this user; NULL: as we are */
+    const char *const *run_as_allowed; /* NULL-terminated; NULL: nobody */
+    uint32_t max_running;     /* steps at a time; more are refused */
+    uint64_t output_keep_bytes; /* per attempt: head and tail are kept */
+    uint64_t idle_exit_ms;    /* without engine and work: end; 0: never */
+    uint64_t step_timeout_ms; /* defaults for loading runbooks: as engine */
+    uint32_t retry_attempts;
+};
+
+#define EXECUTOR_OUTPUT_KEEP_BYTES (1024 * 1024)
+
+/* Runs until SIGTERM or idle exit. Returns 0, or a negative errno with the
+ * reason (socket in use by another executor: -EADDRINUSE). */
+NODISCARD int executor_run(const struct executor_options *options,
+                           struct err *reterr);

@@ -1,0 +1,92 @@
+/*
+ * The runtime drives the engine: collects facts, steps the engine, has the
+ * records committed, and performs the actions when, and only when, the commit
+ * is durable (I9). It knows the world only through ports, so the daemon and
+ * the simulator run the very same code. Facts are taken in the order in which
+ * they are posted; commits are submitted in order and finish in order.
+ *
+ * One thread: the one that calls runtime_*. Completions from other threads
+ * are posted to it by the port's owner (the daemon's mailbox, or the
+ * simulator's world).
+ */
+#pragma once
+
+#include "base/err.h"
+#include "engine/engine.h"
+#include "match/generation.h"
+#include "store/reader.h"
+#include "store/store.h"
+#include "wire/exec_proto.h"
+
+struct runtime;
+
+/* The job of matching one claimed batch: pure, may run on another thread. */
+struct match_job {
+    uint32_t worker;
+    struct arena arena; /* holds everything below */
+    struct store_op op; /* the claim that gave the events */
+    struct generation *generation; /* a reference */
+    struct fact_event *events;     /* filled by match_job_run */
+    struct runtime *runtime;
+};
+
+/* Matches the batch (ids of workflows are minted later, by the runtime). */
+void match_job_run(struct match_job *job);
+
+struct runtime_ports {
+    void *context;
+    uint64_t (*now_ms)(void *context);
+    void (*random)(void *context, void *buf, size_t len);
+    /* Hand over an operation. The owner must later have runtime_op_done
+     * called on the runtime's thread, in order of submission for APPLY. */
+    void (*submit)(void *context, struct store_op *op);
+    /* Match the job's batch, then runtime_job_done on the runtime's thread. */
+    void (*match)(void *context, struct match_job *job);
+    /* Send to the executor; dropped when there is none. */
+    void (*execute)(void *context, const struct exec_message *m);
+    /* Call runtime_tick at or soon after this time; UINT64_MAX: not at all. */
+    void (*wake)(void *context, uint64_t at_ms);
+    /* The answer to a request; called once per request. */
+    void (*reply)(void *context, void *token, int result, struct id workflow,
+                  enum workflow_status status);
+    /* Records that have just become durable, for live views and metrics. */
+    void (*committed)(void *context, const struct record *records,
+                      size_t count);
+    /* The store failed: stop acknowledging, end the process. */
+    void (*fatal)(void *context, int errnum);
+};
+
+struct runtime *runtime_new(const struct runtime_ports *ports,
+                            const struct engine_config *config,
+                            uint32_t max_attempts);
+
+/* The only start-up path: loads every live workflow through the reader, then
+ * starts. -ENOENT: a pinned runbook version is missing from the store. */
+NODISCARD int runtime_recover(struct runtime *rt, struct reader *reader,
+                              struct err *reterr);
+void runtime_free(struct runtime *rt);
+
+/* Puts another generation in force; takes the reference. Its runbooks are
+ * pinned in the store before the first workflow of them starts. */
+void runtime_set_generation(struct runtime *rt, struct generation *g);
+
+/* Facts from outside. Strings are borrowed for the call. */
+void runtime_request_run(struct runtime *rt, struct runbook *rb,
+                         struct str commit, struct str parameters,
+                         struct str requested_by, bool dry_run, void *reply);
+void runtime_request_stop(struct runtime *rt, struct id workflow,
+                          enum stop_request how, struct str requested_by,
+                          void *reply);
+void runtime_executor_message(struct runtime *rt,
+                              const struct exec_message *m); /* NULL: down */
+void runtime_set_config(struct runtime *rt, const struct engine_config *c);
+void runtime_tick(struct runtime *rt);
+
+/* Completions. */
+void runtime_op_done(struct runtime *rt, struct store_op *op);
+void runtime_job_done(struct runtime *rt, struct match_job *job);
+
+/* True when nothing waits for a commit: safe to close the store. */
+bool runtime_is_quiet(const struct runtime *rt);
+
+const struct engine *runtime_engine(const struct runtime *rt);

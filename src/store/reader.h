@@ -1,0 +1,99 @@
+/*
+ * Reading the store for the API and for recovery: lists by key set, newest
+ * first unless said otherwise, single rows, counts. A reader sees the last
+ * commit, is used by one thread at a time, never holds a statement open
+ * between calls and gives up after STORE_READ_DEADLINE_MS (-ETIMEDOUT).
+ *
+ * Rows live in the caller's arena.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "model/event.h"
+#include "model/workflow.h"
+
+#define STORE_READ_DEADLINE_MS 2000
+
+struct reader;
+
+struct event_filter {
+    struct str type;     /* "": any */
+    struct str severity; /* "": any */
+    struct str source;   /* "": any */
+    int status;          /* enum event_status, or -1: any */
+    uint64_t since_ms;   /* received at or after; 0: any */
+    uint64_t before_seq; /* cursor: seq below this; 0: from the newest */
+    uint64_t after_seq;  /* seq above this; 0: any (with oldest_first) */
+    bool oldest_first;
+    uint32_t limit;
+};
+
+struct event_view {
+    struct event event;
+    enum event_status status;
+    struct str error;
+    struct id duplicate_of;
+    uint64_t processed_ms; /* 0: not yet */
+};
+
+struct workflow_filter {
+    struct str runbook; /* path; "": any */
+    int status;         /* enum workflow_status, or -1: any */
+    bool live_only;     /* not final, oldest first: for recovery */
+    struct id event_id; /* ID_NULL: any */
+    uint64_t since_ms;  /* created at or after */
+    uint64_t before_seq;
+    uint64_t after_seq; /* for live_only paging */
+    uint32_t limit;
+};
+
+struct workflow_view {
+    struct workflow_row row;
+    uint64_t seq; /* order of creation: the cursor */
+};
+
+/* Events by status and workflows by status: the ledger. accepted is the
+ * number of events ever accepted and must equal the sum of events[] (I1). */
+struct store_counts {
+    uint64_t accepted;
+    uint64_t events[EVENT_STATUSES];
+    uint64_t workflows[WORKFLOW_STATUSES];
+};
+
+struct reader_ops {
+    void (*close)(struct reader *r);
+    int (*events)(struct reader *r, const struct event_filter *f,
+                  struct arena *a, struct event_view **ret,
+                  uint32_t *ret_count);
+    int (*event)(struct reader *r, struct id id, struct arena *a,
+                 struct event_view *ret); /* -ENOENT */
+    int (*workflows)(struct reader *r, const struct workflow_filter *f,
+                     struct arena *a, struct workflow_view **ret,
+                     uint32_t *ret_count);
+    int (*workflow)(struct reader *r, struct id id, struct arena *a,
+                    struct workflow_view *ret); /* -ENOENT */
+    /* By step, then attempt. */
+    int (*attempts)(struct reader *r, struct id workflow_id, struct arena *a,
+                    struct attempt_row **ret, uint32_t *ret_count);
+    /* Chunks of one workflow in order of storing, after the cursor. */
+    int (*output)(struct reader *r, struct id workflow_id, uint64_t after_seq,
+                  uint32_t limit, struct arena *a, struct output_chunk **ret,
+                  uint32_t *ret_count, uint64_t *ret_last_seq);
+    /* A pinned runbook version: its text and path. -ENOENT */
+    int (*runbook)(struct reader *r, const struct runbook_hash *hash,
+                   struct arena *a, struct str *ret_path,
+                   struct str *ret_text);
+    int (*counts)(struct reader *r, struct store_counts *ret);
+    /* The newest live alert of each fingerprint, for the Alertmanager API:
+     * firing events whose ends_at (if any) is after now_ms. */
+    int (*alerts)(struct reader *r, uint64_t now_ms, struct arena *a,
+                  struct event_view **ret, uint32_t *ret_count);
+};
+
+struct reader {
+    const struct reader_ops *ops;
+};

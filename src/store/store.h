@@ -1,0 +1,166 @@
+/*
+ * The durable store: one port, several drivers (SQLite, memory; PostgreSQL
+ * will come through the same port), one conformance suite (tests/store).
+ *
+ * Writing goes through operations (struct store_op) that the committer
+ * (committer.h) groups: begin, up to STORE_GROUP_MAX operations, commit, then
+ * tell every waiter. A driver is used by one thread at a time: the writer.
+ * Each operation is all-or-none inside the group: one that fails leaves no
+ * trace and the others go on.
+ *
+ * Ownership protocol, made for several engines on one store: a process opens
+ * a session (random id, lease); claimed events and live workflows belong to a
+ * session, and every later write on them quotes the session and is refused
+ * with -ESTALE when it no longer owns them. Existence of the session row, not
+ * the clock, decides. SQLite admits one engine only (lock file), so opening a
+ * session there takes over everything at once.
+ *
+ * Reading goes through readers (reader.h): read-only, one per thread, never
+ * waiting for the writer.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "model/event.h"
+#include "model/record.h"
+
+#define STORE_GROUP_MAX 64
+#define STORE_BATCH_MAX 1000 /* events in one ingest operation */
+
+enum store_op_kind {
+    STORE_INGEST, /* accept events: durable before they are answered */
+    STORE_CLAIM,  /* give a worker its next batch of queued events */
+    STORE_APPLY,  /* apply the engine's records */
+    STORE_PIN,    /* remember a runbook version by its hash */
+    STORE_OP_KINDS
+};
+
+/* Events to accept, all or none. A dedup_key that is already known makes the
+ * event a duplicate: it is stored with status deduplicated. */
+struct store_ingest {
+    struct event *events; /* id and received_ms set; seq is filled in */
+    uint32_t count;       /* 1..STORE_BATCH_MAX */
+    /* Idempotency-Key of the request ("" if none): when it is known, nothing
+     * is stored and the ids of the first request come back. */
+    struct str request_key;
+    uint8_t request_hash[32]; /* of the body: another one is -EEXIST */
+    uint64_t request_expires_ms;
+    uint64_t dedup_expires_ms;
+    /* filled in, per event: */
+    struct store_ingested {
+        struct id id; /* of the stored event (the earlier one on a replay) */
+        enum event_status status;
+        struct id duplicate_of; /* ID_NULL unless deduplicated */
+    } *results;
+    bool replayed; /* the request_key was known */
+};
+
+/* A claim waits (standing) until an event is queued. The first event decides:
+ * one that was tried before is given alone, so that a poisonous event cannot
+ * take others with it; one with max_attempts tries behind it becomes poison
+ * and is not given. Rows come by priority, then in order of acceptance. */
+struct store_claim {
+    uint32_t limit;
+    uint32_t max_attempts;
+    struct arena *arena; /* the caller's: events and strings live there */
+    /* filled in: */
+    struct event *events; /* attempt includes this one */
+    uint32_t count;
+    uint64_t claim; /* fencing token of this batch */
+};
+
+struct store_apply {
+    const struct record *records;
+    uint32_t count;
+};
+
+struct store_pin {
+    struct runbook_hash hash;
+    struct str path;
+    struct str text;
+};
+
+/* Caller-owned: embed it in whatever waits. Must stay valid until done is
+ * called, once, with result set:
+ *   0        durable
+ *   -EAGAIN  queue full (INGEST), nothing stored: answer 503
+ *   -ENOSPC  disk full (INGEST): answer 507
+ *   -EEXIST  request_key known with another body (INGEST)
+ *   -ESTALE  a row belongs to somebody else by now (APPLY)
+ *   -ECANCELED  stopping: nothing stored
+ *   -EIO     unknown: the process stops acknowledging and must end
+ */
+struct store_op {
+    struct list link; /* the committer's */
+    enum store_op_kind kind;
+    union {
+        struct store_ingest ingest;
+        struct store_claim claim;
+        struct store_apply apply;
+        struct store_pin pin;
+    };
+    int result;
+    void (*done)(struct store_op *op);
+};
+
+/* ---- driver port -------------------------------------------------------- */
+
+struct store_options {
+    struct str directory;      /* SQLite: where engine.db and its lock live */
+    uint64_t queue_limit;      /* queued events at which INGEST says -EAGAIN */
+    uint64_t now_ms;           /* at opening */
+    struct id session;         /* random, per boot */
+    struct str node;           /* for people: host name */
+    bool full_check;           /* force an integrity check at opening */
+};
+
+/* What opening found, for the log and for /api/health. */
+struct store_opened {
+    bool created;
+    bool unclean;             /* the last engine did not close it */
+    bool checked;             /* an integrity check was run and passed */
+    uint32_t schema_from, schema_to; /* migrations applied */
+    uint64_t events_requeued; /* claimed by the last session, queued again */
+};
+
+struct store; /* a driver's instance */
+struct reader;
+
+struct store_driver {
+    const char *name; /* "sqlite", "memory" */
+
+    /* Opens or creates; takes the lock; migrates; checks; opens the session.
+     * -EBUSY: another engine has it; -EBADMSG: damaged; -EINVAL: too new. */
+    int (*open)(const struct store_options *options, struct store **ret,
+                struct store_opened *ret_opened, struct err *reterr);
+    /* Marks a clean stop and frees everything. */
+    void (*close)(struct store *s);
+
+    /* One transaction around a group. commit: 0, -ENOSPC (nothing was
+     * committed, the transaction is gone), -EIO. */
+    int (*begin)(struct store *s);
+    int (*commit)(struct store *s);
+    void (*rollback)(struct store *s);
+
+    /* One operation inside the transaction; all or none by itself. Results
+     * as in struct store_op. CLAIM with nothing queued: -EAGAIN. */
+    int (*run)(struct store *s, struct store_op *op, uint64_t now_ms);
+
+    /* Work between groups (checkpoints, trimming): idle when nothing waits.
+     * 0 or -EIO. */
+    int (*maintain)(struct store *s, bool idle);
+
+    /* Exact, under the writer: events that a claim could give. */
+    uint64_t (*queued)(const struct store *s);
+
+    int (*reader_open)(struct store *s, struct reader **ret,
+                       struct err *reterr);
+};
+
+extern const struct store_driver store_sqlite;
+extern const struct store_driver store_memory;

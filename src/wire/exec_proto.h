@@ -1,0 +1,88 @@
+/*
+ * Messages between engine and executor: one per SOCK_SEQPACKET datagram, a
+ * fixed header and length-prefixed fields in little-endian order. Encoding
+ * and decoding only; both sides treat every message as hostile (lengths,
+ * kinds, ids, UTF-8 are checked; anything odd is -EBADMSG and ends the
+ * connection). Pure; any thread; decoded strings borrow from the datagram.
+ *
+ *   engine -> executor            executor -> engine
+ *   HELLO  protocol version       WELCOME  version, id of this life
+ *   START  a step of a runbook    STARTED  pid
+ *   STOP   TERM or KILL           OUTPUT   a chunk, with its offset
+ *   FORGET the outcome is stored  ENDED    the final attempt row
+ *   PIN    a runbook is in force  PINNED   0 or why not
+ *
+ * START is idempotent by key: the executor answers an attempt that it already
+ * knows by re-attaching (STARTED, OUTPUT from offset 0, ENDED as far as they
+ * have happened). START quotes the life of the executor it was decided for;
+ * another life answers ENDED with ATTEMPT_UNKNOWN, because that attempt may
+ * have run and been lost. Outcomes are kept until FORGET.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/strbuf.h"
+#include "model/workflow.h"
+
+#define EXEC_PROTO_VERSION 1
+#define EXEC_MESSAGE_MAX_BYTES (96 * 1024)
+#define EXEC_CHUNK_MAX_BYTES (16 * 1024)
+
+enum exec_kind {
+    EXEC_HELLO = 1,
+    EXEC_WELCOME,
+    EXEC_START,
+    EXEC_STOP,
+    EXEC_FORGET,
+    EXEC_PIN,
+    EXEC_STARTED,
+    EXEC_OUTPUT,
+    EXEC_ENDED,
+    EXEC_PINNED,
+    EXEC_KINDS
+};
+
+struct exec_message {
+    enum exec_kind kind;
+    union {
+        struct {
+            uint32_t version;
+            struct id executor; /* WELCOME */
+        } hello;
+        struct {
+            struct attempt_key key;
+            struct id executor;
+            struct str path;
+            struct runbook_hash hash;
+            struct str parameters; /* JSON: values only, never commands */
+            uint64_t timeout_ms;   /* at most the runbook's own */
+            uint64_t grace_ms;
+        } start;
+        struct {
+            struct attempt_key key;
+            bool kill;
+            uint64_t grace_ms;
+        } stop;
+        struct {
+            struct attempt_key key;
+        } forget;
+        struct {
+            struct str path;
+            struct runbook_hash hash;
+            struct str error; /* PINNED: "" when it is pinned */
+        } pin;
+        struct {
+            struct attempt_key key;
+            uint32_t pid;
+            uint64_t started_ms;
+        } started;
+        struct output_chunk output;
+        struct attempt_row ended;
+    };
+};
+
+/* Appends the datagram; out must be empty and have the limit above. */
+NODISCARD int exec_encode(const struct exec_message *m, struct strbuf *out);
+
+/* Reads one datagram; strings borrow from it. 0 or -EBADMSG. */
+NODISCARD int exec_decode(struct str datagram, struct exec_message *ret);
