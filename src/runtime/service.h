@@ -1,0 +1,127 @@
+/*
+ * The service: one running engine inside a process. It owns the runtime and
+ * the thread that drives it (an sd-event loop with a mailbox), the committer,
+ * the matching workers, the executor connection and the runbook repository,
+ * and gives the API a thread-safe face. Everything here may be called from
+ * any thread unless it says otherwise.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/list.h"
+#include "engine/engine.h"
+#include "match/generation.h"
+#include "repo/repo.h"
+#include "store/reader.h"
+#include "store/store.h"
+#include "telemetry/telemetry.h"
+
+struct service;
+
+/* A log line, already formatted; priority as in syslog(3). */
+typedef void service_log_fn(int priority, const char *message);
+
+struct service_options {
+    const char *state_directory; /* engine.db */
+    const char *repository;      /* runbook folder */
+    const char *executor_socket;
+    uint64_t queue_limit;
+    uint32_t max_attempts; /* claims of one event before it is poison */
+    struct engine_config engine;
+    struct runbook_defaults defaults;
+    service_log_fn *log;
+    /* Records that became durable, on the service's thread: live views. */
+    void (*committed)(void *context, const struct record *records,
+                      size_t count);
+    /* Events that became durable, on the committer's thread. */
+    void (*ingested)(void *context, const struct store_ingest *ingest);
+    /* The store has failed: the process must end soon (any thread). */
+    void (*fatal)(void *context, int errnum);
+    void *context;
+};
+
+/* Opens the store, loads the runbooks, recovers, starts all threads. On
+ * success the service accepts everything. -EBUSY: another engine runs here. */
+NODISCARD int service_start(const struct service_options *options,
+                            struct service **ret, struct err *reterr);
+
+/* Stops in order: refuse events, finish what is committed, close the store.
+ * Steps that run go on under the executor; the next start re-attaches. */
+void service_stop(struct service *s);
+
+/* Changes engine numbers and runbook defaults while running. */
+void service_configure(struct service *s, const struct engine_config *engine);
+
+/* ---- for the API --------------------------------------------------------- */
+
+/* Hands events to the committer; op->done is called on its thread. */
+void service_ingest(struct service *s, struct store_op *op);
+
+enum service_request_kind { SERVICE_RUN, SERVICE_STOP, SERVICE_RELOAD };
+
+/* Caller-owned; done is called once, on the service's thread, with the
+ * outcome filled in. Strings must stay valid until then. */
+struct service_request {
+    struct list link; /* the service's */
+    enum service_request_kind kind;
+    struct str requested_by;
+    union {
+        struct {
+            struct runbook *runbook;   /* a reference, the caller's */
+            struct str commit;
+            struct str parameters; /* complete: params_check */
+            bool dry_run;
+        } run;
+        struct {
+            struct id workflow_id;
+            enum stop_request how;
+        } stop;
+    };
+    /* outcome */
+    int result; /* RUN: 0, -EAGAIN (too much is live); STOP: 0, -ENOENT,
+                   -EEXIST (already final); RELOAD: 0 or the error */
+    struct id workflow_id;
+    enum workflow_status status;
+    struct repo_changes changes;
+    struct err err;
+    void (*done)(struct service_request *request);
+};
+
+void service_post(struct service *s, struct service_request *request);
+
+/* The generation in force: a reference, drop it with generation_unref. */
+struct generation *service_generation(struct service *s);
+
+/* A reader of its own for the calling thread (keep it, they are not cheap to
+ * open); close with reader->ops->close before service_stop. */
+NODISCARD int service_reader(struct service *s, struct reader **ret,
+                             struct err *reterr);
+
+struct telemetry *service_telemetry(struct service *s);
+
+/* Reads a runbook file as it is on disk now (validate). */
+NODISCARD int service_read_runbook(struct service *s, struct str path,
+                                   struct arena *a, struct str *ret_text,
+                                   struct runbook_hash *ret_hash,
+                                   struct err *reterr);
+
+const struct runbook_defaults *service_defaults(const struct service *s);
+
+/* A consistent snapshot of live numbers, at most a moment old. */
+struct service_status {
+    uint64_t started_ms;
+    bool stopping;
+    bool store_failed;
+    bool executor_up;
+    uint64_t queue_depth;
+    uint64_t queue_limit;
+    uint32_t workers;
+    struct engine_counts engine;
+    uint64_t generation;
+    uint32_t runbooks_loaded;
+    uint32_t runbooks_rejected; /* including those on last known good */
+};
+struct service_status service_status(const struct service *s);
