@@ -38,6 +38,12 @@ NODISCARD int params_text(const struct runbook *rb, struct str json,
 struct str params_masked(const struct runbook *rb, struct str json,
                          struct arena *a);
 
+/* What the templates of a step may use. */
+struct step_values {
+    struct id workflow_id;  /* ${{ workflow.id }} */
+    struct str params_json; /* from params_check: ${{ parameters.NAME }} */
+};
+
 /* A step made ready to run: exact argv (["/bin/sh","-c",command] for command
  * steps) and the environment entries that the runbook and its parameters give
  * (ADP_PARAM_<NAME>, env:), NUL-terminated strings in the arena, both arrays
@@ -48,5 +54,5 @@ struct rendered_step {
 };
 
 NODISCARD int step_render(const struct runbook *rb, uint32_t step_no,
-                          struct str params_json, struct arena *a,
+                          const struct step_values *values, struct arena *a,
                           struct rendered_step *ret, struct err *reterr);
