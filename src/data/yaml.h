@@ -27,9 +27,8 @@ struct yaml_limits {
     uint32_t nodes; /* scalars (keys too), sequences and mappings */
 };
 
-#define YAML_LIMITS_DEFAULT                                                   \
-    ((struct yaml_limits){                                                    \
-        .bytes = 1024 * 1024, .depth = 32, .nodes = 10000 })
+#define YAML_LIMITS_DEFAULT                                                    \
+    ((struct yaml_limits){.bytes = 1024 * 1024, .depth = 32, .nodes = 10000})
 
 enum yaml_kind { YAML_SCALAR, YAML_SEQUENCE, YAML_MAPPING };
 
@@ -50,7 +49,9 @@ enum yaml_kind yaml_kind(const struct yaml_node *n);
  * what the node looks like, for messages ("expected a list, got a text"). */
 const char *yaml_kind_text(const struct yaml_node *n);
 
-/* Where the node starts: line and column, 1-based, columns in characters. */
+/* Where the node starts: line and column, 1-based, columns in characters. For
+ * a block scalar that is the first line of its text; for an empty value, its
+ * key. */
 struct place yaml_place(const struct yaml_node *n);
 
 /* Text of a scalar after quotes and folding, valid UTF-8 without NUL, also
