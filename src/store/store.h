@@ -106,6 +106,7 @@ struct store_op {
     };
     int result;
     void (*done)(struct store_op *op);
+    void *context; /* the submitter's */
 };
 
 /* ---- driver port -------------------------------------------------------- */
