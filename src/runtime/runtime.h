@@ -12,8 +12,10 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/list.h"
 #include "engine/engine.h"
 #include "match/generation.h"
+#include "model/runbook_load.h"
 #include "store/reader.h"
 #include "store/store.h"
 #include "wire/exec_proto.h"
@@ -23,10 +25,12 @@ struct runtime;
 /* The job of matching one claimed batch: pure, may run on another thread. */
 struct match_job {
     uint32_t worker;
-    struct arena arena; /* holds everything below */
-    struct store_op op; /* the claim that gave the events */
+    struct arena arena;            /* holds everything below */
+    struct store_op op;            /* the claim that gave the events */
     struct generation *generation; /* a reference */
     struct fact_event *events;     /* filled by match_job_run */
+    struct fact_match **matches;   /* per event; the ids come later */
+    struct list link;              /* the pool's, while it is queued */
     struct runtime *runtime;
 };
 
@@ -63,6 +67,7 @@ struct runtime *runtime_new(const struct runtime_ports *ports,
 /* The only start-up path: loads every live workflow through the reader, then
  * starts. -ENOENT: a pinned runbook version is missing from the store. */
 NODISCARD int runtime_recover(struct runtime *rt, struct reader *reader,
+                              const struct runbook_defaults *defaults,
                               struct err *reterr);
 void runtime_free(struct runtime *rt);
 
@@ -71,9 +76,17 @@ void runtime_free(struct runtime *rt);
 void runtime_set_generation(struct runtime *rt, struct generation *g);
 
 /* Facts from outside. Strings are borrowed for the call. */
-void runtime_request_run(struct runtime *rt, struct runbook *rb,
-                         struct str commit, struct str parameters,
-                         struct str requested_by, bool dry_run, void *reply);
+struct runtime_run_request {
+    struct runbook *runbook;
+    struct str commit;     /* of the generation it came from */
+    struct str parameters; /* complete: params_check */
+    struct str requested_by;
+    bool dry_run;
+    void *reply; /* comes back through ports.reply */
+};
+
+void runtime_request_run(struct runtime *rt,
+                         const struct runtime_run_request *request);
 void runtime_request_stop(struct runtime *rt, struct id workflow,
                           enum stop_request how, struct str requested_by,
                           void *reply);

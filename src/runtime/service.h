@@ -70,7 +70,7 @@ struct service_request {
     struct str requested_by;
     union {
         struct {
-            struct runbook *runbook;   /* a reference, the caller's */
+            struct runbook *runbook; /* a reference, the caller's */
             struct str commit;
             struct str parameters; /* complete: params_check */
             bool dry_run;

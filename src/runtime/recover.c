@@ -1,0 +1,136 @@
+/*
+ * The only start-up path: read every live workflow in order of creation, give
+ * each its pinned runbook and its newest attempt, and start the engine. What
+ * was in flight is asked of the executor again once that is connected.
+ */
+#include <errno.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "model/runbook_load.h"
+#include "runtime/runtime_priv.h"
+
+#define RECOVER_PAGE 500
+
+struct recovery {
+    struct runtime *rt;
+    struct reader *reader;
+    const struct runbook_defaults *defaults;
+    struct map loaded; /* runbook_hash -> struct runbook, one reference */
+};
+
+/* The version a workflow pinned: each text is parsed once and then shared. */
+static int pinned_runbook(struct recovery *rec, const struct runbook_hash *hash,
+                          struct runbook **ret, struct err *reterr)
+{
+    struct reader *reader = rec->reader;
+    struct str key = str_n((const char *)hash->bytes, sizeof(hash->bytes));
+    *ret = map_get(&rec->loaded, key);
+    if (*ret != NULL) {
+        return 0;
+    }
+    CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+    struct str path = STR_NULL;
+    struct str text = STR_NULL;
+    int r = reader->ops->runbook(reader, hash, &a, &path, &text);
+    if (r < 0) {
+        return err_set(reterr, r, "its runbook version is not in the store");
+    }
+    struct runbook_report report = {0};
+    struct runbook *rb = NULL;
+    r = runbook_load(path, text, rec->defaults, &rb, &report);
+    if (r < 0) {
+        err_set(reterr, r, "its stored runbook version does not load: %s",
+                report.problems.at[0].err.message);
+    } else {
+        key = str_n((const char *)rb->hash.bytes, sizeof(rb->hash.bytes));
+        ASSERT(map_put(&rec->loaded, key, rb) == NULL);
+        *ret = rb;
+    }
+    runbook_report_deinit(&report);
+    return r;
+}
+
+/* The newest attempt of the current step, or NULL. */
+static const struct attempt_row *
+newest_attempt(const struct attempt_row *rows, uint32_t count, uint32_t step_no)
+{
+    const struct attempt_row *newest = NULL;
+    for (uint32_t i = 0; i < count; i++) {
+        if (rows[i].key.step_no == step_no &&
+            (newest == NULL || rows[i].key.attempt > newest->key.attempt)) {
+            newest = &rows[i];
+        }
+    }
+    return newest;
+}
+
+static int restore_one(struct recovery *rec, const struct workflow_row *row,
+                       struct err *reterr)
+{
+    struct reader *reader = rec->reader;
+    CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+    char id[ID_TEXT_SIZE];
+    id_format(row->id, ID_PREFIX_WORKFLOW, id);
+    struct runbook *rb = NULL;
+    int r = pinned_runbook(rec, &row->runbook_hash, &rb, reterr);
+    if (r < 0) {
+        return err_wrap(reterr, "workflow %s (%.*s)", id,
+                        STR_ARG(row->runbook_path));
+    }
+    struct attempt_row *attempts = NULL;
+    uint32_t count = 0;
+    r = reader->ops->attempts(reader, row->id, &a, &attempts, &count);
+    if (r < 0) {
+        return err_set(reterr, r, "cannot read the attempts of workflow %s",
+                       id);
+    }
+    engine_restore(rec->rt->engine, row, rb,
+                   newest_attempt(attempts, count, row->step_no));
+    return 0;
+}
+
+static int restore_all(struct recovery *rec, struct err *reterr)
+{
+    struct reader *reader = rec->reader;
+    struct workflow_filter filter = {
+        .status = -1, .live_only = true, .limit = RECOVER_PAGE};
+    for (;;) {
+        CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+        struct workflow_view *views = NULL;
+        uint32_t count = 0;
+        int r = reader->ops->workflows(reader, &filter, &a, &views, &count);
+        if (r < 0) {
+            return err_set(reterr, r, "cannot read the live workflows");
+        }
+        for (uint32_t i = 0; i < count; i++) {
+            r = restore_one(rec, &views[i].row, reterr);
+            if (r < 0) {
+                return r;
+            }
+            filter.after_seq = views[i].seq;
+        }
+        if (count < RECOVER_PAGE) {
+            return 0;
+        }
+    }
+}
+
+int runtime_recover(struct runtime *rt, struct reader *reader,
+                    const struct runbook_defaults *defaults, struct err *reterr)
+{
+    struct recovery rec = {.rt = rt, .reader = reader, .defaults = defaults};
+    int r = restore_all(&rec, reterr);
+    size_t cursor = 0;
+    struct map_entry *entry = NULL;
+    while ((entry = map_next(&rec.loaded, &cursor)) != NULL) {
+        runbook_unref(entry->value);
+    }
+    map_deinit(&rec.loaded);
+    if (r < 0) {
+        return r;
+    }
+    struct fact fact = {.kind = FACT_START};
+    runtime_take(rt, &fact);
+    return 0;
+}

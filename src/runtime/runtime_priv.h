@@ -1,0 +1,62 @@
+/*
+ * Inside the runtime: what its files share. See runtime.h for the whole.
+ */
+#pragma once
+
+#include "base/map.h"
+#include "base/prng.h"
+#include "runtime/runtime.h"
+
+/* How many runbooks may be on their way to the executor at a time. */
+#define EXEC_PIN_WINDOW 64
+
+/* One engine step on its way to the disk. Actions wait here until the commit
+ * is durable and every earlier one is too. */
+struct commit {
+    struct list link; /* runtime.commits, in order of the engine's steps */
+    struct store_op op;
+    struct effects fx;
+    bool durable;
+    struct runtime *rt;
+};
+
+/* A runbook version that the store knows, or is being told. */
+struct pin {
+    struct runbook_hash hash; /* the key in runtime.pins */
+    struct store_op op;
+    struct runbook *runbook; /* a reference until the store has it */
+    struct runtime *rt;
+};
+
+struct runtime {
+    struct runtime_ports ports;
+    struct engine *engine;
+    struct prng prng; /* jitter only; ids come from ports.random */
+    struct generation *generation;
+    uint32_t max_attempts;
+    struct list commits;
+    struct map pins;        /* runbook_hash -> struct pin */
+    uint32_t ops_in_flight; /* APPLY and PIN */
+    bool executor_up;
+    struct id executor;
+    uint32_t exec_pin_next;  /* file of the generation to pin next */
+    uint32_t exec_pins_open; /* sent and not answered */
+    bool failed;
+};
+
+/* Steps the engine with a fact (now and entropy are filled in here) and sends
+ * the records on their way. */
+void runtime_take(struct runtime *rt, struct fact *fact);
+
+/* Has records committed that the engine need not see; takes fx over. */
+void runtime_commit(struct runtime *rt, struct effects *fx);
+
+/* Makes sure the store knows this version before what is committed next. */
+void runtime_pin(struct runtime *rt, struct runbook *rb);
+
+/* Sends as many runbooks to the executor as the window allows. */
+void runtime_exec_pin_more(struct runtime *rt);
+
+void runtime_act(struct runtime *rt, const struct action *action);
+struct id runtime_mint_id(struct runtime *rt);
+void runtime_fail(struct runtime *rt, int errnum);
