@@ -29,11 +29,15 @@
 
 struct engine;
 
+#define ENGINE_WORKERS_MAX 64
+
 struct engine_config {
-    uint32_t workers;          /* event workers, 1..64 */
+    uint32_t workers;          /* event workers, 1..ENGINE_WORKERS_MAX */
     uint32_t batch_size;       /* events per claim */
     uint32_t max_concurrent;   /* running workflows, all runbooks together */
-    uint32_t max_live;         /* live workflows at which claims pause */
+    /* Live workflows at which claims pause and requests are refused. Claims
+     * that stand at that moment may still bring their batches. */
+    uint32_t max_live;
     uint64_t workflow_timeout_ms;
     uint64_t stop_grace_ms;    /* TERM to KILL when stopping a step */
     uint64_t report_margin_ms; /* how late an executor's report may be */
@@ -149,7 +153,7 @@ struct action {
         struct {
             struct attempt_key key;
             struct id executor; /* the life meant; another one must refuse */
-            struct runbook *runbook; /* borrowed from the workflow */
+            struct runbook *runbook; /* a reference of the effects */
             struct str parameters;
             uint64_t timeout_ms;
             uint64_t grace_ms;
@@ -164,9 +168,12 @@ struct action {
         } forget;
         struct {
             void *reply;
-            int result; /* 0, -ENOENT, -EEXIST (already final), -EAGAIN */
+            /* RUN: 0, or -EAGAIN (max_live reached). STOP: 0, or -ENOENT: not
+             * live; by the time of the reply the store tells whether it has
+             * ended or never was. */
+            int result;
             struct id workflow_id;
-            enum workflow_status status; /* after the request */
+            enum workflow_status status; /* after the request, if result 0 */
         } reply;
     };
 };
@@ -177,6 +184,8 @@ struct effects {
     struct arena arena; /* strings of both */
 };
 
+/* Reset and deinit also drop the runbook references of ENGINE_ACT_START. A
+ * struct effects may be moved, not copied. */
 void effects_init(struct effects *fx);
 void effects_reset(struct effects *fx);
 void effects_deinit(struct effects *fx);
@@ -211,8 +220,8 @@ struct engine_counts {
     uint32_t queued;
     uint32_t running; /* RUNNING and WAITING: they hold a place */
     uint32_t held;
-    uint32_t workers_idle;     /* waiting for events */
-    uint32_t workers_matching; /* holding a batch */
+    uint32_t workers_claiming; /* wait for events or match a batch */
+    uint32_t workers_resting;  /* paused, or too much is live */
 };
 
 struct engine_counts engine_count(const struct engine *e);

@@ -14,7 +14,14 @@
  *
  * START is idempotent by key: the executor answers an attempt that it already
  * knows by re-attaching (STARTED, OUTPUT from offset 0, ENDED as far as they
- * have happened). START quotes the life of the executor it was decided for;
+ * have happened). A STOP re-attaches as well; a repeated one changes nothing
+ * unless it escalates to KILL. A STOP of an attempt that the executor does
+ * not know ends it before it began: it answers ENDED with ATTEMPT_CANCELLED
+ * and keeps that outcome, so that a later START of the same key gets it too.
+ * After WELCOME it sends ENDED of every outcome that it still keeps. FORGET
+ * of an unknown attempt is fine.
+ *
+ * START quotes the life of the executor it was decided for;
  * another life answers ENDED with ATTEMPT_UNKNOWN, because that attempt may
  * have run and been lost. Outcomes are kept until FORGET.
  */
