@@ -34,6 +34,7 @@
 #define EXEC_PROTO_VERSION 1
 #define EXEC_MESSAGE_MAX_BYTES (96 * 1024)
 #define EXEC_CHUNK_MAX_BYTES (16 * 1024)
+#define EXEC_TIMEOUT_MAX_MS (24U * 3600U * 1000U)
 
 enum exec_kind {
     EXEC_HELLO = 1,
@@ -62,7 +63,7 @@ struct exec_message {
             struct str path;
             struct runbook_hash hash;
             struct str parameters; /* JSON: values only, never commands */
-            uint64_t timeout_ms;   /* at most the runbook's own */
+            uint64_t timeout_ms;   /* cut to the step's own; 0: that one */
             uint64_t grace_ms;
         } start;
         struct {
@@ -88,7 +89,10 @@ struct exec_message {
     };
 };
 
-/* Appends the datagram; out must be empty and have the limit above. */
+/* Appends the datagram; out must be empty and have the limit above. 0, -E2BIG
+ * (a text over its limit), -ERANGE (a number or an id out of range) or
+ * -EBADMSG (a text that is not UTF-8). Texts, numbers and the order of fields:
+ * the tables in exec_proto.c, which both directions share. */
 NODISCARD int exec_encode(const struct exec_message *m, struct strbuf *out);
 
 /* Reads one datagram; strings borrow from it. 0 or -EBADMSG. */
