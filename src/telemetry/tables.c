@@ -1,0 +1,162 @@
+#include "telemetry/telemetry_priv.h"
+
+static const char *event_label(unsigned i)
+{
+    return event_status_name((enum event_status)i);
+}
+
+static const char *workflow_label(unsigned i)
+{
+    return workflow_status_name((enum workflow_status)i);
+}
+
+static const char *attempt_label(unsigned i)
+{
+    return attempt_state_name((enum attempt_state)i);
+}
+
+static const char *refusal_label(unsigned i)
+{
+    static const char *const names[TELEMETRY_REFUSALS] = {
+        [REFUSAL_INVALID] = "invalid",   [REFUSAL_DENIED] = "denied",
+        [REFUSAL_OVERLOAD] = "overload", [REFUSAL_STOPPING] = "stopping",
+        [REFUSAL_STORE] = "store",
+    };
+    return names[i];
+}
+
+static const char *worker_label(unsigned i)
+{
+    static const char *const names[TELEMETRY_WORKERS] = {
+        [WORKER_IDLE] = "idle",
+        [WORKER_MATCHING] = "matching",
+    };
+    return names[i];
+}
+
+static const char *class_label(unsigned i)
+{
+    static const char *const names[HTTP_CLASSES] = {"1xx", "2xx", "3xx", "4xx",
+                                                    "5xx"};
+    return names[i];
+}
+
+#define COUNTER(field)                                                         \
+    .type = "counter", .source = FROM_COUNTERS,                                \
+    .offset = offsetof(struct telemetry, field)
+#define STATE(kind, field)                                                     \
+    .type = (kind), .source = FROM_STATE,                                      \
+    .offset = offsetof(struct telemetry_state, field)
+#define LABELLED(name, fn, n) .label = (name), .label_value = (fn), .count = (n)
+
+const struct metric_row telemetry_metric_rows[] = {
+    {"build_info", .type = "gauge", .source = FROM_BUILD,
+     .help = "Version of the running engine, as a label."},
+    {"start_time_seconds", .type = "gauge", .source = FROM_START,
+     .unit = UNIT_MILLISECONDS,
+     .help = "Start of the process, in seconds since the epoch."},
+
+    {"events_accepted_total", COUNTER(accepted),
+     .help = "Events stored and acknowledged since the start."},
+    {"events_by_type_total", .type = "counter", .source = FROM_TYPES,
+     .label = "type",
+     .help = "Events stored and acknowledged since the start, by type."},
+    {"events_refused_total", COUNTER(refused),
+     LABELLED("reason", refusal_label, TELEMETRY_REFUSALS),
+     .help = "Events not accepted since the start, by reason."},
+    {"events_processed_total", COUNTER(processed),
+     .help = "Events processed to an end since the start."},
+    {"event_processing_errors_total", COUNTER(errors),
+     .help = "Failed tries to process an event since the start."},
+    {"ledger_accepted", STATE("gauge", accepted),
+     .help = "Events ever accepted by this store; equals the sum of "
+             "ledger_events."},
+    {"ledger_events", STATE("gauge", events),
+     LABELLED("status", event_label, EVENT_STATUSES),
+     .help = "Events in the store by status."},
+    {"event_queue_depth", STATE("gauge", queue_depth),
+     .help = "Events that wait to be processed."},
+    {"event_queue_limit", STATE("gauge", queue_limit),
+     .help = "Queue depth at which new events are answered 503."},
+    {"event_workers", STATE("gauge", workers),
+     LABELLED("state", worker_label, TELEMETRY_WORKERS),
+     .help = "Event workers by what they do."},
+    {"event_processing_paused", STATE("gauge", processing_paused),
+     .help = "1 while an operator has paused event processing."},
+
+    {"workflows_started_total", COUNTER(workflows_started),
+     .help = "Workflows created since the start."},
+    {"workflows_finished_total", COUNTER(workflows_finished),
+     LABELLED("status", workflow_label, WORKFLOW_STATUSES),
+     .help = "Workflows that reached a final status since the start."},
+    {"ledger_workflows", STATE("gauge", workflows),
+     LABELLED("status", workflow_label, WORKFLOW_STATUSES),
+     .help = "Workflows in the store by status."},
+    {"step_attempts_finished_total", COUNTER(steps_finished),
+     LABELLED("state", attempt_label, ATTEMPT_STATES),
+     .help = "Attempts of steps that ended since the start."},
+    {"executor_up", STATE("gauge", executor_up),
+     .help = "1 while the engine is connected to the executor."},
+
+    {"runbooks", STATE("gauge", runbooks), .help = "Runbooks in force."},
+    {"runbooks_rejected", STATE("gauge", runbooks_rejected),
+     .help = "Runbook files that do not load."},
+    {"runbook_generation", STATE("gauge", generation),
+     .help = "Number of the set of runbooks in force."},
+    {"runbook_last_reload_successful", STATE("gauge", runbook_reload_ok),
+     .help = "1 if the last load of the runbook repository worked."},
+    {"config_last_reload_successful", STATE("gauge", config_reload_ok),
+     .help = "1 if the last load of the configuration worked."},
+
+    {"store_commits_total", STATE("counter", store_commits),
+     .help = "Transactions committed since the start."},
+    {"store_operations_total", STATE("counter", store_operations),
+     .help = "Operations in those transactions."},
+    {"store_commit_seconds_total", STATE("counter", store_commit_us_sum),
+     .unit = UNIT_MICROSECONDS,
+     .help = "Time spent in those transactions, in seconds."},
+
+    {"http_responses_total", COUNTER(http_answers),
+     LABELLED("class", class_label, HTTP_CLASSES),
+     .help = "HTTP requests answered since the start, by status class."},
+    {"http_connections", STATE("gauge", http_connections),
+     .help = "Open HTTP connections."},
+    {"stream_subscribers", STATE("gauge", stream_subscribers),
+     .help = "Open event streams."},
+};
+
+const size_t telemetry_metric_row_count = ARRAY_LEN(telemetry_metric_rows);
+
+#define MS UINT64_C(1000)
+#define S UINT64_C(1000000)
+
+/* From half a millisecond to ten seconds: the SLO is 5 s. */
+static const uint64_t latency_us[] = {
+    500,      1 * MS,   2500,     5 * MS, 10 * MS,   25 * MS, 50 * MS,
+    100 * MS, 250 * MS, 500 * MS, 1 * S,  2500 * MS, 5 * S,   10 * S,
+};
+
+/* From a tenth of a second to an hour: the SLO is 2 min, 5 min is slow. */
+static const uint64_t duration_us[] = {
+    100 * MS, 500 * MS, 1 * S,   2500 * MS, 5 * S,    10 * S,   30 * S,
+    60 * S,   120 * S,  300 * S, 600 * S,   1800 * S, 3600 * S,
+};
+
+#define LATENCY .bounds_us = latency_us, .bound_count = ARRAY_LEN(latency_us)
+#define DURATION .bounds_us = duration_us, .bound_count = ARRAY_LEN(duration_us)
+
+const struct timing_row telemetry_timing_rows[TELEMETRY_TIMINGS] = {
+    [TIMING_INGEST] = {"event_ingest_seconds",
+                       "Event request received to event durable.", "ingest",
+                       LATENCY},
+    [TIMING_EVENT_TO_WORKFLOW] = {"event_to_workflow_seconds",
+                                  "Event received to its workflow durable.",
+                                  "event_to_workflow", LATENCY},
+    [TIMING_EVENT_TO_STEP] = {"event_to_step_start_seconds",
+                              "Event received to the first step started.",
+                              "event_to_step_start", LATENCY},
+    [TIMING_STEP] = {"step_duration_seconds",
+                     "One attempt of a step, start to end.", "step", DURATION},
+    [TIMING_WORKFLOW] = {"workflow_duration_seconds",
+                         "Workflow created to final.", "workflow", DURATION},
+};
