@@ -32,9 +32,9 @@ struct engine;
 #define ENGINE_WORKERS_MAX 64
 
 struct engine_config {
-    uint32_t workers;          /* event workers, 1..ENGINE_WORKERS_MAX */
-    uint32_t batch_size;       /* events per claim */
-    uint32_t max_concurrent;   /* running workflows, all runbooks together */
+    uint32_t workers;        /* event workers, 1..ENGINE_WORKERS_MAX */
+    uint32_t batch_size;     /* events per claim */
+    uint32_t max_concurrent; /* running workflows, all runbooks together */
     /* Live workflows at which claims pause and requests are refused. Claims
      * that stand at that moment may still bring their batches. */
     uint32_t max_live;
@@ -44,15 +44,15 @@ struct engine_config {
     uint64_t held_timeout_ms;  /* how long a held workflow waits */
 };
 
-#define ENGINE_CONFIG_DEFAULT                                                 \
-    ((struct engine_config){ .workers = 4,                                    \
-                             .batch_size = 100,                               \
-                             .max_concurrent = 20,                            \
-                             .max_live = 10000,                               \
-                             .workflow_timeout_ms = 600 * 1000,               \
-                             .stop_grace_ms = 10 * 1000,                      \
-                             .report_margin_ms = 30 * 1000,                   \
-                             .held_timeout_ms = 7 * 86400 * 1000ULL })
+#define ENGINE_CONFIG_DEFAULT                                                  \
+    ((struct engine_config){.workers = 4,                                      \
+                            .batch_size = 100,                                 \
+                            .max_concurrent = 20,                              \
+                            .max_live = 10000,                                 \
+                            .workflow_timeout_ms = 600 * 1000,                 \
+                            .stop_grace_ms = 10 * 1000,                        \
+                            .report_margin_ms = 30 * 1000,                     \
+                            .held_timeout_ms = 7 * 86400 * 1000ULL})
 
 /* ---- facts -------------------------------------------------------------- */
 
@@ -63,11 +63,11 @@ enum fact_kind {
     FACT_STOP_REQUESTED, /* cancel or kill */
     FACT_EXECUTOR_UP,    /* connected to this life of the executor */
     FACT_EXECUTOR_DOWN,
-    FACT_STEP_STARTED,   /* the executor told the pid */
-    FACT_STEP_ENDED,     /* exit, time-out, refusal, loss */
-    FACT_TIME,           /* engine_next_deadline_ms has come */
-    FACT_CONFIG,         /* another engine_config is in force */
-    FACT_PAUSE,          /* stop or resume claiming events */
+    FACT_STEP_STARTED, /* the executor told the pid */
+    FACT_STEP_ENDED,   /* exit, time-out, refusal, loss */
+    FACT_TIME,         /* engine_next_deadline_ms has come */
+    FACT_CONFIG,       /* another engine_config is in force */
+    FACT_PAUSE,        /* stop or resume claiming events */
     FACT_KINDS
 };
 
@@ -75,9 +75,9 @@ enum fact_kind {
 struct fact_match {
     struct runbook *runbook;
     uint32_t trigger_no;
-    struct id workflow_id;    /* minted by the runtime */
-    struct str parameters;    /* JSON; meaningless when error is set */
-    struct str error;         /* why the parameters could not be filled */
+    struct id workflow_id; /* minted by the runtime */
+    struct str parameters; /* JSON; meaningless when error is set */
+    struct str error;      /* why the parameters could not be filled */
 };
 
 struct fact_event {
@@ -135,11 +135,11 @@ struct fact {
 /* ---- effects ------------------------------------------------------------ */
 
 enum action_kind {
-    ENGINE_ACT_CLAIM, /* have worker claim up to limit events and match them */
-    ENGINE_ACT_START, /* ask the executor to run (or re-attach to) a step */
-    ENGINE_ACT_STOP,  /* ask the executor to end a step's processes */
+    ENGINE_ACT_CLAIM,  /* have worker claim up to limit events and match them */
+    ENGINE_ACT_START,  /* ask the executor to run (or re-attach to) a step */
+    ENGINE_ACT_STOP,   /* ask the executor to end a step's processes */
     ENGINE_ACT_FORGET, /* the outcome is durable: the executor may drop it */
-    ENGINE_ACT_REPLY, /* answer a request */
+    ENGINE_ACT_REPLY,  /* answer a request */
     ENGINE_ACT_KINDS
 };
 
@@ -204,8 +204,7 @@ void engine_restore(struct engine *e, const struct workflow_row *row,
 /* Takes one fact; appends to *fx. Facts that quote a superseded attempt or a
  * workflow that is final change nothing (a late report is answered with
  * ENGINE_ACT_FORGET). Never fails: bad requests are replies. */
-void engine_step(struct engine *e, const struct fact *fact,
-                 struct effects *fx);
+void engine_step(struct engine *e, const struct fact *fact, struct effects *fx);
 
 /* When FACT_TIME is next due; UINT64_MAX: never. */
 uint64_t engine_next_deadline_ms(const struct engine *e);

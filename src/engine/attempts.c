@@ -1,0 +1,376 @@
+/*
+ * Tries of steps. An attempt is durable before it is asked for (I9), asked
+ * for as often as needed (the executor knows it by its key), and has exactly
+ * one outcome. An outcome that cannot be known is never taken for success:
+ * idempotent steps are tried again, others wait for an operator.
+ */
+#include "engine/engine_priv.h"
+
+#include <inttypes.h>
+
+#include "base/assert.h"
+
+#define ERROR_MAX_BYTES 1024
+#define DETAIL_MAX_BYTES 512
+
+/* How long the executor may be silent about an attempt after being asked to
+ * end it, or after being asked again. */
+static uint64_t patience_ms(const struct engine *e)
+{
+    return e->config.stop_grace_ms + e->config.report_margin_ms;
+}
+
+/* An undisturbed attempt is over, and reported, by then. */
+static uint64_t expected_end_ms(const struct engine *e, const struct flow *f)
+{
+    uint64_t begun_ms = MAX(f->attempt.requested_ms, f->attempt.started_ms);
+    return MIN(begun_ms, e->now_ms) + flow_step(f)->timeout_ms + patience_ms(e);
+}
+
+void attempts_next(struct engine *e, struct flow *f)
+{
+    INVARIANT("I4", !flow_in_flight(f));
+    ASSERT(f->row.status == WORKFLOW_RUNNING && list_empty(&f->place));
+    if (flow_expired(e, f)) {
+        flow_time_out(e, f);
+        return;
+    }
+    if (!e->executor_up) {
+        list_push(&e->parked, &f->place);
+        flow_arm(e, f);
+        return;
+    }
+    uint32_t number = f->has_attempt ? f->attempt.key.attempt + 1 : 1;
+    ASSERT(number <= MAX(flow_step(f)->max_attempts, 1U));
+    f->has_attempt = true;
+    f->attempt = (struct attempt_row){
+        .key = {.workflow_id = f->row.id,
+                .step_no = f->row.step_no,
+                .attempt = number},
+        .state = ATTEMPT_STARTING,
+        .executor = e->executor,
+        .requested_ms = e->now_ms,
+        .exit_code = -1,
+        .error = flow_own(&f->attempt_error, STR("")),
+    };
+    f->stop_sent = false;
+    f->check_ms = expected_end_ms(e, f);
+    list_push(&e->inflight, &f->place);
+    effects_attempt(e->fx, RECORD_ATTEMPT_NEW, &f->attempt);
+    effects_start(e->fx, f, &e->config);
+    flow_arm(e, f);
+}
+
+void attempts_stop(struct engine *e, struct flow *f, bool kill)
+{
+    ASSERT(flow_in_flight(f));
+    if (!e->executor_up) {
+        return; /* told when it is back: attempts_ask */
+    }
+    effects_action(e->fx, (struct action){
+                              .kind = ENGINE_ACT_STOP,
+                              .stop = {.key = f->attempt.key,
+                                       .kill = kill,
+                                       .grace_ms = e->config.stop_grace_ms},
+                          });
+    f->stop_sent = true;
+    f->check_ms = e->now_ms + patience_ms(e);
+    flow_arm(e, f);
+}
+
+void attempts_ask(struct engine *e, struct flow *f, bool kill)
+{
+    ASSERT(flow_in_flight(f) && e->executor_up);
+    f->stop_sent = false;
+    if (kill || f->row.stop != STOP_NONE || flow_expired(e, f)) {
+        attempts_stop(e, f, kill || f->row.stop == STOP_KILL);
+    } else {
+        f->check_ms = MAX(expected_end_ms(e, f), e->now_ms + patience_ms(e));
+    }
+    effects_start(e->fx, f, &e->config);
+    flow_arm(e, f);
+}
+
+/* ---- outcomes ------------------------------------------------------------ */
+
+/* At most max bytes of text that came from outside, cut between characters. */
+static struct str shortened(struct str s, size_t max)
+{
+    size_t len = MIN(s.len, max);
+    while (len > 0 && len < s.len &&
+           ((unsigned char)s.at[len] & 0xC0) == 0x80) {
+        len--;
+    }
+    return str_n(s.at, len);
+}
+
+static void add_duration(struct strbuf *out, uint64_t ms)
+{
+    if (ms % 1000 == 0) {
+        strbuf_addf(out, "%" PRIu64 " s", ms / 1000);
+    } else {
+        strbuf_addf(out, "%" PRIu64 " ms", ms);
+    }
+}
+
+/* "step 'restart' exited with status 3" */
+static void describe(const struct flow *f, struct strbuf *out)
+{
+    const struct attempt_row *a = &f->attempt;
+    const struct step *step = flow_step(f);
+    strbuf_addf(out, "step '%.*s' ",
+                STR_ARG(shortened(step->name, DETAIL_MAX_BYTES / 2)));
+    switch (a->state) {
+    case ATTEMPT_FAILED:
+        if (a->term_signal != 0) {
+            strbuf_addf(out, "was killed by signal %" PRId32, a->term_signal);
+        } else {
+            strbuf_addf(out, "exited with status %" PRId32, a->exit_code);
+        }
+        return;
+    case ATTEMPT_TIMED_OUT:
+        strbuf_addc(out, "timed out after ");
+        add_duration(out, step->timeout_ms);
+        return;
+    case ATTEMPT_CANCELLED:
+        strbuf_addc(out, "was stopped");
+        break;
+    case ATTEMPT_REFUSED:
+        strbuf_addc(out, "could not be started");
+        break;
+    case ATTEMPT_UNKNOWN:
+        strbuf_addc(out, "has an unknown outcome");
+        break;
+    case ATTEMPT_STARTING:
+    case ATTEMPT_RUNNING:
+    case ATTEMPT_SUCCEEDED:
+    case ATTEMPT_STATES:
+        UNREACHABLE();
+    }
+    if (a->error.len != 0) {
+        strbuf_addf(out, ": %.*s",
+                    STR_ARG(shortened(a->error, DETAIL_MAX_BYTES)));
+    }
+}
+
+/* The step is done with, well or (continue_on_error) not. */
+static void advance(struct engine *e, struct flow *f)
+{
+    f->has_attempt = false;
+    if (f->row.step_no + 1 == f->runbook->step_count) {
+        f->row.result = RESULT_UNVERIFIED;
+        flow_finish(e, f, WORKFLOW_SUCCEEDED, STR(""));
+        return;
+    }
+    flow_touch(e, f);
+    f->row.step_no++;
+    attempts_next(e, f);
+}
+
+/* Doubled with each attempt, a fifth more or less, never above the cap. */
+static uint64_t backoff_ms(struct engine *e, const struct flow *f)
+{
+    const struct step *step = flow_step(f);
+    uint64_t cap_ms =
+        step->backoff_max_ms != 0 ? step->backoff_max_ms : step->backoff_ms;
+    uint64_t delay_ms = MIN(step->backoff_ms, cap_ms);
+    for (uint32_t i = 1; i < f->attempt.key.attempt && delay_ms < cap_ms; i++) {
+        delay_ms = delay_ms > cap_ms / 2 ? cap_ms : delay_ms * 2;
+    }
+    uint64_t fifth_ms = delay_ms / 5;
+    delay_ms += prng_below(&e->prng, fifth_ms * 2 + 1);
+    return MIN(delay_ms - fifth_ms, cap_ms);
+}
+
+static void retry_later(struct engine *e, struct flow *f)
+{
+    uint64_t delay_ms = backoff_ms(e, f);
+    if (delay_ms == 0) {
+        attempts_next(e, f);
+        return;
+    }
+    flow_move(e, f, WORKFLOW_WAITING);
+    f->row.wake_ms = e->now_ms + delay_ms;
+    flow_arm(e, f);
+}
+
+static bool may_retry(const struct flow *f)
+{
+    return f->attempt.key.attempt < flow_step(f)->max_attempts;
+}
+
+static void failed_for_good(struct engine *e, struct flow *f)
+{
+    if (flow_step(f)->continue_on_error) {
+        advance(e, f);
+        return;
+    }
+    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(ERROR_MAX_BYTES);
+    describe(f, &text);
+    flow_finish(e, f, WORKFLOW_FAILED, strbuf_str(&text));
+}
+
+static void hold(struct engine *e, struct flow *f)
+{
+    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(ERROR_MAX_BYTES);
+    describe(f, &text);
+    strbuf_addc(&text, "; it is not idempotent, so an operator must see what "
+                       "it did and then cancel this workflow");
+    flow_move(e, f, WORKFLOW_HELD);
+    f->row.error = flow_own(&f->error, strbuf_str(&text));
+    f->row.deadline_ms = e->now_ms + e->config.held_timeout_ms;
+    flow_arm(e, f);
+}
+
+/* Retried at once: the step has not failed, its executor has. */
+static void unknown(struct engine *e, struct flow *f)
+{
+    if (!flow_step(f)->idempotent) {
+        hold(e, f);
+    } else if (may_retry(f)) {
+        attempts_next(e, f);
+    } else {
+        failed_for_good(e, f);
+    }
+}
+
+/* What the outcome of the current attempt means for the workflow. */
+static void decide(struct engine *e, struct flow *f)
+{
+    bool succeeded = f->attempt.state == ATTEMPT_SUCCEEDED;
+    bool last = f->row.step_no + 1 == f->runbook->step_count;
+    if (f->row.stop != STOP_NONE) {
+        stop_finish(e, f);
+    } else if (flow_expired(e, f) && !(succeeded && last)) {
+        flow_time_out(e, f);
+    } else if (succeeded) {
+        advance(e, f);
+    } else if (f->attempt.state == ATTEMPT_UNKNOWN) {
+        unknown(e, f);
+    } else if (may_retry(f)) {
+        retry_later(e, f);
+    } else {
+        failed_for_good(e, f);
+    }
+}
+
+/* Merges a report into the attempt in flight, which becomes final. */
+static void conclude(struct engine *e, struct flow *f,
+                     const struct attempt_row *report)
+{
+    struct attempt_row *a = &f->attempt;
+    INVARIANT("I3", attempt_state_may(a->state, report->state) &&
+                        attempt_state_is_final(report->state));
+    a->state = report->state;
+    a->pid = report->pid != 0 ? report->pid : a->pid;
+    a->started_ms =
+        report->started_ms != 0 ? report->started_ms : a->started_ms;
+    a->finished_ms = report->finished_ms != 0 ? report->finished_ms : e->now_ms;
+    a->exit_code = report->exit_code;
+    a->term_signal = report->term_signal;
+    a->output_bytes = report->output_bytes;
+    a->output_truncated = report->output_truncated;
+    a->survivors = report->survivors;
+    a->error = flow_own(&f->attempt_error, report->error);
+    list_remove(&f->place);
+    effects_attempt(e->fx, RECORD_ATTEMPT_SET, a);
+}
+
+/* ---- facts --------------------------------------------------------------- */
+
+/* The flow whose attempt in flight has this key, or NULL. */
+static struct flow *find_in_flight(const struct engine *e,
+                                   const struct attempt_key *key)
+{
+    struct flow *f = flow_find(e, key->workflow_id);
+    bool current = f != NULL && flow_in_flight(f) &&
+                   f->attempt.key.step_no == key->step_no &&
+                   f->attempt.key.attempt == key->attempt;
+    return current ? f : NULL;
+}
+
+void attempts_started(struct engine *e, const struct fact *fact)
+{
+    struct flow *f = find_in_flight(e, &fact->started.key);
+    if (f == NULL || f->attempt.state != ATTEMPT_STARTING ||
+        !id_eq(f->attempt.executor, fact->started.executor)) {
+        return; /* superseded, or told before */
+    }
+    f->attempt.state = ATTEMPT_RUNNING;
+    f->attempt.pid = fact->started.pid;
+    f->attempt.started_ms = fact->started.started_ms;
+    effects_attempt(e->fx, RECORD_ATTEMPT_SET, &f->attempt);
+    if (f->row.stop != STOP_NONE || flow_expired(e, f)) {
+        attempts_stop(e, f, f->row.stop == STOP_KILL);
+    } else if (!f->stop_sent) {
+        f->check_ms = expected_end_ms(e, f);
+        flow_arm(e, f);
+    }
+}
+
+static void forget(struct engine *e, const struct attempt_key *key)
+{
+    effects_action(e->fx, (struct action){.kind = ENGINE_ACT_FORGET,
+                                          .forget = {.key = *key}});
+}
+
+/* A report about anything but the attempt in flight is late. One by another
+ * life of the executor can only say that it knows nothing. One that cannot
+ * follow what was said before tells nothing either. */
+void attempts_ended(struct engine *e, const struct fact *fact)
+{
+    struct attempt_row report = fact->ended.row;
+    if (!attempt_state_is_final(report.state)) {
+        return;
+    }
+    forget(e, &report.key);
+    struct flow *f = find_in_flight(e, &report.key);
+    if (f == NULL || (report.state != ATTEMPT_UNKNOWN &&
+                      !id_eq(report.executor, f->attempt.executor))) {
+        return;
+    }
+    if (!attempt_state_may(f->attempt.state, report.state)) {
+        report.state = ATTEMPT_UNKNOWN;
+        report.error = STR("the executor contradicts itself");
+    }
+    conclude(e, f, &report);
+    decide(e, f);
+}
+
+/* What runs with this life of the executor is asked for again; what ran with
+ * another one is lost, and nobody will ever tell how it ended. */
+static void ask_again(struct engine *e, struct flow *f)
+{
+    if (id_eq(f->attempt.executor, e->executor)) {
+        list_push(&e->inflight, &f->place);
+        attempts_ask(e, f, false);
+        return;
+    }
+    struct attempt_row lost = {
+        .state = ATTEMPT_UNKNOWN,
+        .exit_code = -1,
+        .error = STR("the executor that ran it was lost"),
+    };
+    conclude(e, f, &lost);
+    decide(e, f);
+}
+
+void attempts_executor_up(struct engine *e, struct id executor)
+{
+    struct list inflight;
+    struct list parked;
+    list_init(&inflight);
+    list_init(&parked);
+    list_splice(&inflight, &e->inflight);
+    list_splice(&parked, &e->parked);
+    e->executor_up = true;
+    e->executor = executor;
+    for (struct list *node = list_pop(&inflight); node != NULL;
+         node = list_pop(&inflight)) {
+        ask_again(e, CONTAINER_OF(node, struct flow, place));
+    }
+    for (struct list *node = list_pop(&parked); node != NULL;
+         node = list_pop(&parked)) {
+        attempts_next(e, CONTAINER_OF(node, struct flow, place));
+    }
+}

@@ -1,0 +1,81 @@
+#include "engine/engine_priv.h"
+
+#include "base/assert.h"
+
+void effects_init(struct effects *fx)
+{
+    *fx = (struct effects){0};
+    arena_init(&fx->arena);
+}
+
+void effects_reset(struct effects *fx)
+{
+    VEC_EACH (&fx->actions, i) {
+        if (fx->actions.at[i].kind == ENGINE_ACT_START) {
+            runbook_unref(fx->actions.at[i].start.runbook);
+        }
+    }
+    VEC_CLEAR(&fx->records);
+    VEC_CLEAR(&fx->actions);
+    arena_reset(&fx->arena);
+}
+
+void effects_deinit(struct effects *fx)
+{
+    effects_reset(fx);
+    VEC_DEINIT(&fx->records);
+    VEC_DEINIT(&fx->actions);
+    arena_deinit(&fx->arena);
+}
+
+struct workflow_row effects_row(struct effects *fx,
+                                const struct workflow_row *row)
+{
+    struct workflow_row copy = *row;
+    copy.runbook_path = arena_str(&fx->arena, row->runbook_path);
+    copy.runbook_name = arena_str(&fx->arena, row->runbook_name);
+    copy.runbook_commit = arena_str(&fx->arena, row->runbook_commit);
+    copy.parameters = arena_str(&fx->arena, row->parameters);
+    copy.requested_by = arena_str(&fx->arena, row->requested_by);
+    copy.stopped_by = arena_str(&fx->arena, row->stopped_by);
+    copy.error = arena_str(&fx->arena, row->error);
+    return copy;
+}
+
+void effects_record(struct effects *fx, enum record_kind kind,
+                    const struct workflow_row *row)
+{
+    ASSERT(kind == RECORD_WORKFLOW_NEW || kind == RECORD_WORKFLOW_SET);
+    VEC_PUSH(&fx->records,
+             (struct record){.kind = kind, .workflow = effects_row(fx, row)});
+}
+
+void effects_attempt(struct effects *fx, enum record_kind kind,
+                     const struct attempt_row *row)
+{
+    ASSERT(kind == RECORD_ATTEMPT_NEW || kind == RECORD_ATTEMPT_SET);
+    struct record r = {.kind = kind, .attempt = *row};
+    r.attempt.error = arena_str(&fx->arena, row->error);
+    VEC_PUSH(&fx->records, r);
+}
+
+void effects_action(struct effects *fx, struct action action)
+{
+    VEC_PUSH(&fx->actions, action);
+}
+
+void effects_start(struct effects *fx, const struct flow *f,
+                   const struct engine_config *config)
+{
+    const struct step *step = &f->runbook->steps[f->attempt.key.step_no];
+    struct action a = {
+        .kind = ENGINE_ACT_START,
+        .start = {.key = f->attempt.key,
+                  .executor = f->attempt.executor,
+                  .runbook = runbook_ref(f->runbook),
+                  .parameters = arena_str(&fx->arena, f->row.parameters),
+                  .timeout_ms = step->timeout_ms,
+                  .grace_ms = config->stop_grace_ms},
+    };
+    VEC_PUSH(&fx->actions, a);
+}

@@ -1,0 +1,177 @@
+/*
+ * The engine's inside. Only files of this folder include it.
+ *
+ * A step of the engine has three parts: the fact's handler changes flows and
+ * emits actions; `settle` (engine.c) gives free places to queued flows and
+ * claims to idle workers, whatever the fact was, so that no handler can forget
+ * to wake somebody; `flush` writes one workflow record for each flow that was
+ * touched and frees the final ones. Cost per fact: O(log live) for each flow
+ * it touches; only FACT_EXECUTOR_UP looks at all running flows.
+ *
+ * Where a flow (a live workflow) stands:
+ *   QUEUED    in its lane's queue
+ *   RUNNING   in `inflight` (an attempt is not final) or in `parked` (its
+ *             next attempt waits for the executor)
+ *   WAITING   nowhere: its timer wakes it
+ *   HELD      nowhere: an operator or its timer ends it
+ */
+#pragma once
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/prng.h"
+#include "engine/engine.h"
+
+/* All flows of one runbook path, whatever version they pinned. */
+struct lane {
+    char *path;
+    struct list queue; /* of flow.place, oldest first */
+    uint32_t flows;    /* that quote this lane; it is freed with the last */
+    uint32_t running;  /* RUNNING and WAITING */
+    /* In engine.eligible, keyed by the order of the queue's head, exactly
+     * when that flow may start as far as its runbook's limit goes. */
+    struct heap_node eligible;
+};
+
+struct flow {
+    struct workflow_row row; /* strings: the runbook's, or owned below */
+    struct runbook *runbook; /* a reference */
+    struct lane *lane;
+    uint64_t order; /* of creation: first come, first served */
+    bool has_attempt;
+    struct attempt_row attempt; /* the newest one of the current step */
+    bool stop_sent;             /* the executor was told to end it */
+    uint64_t check_ms;          /* when silence about it becomes suspicious */
+    struct list place;
+    struct list touched; /* in engine.touched, while record != 0 */
+    size_t record;       /* 1-based index of its record in this step */
+    struct heap_node timer;
+    char *commit; /* these are behind the strings of row and attempt */
+    char *parameters;
+    char *requested_by;
+    char *stopped_by;
+    char *error;
+    char *attempt_error;
+};
+
+struct engine {
+    struct engine_config config;
+    bool started;
+    bool paused;
+    uint64_t now_ms;    /* never goes back */
+    struct prng prng;   /* seeded anew by each fact */
+    struct effects *fx; /* of the running step */
+
+    struct map flows; /* by the bytes of their id; in order of creation */
+    struct map lanes; /* by path */
+    struct heap eligible;
+    struct heap timers;
+    struct list inflight;
+    struct list parked;
+    struct list touched;
+    uint64_t next_order;
+    uint32_t running;
+    uint32_t held;
+    uint64_t claimed; /* a bit for each worker that has a claim out */
+
+    bool executor_up;
+    struct id executor; /* the life that is, or was last, connected */
+};
+
+/* ---- effects.c ----------------------------------------------------------
+ * Appending to the step's effects; strings are copied into its arena. */
+struct workflow_row effects_row(struct effects *fx,
+                                const struct workflow_row *row);
+void effects_record(struct effects *fx, enum record_kind kind,
+                    const struct workflow_row *row);
+void effects_attempt(struct effects *fx, enum record_kind kind,
+                     const struct attempt_row *row);
+void effects_action(struct effects *fx, struct action action);
+void effects_start(struct effects *fx, const struct flow *f,
+                   const struct engine_config *config);
+
+/* ---- flow.c: birth, moves, end, timers ---------------------------------- */
+
+/* The flow of this id, or NULL. */
+struct flow *flow_find(const struct engine *e, struct id id);
+
+/* A flow with a copy of the row, entered into the maps, in no list. */
+struct flow *flow_new(struct engine *e, const struct workflow_row *row,
+                      struct runbook *rb);
+void flow_free(struct engine *e, struct flow *f);
+
+/* The flow's row changes in this step: it gets one record at the end. */
+void flow_touch(struct engine *e, struct flow *f);
+
+/* Moves a live flow to another live status (I3) and keeps the counts. */
+void flow_move(struct engine *e, struct flow *f, enum workflow_status to);
+
+/* Ends the flow. `error` is copied; "" for none. */
+void flow_finish(struct engine *e, struct flow *f, enum workflow_status to,
+                 struct str error);
+
+/* FAILED because the workflow's time is over. */
+void flow_time_out(struct engine *e, struct flow *f);
+
+/* Replaces *owned by a copy of `from` and returns the copy as a slice. */
+struct str flow_own(char **owned, struct str from);
+
+/* Tells whether this status holds a place (RUNNING and WAITING do). */
+bool flow_holds_place(enum workflow_status s);
+
+/* Sets the timer to the next instant at which the flow wants attention. */
+void flow_arm(struct engine *e, struct flow *f);
+
+bool flow_in_flight(const struct flow *f);
+bool flow_expired(const struct engine *e, const struct flow *f);
+const struct step *flow_step(const struct flow *f);
+
+/* FACT_TIME for one flow whose timer has come. */
+void flow_due(struct engine *e, struct flow *f);
+
+/* ---- lanes.c: who may start --------------------------------------------- */
+
+void lane_join(struct engine *e, struct flow *f, struct str path);
+void lane_leave(struct engine *e, struct flow *f);
+
+/* Puts a QUEUED flow at the end of its lane's queue. */
+void lane_enqueue(struct engine *e, struct flow *f);
+
+/* Recomputes whether the head of the lane's queue may start: O(log lanes). */
+void lane_update(struct engine *e, struct lane *lane);
+
+/* Starts queued flows, oldest first, while there are places. */
+void lanes_admit(struct engine *e);
+
+/* Gives each idle worker a claim while that is allowed. */
+void workers_claim(struct engine *e);
+
+/* ---- events.c: FACT_BATCH_MATCHED, FACT_RUN_REQUESTED -------------------- */
+
+void events_matched(struct engine *e, const struct fact *fact);
+void events_run(struct engine *e, const struct fact *fact);
+
+/* ---- attempts.c --------------------------------------------------------- */
+
+/* Makes the current step's next attempt, or parks the flow until the executor
+ * is there. The flow is RUNNING and in no list. */
+void attempts_next(struct engine *e, struct flow *f);
+void attempts_started(struct engine *e, const struct fact *fact);
+void attempts_ended(struct engine *e, const struct fact *fact);
+
+/* Asks the executor again about an attempt in flight, which is there. The
+ * STOP of one that shall end goes first: then it cannot begin now. */
+void attempts_ask(struct engine *e, struct flow *f, bool kill);
+
+/* Tells the executor to end the attempt in flight, if it is there. */
+void attempts_stop(struct engine *e, struct flow *f, bool kill);
+
+void attempts_executor_up(struct engine *e, struct id executor);
+
+/* ---- stop.c ------------------------------------------------------------- */
+
+void stop_requested(struct engine *e, const struct fact *fact);
+
+/* CANCELLED or KILLED, as was asked. */
+void stop_finish(struct engine *e, struct flow *f);

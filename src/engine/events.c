@@ -1,0 +1,128 @@
+/*
+ * Where workflows come from: claimed events and requests. Everything that an
+ * event starts is born in the same effects, hence the same commit, as the
+ * event's own end: that is all there is to "at most once per trigger" (I2).
+ */
+#include "engine/engine_priv.h"
+
+#include <errno.h>
+
+#include "base/assert.h"
+
+static struct workflow_row new_row(const struct engine *e,
+                                   const struct runbook *rb, struct id id)
+{
+    return (struct workflow_row){
+        .id = id,
+        .runbook_path = rb->path,
+        .runbook_name = rb->name,
+        .runbook_hash = rb->hash,
+        .created_ms = e->now_ms,
+        .status = WORKFLOW_QUEUED,
+    };
+}
+
+static struct flow *enqueue(struct engine *e, const struct workflow_row *row,
+                            struct runbook *rb)
+{
+    struct flow *f = flow_new(e, row, rb);
+    flow_touch(e, f);
+    lane_enqueue(e, f);
+    return f;
+}
+
+/* A workflow that is over when it is born: only its row exists. */
+static void born_final(struct engine *e, struct workflow_row *row,
+                       enum workflow_status status)
+{
+    row->status = status;
+    row->finished_ms = e->now_ms;
+    row->rev = 1;
+    effects_record(e->fx, RECORD_WORKFLOW_NEW, row);
+}
+
+static void start_match(struct engine *e, const struct fact *fact,
+                        const struct fact_event *event,
+                        const struct fact_match *match)
+{
+    struct workflow_row row = new_row(e, match->runbook, match->workflow_id);
+    row.runbook_commit = fact->batch.commit;
+    row.event_id = event->id;
+    row.trigger_no = match->trigger_no;
+    row.requested_by = STR("trigger");
+    if (match->error.len != 0) {
+        /* The visible answer to "why did nothing run?". */
+        row.parameters = STR("{}");
+        row.error = match->error;
+        born_final(e, &row, WORKFLOW_FAILED);
+        return;
+    }
+    row.parameters = match->parameters;
+    (void)enqueue(e, &row, match->runbook);
+}
+
+static void event_matched(struct engine *e, const struct fact *fact,
+                          const struct fact_event *event)
+{
+    struct record done = {
+        .kind = RECORD_EVENT_DONE,
+        .event_done = {.seq = event->seq,
+                       .event_id = event->id,
+                       .claim = fact->batch.claim,
+                       .status = EVENT_PROCESSED,
+                       .at_ms = e->now_ms},
+    };
+    if (event->error.len != 0) {
+        done.event_done.status = EVENT_ERROR;
+        done.event_done.error = arena_str(&e->fx->arena, event->error);
+        VEC_PUSH(&e->fx->records, done);
+        return;
+    }
+    for (uint32_t i = 0; i < event->match_count; i++) {
+        const struct fact_match *m = &event->matches[i];
+        /* They come sorted by path and trigger: each pair once. */
+        INVARIANT("I2", i == 0 || m[-1].runbook != m->runbook ||
+                            m[-1].trigger_no != m->trigger_no);
+        start_match(e, fact, event, m);
+    }
+    VEC_PUSH(&e->fx->records, done);
+}
+
+void events_matched(struct engine *e, const struct fact *fact)
+{
+    uint32_t worker = fact->batch.worker;
+    ASSERT(worker < ENGINE_WORKERS_MAX &&
+           (e->claimed & UINT64_C(1) << worker) != 0);
+    e->claimed &= ~(UINT64_C(1) << worker);
+    for (uint32_t i = 0; i < fact->batch.count; i++) {
+        event_matched(e, fact, &fact->batch.events[i]);
+    }
+}
+
+void events_run(struct engine *e, const struct fact *fact)
+{
+    struct action answer = {
+        .kind = ENGINE_ACT_REPLY,
+        .reply = {.reply = fact->run.reply,
+                  .result = 0,
+                  .workflow_id = fact->run.workflow_id},
+    };
+    struct workflow_row row =
+        new_row(e, fact->run.runbook, fact->run.workflow_id);
+    row.runbook_commit = fact->run.commit;
+    row.parameters = fact->run.parameters;
+    row.requested_by = fact->run.requested_by;
+    row.dry_run = fact->run.dry_run;
+    if (row.dry_run) {
+        row.result = RESULT_DRY_RUN;
+        born_final(e, &row, WORKFLOW_SUCCEEDED);
+        answer.reply.status = row.status;
+    } else if (map_count(&e->flows) >= e->config.max_live) {
+        answer.reply.result = -EAGAIN;
+    } else {
+        struct flow *f = enqueue(e, &row, fact->run.runbook);
+        lanes_admit(e); /* the answer says whether it waits */
+        answer.reply.status = f->row.status;
+    }
+    effects_action(e->fx, answer);
+}

@@ -1,0 +1,100 @@
+/*
+ * What survives a restart: taking it from the store, and a hash of it (I8).
+ */
+#include "engine/engine_priv.h"
+
+#include "base/assert.h"
+
+void engine_restore(struct engine *e, const struct workflow_row *row,
+                    struct runbook *rb, const struct attempt_row *attempt)
+{
+    ASSERT(!e->started && row->rev != 0);
+    struct flow *f = flow_new(e, row, rb);
+    if (attempt != NULL) {
+        ASSERT(attempt->key.step_no == row->step_no);
+        f->has_attempt = true;
+        f->attempt = *attempt;
+        f->attempt.error = flow_own(&f->attempt_error, attempt->error);
+    }
+    if (row->status == WORKFLOW_QUEUED) {
+        lane_enqueue(e, f);
+    } else if (row->status == WORKFLOW_RUNNING) {
+        list_push(flow_in_flight(f) ? &e->inflight : &e->parked, &f->place);
+    }
+    flow_arm(e, f);
+}
+
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+    char bytes[8];
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        bytes[i] = (char)(value >> (8 * i) & 0xFF);
+    }
+    return str_hash(str_n(bytes, sizeof(bytes)), hash);
+}
+
+/* With the length, so that neighbours cannot trade bytes. */
+static uint64_t mix_str(uint64_t hash, struct str s)
+{
+    return str_hash(s, mix(hash, s.len));
+}
+
+static uint64_t mix_workflow(uint64_t hash, const struct workflow_row *row)
+{
+    const struct str texts[] = {
+        id_bytes(&row->id),
+        row->runbook_path,
+        row->runbook_name,
+        row->runbook_commit,
+        row->parameters,
+        row->requested_by,
+        row->stopped_by,
+        row->error,
+        id_bytes(&row->event_id),
+        str_n((const char *)row->runbook_hash.bytes,
+              sizeof(row->runbook_hash.bytes)),
+    };
+    const uint64_t numbers[] = {
+        row->trigger_no,  row->dry_run, row->created_ms,  row->status,
+        row->result,      row->stop,    row->step_no,     row->started_ms,
+        row->finished_ms, row->wake_ms, row->deadline_ms, row->rev,
+    };
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        hash = mix_str(hash, texts[i]);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        hash = mix(hash, numbers[i]);
+    }
+    return hash;
+}
+
+static uint64_t mix_attempt(uint64_t hash, const struct attempt_row *a)
+{
+    const uint64_t numbers[] = {
+        a->key.step_no,  a->key.attempt,
+        a->state,        a->pid,
+        a->requested_ms, a->started_ms,
+        a->finished_ms,  (uint64_t)(int64_t)a->exit_code,
+        a->output_bytes, (uint64_t)(int64_t)a->term_signal,
+        a->survivors,    a->output_truncated,
+    };
+    hash = mix_str(hash, id_bytes(&a->executor));
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        hash = mix(hash, numbers[i]);
+    }
+    return mix_str(hash, a->error);
+}
+
+uint64_t engine_hash(const struct engine *e)
+{
+    uint64_t hash = STR_HASH_SEED;
+    size_t cursor = 0;
+    for (struct map_entry *entry = map_next(&e->flows, &cursor); entry != NULL;
+         entry = map_next(&e->flows, &cursor)) {
+        const struct flow *f = entry->value;
+        hash = mix_workflow(hash, &f->row);
+        hash = f->has_attempt ? mix_attempt(hash, &f->attempt)
+                              : mix(hash, UINT64_MAX);
+    }
+    return hash;
+}

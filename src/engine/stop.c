@@ -1,0 +1,51 @@
+#include "engine/engine_priv.h"
+
+#include <errno.h>
+
+#include "base/assert.h"
+
+void stop_finish(struct engine *e, struct flow *f)
+{
+    ASSERT(f->row.stop != STOP_NONE && !flow_in_flight(f));
+    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(4096);
+    if (f->row.status == WORKFLOW_HELD) {
+        strbuf_add(&text, f->row.error); /* still what one must know */
+    }
+    flow_finish(e, f,
+                f->row.stop == STOP_KILL ? WORKFLOW_KILLED : WORKFLOW_CANCELLED,
+                strbuf_str(&text));
+}
+
+/* A kill after a cancel escalates; a weaker or repeated request is answered
+ * and changes nothing. */
+static void apply(struct engine *e, struct flow *f, const struct fact *fact)
+{
+    if (fact->stop.how <= f->row.stop) {
+        return;
+    }
+    flow_touch(e, f);
+    f->row.stop = fact->stop.how;
+    f->row.stopped_by = flow_own(&f->stopped_by, fact->stop.requested_by);
+    if (flow_in_flight(f)) {
+        attempts_stop(e, f, f->row.stop == STOP_KILL);
+    } else {
+        stop_finish(e, f);
+    }
+}
+
+void stop_requested(struct engine *e, const struct fact *fact)
+{
+    struct action answer = {
+        .kind = ENGINE_ACT_REPLY,
+        .reply = {.reply = fact->stop.reply,
+                  .result = -ENOENT,
+                  .workflow_id = fact->stop.workflow_id},
+    };
+    struct flow *f = flow_find(e, fact->stop.workflow_id);
+    if (f != NULL) {
+        apply(e, f, fact);
+        answer.reply.result = 0;
+        answer.reply.status = f->row.status;
+    }
+    effects_action(e->fx, answer);
+}
