@@ -50,6 +50,8 @@ struct event {
     struct id id;
     uint64_t seq; /* order of acceptance; 0 until stored */
     uint64_t received_ms;
+    uint64_t starts_ms; /* alerts: since when it fires; 0: not told */
+    uint64_t ends_ms;   /* alerts: over by itself then; 0: when resolved */
     enum event_state state;
     uint8_t priority;
     uint32_t attempt;        /* times claimed, this one included */

@@ -18,9 +18,8 @@ struct committer_options {
     const struct store_driver *driver;
     struct store *store;           /* stays the caller's; used only here */
     uint64_t (*now_ms)(void);      /* epoch */
-    void (*on_fatal)(void *context); /* on the committer's thread */
-    /* After each group that queued events or changed rows; may be NULL. */
-    void *context;
+    void (*on_fatal)(void *context); /* on the committer's thread, once */
+    void *context;                   /* for on_fatal */
 };
 
 /* Starts the thread. */

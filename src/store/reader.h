@@ -17,6 +17,7 @@
 #include "model/workflow.h"
 
 #define STORE_READ_DEADLINE_MS 2000
+#define STORE_ALERTS_MAX 10000 /* live alerts that are ever listed */
 
 struct reader;
 
@@ -56,6 +57,13 @@ struct workflow_view {
     uint64_t seq; /* order of creation: the cursor */
 };
 
+/* A page of a workflow's output: chunks stored after the cursor. */
+struct output_filter {
+    struct id workflow_id;
+    uint64_t after_seq; /* cursor; 0: from the first */
+    uint32_t limit;
+};
+
 /* Events by status and workflows by status: the ledger. accepted is the
  * number of events ever accepted and must equal the sum of events[] (I1). */
 struct store_counts {
@@ -79,9 +87,10 @@ struct reader_ops {
     /* By step, then attempt. */
     int (*attempts)(struct reader *r, struct id workflow_id, struct arena *a,
                     struct attempt_row **ret, uint32_t *ret_count);
-    /* Chunks of one workflow in order of storing, after the cursor. */
-    int (*output)(struct reader *r, struct id workflow_id, uint64_t after_seq,
-                  uint32_t limit, struct arena *a, struct output_chunk **ret,
+    /* In order of storing; *ret_last_seq is the next cursor (f->after_seq
+     * when there are none). */
+    int (*output)(struct reader *r, const struct output_filter *f,
+                  struct arena *a, struct output_chunk **ret,
                   uint32_t *ret_count, uint64_t *ret_last_seq);
     /* A pinned runbook version: its text and path. -ENOENT */
     int (*runbook)(struct reader *r, const struct runbook_hash *hash,
@@ -89,7 +98,8 @@ struct reader_ops {
                    struct str *ret_text);
     int (*counts)(struct reader *r, struct store_counts *ret);
     /* The newest live alert of each fingerprint, for the Alertmanager API:
-     * firing events whose ends_at (if any) is after now_ms. */
+     * firing events whose ends_ms (if any) is after now_ms, newest first, at
+     * most STORE_ALERTS_MAX. */
     int (*alerts)(struct reader *r, uint64_t now_ms, struct arena *a,
                   struct event_view **ret, uint32_t *ret_count);
 };

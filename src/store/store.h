@@ -51,10 +51,10 @@ struct store_ingest {
     uint8_t request_hash[32]; /* of the body: another one is -EEXIST */
     uint64_t request_expires_ms;
     uint64_t dedup_expires_ms;
-    /* filled in, per event: */
+    /* the caller's array of count, filled in per event: */
     struct store_ingested {
         struct id id; /* of the stored event (the earlier one on a replay) */
-        enum event_status status;
+        enum event_status status; /* as it was when it was accepted */
         struct id duplicate_of; /* ID_NULL unless deduplicated */
     } *results;
     bool replayed; /* the request_key was known */
@@ -63,7 +63,9 @@ struct store_ingest {
 /* A claim waits (standing) until an event is queued. The first event decides:
  * one that was tried before is given alone, so that a poisonous event cannot
  * take others with it; one with max_attempts tries behind it becomes poison
- * and is not given. Rows come by priority, then in order of acceptance. */
+ * and is not given, which stays so even when nothing else is left to give.
+ * Rows come by priority, then in order of acceptance; a batch ends before an
+ * event that was tried before. */
 struct store_claim {
     uint32_t limit;
     uint32_t max_attempts;
@@ -90,8 +92,11 @@ struct store_pin {
  *   0        durable
  *   -EAGAIN  queue full (INGEST), nothing stored: answer 503
  *   -ENOSPC  disk full (INGEST): answer 507
- *   -EEXIST  request_key known with another body (INGEST)
- *   -ESTALE  a row belongs to somebody else by now (APPLY)
+ *   -EEXIST  request_key known with another body, or an event id is already
+ *            stored (INGEST); another workflow for the same event and trigger
+ *            (I2), another attempt in flight or a second success of a step
+ *            (I4) (APPLY)
+ *   -ESTALE  a row belongs to somebody else by now, or is gone (APPLY)
  *   -ECANCELED  stopping: nothing stored
  *   -EIO     unknown: the process stops acknowledging and must end
  */
@@ -158,6 +163,12 @@ struct store_driver {
 
     /* Exact, under the writer: events that a claim could give. */
     uint64_t (*queued)(const struct store *s);
+
+    /* Counts everything anew and compares: the ledger with the rows (I1), the
+     * queue with what a claim could give, and what else the driver keeps
+     * twice. For tests and the simulator, between transactions: O(rows).
+     * 0, or -EBADMSG and what differs. */
+    int (*check)(struct store *s, struct err *reterr);
 
     int (*reader_open)(struct store *s, struct reader **ret,
                        struct err *reterr);

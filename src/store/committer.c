@@ -1,0 +1,262 @@
+#include "store/committer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+/* How long nothing must have come before the store is asked to tidy up. */
+#define IDLE_MS 1000
+
+struct committer {
+    struct committer_options options;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct list incoming; /* under the lock, like the next two */
+    bool stopping;
+    bool refuse_events;
+    struct commit_group group; /* the thread's, like the next two */
+    bool failed;
+    bool full; /* the last group met a full disk: claims wait for a tick */
+    _Atomic(uint64_t) queued;
+    _Atomic(uint64_t) groups;
+    _Atomic(uint64_t) operations;
+    _Atomic(uint64_t) commit_us_sum;
+    _Atomic(uint64_t) commit_us_max;
+};
+
+static uint64_t monotonic_us(void)
+{
+    struct timespec t;
+    ASSERT(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+    return (uint64_t)t.tv_sec * 1000000U + (uint64_t)t.tv_nsec / 1000U;
+}
+
+static void count_group(struct committer *c, uint64_t operations, uint64_t us)
+{
+    atomic_fetch_add(&c->groups, 1);
+    atomic_fetch_add(&c->operations, operations);
+    atomic_fetch_add(&c->commit_us_sum, us);
+    if (us > atomic_load(&c->commit_us_max)) {
+        atomic_store(&c->commit_us_max, us); /* one writer: no race */
+    }
+}
+
+/* Calls done for everything that is finished; returns how many. Each may be
+ * freed, or submitted again, by its done. */
+static uint64_t tell(struct committer *c)
+{
+    uint64_t count = 0;
+    for (struct list *it = list_pop(&c->group.finished); it != NULL;
+         it = list_pop(&c->group.finished)) {
+        struct store_op *op = CONTAINER_OF(it, struct store_op, link);
+        c->full = c->full || op->result == -ENOSPC;
+        op->done(op);
+        count++;
+    }
+    return count;
+}
+
+#define KIND(kind) (1U << (kind))
+#define ALL_KINDS (KIND(STORE_OP_KINDS) - 1)
+
+/* Moves the operations of these kinds to the finished ones. */
+static void answer(struct committer *c, struct list *ops, unsigned kinds,
+                   int result)
+{
+    LIST_EACH_SAFE (ops, it, after) {
+        struct store_op *op = CONTAINER_OF(it, struct store_op, link);
+        if ((KIND(op->kind) & kinds) != 0) {
+            op->result = result;
+            list_remove(it);
+            list_push(&c->group.finished, it);
+        }
+    }
+}
+
+static void fail(struct committer *c)
+{
+    if (!c->failed) {
+        c->failed = true;
+        c->options.on_fatal(c->options.context);
+    }
+}
+
+static void run_group(struct committer *c)
+{
+    uint64_t before_us = monotonic_us();
+    int r = commit_group_run(c->options.driver, c->options.store, &c->group,
+                             c->options.now_ms());
+    uint64_t took_us = monotonic_us() - before_us;
+    atomic_store(&c->queued, c->options.driver->queued(c->options.store));
+    c->full = false;
+    count_group(c, tell(c), took_us);
+    if (r < 0 || c->options.driver->maintain(c->options.store, false) < 0) {
+        fail(c);
+    }
+}
+
+/* Takes what has come, after answering what needs no store any more. */
+static void take_incoming(struct committer *c, struct list *incoming,
+                          bool refuse_events, bool stopping)
+{
+    list_splice(&c->group.ops, incoming);
+    if (c->failed) {
+        answer(c, &c->group.ops, ALL_KINDS, -EIO);
+        answer(c, &c->group.claims, ALL_KINDS, -EIO);
+    }
+    if (refuse_events) {
+        answer(c, &c->group.ops, KIND(STORE_INGEST), -ECANCELED);
+    }
+    if (stopping) {
+        answer(c, &c->group.ops, KIND(STORE_CLAIM), -ECANCELED);
+        answer(c, &c->group.claims, ALL_KINDS, -ECANCELED);
+    }
+    (void)tell(c);
+}
+
+static bool has_work(const struct committer *c)
+{
+    return !list_empty(&c->group.ops) ||
+           (!c->full && !list_empty(&c->group.claims) &&
+            atomic_load(&c->queued) > 0);
+}
+
+/* Waits until something comes. Returns false when nothing did for a while.
+ * The lock is held. */
+static bool wait_for_work(struct committer *c)
+{
+    struct timespec until;
+    ASSERT(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
+    until.tv_sec += IDLE_MS / 1000;
+    int r = 0;
+    while (r == 0 && list_empty(&c->incoming) && !c->stopping) {
+        r = pthread_cond_timedwait(&c->wake, &c->lock, &until);
+    }
+    return r == 0;
+}
+
+/* Once: takes what came and runs it. Returns false at the end. */
+static bool turn(struct committer *c)
+{
+    struct list incoming;
+    list_init(&incoming);
+    bool idle = false;
+    ASSERT(pthread_mutex_lock(&c->lock) == 0);
+    if (!has_work(c) && list_empty(&c->incoming) && !c->stopping) {
+        idle = !wait_for_work(c);
+    }
+    list_splice(&incoming, &c->incoming);
+    bool stopping = c->stopping;
+    bool refuse_events = c->refuse_events;
+    ASSERT(pthread_mutex_unlock(&c->lock) == 0);
+
+    bool came = !list_empty(&incoming);
+    take_incoming(c, &incoming, refuse_events, stopping);
+    if (idle && !c->failed) {
+        c->full = false;
+        if (c->options.driver->maintain(c->options.store, true) < 0) {
+            fail(c);
+        }
+    } else if (!c->failed && has_work(c)) {
+        run_group(c);
+    } else if (stopping && !came) {
+        return false;
+    }
+    return true;
+}
+
+static void *run_thread(void *arg)
+{
+    struct committer *c = arg;
+    while (turn(c)) {
+    }
+    ASSERT(list_empty(&c->group.ops) && list_empty(&c->group.claims));
+    return NULL;
+}
+
+static void init_wait(struct committer *c)
+{
+    pthread_condattr_t attr;
+    ASSERT(pthread_condattr_init(&attr) == 0);
+    ASSERT(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+    ASSERT(pthread_cond_init(&c->wake, &attr) == 0);
+    ASSERT(pthread_mutex_init(&c->lock, NULL) == 0);
+    (void)pthread_condattr_destroy(&attr);
+}
+
+static void free_committer(struct committer *c)
+{
+    (void)pthread_cond_destroy(&c->wake);
+    (void)pthread_mutex_destroy(&c->lock);
+    mem_free(c);
+}
+
+int committer_start(const struct committer_options *options,
+                    struct committer **ret)
+{
+    struct committer *c = MEM_NEW(struct committer);
+    c->options = *options;
+    list_init(&c->incoming);
+    commit_group_init(&c->group);
+    init_wait(c);
+    atomic_store(&c->queued, options->driver->queued(options->store));
+    int r = pthread_create(&c->thread, NULL, run_thread, c);
+    if (r != 0) {
+        free_committer(c);
+        return -r;
+    }
+    (void)pthread_setname_np(c->thread, "committer");
+    *ret = c;
+    return 0;
+}
+
+void committer_submit(struct committer *c, struct store_op *op)
+{
+    ASSERT(pthread_mutex_lock(&c->lock) == 0);
+    bool was_empty = list_empty(&c->incoming);
+    list_push(&c->incoming, &op->link);
+    if (was_empty) {
+        ASSERT(pthread_cond_signal(&c->wake) == 0);
+    }
+    ASSERT(pthread_mutex_unlock(&c->lock) == 0);
+}
+
+void committer_refuse_events(struct committer *c)
+{
+    ASSERT(pthread_mutex_lock(&c->lock) == 0);
+    c->refuse_events = true;
+    ASSERT(pthread_mutex_unlock(&c->lock) == 0);
+}
+
+void committer_stop(struct committer *c)
+{
+    if (c == NULL) {
+        return;
+    }
+    ASSERT(pthread_mutex_lock(&c->lock) == 0);
+    c->stopping = true;
+    ASSERT(pthread_cond_signal(&c->wake) == 0);
+    ASSERT(pthread_mutex_unlock(&c->lock) == 0);
+    ASSERT(pthread_join(c->thread, NULL) == 0);
+    free_committer(c);
+}
+
+uint64_t committer_queued(const struct committer *c)
+{
+    return atomic_load(&c->queued);
+}
+
+struct committer_stats committer_stats(const struct committer *c)
+{
+    return (struct committer_stats){
+        .groups = atomic_load(&c->groups),
+        .operations = atomic_load(&c->operations),
+        .commit_us_sum = atomic_load(&c->commit_us_sum),
+        .commit_us_max = atomic_load(&c->commit_us_max),
+    };
+}

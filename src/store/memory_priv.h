@@ -1,0 +1,144 @@
+/*
+ * Inside the memory driver. Every string and row lives in the store's arena
+ * and is never moved, so an undo entry can point at it; changes of rows are
+ * logged before they are made, and undone newest first.
+ */
+#pragma once
+
+#include <pthread.h>
+
+#include "base/heap.h"
+#include "base/map.h"
+#include "base/vec.h"
+#include "store/memory.h"
+#include "store/reader.h"
+
+struct mem_event {
+    struct event row;
+    struct mem_event_now { /* the changing half */
+        enum event_status status;
+        uint32_t attempt;
+        uint64_t claim; /* 0: not claimed */
+        uint64_t processed_ms;
+        struct str error;
+    } now;
+    struct id duplicate_of;
+    struct heap_node ready; /* in store.queue while a claim could give it */
+};
+
+struct mem_dedup {
+    struct str key;
+    struct id event_id;
+    uint64_t expires_ms;
+};
+
+struct mem_request {
+    struct str key;
+    uint8_t hash[32];
+    uint64_t expires_ms;
+    struct store_ingested *results;
+    uint32_t count;
+};
+
+struct mem_chunk {
+    uint64_t seq;
+    struct output_chunk row;
+};
+
+struct mem_workflow {
+    uint64_t seq;
+    struct workflow_row row;
+    struct id owner;
+    VEC(struct attempt_row *) attempts; /* in order of storing */
+    VEC(struct mem_chunk) chunks;
+};
+
+struct mem_runbook {
+    struct runbook_hash hash;
+    struct str path;
+    struct str text;
+};
+
+enum undo_kind { UNDO_BYTES, UNDO_EVENT, UNDO_COUNT, UNDO_MAP };
+
+struct undo {
+    enum undo_kind kind;
+    void *at;         /* object, event, count, map */
+    struct str bytes; /* what it was; of a map: the key */
+    void *value;      /* of a map: the old value, NULL if it had none */
+};
+
+struct store {
+    pthread_mutex_t lock; /* held from begin to commit or rollback */
+    bool in_transaction;  /* the writer's, like all below */
+    struct arena arena;
+    struct id session;
+    uint64_t queue_limit;
+    uint64_t last_claim;
+    uint64_t last_chunk;
+    struct store_counts counts;
+    VEC(struct mem_event *) events; /* seq is the index + 1 */
+    VEC(struct mem_workflow *) workflows;
+    struct map events_by_id;
+    struct map workflows_by_id;
+    struct map starts; /* (event, runbook, trigger) -> workflow: I2 */
+    struct map dedup;
+    struct map requests;
+    struct map runbooks;
+    struct map alerts; /* fingerprint -> newest event, while it fires */
+    struct heap queue;
+    VEC(struct undo) undo;
+    struct arena undo_arena;
+    enum memory_fault fault;
+    uint32_t fault_in; /* commits */
+};
+
+/* ---- changes, logged for rollback (memory.c) ---- */
+
+/* Remembers len bytes at `at`, which are about to change. */
+void memory_save(struct store *s, void *at, size_t len);
+
+/* Remembers the event's changing half; call memory_ready after the change. */
+void memory_save_event(struct store *s, struct mem_event *e);
+
+/* Puts the event into or out of the queue, as its status wants it. */
+void memory_ready(struct store *s, struct mem_event *e);
+
+/* map_put and map_remove, undone by rollback. */
+void memory_put(struct store *s, struct map *m, struct str key, void *value);
+void memory_remove(struct store *s, struct map *m, struct str key);
+
+/* Remembers a count that is about to rise. */
+void memory_save_count(struct store *s, size_t *count);
+
+#define MEMORY_PUSH(s, v, ...)                                                 \
+    do {                                                                       \
+        memory_save_count((s), &(v)->count);                                   \
+        VEC_PUSH((v), __VA_ARGS__);                                            \
+    } while (0)
+
+/* ---- operations, inside a transaction; see store_driver.run ---- */
+
+int memory_ingest(struct store *s, struct store_ingest *op, uint64_t now_ms);
+int memory_claim(struct store *s, struct store_claim *op, uint64_t now_ms);
+int memory_apply(struct store *s, const struct store_apply *op);
+int memory_pin(struct store *s, const struct store_pin *op);
+
+/* Moves a claimed event on and keeps the ledger. */
+void memory_event_set(struct store *s, struct mem_event *e,
+                      enum event_status status);
+
+/* ---- deep copies into an arena (memory_rows.c) ---- */
+
+struct event memory_copy_event(struct arena *a, const struct event *from);
+struct event_view memory_copy_view(struct arena *a,
+                                   const struct mem_event *from);
+struct workflow_row memory_copy_workflow(struct arena *a,
+                                         const struct workflow_row *from);
+struct attempt_row memory_copy_attempt(struct arena *a,
+                                       const struct attempt_row *from);
+struct output_chunk memory_copy_chunk(struct arena *a,
+                                      const struct output_chunk *from);
+
+int memory_reader_open(struct store *s, struct reader **ret,
+                       struct err *reterr);

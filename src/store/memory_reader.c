@@ -1,0 +1,275 @@
+/* Readers of the memory driver: every call looks at the last commit. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "store/memory_priv.h"
+
+struct mem_reader {
+    struct reader base;
+    struct store *store;
+};
+
+static struct store *lock(struct reader *r)
+{
+    struct store *s = CONTAINER_OF(r, struct mem_reader, base)->store;
+    ASSERT(pthread_mutex_lock(&s->lock) == 0);
+    return s;
+}
+
+static void unlock(struct store *s)
+{
+    ASSERT(pthread_mutex_unlock(&s->lock) == 0);
+}
+
+static void close_reader(struct reader *r)
+{
+    if (r != NULL) {
+        mem_free(CONTAINER_OF(r, struct mem_reader, base));
+    }
+}
+
+/* ---- events ------------------------------------------------------------- */
+
+static bool is_any_or(struct str wanted, struct str value)
+{
+    return wanted.len == 0 || str_eq(wanted, value);
+}
+
+static bool event_passes(const struct event_filter *f,
+                         const struct mem_event *e)
+{
+    return is_any_or(f->type, e->row.type) &&
+           is_any_or(f->severity, e->row.severity) &&
+           is_any_or(f->source, e->row.source) &&
+           (f->status < 0 || f->status == (int)e->now.status) &&
+           e->row.received_ms >= f->since_ms &&
+           (f->before_seq == 0 || e->row.seq < f->before_seq) &&
+           e->row.seq > f->after_seq;
+}
+
+static int read_events(struct reader *r, const struct event_filter *f,
+                       struct arena *a, struct event_view **ret,
+                       uint32_t *ret_count)
+{
+    struct store *s = lock(r);
+    size_t total = s->events.count;
+    struct event_view *views =
+        ARENA_ARRAY(a, MIN((size_t)f->limit, total), struct event_view);
+    uint32_t count = 0;
+    for (size_t i = 0; i < total && count < f->limit; i++) {
+        const struct mem_event *e =
+            s->events.at[f->oldest_first ? i : total - 1 - i];
+        if (event_passes(f, e)) {
+            views[count++] = memory_copy_view(a, e);
+        }
+    }
+    unlock(s);
+    *ret = views;
+    *ret_count = count;
+    return 0;
+}
+
+static int read_event(struct reader *r, struct id id, struct arena *a,
+                      struct event_view *ret)
+{
+    struct store *s = lock(r);
+    const struct mem_event *e = map_get(&s->events_by_id, id_bytes(&id));
+    if (e != NULL) {
+        *ret = memory_copy_view(a, e);
+    }
+    unlock(s);
+    return e != NULL ? 0 : -ENOENT;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    const struct event_view *x = a;
+    const struct event_view *y = b;
+    return x->event.seq < y->event.seq ? 1 : -1;
+}
+
+static int read_alerts(struct reader *r, uint64_t now_ms, struct arena *a,
+                       struct event_view **ret, uint32_t *ret_count)
+{
+    struct store *s = lock(r);
+    struct event_view *views =
+        ARENA_ARRAY(a, map_count(&s->alerts), struct event_view);
+    uint32_t count = 0;
+    size_t cursor = 0;
+    for (const struct map_entry *it = map_next(&s->alerts, &cursor); it != NULL;
+         it = map_next(&s->alerts, &cursor)) {
+        const struct mem_event *e = it->value;
+        if (e->row.ends_ms == 0 || e->row.ends_ms > now_ms) {
+            views[count++] = memory_copy_view(a, e);
+        }
+    }
+    unlock(s);
+    if (count != 0) {
+        qsort(views, count, sizeof(*views), newest_first);
+    }
+    *ret = views;
+    *ret_count = MIN(count, (uint32_t)STORE_ALERTS_MAX);
+    return 0;
+}
+
+/* ---- workflows ---------------------------------------------------------- */
+
+static bool workflow_passes(const struct workflow_filter *f,
+                            const struct mem_workflow *w)
+{
+    return is_any_or(f->runbook, w->row.runbook_path) &&
+           (f->status < 0 || f->status == (int)w->row.status) &&
+           (!f->live_only || !workflow_status_is_final(w->row.status)) &&
+           (id_is_null(f->event_id) || id_eq(f->event_id, w->row.event_id)) &&
+           w->row.created_ms >= f->since_ms &&
+           (f->before_seq == 0 || w->seq < f->before_seq) &&
+           w->seq > f->after_seq;
+}
+
+static struct workflow_view view_workflow(struct arena *a,
+                                          const struct mem_workflow *w)
+{
+    return (struct workflow_view){
+        .row = memory_copy_workflow(a, &w->row),
+        .seq = w->seq,
+    };
+}
+
+static int read_workflows(struct reader *r, const struct workflow_filter *f,
+                          struct arena *a, struct workflow_view **ret,
+                          uint32_t *ret_count)
+{
+    struct store *s = lock(r);
+    size_t total = s->workflows.count;
+    struct workflow_view *views =
+        ARENA_ARRAY(a, MIN((size_t)f->limit, total), struct workflow_view);
+    uint32_t count = 0;
+    for (size_t i = 0; i < total && count < f->limit; i++) {
+        const struct mem_workflow *w =
+            s->workflows.at[f->live_only ? i : total - 1 - i];
+        if (workflow_passes(f, w)) {
+            views[count++] = view_workflow(a, w);
+        }
+    }
+    unlock(s);
+    *ret = views;
+    *ret_count = count;
+    return 0;
+}
+
+static int read_workflow(struct reader *r, struct id id, struct arena *a,
+                         struct workflow_view *ret)
+{
+    struct store *s = lock(r);
+    const struct mem_workflow *w = map_get(&s->workflows_by_id, id_bytes(&id));
+    if (w != NULL) {
+        *ret = view_workflow(a, w);
+    }
+    unlock(s);
+    return w != NULL ? 0 : -ENOENT;
+}
+
+static int by_step(const void *a, const void *b)
+{
+    const struct attempt_key *x = &((const struct attempt_row *)a)->key;
+    const struct attempt_key *y = &((const struct attempt_row *)b)->key;
+    if (x->step_no != y->step_no) {
+        return x->step_no < y->step_no ? -1 : 1;
+    }
+    return x->attempt < y->attempt ? -1 : 1;
+}
+
+static int read_attempts(struct reader *r, struct id workflow_id,
+                         struct arena *a, struct attempt_row **ret,
+                         uint32_t *ret_count)
+{
+    struct store *s = lock(r);
+    const struct mem_workflow *w =
+        map_get(&s->workflows_by_id, id_bytes(&workflow_id));
+    size_t total = w != NULL ? w->attempts.count : 0;
+    struct attempt_row *rows = ARENA_ARRAY(a, total, struct attempt_row);
+    for (size_t i = 0; i < total; i++) {
+        rows[i] = memory_copy_attempt(a, w->attempts.at[i]);
+    }
+    unlock(s);
+    if (total != 0) {
+        qsort(rows, total, sizeof(*rows), by_step);
+    }
+    *ret = rows;
+    *ret_count = (uint32_t)total;
+    return 0;
+}
+
+static int read_output(struct reader *r, const struct output_filter *f,
+                       struct arena *a, struct output_chunk **ret,
+                       uint32_t *ret_count, uint64_t *ret_last_seq)
+{
+    struct store *s = lock(r);
+    const struct mem_workflow *w =
+        map_get(&s->workflows_by_id, id_bytes(&f->workflow_id));
+    size_t total = w != NULL ? w->chunks.count : 0;
+    struct output_chunk *rows =
+        ARENA_ARRAY(a, MIN((size_t)f->limit, total), struct output_chunk);
+    uint32_t count = 0;
+    uint64_t last_seq = f->after_seq;
+    for (size_t i = 0; i < total && count < f->limit; i++) {
+        if (w->chunks.at[i].seq > f->after_seq) {
+            rows[count++] = memory_copy_chunk(a, &w->chunks.at[i].row);
+            last_seq = w->chunks.at[i].seq;
+        }
+    }
+    unlock(s);
+    *ret = rows;
+    *ret_count = count;
+    *ret_last_seq = last_seq;
+    return 0;
+}
+
+/* ---- the rest ----------------------------------------------------------- */
+
+static int read_runbook(struct reader *r, const struct runbook_hash *hash,
+                        struct arena *a, struct str *ret_path,
+                        struct str *ret_text)
+{
+    struct store *s = lock(r);
+    const struct mem_runbook *rb = map_get(
+        &s->runbooks, str_n((const char *)hash->bytes, sizeof(hash->bytes)));
+    if (rb != NULL) {
+        *ret_path = arena_str(a, rb->path);
+        *ret_text = arena_str(a, rb->text);
+    }
+    unlock(s);
+    return rb != NULL ? 0 : -ENOENT;
+}
+
+static int read_counts(struct reader *r, struct store_counts *ret)
+{
+    struct store *s = lock(r);
+    *ret = s->counts;
+    unlock(s);
+    return 0;
+}
+
+static const struct reader_ops ops = {
+    .close = close_reader,
+    .events = read_events,
+    .event = read_event,
+    .workflows = read_workflows,
+    .workflow = read_workflow,
+    .attempts = read_attempts,
+    .output = read_output,
+    .runbook = read_runbook,
+    .counts = read_counts,
+    .alerts = read_alerts,
+};
+
+int memory_reader_open(struct store *s, struct reader **ret, struct err *reterr)
+{
+    (void)reterr;
+    struct mem_reader *r = MEM_NEW(struct mem_reader);
+    r->base.ops = &ops;
+    r->store = s;
+    *ret = &r->base;
+    return 0;
+}

@@ -1,0 +1,68 @@
+#include "store/memory_priv.h"
+
+/* Empty strings stay empty without a copy: most rows have several. */
+static struct str copy(struct arena *a, struct str s)
+{
+    return s.len != 0 ? arena_str(a, s) : STR("");
+}
+
+struct event memory_copy_event(struct arena *a, const struct event *from)
+{
+    struct event e = *from;
+    e.type = copy(a, from->type);
+    e.severity = copy(a, from->severity);
+    e.source = copy(a, from->source);
+    e.fingerprint = copy(a, from->fingerprint);
+    e.dedup_key = copy(a, from->dedup_key);
+    e.body = copy(a, from->body);
+    e.labels.at = ARENA_ARRAY(a, from->labels.count, struct label);
+    for (uint32_t i = 0; i < from->labels.count; i++) {
+        e.labels.at[i].name = copy(a, from->labels.at[i].name);
+        e.labels.at[i].value = copy(a, from->labels.at[i].value);
+    }
+    return e;
+}
+
+struct event_view memory_copy_view(struct arena *a,
+                                   const struct mem_event *from)
+{
+    struct event_view v = {
+        .event = memory_copy_event(a, &from->row),
+        .status = from->now.status,
+        .error = copy(a, from->now.error),
+        .duplicate_of = from->duplicate_of,
+        .processed_ms = from->now.processed_ms,
+    };
+    v.event.attempt = from->now.attempt;
+    return v;
+}
+
+struct workflow_row memory_copy_workflow(struct arena *a,
+                                         const struct workflow_row *from)
+{
+    struct workflow_row w = *from;
+    w.runbook_path = copy(a, from->runbook_path);
+    w.runbook_name = copy(a, from->runbook_name);
+    w.runbook_commit = copy(a, from->runbook_commit);
+    w.parameters = copy(a, from->parameters);
+    w.requested_by = copy(a, from->requested_by);
+    w.stopped_by = copy(a, from->stopped_by);
+    w.error = copy(a, from->error);
+    return w;
+}
+
+struct attempt_row memory_copy_attempt(struct arena *a,
+                                       const struct attempt_row *from)
+{
+    struct attempt_row t = *from;
+    t.error = copy(a, from->error);
+    return t;
+}
+
+struct output_chunk memory_copy_chunk(struct arena *a,
+                                      const struct output_chunk *from)
+{
+    struct output_chunk c = *from;
+    c.data = copy(a, from->data);
+    return c;
+}
