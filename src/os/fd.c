@@ -1,0 +1,127 @@
+#include "os/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define READ_BYTES 4096
+#define NAME_MAX_BYTES 256
+
+void os_close(int fd)
+{
+    if (fd >= 0) {
+        int keep = errno;
+        (void)close(fd);
+        errno = keep;
+    }
+}
+
+void os_closep(int *fd)
+{
+    os_close(*fd);
+    *fd = -1;
+}
+
+int os_set_nonblock(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+        return -errno;
+    }
+    return 0;
+}
+
+int os_set_cloexec(int fd, bool on)
+{
+    int flags = fcntl(fd, F_GETFD);
+    if (flags < 0) {
+        return -errno;
+    }
+    flags = on ? flags | FD_CLOEXEC : flags & ~FD_CLOEXEC;
+    return fcntl(fd, F_SETFD, flags) < 0 ? -errno : 0;
+}
+
+int os_pipe(int ret[2])
+{
+    return pipe2(ret, O_CLOEXEC) < 0 ? -errno : 0;
+}
+
+int os_write_all(int fd, struct str s)
+{
+    while (s.len > 0) {
+        ssize_t n = write(fd, s.at, s.len);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return n < 0 ? -errno : -EIO;
+        }
+        s = str_slice(s, (size_t)n, s.len);
+    }
+    return 0;
+}
+
+int os_read_all(int fd, struct strbuf *out)
+{
+    char chunk[READ_BYTES];
+    for (;;) {
+        ssize_t n = read(fd, chunk, sizeof(chunk));
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return n < 0 ? -errno : strbuf_error(out);
+        }
+        strbuf_add(out, str_n(chunk, (size_t)n));
+        if (strbuf_error(out) < 0) {
+            return -E2BIG;
+        }
+    }
+}
+
+int os_read_file(int dirfd, const char *path, struct strbuf *out)
+{
+    CLEANUP(os_closep)
+    int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
+    return fd < 0 ? -errno : os_read_all(fd, out);
+}
+
+int os_replace_file(int dirfd, const char *name, struct str text)
+{
+    char temporary[NAME_MAX_BYTES];
+    int n = snprintf(temporary, sizeof(temporary), ".%s.new", name);
+    if (n < 0 || (size_t)n >= sizeof(temporary)) {
+        return -ENAMETOOLONG;
+    }
+    (void)unlinkat(dirfd, temporary, 0);
+    CLEANUP(os_closep)
+    int fd = openat(dirfd, temporary,
+                    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        return -errno;
+    }
+    int r = os_write_all(fd, text);
+    if (r == 0 && renameat(dirfd, temporary, dirfd, name) < 0) {
+        r = -errno;
+    }
+    if (r < 0) {
+        (void)unlinkat(dirfd, temporary, 0);
+    }
+    return r;
+}
+
+int os_open_folder(int dirfd, const char *path, mode_t mode, int *ret)
+{
+    if (mkdirat(dirfd, path, mode) < 0 && errno != EEXIST) {
+        return -errno;
+    }
+    int fd =
+        openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        return -errno;
+    }
+    *ret = fd;
+    return 0;
+}
