@@ -14,13 +14,13 @@ static void act_claim(struct runtime *rt, const struct action *action)
     struct match_job *job = MEM_NEW(struct match_job);
     job->worker = action->claim.worker;
     job->runtime = rt;
-    job->op = (struct store_op){
+    job->claim.op = (struct store_op){
         .kind = STORE_CLAIM,
         .claim = {.limit = action->claim.limit,
                   .max_attempts = rt->max_attempts,
                   .arena = &job->arena},
     };
-    rt->ports.submit(rt->ports.context, &job->op);
+    rt->ports.submit(rt->ports.context, &job->claim.op);
 }
 
 static void send(struct runtime *rt, const struct exec_message *m)

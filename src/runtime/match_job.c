@@ -26,7 +26,7 @@ static void fill_match(struct match_job *job, const struct event *event,
 
 static void match_event(struct match_job *job, uint32_t i)
 {
-    const struct event *event = &job->op.claim.events[i];
+    const struct event *event = &job->claim.op.claim.events[i];
     struct fact_event *fact = &job->events[i];
     struct matches matches = {0};
     struct err err = ERR_INIT;
@@ -48,7 +48,7 @@ static void match_event(struct match_job *job, uint32_t i)
 
 void match_job_run(struct match_job *job)
 {
-    uint32_t count = job->op.claim.count;
+    uint32_t count = job->claim.op.claim.count;
     job->events = ARENA_ARRAY(&job->arena, count, struct fact_event);
     job->matches = ARENA_ARRAY(&job->arena, count, struct fact_match *);
     for (uint32_t i = 0; i < count; i++) {

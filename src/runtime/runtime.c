@@ -125,12 +125,12 @@ void runtime_commit(struct runtime *rt, struct effects *fx)
         return;
     }
     ASSERT(c->fx.records.count <= UINT32_MAX);
-    c->op = (struct store_op){
+    c->ro.op = (struct store_op){
         .kind = STORE_APPLY,
         .apply = {.records = c->fx.records.at,
                   .count = (uint32_t)c->fx.records.count},
     };
-    submit(rt, &c->op);
+    submit(rt, &c->ro.op);
 }
 
 void runtime_take(struct runtime *rt, struct fact *fact)
@@ -156,6 +156,17 @@ void runtime_tick(struct runtime *rt)
     runtime_take(rt, &fact);
 }
 
+void runtime_pause(struct runtime *rt, bool pause)
+{
+    struct fact fact = {.kind = FACT_PAUSE, .pause = pause};
+    runtime_take(rt, &fact);
+}
+
+void runtime_halt(struct runtime *rt)
+{
+    rt->failed = true;
+}
+
 void runtime_set_config(struct runtime *rt, const struct engine_config *c)
 {
     struct fact fact = {.kind = FACT_CONFIG, .config = *c};
@@ -175,22 +186,22 @@ void runtime_pin(struct runtime *rt, struct runbook *rb)
     pin->hash = rb->hash;
     pin->runbook = runbook_ref(rb);
     pin->rt = rt;
-    pin->op = (struct store_op){
+    pin->ro.op = (struct store_op){
         .kind = STORE_PIN,
         .pin = {.hash = rb->hash, .path = rb->path, .text = rb->text},
     };
     struct str key =
         str_n((const char *)pin->hash.bytes, sizeof(pin->hash.bytes));
     ASSERT(map_put(&rt->pins, key, pin) == NULL);
-    submit(rt, &pin->op);
+    submit(rt, &pin->ro.op);
 }
 
 static void pin_done(struct runtime *rt, struct pin *pin)
 {
     runbook_unref(pin->runbook);
     pin->runbook = NULL;
-    if (pin->op.result != 0 && pin->op.result != -ECANCELED) {
-        runtime_fail(rt, pin->op.result);
+    if (pin->ro.op.result != 0 && pin->ro.op.result != -ECANCELED) {
+        runtime_fail(rt, pin->ro.op.result);
     }
 }
 
@@ -206,7 +217,7 @@ void runtime_set_generation(struct runtime *rt, struct generation *g)
 
 static void claim_done(struct runtime *rt, struct store_op *op)
 {
-    struct match_job *job = CONTAINER_OF(op, struct match_job, op);
+    struct match_job *job = CONTAINER_OF(op, struct match_job, claim.op);
     if (op->result == 0 && !rt->failed) {
         job->generation = generation_ref(rt->generation);
         rt->ports.match(rt->ports.context, job);
@@ -221,9 +232,9 @@ static void claim_done(struct runtime *rt, struct store_op *op)
 
 static void apply_done(struct runtime *rt, struct commit *c)
 {
-    if (c->op.result != 0) {
-        if (c->op.result != -ECANCELED) {
-            runtime_fail(rt, c->op.result);
+    if (c->ro.op.result != 0) {
+        if (c->ro.op.result != -ECANCELED) {
+            runtime_fail(rt, c->ro.op.result);
         }
         rt->failed = true; /* memory is ahead of the disk from here on */
         return;
@@ -240,11 +251,11 @@ void runtime_op_done(struct runtime *rt, struct store_op *op)
         return;
     case STORE_APPLY:
         rt->ops_in_flight--;
-        apply_done(rt, CONTAINER_OF(op, struct commit, op));
+        apply_done(rt, CONTAINER_OF(op, struct commit, ro.op));
         return;
     case STORE_PIN:
         rt->ops_in_flight--;
-        pin_done(rt, CONTAINER_OF(op, struct pin, op));
+        pin_done(rt, CONTAINER_OF(op, struct pin, ro.op));
         return;
     case STORE_INGEST:
     case STORE_OP_KINDS:
@@ -255,7 +266,7 @@ void runtime_op_done(struct runtime *rt, struct store_op *op)
 
 static void mint_workflow_ids(struct runtime *rt, struct match_job *job)
 {
-    for (uint32_t i = 0; i < job->op.claim.count; i++) {
+    for (uint32_t i = 0; i < job->claim.op.claim.count; i++) {
         const struct fact_event *event = &job->events[i];
         for (uint32_t m = 0; m < event->match_count; m++) {
             /* The job made this array; const only for the engine. */
@@ -268,13 +279,15 @@ static void mint_workflow_ids(struct runtime *rt, struct match_job *job)
 
 void runtime_job_done(struct runtime *rt, struct match_job *job)
 {
-    mint_workflow_ids(rt, job);
+    if (!rt->failed) {
+        mint_workflow_ids(rt, job);
+    }
     struct fact fact = {
         .kind = FACT_BATCH_MATCHED,
         .batch = {.worker = job->worker,
-                  .claim = job->op.claim.claim,
+                  .claim = job->claim.op.claim.claim,
                   .events = job->events,
-                  .count = job->op.claim.count,
+                  .count = job->claim.op.claim.count,
                   .commit = job->generation->commit},
     };
     runtime_take(rt, &fact);

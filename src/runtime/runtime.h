@@ -14,6 +14,8 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "engine/engine.h"
+#include "loop/mailbox.h"
+#include "loop/pool.h"
 #include "match/generation.h"
 #include "model/runbook_load.h"
 #include "store/reader.h"
@@ -22,15 +24,23 @@
 
 struct runtime;
 
+/* Every operation that the runtime submits stands in one of these, so that the
+ * daemon can post its completion to the runtime's thread. */
+struct runtime_op {
+    struct store_op op;
+    struct mail mail;
+};
+
 /* The job of matching one claimed batch: pure, may run on another thread. */
 struct match_job {
     uint32_t worker;
     struct arena arena;            /* holds everything below */
-    struct store_op op;            /* the claim that gave the events */
+    struct runtime_op claim;       /* the claim that gave the events */
     struct generation *generation; /* a reference */
     struct fact_event *events;     /* filled by match_job_run */
     struct fact_match **matches;   /* per event; the ids come later */
-    struct list link;              /* the pool's, while it is queued */
+    struct pool_job pool_job;      /* the daemon's worker pool */
+    struct mail mail;              /* on the way back */
     struct runtime *runtime;
 };
 
@@ -94,6 +104,13 @@ void runtime_executor_message(struct runtime *rt,
                               const struct exec_message *m); /* NULL: down */
 void runtime_set_config(struct runtime *rt, const struct engine_config *c);
 void runtime_tick(struct runtime *rt);
+
+/* Stops (or resumes) claiming events; batches under way are finished. */
+void runtime_pause(struct runtime *rt, bool pause);
+
+/* From now on nothing is taken, committed or done: completions only give
+ * back what they hold. For the end of the process. */
+void runtime_halt(struct runtime *rt);
 
 /* Completions. */
 void runtime_op_done(struct runtime *rt, struct store_op *op);

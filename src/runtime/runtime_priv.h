@@ -14,7 +14,7 @@
  * is durable and every earlier one is too. */
 struct commit {
     struct list link; /* runtime.commits, in order of the engine's steps */
-    struct store_op op;
+    struct runtime_op ro;
     struct effects fx;
     bool durable;
     struct runtime *rt;
@@ -23,7 +23,7 @@ struct commit {
 /* A runbook version that the store knows, or is being told. */
 struct pin {
     struct runbook_hash hash; /* the key in runtime.pins */
-    struct store_op op;
+    struct runtime_op ro;
     struct runbook *runbook; /* a reference until the store has it */
     struct runtime *rt;
 };

@@ -13,8 +13,10 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "engine/engine.h"
+#include "loop/mailbox.h"
 #include "match/generation.h"
 #include "repo/repo.h"
+#include "store/committer.h"
 #include "store/reader.h"
 #include "store/store.h"
 #include "telemetry/telemetry.h"
@@ -52,20 +54,25 @@ NODISCARD int service_start(const struct service_options *options,
  * Steps that run go on under the executor; the next start re-attaches. */
 void service_stop(struct service *s);
 
-/* Changes engine numbers and runbook defaults while running. */
-void service_configure(struct service *s, const struct engine_config *engine);
-
 /* ---- for the API --------------------------------------------------------- */
 
 /* Hands events to the committer; op->done is called on its thread. */
 void service_ingest(struct service *s, struct store_op *op);
 
-enum service_request_kind { SERVICE_RUN, SERVICE_STOP, SERVICE_RELOAD };
+enum service_request_kind {
+    SERVICE_RUN,
+    SERVICE_STOP,
+    SERVICE_RELOAD,
+    SERVICE_CONFIGURE, /* other engine numbers; done with result 0 */
+    SERVICE_END        /* the service's own */
+};
 
 /* Caller-owned; done is called once, on the service's thread, with the
  * outcome filled in. Strings must stay valid until then. */
 struct service_request {
-    struct list link; /* the service's */
+    struct mail mail; /* this and the next two: the service's */
+    struct list link;
+    struct service *service;
     enum service_request_kind kind;
     struct str requested_by;
     union {
@@ -79,6 +86,9 @@ struct service_request {
             struct id workflow_id;
             enum stop_request how;
         } stop;
+        struct {
+            struct engine_config engine;
+        } configure;
     };
     /* outcome */
     int result; /* RUN: 0, -EAGAIN (too much is live); STOP: 0, -ENOENT,
@@ -123,5 +133,6 @@ struct service_status {
     uint64_t generation;
     uint32_t runbooks_loaded;
     uint32_t runbooks_rejected; /* including those on last known good */
+    struct committer_stats commits;
 };
-struct service_status service_status(const struct service *s);
+struct service_status service_status(struct service *s);

@@ -1,0 +1,334 @@
+/*
+ * Start and stop of the service, and its face for other threads. The order
+ * matters: the store is open before anything can be accepted, everything live
+ * is recovered before anything new is claimed, and at the end the store is
+ * closed when nothing can write any more.
+ */
+#include "runtime/service.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "os/clock.h"
+#include "os/random.h"
+#include "runtime/service_priv.h"
+
+/* Batches (one per worker at most) and reloads (one) that may wait. */
+#define SERVICE_POOL_QUEUE 256
+
+void service_log(const struct service *s, int priority, const char *fmt, ...)
+{
+    char message[1024];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(message, sizeof(message), fmt, args);
+    va_end(args);
+    s->options.log(priority, message);
+}
+
+/* ---- start --------------------------------------------------------------- */
+
+static void log_opened(const struct service *s, const struct store_opened *o)
+{
+    if (o->created) {
+        service_log(s, LOG_INFO, "store: created %s/engine.db",
+                    s->state_directory);
+    }
+    if (o->unclean) {
+        service_log(s, LOG_NOTICE,
+                    "store: the last engine did not stop cleanly; %s, %llu "
+                    "events queued again",
+                    o->checked ? "integrity checked" : "not checked",
+                    (unsigned long long)o->events_requeued);
+    }
+    if (!o->created && o->schema_from != o->schema_to) {
+        service_log(s, LOG_NOTICE, "store: schema %u brought to %u",
+                    o->schema_from, o->schema_to);
+    }
+}
+
+static void random_id(struct id *ret)
+{
+    uint8_t random[10];
+    os_random(random, sizeof(random));
+    *ret = id_make(os_epoch_ms(), random);
+}
+
+static void store_failed(void *context)
+{
+    struct service *s = context;
+    atomic_store(&s->store_failed, true);
+    s->options.fatal(s->options.context, -EIO);
+}
+
+static int open_store(struct service *s, struct err *reterr)
+{
+    char node[256] = "";
+    (void)gethostname(node, sizeof(node) - 1);
+    struct store_options options = {
+        .directory = str_c(s->state_directory),
+        .queue_limit = s->options.queue_limit,
+        .now_ms = os_epoch_ms(),
+        .node = str_c(node),
+    };
+    random_id(&options.session);
+    struct store_opened opened = {0};
+    s->driver = &store_sqlite;
+    int r = s->driver->open(&options, &s->store, &opened, reterr);
+    if (r < 0) {
+        return r;
+    }
+    log_opened(s, &opened);
+    r = s->driver->reader_open(s->store, &s->reader, reterr);
+    if (r < 0) {
+        return r;
+    }
+    struct committer_options commit = {
+        .driver = s->driver,
+        .store = s->store,
+        .now_ms = os_epoch_ms,
+        .on_fatal = store_failed,
+        .context = s,
+    };
+    r = committer_start(&commit, &s->committer);
+    return r < 0 ? err_set(reterr, r, "cannot start the store's thread") : 0;
+}
+
+static void take_timer(void *context)
+{
+    struct service *s = context;
+    runtime_tick(s->runtime);
+    service_publish_status(s);
+}
+
+static int open_loop(struct service *s, struct err *reterr)
+{
+    int r = sd_event_new(&s->event);
+    if (r >= 0) {
+        r = mailbox_new(s->event, SD_EVENT_PRIORITY_NORMAL, &s->mailbox);
+    }
+    if (r >= 0) {
+        r = timer_new(s->event, SD_EVENT_PRIORITY_NORMAL, take_timer, s,
+                      &s->timer);
+    }
+    if (r >= 0) {
+        r = pool_start("match", s->options.engine.workers, SERVICE_POOL_QUEUE,
+                       &s->pool);
+    }
+    return r < 0 ? err_set(reterr, r, "cannot set up the engine's loop: %s",
+                           strerror(-r))
+                 : 0;
+}
+
+static int open_engine(struct service *s, struct err *reterr)
+{
+    struct runtime_ports ports = service_ports(s);
+    s->runtime =
+        runtime_new(&ports, &s->options.engine, s->options.max_attempts);
+    int r = service_load_first(s, reterr);
+    if (r < 0) {
+        return r;
+    }
+    struct exec_client_options client = {
+        .event = s->event,
+        .socket_path = s->executor_socket,
+        .on_message = service_take_executor,
+        .context = s,
+    };
+    r = exec_client_new(&client, &s->executor, reterr);
+    if (r < 0) {
+        return r;
+    }
+    r = runtime_recover(s->runtime, s->reader, &s->options.defaults, reterr);
+    service_publish_status(s);
+    return r;
+}
+
+static void *run_thread(void *context)
+{
+    struct service *s = context;
+    int r = sd_event_loop(s->event);
+    if (r < 0) {
+        service_log(s, LOG_ERR, "the engine's loop failed: %s", strerror(-r));
+        s->options.fatal(s->options.context, r);
+    }
+    return NULL;
+}
+
+static struct service *service_new(const struct service_options *options)
+{
+    struct service *s = MEM_NEW(struct service);
+    s->options = *options;
+    s->state_directory = str_dup(str_c(options->state_directory));
+    s->repository = str_dup(str_c(options->repository));
+    s->executor_socket = str_dup(str_c(options->executor_socket));
+    list_init(&s->reloads_waiting);
+    pthread_mutex_init(&s->generation_lock, NULL);
+    pthread_mutex_init(&s->status_lock, NULL);
+    s->telemetry = telemetry_new(os_epoch_ms());
+    s->status.started_ms = os_epoch_ms();
+    s->status.queue_limit = options->queue_limit;
+    s->status.workers = options->engine.workers;
+    return s;
+}
+
+int service_start(const struct service_options *options, struct service **ret,
+                  struct err *reterr)
+{
+    struct service *s = service_new(options);
+    int r = repo_open(str_c(s->repository), &s->repo, reterr);
+    if (r >= 0) {
+        r = open_loop(s, reterr);
+    }
+    if (r >= 0) {
+        r = open_store(s, reterr);
+    }
+    if (r >= 0) {
+        r = open_engine(s, reterr);
+    }
+    if (r >= 0) {
+        r = -pthread_create(&s->thread, NULL, run_thread, s);
+        s->thread_started = r == 0;
+        if (r < 0) {
+            err_set(reterr, r, "cannot start the engine's thread");
+        }
+    }
+    if (r < 0) {
+        service_stop(s);
+        return r;
+    }
+    *ret = s;
+    return 0;
+}
+
+/* ---- stop ---------------------------------------------------------------- */
+
+static void release(struct service *s)
+{
+    exec_client_free(s->executor);
+    runtime_free(s->runtime);
+    generation_unref(s->generation);
+    timer_free(s->timer);
+    mailbox_free(s->mailbox);
+    sd_event_unref(s->event);
+    repo_close(s->repo);
+    telemetry_free(s->telemetry);
+    pthread_mutex_destroy(&s->generation_lock);
+    pthread_mutex_destroy(&s->status_lock);
+    mem_free(s->state_directory);
+    mem_free(s->repository);
+    mem_free(s->executor_socket);
+    mem_free(s);
+}
+
+/* On the service's thread: no new claims; the loop ends when what is under way
+ * has become durable (service_maybe_end). */
+void service_begin_end(struct service *s)
+{
+    s->ending = true;
+    runtime_pause(s->runtime, true);
+    service_maybe_end(s);
+}
+
+void service_maybe_end(struct service *s)
+{
+    bool settled = runtime_is_quiet(s->runtime) && s->jobs_running == 0;
+    if (s->ending && (settled || atomic_load(&s->store_failed))) {
+        (void)sd_event_exit(s->event, 0);
+    }
+}
+
+/* What finished after the loop had ended is given back, not acted upon. */
+static void drain(struct service *s)
+{
+    runtime_halt(s->runtime);
+    (void)mailbox_deliver_all(s->mailbox);
+}
+
+static void end_thread(struct service *s)
+{
+    struct service_request end = {.kind = SERVICE_END};
+    service_post(s, &end);
+    pthread_join(s->thread, NULL);
+}
+
+void service_stop(struct service *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    atomic_store(&s->stopping, true);
+    if (s->committer != NULL) {
+        committer_refuse_events(s->committer);
+    }
+    if (s->thread_started) {
+        end_thread(s);
+    }
+    pool_stop(s->pool);
+    if (s->committer != NULL) {
+        committer_stop(s->committer);
+    }
+    if (s->runtime != NULL) {
+        drain(s);
+    }
+    if (s->reader != NULL) {
+        s->reader->ops->close(s->reader);
+    }
+    if (s->store != NULL) {
+        s->driver->close(s->store);
+    }
+    release(s);
+}
+
+/* ---- for the API -----------------------------------------------------------
+ */
+
+void service_ingest(struct service *s, struct store_op *op)
+{
+    committer_submit(s->committer, op);
+}
+
+void service_post(struct service *s, struct service_request *request)
+{
+    request->service = s;
+    mail_init(&request->mail, service_take_request);
+    mailbox_post(s->mailbox, &request->mail);
+}
+
+int service_reader(struct service *s, struct reader **ret, struct err *reterr)
+{
+    return s->driver->reader_open(s->store, ret, reterr);
+}
+
+struct telemetry *service_telemetry(struct service *s)
+{
+    return s->telemetry;
+}
+
+int service_read_runbook(struct service *s, struct str path, struct arena *a,
+                         struct str *ret_text, struct runbook_hash *ret_hash,
+                         struct err *reterr)
+{
+    return repo_read(s->repo, path, a, ret_text, ret_hash, reterr);
+}
+
+const struct runbook_defaults *service_defaults(const struct service *s)
+{
+    return &s->options.defaults;
+}
+
+struct service_status service_status(struct service *s)
+{
+    pthread_mutex_lock(&s->status_lock);
+    struct service_status status = s->status;
+    pthread_mutex_unlock(&s->status_lock);
+    status.stopping = atomic_load(&s->stopping);
+    status.store_failed = atomic_load(&s->store_failed);
+    status.queue_depth = committer_queued(s->committer);
+    status.commits = committer_stats(s->committer);
+    return status;
+}

@@ -1,0 +1,220 @@
+/*
+ * The runtime's ports onto the real world, and what comes back from it.
+ */
+#include <errno.h>
+#include <syslog.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "os/clock.h"
+#include "os/random.h"
+#include "runtime/service_priv.h"
+
+/* ---- towards the world --------------------------------------------------- */
+
+static uint64_t port_now_ms(void *context)
+{
+    (void)context;
+    return os_epoch_ms();
+}
+
+static void port_random(void *context, void *buf, size_t len)
+{
+    (void)context;
+    os_random(buf, len);
+}
+
+static void take_op(struct mail *mail)
+{
+    struct runtime_op *ro = CONTAINER_OF(mail, struct runtime_op, mail);
+    struct service *s = ro->op.context;
+    runtime_op_done(s->runtime, &ro->op);
+    service_publish_status(s);
+    service_maybe_end(s);
+}
+
+/* On the committer's thread. */
+static void op_done(struct store_op *op)
+{
+    struct service *s = op->context;
+    mailbox_post(s->mailbox, &CONTAINER_OF(op, struct runtime_op, op)->mail);
+}
+
+static void port_submit(void *context, struct store_op *op)
+{
+    struct service *s = context;
+    mail_init(&CONTAINER_OF(op, struct runtime_op, op)->mail, take_op);
+    op->context = s;
+    op->done = op_done;
+    committer_submit(s->committer, op);
+}
+
+static void take_job(struct mail *mail)
+{
+    struct match_job *job = CONTAINER_OF(mail, struct match_job, mail);
+    struct service *s = job->claim.op.context;
+    s->jobs_running--;
+    runtime_job_done(s->runtime, job);
+    service_publish_status(s);
+    service_maybe_end(s);
+}
+
+/* On a worker's thread. */
+static void run_match(struct pool_job *pool_job)
+{
+    struct match_job *job = CONTAINER_OF(pool_job, struct match_job, pool_job);
+    struct service *s = job->claim.op.context;
+    match_job_run(job);
+    mailbox_post(s->mailbox, &job->mail);
+}
+
+/* The engine has at most one batch per worker, so the pool's queue, which
+ * holds more, cannot be full. */
+static void port_match(void *context, struct match_job *job)
+{
+    struct service *s = context;
+    s->jobs_running++;
+    mail_init(&job->mail, take_job);
+    pool_job_init(&job->pool_job, run_match);
+    ASSERT(pool_submit(s->pool, &job->pool_job) == 0);
+}
+
+static void port_execute(void *context, const struct exec_message *m)
+{
+    struct service *s = context;
+    exec_client_send(s->executor, m);
+}
+
+static void port_wake(void *context, uint64_t at_ms)
+{
+    struct service *s = context;
+    timer_set(s->timer, at_ms);
+}
+
+/* A workflow that the engine does not hold: final, or never there? Its last
+ * commit is durable by now, because replies wait for earlier commits. */
+static void look_up_absent(struct service *s, struct service_request *request)
+{
+    CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+    struct workflow_view view;
+    request->result = s->reader->ops->workflow(
+        s->reader, request->stop.workflow_id, &a, &view);
+    if (request->result == 0) {
+        request->result = -EEXIST;
+        request->status = view.row.status;
+    }
+}
+
+static void port_reply(void *context, void *token, int result,
+                       struct id workflow, enum workflow_status status)
+{
+    struct service *s = context;
+    struct service_request *request = token;
+    request->result = result;
+    request->workflow_id = workflow;
+    request->status = status;
+    if (request->kind == SERVICE_STOP && result == -ENOENT) {
+        look_up_absent(s, request);
+    }
+    service_publish_status(s);
+    request->done(request);
+}
+
+static void port_committed(void *context, const struct record *records,
+                           size_t count)
+{
+    struct service *s = context;
+    telemetry_records(s->telemetry, os_epoch_ms(), records, count);
+    if (s->options.committed != NULL) {
+        s->options.committed(s->options.context, records, count);
+    }
+}
+
+static void port_fatal(void *context, int errnum)
+{
+    struct service *s = context;
+    atomic_store(&s->store_failed, true);
+    s->options.fatal(s->options.context, errnum);
+}
+
+struct runtime_ports service_ports(struct service *s)
+{
+    return (struct runtime_ports){
+        .context = s,
+        .now_ms = port_now_ms,
+        .random = port_random,
+        .submit = port_submit,
+        .match = port_match,
+        .execute = port_execute,
+        .wake = port_wake,
+        .reply = port_reply,
+        .committed = port_committed,
+        .fatal = port_fatal,
+    };
+}
+
+/* ---- from the world, on the service's thread ------------------------------
+ */
+
+void service_publish_status(struct service *s)
+{
+    struct engine_counts counts = engine_count(runtime_engine(s->runtime));
+    pthread_mutex_lock(&s->status_lock);
+    s->status.engine = counts;
+    s->status.executor_up = exec_client_is_up(s->executor);
+    pthread_mutex_unlock(&s->status_lock);
+}
+
+void service_take_executor(void *context, const struct exec_message *m)
+{
+    struct service *s = context;
+    if (m == NULL) {
+        service_log(s, LOG_WARNING,
+                    "the executor is not connected: steps wait for it");
+    } else if (m->kind == EXEC_WELCOME) {
+        service_log(s, LOG_INFO, "connected to the executor");
+    } else if (m->kind == EXEC_PINNED && m->pin.error.len != 0) {
+        service_log(s, LOG_WARNING, "the executor refuses %.*s: %.*s",
+                    STR_ARG(m->pin.path), STR_ARG(m->pin.error));
+    }
+    runtime_executor_message(s->runtime, m);
+    service_publish_status(s);
+}
+
+void service_take_request(struct mail *mail)
+{
+    struct service_request *request =
+        CONTAINER_OF(mail, struct service_request, mail);
+    struct service *s = request->service;
+    switch (request->kind) {
+    case SERVICE_RUN: {
+        struct runtime_run_request run = {
+            .runbook = request->run.runbook,
+            .commit = request->run.commit,
+            .parameters = request->run.parameters,
+            .requested_by = request->requested_by,
+            .dry_run = request->run.dry_run,
+            .reply = request,
+        };
+        runtime_request_run(s->runtime, &run);
+        break;
+    }
+    case SERVICE_STOP:
+        runtime_request_stop(s->runtime, request->stop.workflow_id,
+                             request->stop.how, request->requested_by, request);
+        break;
+    case SERVICE_RELOAD:
+        service_reload(s, request);
+        break;
+    case SERVICE_CONFIGURE:
+        runtime_set_config(s->runtime, &request->configure.engine);
+        request->result =
+            pool_resize(s->pool, request->configure.engine.workers);
+        request->done(request);
+        break;
+    case SERVICE_END:
+        service_begin_end(s);
+        return;
+    }
+    service_publish_status(s);
+}

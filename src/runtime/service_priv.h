@@ -1,0 +1,88 @@
+/*
+ * Inside the service: its other threads post finished store operations,
+ * matched batches and requests to one mailbox, emptied by the service's own
+ * thread, the only one that touches the runtime.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <systemd/sd-event.h>
+
+#include "loop/mailbox.h"
+#include "loop/pool.h"
+#include "loop/timer.h"
+#include "proc/client.h"
+#include "runtime/runtime.h"
+#include "runtime/service.h"
+#include "store/committer.h"
+
+struct service {
+    struct service_options options;
+    char *state_directory;
+    char *repository;
+    char *executor_socket;
+
+    const struct store_driver *driver;
+    struct store *store;
+    struct committer *committer;
+    struct repo *repo;
+    struct telemetry *telemetry;
+
+    sd_event *event;
+    pthread_t thread;
+    bool thread_started;
+    struct mailbox *mailbox;
+    struct pool *pool;
+    struct timer *timer;
+    struct exec_client *executor;
+    struct runtime *runtime;
+    struct reader *reader; /* the service thread's own */
+    uint32_t jobs_running; /* batches at the workers */
+    bool ending;
+    bool reloading;
+    struct list reloads_waiting; /* of struct service_request.link */
+
+    /* The generation in force, read by many threads. */
+    pthread_mutex_t generation_lock;
+    struct generation *generation;
+
+    /* A snapshot of the engine's numbers, written by the service's thread. */
+    pthread_mutex_t status_lock;
+    struct service_status status;
+
+    atomic_bool stopping;
+    atomic_bool store_failed;
+};
+
+/* ---- service_ports.c ------------------------------------------------------
+ * The runtime's ports; context is the service. */
+struct runtime_ports service_ports(struct service *s);
+
+/* Deliveries, on the service's thread. */
+void service_take_request(struct mail *mail);
+void service_take_executor(void *context, const struct exec_message *m);
+
+/* Copies the engine's numbers for other threads. */
+void service_publish_status(struct service *s);
+
+/* ---- service.c -------------------------------------------------------------
+ * On the service's thread: settle, then end the loop. */
+void service_begin_end(struct service *s);
+void service_maybe_end(struct service *s);
+
+/* ---- service_reload.c -----------------------------------------------------
+ */
+
+/* Starts a reload, or queues the request behind the one that runs. */
+void service_reload(struct service *s, struct service_request *request);
+
+/* Loads the repository on this thread, for the start. */
+NODISCARD int service_load_first(struct service *s, struct err *reterr);
+
+/* Puts a generation in force everywhere; takes the reference. */
+void service_set_generation(struct service *s, struct generation *g);
+
+void service_log(const struct service *s, int priority, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
