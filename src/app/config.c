@@ -1,0 +1,373 @@
+#include "app/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <sodium.h>
+
+#include "app/config_value.h"
+#include "base/assert.h"
+#include "base/mem.h"
+
+#define KEY_MAX_BYTES 120 /* a dotted path; longer ones are unknown anyway */
+
+/* ---- walking the file --------------------------------------------------- */
+
+static const struct config_option *find_option(const char *key)
+{
+    for (size_t i = 0; i < config_option_count; i++) {
+        if (strcmp(config_options[i].key, key) == 0) {
+            return &config_options[i];
+        }
+    }
+    return NULL;
+}
+
+/* What stands behind "prefix." in the key, or NULL; the empty prefix stands
+ * before every key. */
+static const char *below(const char *key, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    if (len == 0) {
+        return key;
+    }
+    return strncmp(key, prefix, len) == 0 && key[len] == '.' ? key + len + 1
+                                                             : NULL;
+}
+
+static bool is_section(const char *key)
+{
+    for (size_t i = 0; i < config_option_count; i++) {
+        if (below(config_options[i].key, key) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The names that may stand in the section, for "did you mean". */
+static const char *nearest_in(struct arena *a, const char *section,
+                              struct str name)
+{
+    const char **names = ARENA_ARRAY(a, config_option_count, const char *);
+    size_t count = 0;
+    for (size_t i = 0; i < config_option_count; i++) {
+        struct str rest = str_c(below(config_options[i].key, section));
+        if (rest.len == 0) {
+            continue;
+        }
+        ptrdiff_t dot = str_find(rest, '.');
+        names[count++] = arena_strdup(
+            a, str_slice(rest, 0, dot >= 0 ? (size_t)dot : rest.len));
+    }
+    return str_nearest(name, names, count);
+}
+
+static void complain_unknown(struct config_reader *r, const char *section,
+                             const struct yaml_node *key, const char *path)
+{
+    struct err e = ERR_INIT;
+    struct arena a = ARENA_INIT;
+    struct str name = yaml_text(key);
+    const char *near = nearest_in(&a, section, name);
+    if (near != NULL) {
+        err_hint(&e, "did you mean \"%s\"?", near);
+    }
+    (void)yaml_err(&e, key, -EINVAL, "unknown key \"%.*s\"",
+                   STR_ARG(str_slice(name, 0, KEY_MAX_BYTES)));
+    config_complain(r, path, &e);
+    arena_deinit(&a);
+}
+
+static void note_integration(struct config *c, const char *path)
+{
+    for (int i = 0; i < INTEGRATIONS; i++) {
+        if (strcmp(path, config_integration_key(
+                             (enum config_integration_name)i)) == 0) {
+            c->integrations[i].configured = true;
+        }
+    }
+}
+
+/* Depth is bounded by the table: only a section is entered. */
+static void walk(struct config_reader *r, const char *section,
+                 const struct yaml_node *n)
+{
+    struct err e = ERR_INIT;
+    if (n == NULL || yaml_is_null(n)) {
+        return;
+    }
+    if (yaml_kind(n) != YAML_MAPPING) {
+        (void)yaml_err(&e, n, -EINVAL, "expected a mapping, got %s",
+                       yaml_kind_text(n));
+        config_complain(r, section, &e);
+        return;
+    }
+    for (size_t i = 0; i < yaml_count(n); i++) {
+        const struct yaml_node *key = yaml_key(n, i);
+        char path[KEY_MAX_BYTES];
+        (void)snprintf(path, sizeof(path), "%s%s%.*s", section,
+                       section[0] != '\0' ? "." : "", STR_ARG(yaml_text(key)));
+        const struct config_option *o = find_option(path);
+        if (o != NULL) {
+            config_value_set(r, o, yaml_value(n, i));
+        } else if (is_section(path)) {
+            note_integration(r->config, path);
+            walk(r, path, yaml_value(n, i));
+        } else {
+            complain_unknown(r, section, key, path);
+        }
+    }
+}
+
+/* Defaults are texts of the table and go the way of every value. */
+static void set_defaults(struct config_reader *r)
+{
+    for (size_t i = 0; i < config_option_count; i++) {
+        const struct config_option *o = &config_options[i];
+        struct err e = ERR_INIT;
+        struct yaml_doc *doc = NULL;
+        if (o->initial == NULL) {
+            continue;
+        }
+        int result = yaml_parse(str_c(o->initial), NULL, &doc, &e);
+        ASSERT(result == 0);
+        config_value_set(r, o, yaml_root(doc));
+        yaml_doc_free(doc);
+    }
+    ASSERT(r->report->error_count == 0);
+}
+
+/* ---- what no single option can know ------------------------------------- */
+
+static bool is_loopback(const char *listen)
+{
+    return strncmp(listen, "127.", 4) == 0 || strncmp(listen, "[::1]:", 6) == 0;
+}
+
+static void check_server(struct config_reader *r)
+{
+    const struct config *c = r->config;
+    struct err e = ERR_INIT;
+    if ((c->tls_cert == NULL) != (c->tls_key == NULL)) {
+        (void)err_set(&e, -EINVAL,
+                      "a certificate needs its key, and a key its "
+                      "certificate");
+        config_complain(r, "server.tls", &e);
+    }
+    if (is_loopback(c->listen) || c->insecure) {
+        return;
+    }
+    if (c->token_count == 0 || c->tls_cert == NULL) {
+        err_hint(&e, "set security.tokens and server.tls, or server.insecure: "
+                     "true to do without");
+        (void)err_set(&e, -EINVAL,
+                      "%s can be reached from elsewhere, which needs tokens "
+                      "and TLS",
+                      c->listen);
+        config_complain(r, "server.listen", &e);
+    }
+}
+
+static void check_limits(struct config_reader *r)
+{
+    const struct config *c = r->config;
+    struct err e = ERR_INIT;
+    if (c->connections_per_source > c->connections) {
+        (void)err_set(&e, -EINVAL, "more than limits.connections (%u)",
+                      c->connections);
+        config_complain(r, "limits.connections_per_source", &e);
+    }
+    if (c->step_timeout_ms > c->timeout_ms) {
+        (void)err_set(&e, -EINVAL,
+                      "a step may not take longer than its workflow "
+                      "(timeout)");
+        config_warn(r, "engine.workflow_execution.step_timeout", &e);
+    }
+}
+
+static const struct {
+    const char *name; /* lower case */
+    enum log_level level;
+} loglevels[] = {
+    {"debug", LOG_LEVEL_DEBUG},     {"info", LOG_LEVEL_INFO},
+    {"notice", LOG_LEVEL_INFO},     {"warn", LOG_LEVEL_WARNING},
+    {"warning", LOG_LEVEL_WARNING}, {"error", LOG_LEVEL_ERROR},
+    {"critical", LOG_LEVEL_ERROR},
+};
+
+/* The manual starts the engine with LOGLEVEL=DEBUG. */
+static void apply_loglevel(struct config_reader *r)
+{
+    struct str value = str_c(getenv("LOGLEVEL"));
+    if (value.len == 0) {
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(loglevels); i++) {
+        struct str name = str_c(loglevels[i].name);
+        if (name.len == value.len && str_has_nocase(value, name)) {
+            r->config->log_level = loglevels[i].level;
+            return;
+        }
+    }
+    struct err e = ERR_INIT;
+    err_hint(&e, "use DEBUG, INFO, WARNING or ERROR");
+    (void)err_set(&e, -EINVAL,
+                  "the environment variable LOGLEVEL has an unknown value, "
+                  "which is ignored");
+    config_warn(r, "log.level", &e);
+}
+
+/* ---- loading ------------------------------------------------------------ */
+
+static int finish(struct config_reader *r, struct config **ret)
+{
+    if (r->report->error_count == 0) {
+        check_server(r);
+        check_limits(r);
+        apply_loglevel(r);
+    }
+    if (r->report->error_count != 0) {
+        config_free(r->config);
+        return -EINVAL;
+    }
+    *ret = r->config;
+    return 0;
+}
+
+int config_parse(struct str text, const char *name, struct config **ret,
+                 struct config_report *report)
+{
+    CLEANUP(yaml_doc_freep) struct yaml_doc *doc = NULL;
+    struct err e = ERR_INIT;
+    *report = (struct config_report){.file = str_dup(str_c(name))};
+    struct config_reader r = {.config = MEM_NEW(struct config),
+                              .report = report};
+    arena_init(&r.config->arena);
+    set_defaults(&r);
+    if (yaml_parse(text, NULL, &doc, &e) < 0) {
+        config_complain(&r, e.field, &e);
+    } else {
+        walk(&r, "", yaml_root(doc));
+    }
+    return finish(&r, ret);
+}
+
+/* Reads the whole file into text; a negative errno. */
+static int read_file(const char *path, struct strbuf *text)
+{
+    char room[8192];
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0) {
+        return -errno;
+    }
+    ssize_t len = 0;
+    do {
+        len = read(fd, room, sizeof(room));
+        if (len > 0) {
+            strbuf_add(text, str_n(room, (size_t)len));
+        }
+    } while (len > 0 || (len < 0 && errno == EINTR));
+    int result = len < 0 ? -errno : strbuf_error(text);
+    (void)close(fd);
+    return result;
+}
+
+int config_load(const char *path, struct config **ret,
+                struct config_report *report)
+{
+    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(CONFIG_MAX_BYTES);
+    int result = path != NULL ? read_file(path, &text) : 0;
+    if (result == 0) {
+        return config_parse(strbuf_str(&text),
+                            path != NULL ? path : "(defaults)", ret, report);
+    }
+    *report =
+        (struct config_report){.file = str_dup(str_c(path)), .error_count = 1};
+    struct config_problem p = {0};
+    if (result == -ENOENT) {
+        err_hint(&p.err, "autonomous-devops print-config prints a sample");
+    }
+    (void)err_set(&p.err, result, "cannot read the file: %s",
+                  result == -E2BIG ? "larger than 1 MiB" : strerror(-result));
+    VEC_PUSH(&report->problems, p);
+    return result;
+}
+
+static void wipe(const char *secret)
+{
+    if (secret != NULL) {
+        sodium_memzero((void *)(uintptr_t)secret, strlen(secret));
+    }
+}
+
+void config_free(struct config *c)
+{
+    if (c == NULL) {
+        return;
+    }
+    for (int i = 0; i < INTEGRATIONS; i++) {
+        wipe(c->integrations[i].bearer_token);
+        wipe(c->integrations[i].api_key);
+        wipe(c->integrations[i].routing_key);
+        wipe(c->integrations[i].webhook_url);
+    }
+    arena_deinit(&c->arena);
+    mem_free(c);
+}
+
+void config_freep(struct config **c)
+{
+    config_free(*c);
+    *c = NULL;
+}
+
+void config_report_deinit(struct config_report *r)
+{
+    VEC_DEINIT(&r->problems);
+    mem_free(r->file);
+    *r = (struct config_report){0};
+}
+
+/* ---- for other modules -------------------------------------------------- */
+
+struct engine_config config_engine(const struct config *c)
+{
+    return (struct engine_config){
+        .workers = c->workers,
+        .batch_size = c->batch_size,
+        .max_concurrent = c->max_concurrent,
+        .max_live = c->max_live,
+        .workflow_timeout_ms = c->timeout_ms,
+        .stop_grace_ms = c->stop_grace_ms,
+        .report_margin_ms = c->report_margin_ms,
+        .held_timeout_ms = c->held_timeout_ms,
+    };
+}
+
+struct runbook_defaults config_runbook_defaults(const struct config *c)
+{
+    return (struct runbook_defaults){.step_timeout_ms = c->step_timeout_ms,
+                                     .retry_attempts = c->retry_attempts};
+}
+
+struct executor_options config_executor(const struct config *c)
+{
+    return (struct executor_options){
+        .socket_path = c->executor_socket,
+        .repository = c->repository,
+        .spool = c->executor_spool,
+        .work = c->executor_work,
+        .default_user = c->executor_user,
+        .run_as_allowed = c->run_as_allowed,
+        .max_running = c->max_running,
+        .output_keep_bytes = c->output_keep_bytes,
+        .idle_exit_ms = c->idle_exit_ms,
+        .step_timeout_ms = c->step_timeout_ms,
+        .retry_attempts = c->retry_attempts,
+    };
+}

@@ -1,0 +1,187 @@
+/*
+ * The configuration of the daemon and of the executor, from one YAML file.
+ * Every option is a row of one table (config_table.c) with its type, default,
+ * range and help; the parser, the sample file and the manual page derive from
+ * it. Every key has a default, an empty file is valid, an unknown key is an
+ * error with the nearest name, and a bad file reports everything that is
+ * wrong with it at once.
+ *
+ * `${NAME}` in a text is replaced by that environment variable, once: what it
+ * holds is never scanned again. `$${` writes `${`.
+ *
+ * A configuration is immutable after loading and owns all its strings; any
+ * thread may read it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "app/log.h"
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/strbuf.h"
+#include "base/vec.h"
+#include "engine/engine.h"
+#include "model/runbook_load.h"
+#include "proc/executor.h"
+
+#define CONFIG_PATH_DEFAULT "/etc/autonomous-devops/config.yaml"
+#define CONFIG_MAX_BYTES (1024 * 1024)
+#define CONFIG_MAX_PROBLEMS 50
+#define CONFIG_MAX_LIST 64         /* elements of one list, tokens included */
+#define CONFIG_TEXT_MAX_BYTES 4096 /* one text after ${} */
+
+/* What a bearer token may do: bits of config_token.scopes. */
+enum config_scope {
+    CONFIG_SCOPE_READ = 1,
+    CONFIG_SCOPE_INGEST = 2,
+    CONFIG_SCOPE_EXECUTE = 4,
+    CONFIG_SCOPE_ADMIN = 8
+};
+
+struct config_token {
+    const char *name;
+    uint32_t scopes;
+    uint8_t sha256[32]; /* of the token; the token itself is not kept */
+};
+
+enum config_integration_name {
+    INTEGRATION_PROMETHEUS,
+    INTEGRATION_ALERTMANAGER,
+    INTEGRATION_PAGERDUTY,
+    INTEGRATION_SLACK,
+    INTEGRATION_METRICS_SCRAPER,
+    INTEGRATIONS
+};
+
+/* One partner system; keys that it does not have stay unset (NULL, 0). */
+struct config_integration {
+    bool configured; /* it stands in the file */
+    bool enabled;
+    const char *url;
+    const char *bearer_token;
+    const char *api_key;
+    const char *routing_key;
+    const char *webhook_url;
+    const char *channel;
+    uint64_t scrape_interval_ms;
+    uint64_t timeout_ms;
+};
+
+/* Texts are NUL-terminated; NULL means not set. Lists end in NULL. */
+struct config {
+    struct arena arena;
+
+    /* engine.event_processing */
+    uint32_t workers;
+    uint64_t queue_size;
+    uint32_t batch_size;
+    uint32_t max_attempts;
+    /* engine.workflow_execution */
+    uint32_t max_concurrent;
+    uint64_t timeout_ms;
+    uint32_t retry_attempts;
+    uint64_t step_timeout_ms;
+    uint32_t max_live;
+    uint64_t stop_grace_ms;
+    uint64_t report_margin_ms;
+    uint64_t held_timeout_ms;
+
+    struct config_integration integrations[INTEGRATIONS];
+
+    /* runbooks */
+    const char *repository;
+    bool auto_reload;
+    uint32_t validation; /* "strict" is the only mode */
+
+    /* server */
+    const char *listen; /* "127.0.0.1:9000", "[::1]:9000"; port 0: any */
+    const char *tls_cert;
+    const char *tls_key;
+    const char *const *allowed_hosts;
+    bool insecure;
+
+    /* storage */
+    const char *storage_url;
+    const char *storage_path;    /* the database file, from the URL */
+    const char *state_directory; /* the folder of that file */
+
+    /* executor */
+    const char *executor_socket;
+    const char *executor_spool;
+    const char *executor_work;
+    const char *executor_user;
+    const char *const *run_as_allowed;
+    uint32_t max_running;
+    uint64_t output_keep_bytes;
+    uint64_t idle_exit_ms;
+
+    /* security */
+    const char *group;
+    struct config_token *tokens;
+    uint32_t token_count;
+
+    /* limits */
+    uint32_t connections;
+    uint32_t connections_per_source;
+    uint64_t header_timeout_ms;
+    uint64_t body_timeout_ms;
+    uint64_t idle_timeout_ms;
+    uint32_t stream_clients;
+
+    /* log */
+    enum log_level log_level;
+};
+
+struct config_problem {
+    bool warning;
+    struct err err;
+};
+
+/* What a load found, in the order of the file; at most CONFIG_MAX_PROBLEMS
+ * errors, the last of which then says that there are more. */
+struct config_report {
+    char *file; /* as it was given */
+    VEC(struct config_problem) problems;
+    uint32_t error_count;
+};
+
+void config_report_deinit(struct config_report *r);
+
+/* Appends one line per problem, "FILE:LINE:COLUMN: error: FIELD: MESSAGE
+ * (HINT)", safe for a terminal. */
+void config_report_add_text(const struct config_report *r, struct strbuf *out);
+
+/* Reads and checks the file; path NULL gives the defaults. The LOGLEVEL
+ * environment variable overrides log.level. Returns 0 and a new configuration
+ * in *ret, or -EINVAL (-ENOENT, -EACCES, -E2BIG for the file itself) with at
+ * least one error in the report. The report is filled in both cases (there
+ * may be warnings) and must be deinit'ed. Reads the token files that the
+ * configuration names; changes nothing. */
+NODISCARD int config_load(const char *path, struct config **ret,
+                          struct config_report *report);
+
+/* The same for a text; `name` is what the report calls it. */
+NODISCARD int config_parse(struct str text, const char *name,
+                           struct config **ret, struct config_report *report);
+
+void config_free(struct config *c); /* wipes secrets; NULL is fine */
+void config_freep(struct config **c);
+
+/* Appends the dotted keys that differ between two configurations and take
+ * effect only at a restart, separated by ", ". Returns their number. */
+uint32_t config_restart_keys(const struct config *before,
+                             const struct config *after, struct strbuf *out);
+
+/* Appends the sample file: every option with its help and default. */
+void config_add_sample(struct strbuf *out);
+
+/* Appends the options as a section of a manual page (scdoc). */
+void config_add_man(struct strbuf *out);
+
+/* The parts that other modules take; what they point to is the
+ * configuration's. */
+struct engine_config config_engine(const struct config *c);
+struct runbook_defaults config_runbook_defaults(const struct config *c);
+struct executor_options config_executor(const struct config *c);

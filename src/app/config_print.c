@@ -1,0 +1,294 @@
+/*
+ * What a person reads about the configuration: problems, the sample file, the
+ * options of the manual page, and what a reload cannot change.
+ */
+#include "app/config.h"
+
+#include <string.h>
+
+#include "app/config_table.h"
+#include "data/duration.h"
+
+#define LINE_COLUMNS 79
+
+/* ---- problems ----------------------------------------------------------- */
+
+void config_report_add_text(const struct config_report *r, struct strbuf *out)
+{
+    VEC_EACH (&r->problems, i) {
+        const struct config_problem *p = &r->problems.at[i];
+        strbuf_add_visible(out, str_c(r->file));
+        if (p->err.at.line != 0) {
+            strbuf_addf(out, ":%u:%u", p->err.at.line, p->err.at.column);
+        }
+        strbuf_addf(out, ": %s: ", p->warning ? "warning" : "error");
+        if (p->err.field[0] != '\0') {
+            strbuf_add_visible(out, str_c(p->err.field));
+            strbuf_addc(out, ": ");
+        }
+        strbuf_add_visible(out, str_c(p->err.message));
+        if (p->err.hint[0] != '\0') {
+            strbuf_addc(out, " (");
+            strbuf_add_visible(out, str_c(p->err.hint));
+            strbuf_addc(out, ")");
+        }
+        strbuf_addch(out, '\n');
+    }
+}
+
+/* ---- reloading ---------------------------------------------------------- */
+
+static bool same_text(const char *a, const char *b)
+{
+    return (a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0);
+}
+
+static bool same_list(const char *const *a, const char *const *b)
+{
+    while (*a != NULL && *b != NULL && strcmp(*a, *b) == 0) {
+        a++;
+        b++;
+    }
+    return *a == NULL && *b == NULL;
+}
+
+static bool same_tokens(const struct config *a, const struct config *b)
+{
+    bool same = a->token_count == b->token_count;
+    for (uint32_t i = 0; same && i < a->token_count; i++) {
+        same = strcmp(a->tokens[i].name, b->tokens[i].name) == 0 &&
+               a->tokens[i].scopes == b->tokens[i].scopes &&
+               memcmp(a->tokens[i].sha256, b->tokens[i].sha256,
+                      sizeof(a->tokens[i].sha256)) == 0;
+    }
+    return same;
+}
+
+static bool same_value(const struct config_option *o, const struct config *a,
+                       const struct config *b)
+{
+    const void *one = (const char *)a + o->offset;
+    const void *two = (const char *)b + o->offset;
+    switch (o->type) {
+    case CONFIG_BOOL:
+        return *(const bool *)one == *(const bool *)two;
+    case CONFIG_U32:
+    case CONFIG_ENUM:
+        return *(const uint32_t *)one == *(const uint32_t *)two;
+    case CONFIG_U64:
+    case CONFIG_DURATION:
+    case CONFIG_SIZE:
+        return *(const uint64_t *)one == *(const uint64_t *)two;
+    case CONFIG_HOSTS:
+    case CONFIG_NAMES:
+        return same_list(*(const char *const *const *)one,
+                         *(const char *const *const *)two);
+    case CONFIG_TOKENS:
+        return same_tokens(a, b);
+    case CONFIG_TEXT:
+    case CONFIG_NAME:
+    case CONFIG_PATH:
+    case CONFIG_HTTP_URL:
+    case CONFIG_ADDRESS:
+    case CONFIG_STORAGE_URL:
+    case CONFIG_TYPES:
+    default:
+        return same_text(*(const char *const *)one, *(const char *const *)two);
+    }
+}
+
+uint32_t config_restart_keys(const struct config *before,
+                             const struct config *after, struct strbuf *out)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < config_option_count; i++) {
+        const struct config_option *o = &config_options[i];
+        if ((o->flags & CONFIG_RELOAD) == 0 && !same_value(o, before, after)) {
+            strbuf_addf(out, "%s%s", count != 0 ? ", " : "", o->key);
+            count++;
+        }
+    }
+    return count;
+}
+
+/* ---- words about an option ---------------------------------------------- */
+
+static void add_number(const struct config_option *o, uint64_t value,
+                       struct strbuf *out)
+{
+    char text[DURATION_TEXT_SIZE];
+    if (o->type == CONFIG_DURATION) {
+        duration_format(value, text);
+        strbuf_addc(out, text);
+    } else {
+        strbuf_addf(out, "%llu", (unsigned long long)value);
+    }
+}
+
+/* "a duration, 1s to 7d": the type with what limits it. */
+static void add_type(const struct config_option *o, struct strbuf *out)
+{
+    if (o->type == CONFIG_ENUM) {
+        for (size_t i = 0; o->names[i] != NULL; i++) {
+            strbuf_addf(out, "%s%s", i != 0 ? ", " : "", o->names[i]);
+        }
+        return;
+    }
+    strbuf_addc(out, config_type_text(o->type));
+    if (o->max != 0) {
+        strbuf_addc(out, ", ");
+        add_number(o, o->min, out);
+        strbuf_addc(out, " to ");
+        add_number(o, o->max, out);
+    }
+}
+
+/* ---- the sample file ---------------------------------------------------- */
+
+/* Appends the text wrapped at spaces, each line behind indent and "# ". */
+static void add_comment(struct strbuf *out, int indent, struct str text)
+{
+    size_t room = LINE_COLUMNS - (size_t)indent - 2;
+    while (text.len != 0) {
+        size_t cut = text.len;
+        if (cut > room) {
+            cut = room;
+            while (cut > 1 && text.at[cut] != ' ') {
+                cut--;
+            }
+        }
+        strbuf_addf(out, "%*s# %.*s\n", indent, "",
+                    STR_ARG(str_slice(text, 0, cut)));
+        text = str_trim(str_slice(text, cut, text.len));
+    }
+}
+
+static size_t common_segments(struct str a, struct str b)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < a.len && i < b.len && a.at[i] == b.at[i]; i++) {
+        count += a.at[i] == '.';
+    }
+    return count;
+}
+
+/* Opens the mappings of the option's key that the one before did not. */
+static void open_mappings(struct strbuf *out, struct str before, struct str key,
+                          bool off)
+{
+    size_t shared = common_segments(before, key);
+    size_t depth = 0;
+    ptrdiff_t dot = 0;
+    while ((dot = str_find(key, '.')) >= 0) {
+        if (depth >= shared) {
+            strbuf_addf(out, "%s%*s%.*s:\n", off && depth > 0 ? "#" : "",
+                        (int)depth * 2, "",
+                        STR_ARG(str_slice(key, 0, (size_t)dot)));
+        }
+        key = str_slice(key, (size_t)dot + 1, key.len);
+        depth++;
+    }
+}
+
+static void add_sample_option(struct strbuf *out, struct str before,
+                              const struct config_option *o)
+{
+    /* Naming an integration configures it, so all of them are comments. */
+    bool integration = str_starts(str_c(o->key), STR("integrations."));
+    bool off = integration || o->initial == NULL;
+    CLEANUP(strbuf_deinit) struct strbuf help = STRBUF_INIT(4096);
+    strbuf_addf(&help, "%s ", o->help);
+    strbuf_addch(&help, '(');
+    add_type(o, &help);
+    strbuf_addch(&help, ')');
+    open_mappings(out, before, str_c(o->key), integration);
+    size_t depth = 0;
+    const char *name = o->key;
+    for (const char *dot = NULL; (dot = strchr(name, '.')) != NULL; depth++) {
+        name = dot + 1;
+    }
+    add_comment(out, (int)depth * 2, strbuf_str(&help));
+    const char *value = o->initial;
+    if (o->example != NULL) {
+        value = value != NULL && !integration ? value : o->example;
+    }
+    strbuf_addf(out, "%s%*s%s: %s\n", off ? "#" : "", (int)depth * 2, "", name,
+                value);
+}
+
+static bool starts_section(struct str before, struct str key)
+{
+    return common_segments(before, key) == 0;
+}
+
+static void add_section_help(struct strbuf *out, struct str key)
+{
+    for (size_t i = 0; i < config_section_count; i++) {
+        struct str name = str_c(config_sections[i].key);
+        if (str_starts(key, name) && key.at[name.len] == '.') {
+            strbuf_addch(out, '\n');
+            add_comment(out, 0, str_c(config_sections[i].help));
+        }
+    }
+}
+
+void config_add_sample(struct strbuf *out)
+{
+    struct str before = STR("");
+    strbuf_addc(out, "# Configuration of autonomous-devops(8); see "
+                     "autonomous-devops.yaml(5).\n"
+                     "# Printed by: autonomous-devops print-config\n"
+                     "# Values are the defaults. Lines that begin with #NAME "
+                     "are not set.\n");
+    for (size_t i = 0; i < config_option_count; i++) {
+        struct str key = str_c(config_options[i].key);
+        if (starts_section(before, key)) {
+            add_section_help(out, key);
+        }
+        add_sample_option(out, before, &config_options[i]);
+        before = key;
+    }
+}
+
+/* ---- the manual page ---------------------------------------------------- */
+
+/* scdoc's markup characters inside ordinary text. */
+static void add_man_text(struct strbuf *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text == '_' || *text == '*' || *text == '\\' || *text == '#') {
+            strbuf_addch(out, '\\');
+        }
+        strbuf_addch(out, *text);
+    }
+}
+
+void config_add_man(struct strbuf *out)
+{
+    struct str before = STR("");
+    for (size_t i = 0; i < config_option_count; i++) {
+        const struct config_option *o = &config_options[i];
+        struct str key = str_c(o->key);
+        if (starts_section(before, key)) {
+            strbuf_addf(out, "%s## %.*s\n\n", i != 0 ? "\n" : "",
+                        (int)str_find(key, '.'), key.at);
+        }
+        CLEANUP(strbuf_deinit) struct strbuf type = STRBUF_INIT(512);
+        add_type(o, &type);
+        strbuf_addc(out, "*");
+        add_man_text(out, o->key);
+        strbuf_addc(out, "* (");
+        add_man_text(out, strbuf_str(&type).at);
+        if (o->initial != NULL) {
+            strbuf_addc(out, "; default ");
+            add_man_text(out, o->initial);
+        }
+        strbuf_addc(out, ")\n\t");
+        add_man_text(out, o->help);
+        if ((o->flags & CONFIG_RELOAD) != 0) {
+            strbuf_addc(out, " Changes with a reload.");
+        }
+        strbuf_addc(out, "\n\n");
+        before = key;
+    }
+}

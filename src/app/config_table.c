@@ -1,0 +1,264 @@
+#include "app/config_table.h"
+
+#include "base/attr.h"
+
+#define SECOND 1000ULL
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+#define KIB 1024ULL
+#define MIB (1024 * KIB)
+
+static const char *const level_names[] = {"error", "warning", "info", "debug",
+                                          NULL}; /* enum log_level */
+static const char *const validation_names[] = {"strict", NULL};
+
+#define AT(field) .offset = offsetof(struct config, field)
+#define RANGE(lo, hi) .min = (lo), .max = (hi)
+#define OF(name, field)                                                        \
+    .offset = offsetof(struct config, integrations[INTEGRATION_##name].field)
+
+const struct config_option config_options[] = {
+    {"engine.event_processing.workers", CONFIG_U32, CONFIG_RELOAD, AT(workers),
+     "4", RANGE(1, 64), .help = "Workers that match events to runbooks."},
+    {"engine.event_processing.queue_size", CONFIG_U64, 0, AT(queue_size),
+     "10000", RANGE(1, 100000000),
+     .help = "Events that may wait. When so many wait, new ones are answered "
+             "503 with Retry-After; nothing accepted is lost."},
+    {"engine.event_processing.batch_size", CONFIG_U32, CONFIG_RELOAD,
+     AT(batch_size), "100", RANGE(1, 10000),
+     .help = "Events that a worker takes at a time."},
+    {"engine.event_processing.max_attempts", CONFIG_U32, 0, AT(max_attempts),
+     "5", RANGE(1, 1000),
+     .help = "How often an event whose processing fails is tried before it "
+             "is set aside as poison."},
+    {"engine.workflow_execution.max_concurrent", CONFIG_U32, CONFIG_RELOAD,
+     AT(max_concurrent), "20", RANGE(1, 10000),
+     .help = "Workflows that run at a time; others are queued in order."},
+    {"engine.workflow_execution.timeout", CONFIG_DURATION, CONFIG_RELOAD,
+     AT(timeout_ms), "600", RANGE(SECOND, 7 * DAY),
+     .help = "Time limit of a workflow that its runbook does not set."},
+    {"engine.workflow_execution.retry_attempts", CONFIG_U32, 0,
+     AT(retry_attempts), "3", RANGE(1, 100),
+     .help = "Attempts of a step that asks for retries, or says that it is "
+             "idempotent, without a number of its own."},
+    {"engine.workflow_execution.step_timeout", CONFIG_DURATION, 0,
+     AT(step_timeout_ms), "60s", RANGE(SECOND, RUNBOOK_STEP_TIMEOUT_MAX_MS),
+     .help = "Time limit of a step that sets none."},
+    {"engine.workflow_execution.max_live", CONFIG_U32, CONFIG_RELOAD,
+     AT(max_live), "10000", RANGE(1, 1000000),
+     .help = "Unfinished workflows at which taking events pauses."},
+    {"engine.workflow_execution.stop_grace", CONFIG_DURATION, CONFIG_RELOAD,
+     AT(stop_grace_ms), "10s", RANGE(0, 10 * MINUTE),
+     .help = "Time between SIGTERM and SIGKILL when a step is stopped."},
+    {"engine.workflow_execution.report_margin", CONFIG_DURATION, CONFIG_RELOAD,
+     AT(report_margin_ms), "30s", RANGE(SECOND, HOUR),
+     .help = "How long after a step's time limit the executor's report is "
+             "waited for."},
+    {"engine.workflow_execution.held_timeout", CONFIG_DURATION, CONFIG_RELOAD,
+     AT(held_timeout_ms), "7d", RANGE(MINUTE, 366 * DAY),
+     .help = "How long a held workflow waits for an operator before it "
+             "fails."},
+
+    {"integrations.prometheus.enabled", CONFIG_BOOL, 0, OF(PROMETHEUS, enabled),
+     "true", .help = "Whether the integration is used."},
+    {"integrations.prometheus.url", CONFIG_HTTP_URL, 0, OF(PROMETHEUS, url),
+     .example = "http://localhost:9090",
+     .help = "Address of the Prometheus server."},
+    {"integrations.prometheus.scrape_interval", CONFIG_DURATION, 0,
+     OF(PROMETHEUS, scrape_interval_ms), "15", RANGE(SECOND, DAY),
+     .help = "Time between two queries."},
+    {"integrations.prometheus.timeout", CONFIG_DURATION, 0,
+     OF(PROMETHEUS, timeout_ms), "10", RANGE(100, 5 * MINUTE),
+     .help = "Time limit of a request."},
+    {"integrations.prometheus.bearer_token", CONFIG_TEXT,
+     CONFIG_SECRET | CONFIG_CREDENTIAL, OF(PROMETHEUS, bearer_token),
+     .example = "${PROMETHEUS_TOKEN}",
+     .help = "Sent as Authorization: Bearer."},
+    {"integrations.alertmanager.enabled", CONFIG_BOOL, 0,
+     OF(ALERTMANAGER, enabled), "true",
+     .help = "Whether the integration is used."},
+    {"integrations.alertmanager.url", CONFIG_HTTP_URL, 0, OF(ALERTMANAGER, url),
+     .example = "http://localhost:9093",
+     .help = "Address of the Alertmanager."},
+    {"integrations.alertmanager.timeout", CONFIG_DURATION, 0,
+     OF(ALERTMANAGER, timeout_ms), "10", RANGE(100, 5 * MINUTE),
+     .help = "Time limit of a request."},
+    {"integrations.alertmanager.bearer_token", CONFIG_TEXT,
+     CONFIG_SECRET | CONFIG_CREDENTIAL, OF(ALERTMANAGER, bearer_token),
+     .example = "${ALERTMANAGER_TOKEN}",
+     .help = "Sent as Authorization: Bearer."},
+    {"integrations.pagerduty.enabled", CONFIG_BOOL, 0, OF(PAGERDUTY, enabled),
+     "true", .help = "Whether the integration is used."},
+    {"integrations.pagerduty.api_key", CONFIG_TEXT,
+     CONFIG_SECRET | CONFIG_CREDENTIAL, OF(PAGERDUTY, api_key),
+     .example = "${PAGERDUTY_API_KEY}", .help = "Key of the REST API."},
+    {"integrations.pagerduty.routing_key", CONFIG_TEXT,
+     CONFIG_SECRET | CONFIG_CREDENTIAL, OF(PAGERDUTY, routing_key),
+     .example = "${PAGERDUTY_ROUTING_KEY}",
+     .help = "Key of the Events API integration."},
+    {"integrations.pagerduty.timeout", CONFIG_DURATION, 0,
+     OF(PAGERDUTY, timeout_ms), "10", RANGE(100, 5 * MINUTE),
+     .help = "Time limit of a request."},
+    {"integrations.slack.enabled", CONFIG_BOOL, 0, OF(SLACK, enabled), "true",
+     .help = "Whether the integration is used."},
+    {"integrations.slack.webhook_url", CONFIG_HTTP_URL,
+     CONFIG_SECRET | CONFIG_CREDENTIAL, OF(SLACK, webhook_url),
+     .example = "${SLACK_WEBHOOK_URL}", .help = "Incoming webhook."},
+    {"integrations.slack.channel", CONFIG_TEXT, 0, OF(SLACK, channel),
+     .example = "\"#ops\"", .help = "Channel that messages go to."},
+    {"integrations.slack.timeout", CONFIG_DURATION, 0, OF(SLACK, timeout_ms),
+     "10", RANGE(100, 5 * MINUTE), .help = "Time limit of a request."},
+    {"integrations.metrics-scraper.enabled", CONFIG_BOOL, 0,
+     OF(METRICS_SCRAPER, enabled), "true",
+     .help = "Whether the integration is used."},
+    {"integrations.metrics-scraper.url", CONFIG_HTTP_URL, 0,
+     OF(METRICS_SCRAPER, url), .example = "http://localhost:9100/metrics",
+     .help = "Address that is scraped."},
+    {"integrations.metrics-scraper.scrape_interval", CONFIG_DURATION, 0,
+     OF(METRICS_SCRAPER, scrape_interval_ms), "15", RANGE(SECOND, DAY),
+     .help = "Time between two scrapes."},
+    {"integrations.metrics-scraper.timeout", CONFIG_DURATION, 0,
+     OF(METRICS_SCRAPER, timeout_ms), "10", RANGE(100, 5 * MINUTE),
+     .help = "Time limit of a scrape."},
+
+    {"runbooks.repository", CONFIG_PATH, 0, AT(repository),
+     "/var/lib/autonomous-devops/runbooks",
+     .help = "Folder of the runbooks, usually a git checkout."},
+    {"runbooks.auto_reload", CONFIG_BOOL, 0, AT(auto_reload), "true",
+     .help = "Load runbooks again when files change."},
+    {"runbooks.validation", CONFIG_ENUM, 0, AT(validation), "strict",
+     .names = validation_names,
+     .help = "A file with an error is refused and its last good version "
+             "stays in force. There is no other mode."},
+
+    {"server.listen", CONFIG_ADDRESS, 0, AT(listen), "127.0.0.1:9000",
+     .help = "Numeric address and port; port 0 takes any free one. An "
+             "address that is not a loopback one needs tokens and TLS."},
+    {"server.tls.cert", CONFIG_PATH, 0, AT(tls_cert),
+     .example = "/etc/autonomous-devops/tls/cert.pem",
+     .help = "Certificate chain, PEM."},
+    {"server.tls.key", CONFIG_PATH, 0, AT(tls_key),
+     .example = "/etc/autonomous-devops/tls/key.pem",
+     .help = "Private key of the certificate, PEM."},
+    {"server.allowed_hosts", CONFIG_HOSTS, 0, AT(allowed_hosts), "[]",
+     .example = "[devops.example.org]",
+     .help = "Names by which clients may call the server, besides localhost "
+             "and the address it listens on."},
+    {"server.insecure", CONFIG_BOOL, 0, AT(insecure), "false",
+     .help = "Permit an address that is not a loopback one without tokens "
+             "or TLS. Everyone who reaches it may then read the traffic."},
+
+    {"storage.url", CONFIG_STORAGE_URL, 0, AT(storage_url),
+     "sqlite:///var/lib/autonomous-devops/state/engine.db",
+     .help = "The database: sqlite:///FILE, where FILE is called "
+             "engine.db."},
+
+    {"executor.socket", CONFIG_PATH, 0, AT(executor_socket),
+     "/run/autonomous-devops/executor.sock",
+     .help = "Where the engine and the executor meet."},
+    {"executor.spool", CONFIG_PATH, 0, AT(executor_spool),
+     "/var/lib/autonomous-devops/executor/spool",
+     .help = "Folder in which the executor keeps outcomes of steps."},
+    {"executor.work", CONFIG_PATH, 0, AT(executor_work),
+     "/var/lib/autonomous-devops/executor/work",
+     .help = "Each step runs in a private folder below this one."},
+    {"executor.user", CONFIG_NAME, 0, AT(executor_user),
+     .example = "autonomous-devops",
+     .help = "User that steps run as; not set: the executor's own."},
+    {"executor.run_as_allowed", CONFIG_NAMES, 0, AT(run_as_allowed), "[]",
+     .example = "[postgres, nginx]",
+     .help = "Users that a runbook may name in run_as."},
+    {"executor.max_running", CONFIG_U32, 0, AT(max_running), "64",
+     RANGE(1, 10000), .help = "Steps at a time; more are refused."},
+    {"executor.output_keep_bytes", CONFIG_SIZE, 0, AT(output_keep_bytes),
+     "1MiB", RANGE(4 * KIB, 64 * MIB),
+     .help = "Output kept of one attempt: its beginning and its end."},
+    {"executor.idle_exit", CONFIG_DURATION, 0, AT(idle_exit_ms), "10m",
+     RANGE(0, 7 * DAY),
+     .help = "The executor ends after so long without engine and work; 0: "
+             "never."},
+
+    {"security.group", CONFIG_NAME, 0, AT(group), "autonomous-devops",
+     .help = "Members of this group may call a loopback server without a "
+             "token, as may root and the daemon's own user."},
+    {"security.tokens", CONFIG_TOKENS, CONFIG_SECRET, AT(tokens), "[]",
+     .example = "[{name: ci, scopes: [ingest], "
+                "file: /etc/autonomous-devops/ci.token}]",
+     .help = "Bearer tokens: a name, scopes out of read, ingest, execute, "
+             "admin, and either sha256 (64 hexadecimal digits) or file, "
+             "which holds the token."},
+
+    {"limits.connections", CONFIG_U32, 0, AT(connections), "512",
+     RANGE(16, 65536), .help = "HTTP connections at a time."},
+    {"limits.connections_per_source", CONFIG_U32, 0, AT(connections_per_source),
+     "64", RANGE(1, 65536),
+     .help = "HTTP connections from one address that is not a loopback "
+             "one."},
+    {"limits.header_timeout", CONFIG_DURATION, 0, AT(header_timeout_ms), "10s",
+     RANGE(SECOND, 5 * MINUTE),
+     .help = "Time in which a request's header must arrive."},
+    {"limits.body_timeout", CONFIG_DURATION, 0, AT(body_timeout_ms), "30s",
+     RANGE(SECOND, HOUR),
+     .help = "Time in which a request's body must arrive."},
+    {"limits.idle_timeout", CONFIG_DURATION, 0, AT(idle_timeout_ms), "30s",
+     RANGE(SECOND, HOUR),
+     .help = "Time that a connection may wait for its next request."},
+    {"limits.stream_clients", CONFIG_U32, 0, AT(stream_clients), "64",
+     RANGE(1, 1024), .help = "Clients of /api/stream at a time."},
+
+    {"log.level", CONFIG_ENUM, CONFIG_RELOAD, AT(log_level), "info",
+     .names = level_names,
+     .help = "Least important messages that are logged. The environment "
+             "variable LOGLEVEL overrides it."},
+};
+
+const size_t config_option_count = ARRAY_LEN(config_options);
+
+const struct config_section config_sections[] = {
+    {"engine", "How events and workflows are processed."},
+    {"integrations", "Partner systems. One is configured when it is named."},
+    {"runbooks", "Where runbooks come from."},
+    {"server", "The HTTP server."},
+    {"storage", "Where state is kept."},
+    {"executor", "The process that runs steps."},
+    {"security", "Who may call the API."},
+    {"limits", "Bounds of the HTTP server."},
+    {"log", "Messages."},
+};
+
+const size_t config_section_count = ARRAY_LEN(config_sections);
+
+const char *config_integration_key(enum config_integration_name name)
+{
+    static const char *const keys[INTEGRATIONS] = {
+        [INTEGRATION_PROMETHEUS] = "integrations.prometheus",
+        [INTEGRATION_ALERTMANAGER] = "integrations.alertmanager",
+        [INTEGRATION_PAGERDUTY] = "integrations.pagerduty",
+        [INTEGRATION_SLACK] = "integrations.slack",
+        [INTEGRATION_METRICS_SCRAPER] = "integrations.metrics-scraper",
+    };
+    return keys[name];
+}
+
+const char *config_type_text(enum config_type type)
+{
+    static const char *const texts[CONFIG_TYPES] = {
+        [CONFIG_BOOL] = "true or false",
+        [CONFIG_U32] = "a number",
+        [CONFIG_U64] = "a number",
+        [CONFIG_DURATION] = "a duration",
+        [CONFIG_SIZE] = "a size in bytes",
+        [CONFIG_ENUM] = "a word",
+        [CONFIG_TEXT] = "a text",
+        [CONFIG_NAME] = "a name",
+        [CONFIG_PATH] = "an absolute path",
+        [CONFIG_HTTP_URL] = "an http or https URL",
+        [CONFIG_ADDRESS] = "an address and port",
+        [CONFIG_STORAGE_URL] = "a storage URL",
+        [CONFIG_HOSTS] = "a list of host names",
+        [CONFIG_NAMES] = "a list of names",
+        [CONFIG_TOKENS] = "a list of tokens",
+    };
+    return texts[type];
+}

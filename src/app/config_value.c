@@ -1,0 +1,478 @@
+#include "app/config_value.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "data/duration.h"
+
+static void add_problem(struct config_reader *r, bool warning,
+                        const char *field, const struct err *e)
+{
+    struct config_report *report = r->report;
+    if (!warning && report->error_count >= CONFIG_MAX_PROBLEMS) {
+        return;
+    }
+    struct config_problem p = {.warning = warning, .err = *e};
+    err_field(&p.err, "%s", field);
+    if (!warning && ++report->error_count == CONFIG_MAX_PROBLEMS) {
+        err_hint(&p.err, "there may be more: only %d are shown",
+                 CONFIG_MAX_PROBLEMS);
+    }
+    VEC_PUSH(&report->problems, p);
+}
+
+void config_complain(struct config_reader *r, const char *field,
+                     const struct err *e)
+{
+    add_problem(r, false, field, e);
+}
+
+void config_warn(struct config_reader *r, const char *field,
+                 const struct err *e)
+{
+    add_problem(r, true, field, e);
+}
+
+/* ---- texts -------------------------------------------------------------- */
+
+static bool is_name_char(char c, bool first)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' ||
+           (!first && c >= '0' && c <= '9');
+}
+
+/* Length of the name in "${NAME}" at the start of s, or 0. */
+static size_t reference_name(struct str s)
+{
+    size_t i = 2;
+    while (i < s.len && is_name_char(s.at[i], i == 2)) {
+        i++;
+    }
+    return i > 2 && i < s.len && s.at[i] == '}' ? i - 2 : 0;
+}
+
+/* Appends what the reference at the start of s stands for and sets its length
+ * in *used. -ENOENT: the variable is missing; -EINVAL: not a reference. */
+static int expand_reference(struct str s, struct strbuf *out, size_t *used,
+                            struct err *e)
+{
+    size_t len = reference_name(s);
+    if (len == 0) {
+        err_hint(e, "${NAME} is an environment variable; write $${ for ${");
+        return err_set(e, -EINVAL,
+                       "\"${\" is not followed by a name and \"}\"");
+    }
+    CLEANUP(mem_freep) char *name = str_dup(str_slice(s, 2, 2 + len));
+    const char *value = getenv(name);
+    if (value == NULL) {
+        return err_set(e, -ENOENT, "the environment variable %s is not set",
+                       name);
+    }
+    strbuf_addc(out, value);
+    *used = len + 3;
+    return 0;
+}
+
+static int expand(struct str s, struct strbuf *out, struct err *e)
+{
+    while (s.len != 0) {
+        size_t used = 1;
+        if (str_starts(s, STR("$${"))) {
+            strbuf_addc(out, "${");
+            used = 3;
+        } else if (str_starts(s, STR("${"))) {
+            int result = expand_reference(s, out, &used, e);
+            if (result < 0) {
+                return result;
+            }
+        } else {
+            strbuf_addch(out, s.at[0]);
+        }
+        s = str_slice(s, used, s.len);
+    }
+    if (strbuf_error(out) < 0) {
+        return err_set(e, -E2BIG, "longer than %d bytes",
+                       CONFIG_TEXT_MAX_BYTES);
+    }
+    return 0;
+}
+
+int config_value_text(struct config_reader *r, const struct config_option *o,
+                      const struct yaml_node *n, const char **ret)
+{
+    struct err e = ERR_INIT;
+    struct str raw = STR_NULL;
+    CLEANUP(strbuf_deinit)
+    struct strbuf text = STRBUF_INIT(CONFIG_TEXT_MAX_BYTES);
+    int result = yaml_string(n, &raw, &e);
+    if (result == 0) {
+        e.at = yaml_place(n);
+        result = expand(raw, &text, &e);
+        if (result == -ENOENT && (o->flags & CONFIG_CREDENTIAL) != 0) {
+            err_hint(&e, "the option stays unset");
+            config_warn(r, o->key, &e);
+            return 1;
+        }
+    }
+    if (result == 0 && text.len == 0) {
+        err_hint(&e, "remove the line to leave the option unset");
+        result = err_set(&e, -EINVAL, "empty");
+    }
+    if (result < 0) {
+        config_complain(r, o->key, &e);
+        return result;
+    }
+    *ret = arena_strdup(&r->config->arena, strbuf_str(&text));
+    return 0;
+}
+
+/* ---- checks of texts ---------------------------------------------------- */
+
+static int check_any(struct str text, struct err *e)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if ((unsigned char)text.at[i] < 0x20 || text.at[i] == 0x7F) {
+            return err_set(e, -EINVAL, "holds a control character");
+        }
+    }
+    return 0;
+}
+
+static int check_name(struct str text, struct err *e)
+{
+    bool good = text.len <= 32 && is_name_char(text.at[0], true);
+    for (size_t i = 1; i < text.len && good; i++) {
+        good = is_name_char(text.at[i], false) || text.at[i] == '-' ||
+               text.at[i] == '.';
+    }
+    return good ? 0 : err_set(e, -EINVAL, "not a name of a user or group");
+}
+
+static int check_path(struct str text, struct err *e)
+{
+    if (text.at[0] != '/') {
+        err_hint(e, "begin it with /");
+        return err_set(e, -EINVAL, "not an absolute path");
+    }
+    return check_any(text, e);
+}
+
+static int check_http_url(struct str text, struct err *e)
+{
+    struct str rest = STR_NULL;
+    if (str_starts(text, STR("http://"))) {
+        rest = str_slice(text, 7, text.len);
+    } else if (str_starts(text, STR("https://"))) {
+        rest = str_slice(text, 8, text.len);
+    }
+    if (rest.len == 0 || rest.at[0] == '/' || str_find(text, ' ') >= 0) {
+        return err_set(e, -EINVAL,
+                       "not a URL of the form http://HOST or https://HOST");
+    }
+    return check_any(text, e);
+}
+
+static int check_host(struct str text, struct err *e)
+{
+    bool good = text.len <= 253;
+    for (size_t i = 0; i < text.len && good; i++) {
+        good = is_name_char(text.at[i], false) || text.at[i] == '-' ||
+               text.at[i] == '.' || text.at[i] == ':' ||
+               ((text.at[i] == '[' || text.at[i] == ']'));
+    }
+    return good ? 0 : err_set(e, -EINVAL, "not a host name");
+}
+
+static int check_address(struct str text, struct err *e)
+{
+    struct sockaddr_storage unused;
+    size_t colon = text.len;
+    while (colon > 0 && text.at[colon - 1] != ':') {
+        colon--;
+    }
+    uint64_t port = 0;
+    struct str host = str_slice(text, 0, colon != 0 ? colon - 1 : 0);
+    bool six = host.len > 2 && host.at[0] == '[';
+    if (six && host.at[host.len - 1] == ']') {
+        host = str_slice(host, 1, host.len - 1);
+    }
+    CLEANUP(mem_freep) char *copy = str_dup(host);
+    err_hint(e, "write 127.0.0.1:9000 or [::1]:9000");
+    if (inet_pton(six ? AF_INET6 : AF_INET, copy, &unused) != 1) {
+        return err_set(e, -EINVAL, "not a numeric address and a port");
+    }
+    if (str_to_u64(str_slice(text, colon, text.len), 0, 65535, &port) < 0) {
+        return err_set(e, -EINVAL, "the port is not a number up to 65535");
+    }
+    e->hint[0] = '\0';
+    return 0;
+}
+
+#define SQLITE_SCHEME "sqlite://"
+#define DATABASE_FILE "/engine.db"
+
+static int check_storage_url(struct str text, struct err *e)
+{
+    if (str_starts(text, STR("postgresql://")) ||
+        str_starts(text, STR("postgres://"))) {
+        err_hint(e, "use sqlite:///FILE");
+        return err_set(e, -EINVAL, "PostgreSQL is not supported by this build");
+    }
+    struct str scheme = STR(SQLITE_SCHEME);
+    struct str file = str_slice(text, scheme.len, text.len);
+    err_hint(e,
+             "write sqlite:///var/lib/autonomous-devops/state" DATABASE_FILE);
+    if (!str_starts(text, scheme) || file.len == 0 || file.at[0] != '/') {
+        return err_set(e, -EINVAL, "not a URL of the form sqlite:///FILE");
+    }
+    if (!str_ends(file, STR(DATABASE_FILE)) ||
+        file.len == sizeof(DATABASE_FILE) - 1) {
+        return err_set(e, -EINVAL,
+                       "the database file must be called engine.db");
+    }
+    e->hint[0] = '\0';
+    return check_any(text, e);
+}
+
+static void split_storage_url(struct config *c)
+{
+    struct str url = str_c(c->storage_url);
+    struct str file = str_slice(url, sizeof(SQLITE_SCHEME) - 1, url.len);
+    c->storage_path = arena_strdup(&c->arena, file);
+    c->state_directory = arena_strdup(
+        &c->arena, str_slice(file, 0, file.len - (sizeof(DATABASE_FILE) - 1)));
+}
+
+typedef int check_fn(struct str text, struct err *e);
+
+static check_fn *const checks[CONFIG_TYPES] = {
+    [CONFIG_TEXT] = check_any,        [CONFIG_NAME] = check_name,
+    [CONFIG_PATH] = check_path,       [CONFIG_HTTP_URL] = check_http_url,
+    [CONFIG_ADDRESS] = check_address, [CONFIG_STORAGE_URL] = check_storage_url,
+    [CONFIG_HOSTS] = check_host,      [CONFIG_NAMES] = check_name,
+};
+
+/* ---- setters ------------------------------------------------------------ */
+
+static void *field_of(struct config *c, const struct config_option *o)
+{
+    return (char *)c + o->offset;
+}
+
+/* A text of the option's type, checked; as config_value_text. */
+static int read_text(struct config_reader *r, const struct config_option *o,
+                     const struct yaml_node *n, const char **ret)
+{
+    int result = config_value_text(r, o, n, ret);
+    if (result != 0) {
+        return result;
+    }
+    struct err e = {.at = yaml_place(n)};
+    result = checks[o->type](str_c(*ret), &e);
+    if (result < 0) {
+        config_complain(r, o->key, &e);
+    }
+    return result;
+}
+
+static void set_text(struct config_reader *r, const struct config_option *o,
+                     const struct yaml_node *n)
+{
+    const char *text = NULL;
+    if (read_text(r, o, n, &text) == 0) {
+        *(const char **)field_of(r->config, o) = text;
+        if (o->type == CONFIG_STORAGE_URL) {
+            split_storage_url(r->config);
+        }
+    }
+}
+
+static void set_list(struct config_reader *r, const struct config_option *o,
+                     const struct yaml_node *n)
+{
+    struct err e = ERR_INIT;
+    size_t count = yaml_count(n);
+    if (yaml_kind(n) != YAML_SEQUENCE) {
+        (void)yaml_err(&e, n, -EINVAL, "expected %s, got %s",
+                       config_type_text(o->type), yaml_kind_text(n));
+        config_complain(r, o->key, &e);
+        return;
+    }
+    if (count > CONFIG_MAX_LIST) {
+        (void)yaml_err(&e, n, -E2BIG, "more than %d elements", CONFIG_MAX_LIST);
+        config_complain(r, o->key, &e);
+        return;
+    }
+    const char **list = ARENA_ARRAY(&r->config->arena, count + 1, const char *);
+    bool good = true;
+    for (size_t i = 0; i < count; i++) {
+        good = read_text(r, o, yaml_item(n, i), &list[i]) == 0 && good;
+    }
+    if (good) {
+        *(const char *const **)field_of(r->config, o) = list;
+    }
+}
+
+/* Puts what is allowed into the message of a number out of range. */
+static void complain_range(struct config_reader *r,
+                           const struct config_option *o,
+                           const struct yaml_node *n)
+{
+    struct err e = ERR_INIT;
+    char lo[DURATION_TEXT_SIZE];
+    char hi[DURATION_TEXT_SIZE];
+    if (o->type == CONFIG_DURATION) {
+        duration_format(o->min, lo);
+        duration_format(o->max, hi);
+    } else {
+        (void)snprintf(lo, sizeof(lo), "%llu", (unsigned long long)o->min);
+        (void)snprintf(hi, sizeof(hi), "%llu", (unsigned long long)o->max);
+    }
+    (void)yaml_err(&e, n, -ERANGE, "must be between %s and %s", lo, hi);
+    config_complain(r, o->key, &e);
+}
+
+/* "1MiB", "512 KiB", "65536": bytes. */
+static int parse_size(struct str text, uint64_t *ret)
+{
+    static const struct {
+        const char *suffix;
+        uint64_t factor;
+    } units[] = {{"KiB", 1024}, {"MiB", 1024 * 1024}};
+    uint64_t factor = 1;
+    for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+        if (str_ends(text, str_c(units[i].suffix))) {
+            factor = units[i].factor;
+            text = str_trim(str_slice(text, 0, text.len - 3));
+            break;
+        }
+    }
+    uint64_t count = 0;
+    int result = str_to_u64(text, 0, UINT64_MAX / factor, &count);
+    if (result == 0) {
+        *ret = count * factor;
+    }
+    return result;
+}
+
+static int parse_number(const struct config_option *o,
+                        const struct yaml_node *n, uint64_t *ret, struct err *e)
+{
+    int64_t whole = 0;
+    struct str text = STR_NULL;
+    int result = 0;
+    switch ((int)o->type) {
+    case CONFIG_DURATION:
+        result = yaml_string(n, &text, e);
+        if (result == 0) {
+            result = duration_parse(text, ret);
+        }
+        if (result == -EINVAL && e->message[0] == '\0') {
+            err_hint(e, "write 90s, 5m or 1h30m; a bare number is seconds");
+            return err_set(e, -EINVAL, "not a duration");
+        }
+        return result;
+    case CONFIG_SIZE:
+        result = yaml_string(n, &text, e);
+        if (result == 0) {
+            result = parse_size(text, ret);
+        }
+        if (result == -EINVAL && e->message[0] == '\0') {
+            err_hint(e, "write 65536, 64KiB or 1MiB");
+            return err_set(e, -EINVAL, "not a size in bytes");
+        }
+        return result;
+    default:
+        result = yaml_int(n, 0, INT64_MAX, &whole, e);
+        if (result == 0) {
+            *ret = (uint64_t)whole;
+        }
+        return result;
+    }
+}
+
+static void set_number(struct config_reader *r, const struct config_option *o,
+                       const struct yaml_node *n)
+{
+    struct err e = ERR_INIT;
+    uint64_t value = 0;
+    int result = parse_number(o, n, &value, &e);
+    if (result == -ERANGE ||
+        (result == 0 && (value < o->min || value > o->max))) {
+        complain_range(r, o, n);
+    } else if (result < 0) {
+        e.at = yaml_place(n);
+        config_complain(r, o->key, &e);
+    } else if (o->type == CONFIG_U32) {
+        *(uint32_t *)field_of(r->config, o) = (uint32_t)value;
+    } else {
+        *(uint64_t *)field_of(r->config, o) = value;
+    }
+}
+
+static void set_bool(struct config_reader *r, const struct config_option *o,
+                     const struct yaml_node *n)
+{
+    struct err e = ERR_INIT;
+    bool value = false;
+    if (yaml_bool(n, &value, &e) < 0) {
+        config_complain(r, o->key, &e);
+    } else {
+        *(bool *)field_of(r->config, o) = value;
+    }
+}
+
+static void set_enum(struct config_reader *r, const struct config_option *o,
+                     const struct yaml_node *n)
+{
+    const char *text = NULL;
+    if (config_value_text(r, o, n, &text) != 0) {
+        return;
+    }
+    uint32_t count = 0;
+    CLEANUP(strbuf_deinit) struct strbuf all = STRBUF_INIT(192);
+    for (; o->names[count] != NULL; count++) {
+        if (str_eq_c(str_c(text), o->names[count])) {
+            *(uint32_t *)field_of(r->config, o) = count;
+            return;
+        }
+        strbuf_addf(&all, "%s%s", count != 0 ? ", " : "", o->names[count]);
+    }
+    struct err e = {.at = yaml_place(n)};
+    const char *near = str_nearest(str_c(text), o->names, count);
+    if (near != NULL) {
+        err_hint(&e, "did you mean \"%s\"?", near);
+    }
+    (void)err_set(&e, -EINVAL, "not one of: %s", strbuf_str(&all).at);
+    config_complain(r, o->key, &e);
+}
+
+typedef void set_fn(struct config_reader *r, const struct config_option *o,
+                    const struct yaml_node *n);
+
+void config_value_set(struct config_reader *r, const struct config_option *o,
+                      const struct yaml_node *n)
+{
+    static set_fn *const setters[CONFIG_TYPES] = {
+        [CONFIG_BOOL] = set_bool,
+        [CONFIG_U32] = set_number,
+        [CONFIG_U64] = set_number,
+        [CONFIG_DURATION] = set_number,
+        [CONFIG_SIZE] = set_number,
+        [CONFIG_ENUM] = set_enum,
+        [CONFIG_TEXT] = set_text,
+        [CONFIG_NAME] = set_text,
+        [CONFIG_PATH] = set_text,
+        [CONFIG_HTTP_URL] = set_text,
+        [CONFIG_ADDRESS] = set_text,
+        [CONFIG_STORAGE_URL] = set_text,
+        [CONFIG_HOSTS] = set_list,
+        [CONFIG_NAMES] = set_list,
+        [CONFIG_TOKENS] = config_tokens_set,
+    };
+    setters[o->type](r, o, n);
+}

@@ -1,0 +1,36 @@
+/*
+ * Reading the value of one option from its YAML node, private to the
+ * configuration's own files. Everything that is wrong goes into the report.
+ */
+#pragma once
+
+#include "app/config_table.h"
+#include "data/yaml.h"
+
+/* What one load works on; all borrowed. */
+struct config_reader {
+    struct config *config;
+    struct config_report *report;
+};
+
+/* Adds a problem about the field at the node (NULL: no place). */
+void config_complain(struct config_reader *r, const char *field,
+                     const struct err *e);
+void config_warn(struct config_reader *r, const char *field,
+                 const struct err *e);
+
+/* Reads the option's value and stores it in the configuration. A value that
+ * is wrong is reported and leaves the field as it was. */
+void config_value_set(struct config_reader *r, const struct config_option *o,
+                      const struct yaml_node *n);
+
+/* The text of a scalar with ${NAME} replaced, in the arena. Returns 0, 1 when
+ * a credential's variable is missing (reported as a warning), or a negative
+ * errno (reported). */
+NODISCARD int config_value_text(struct config_reader *r,
+                                const struct config_option *o,
+                                const struct yaml_node *n, const char **ret);
+
+/* Reads security.tokens (config_tokens.c). */
+void config_tokens_set(struct config_reader *r, const struct config_option *o,
+                       const struct yaml_node *n);
