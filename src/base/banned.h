@@ -12,6 +12,10 @@
 #include <string.h>  /* strcpy, strcat, strncpy, strtok */
 #include <time.h>    /* gmtime, localtime, ctime */
 
+/* With clang, glibc's fortified headers make macros of these. */
+#undef sprintf
+#undef vsprintf
+
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf
 #pragma GCC poison strtok atoi atol atoll atof rand srand system popen
 #pragma GCC poison gmtime localtime ctime asctime mktemp tmpnam
