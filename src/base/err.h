@@ -2,7 +2,8 @@
  * struct err: an error that a person will read, with the place it is about.
  * Fixed size, so reporting an error never allocates. Functions return
  * negative errno; those whose failure is shown to a user also fill one of
- * these (last parameter, `reterr`, may not be NULL).
+ * these (last parameter, `reterr`, may not be NULL). Control bytes of what is
+ * quoted in a message become blanks, bytes that are not UTF-8 question marks.
  *
  * What we mean by the codes: -EINVAL bad input, -EBADMSG malformed syntax,
  * -E2BIG a limit, -ERANGE a number out of range, -ENOENT not found, -EEXIST

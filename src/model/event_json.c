@@ -139,15 +139,22 @@ static int read_type(struct reading *r)
 }
 
 /* Severity and source are matched and shown in lists: printable words. */
-static int check_printable(struct reading *r, enum field field, struct str s)
+static bool is_printable(struct str s)
 {
     for (size_t i = 0; i < s.len; i++) {
         unsigned char c = (unsigned char)s.at[i];
         if (c < 0x20 || c == 0x7F) {
-            return refuse(r, -EINVAL, field, "has a control character");
+            return false;
         }
     }
-    return 0;
+    return true;
+}
+
+static int check_printable(struct reading *r, enum field field, struct str s)
+{
+    return is_printable(s)
+               ? 0
+               : refuse(r, -EINVAL, field, "has a control character");
 }
 
 static int read_words(struct reading *r)
@@ -402,7 +409,8 @@ static int read_details(struct reading *r)
 static void default_severity(struct event *e)
 {
     struct str label = labels_get(&e->labels, STR("severity"));
-    if (e->severity.len == 0 && label.len <= EVENT_WORD_MAX_BYTES) {
+    if (e->severity.len == 0 && label.len <= EVENT_WORD_MAX_BYTES &&
+        is_printable(label)) {
         e->severity = label;
     }
 }
