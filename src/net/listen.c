@@ -1,0 +1,176 @@
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "net/http_priv.h"
+#include "os/fd.h"
+
+#define BACKLOG 511
+#define PEM_MAX_BYTES (1024 * 1024)
+
+bool http_is_loopback(const uint8_t address[16])
+{
+    static const uint8_t v6[16] = {[15] = 1};
+    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
+    return memcmp(address, v6, 16) == 0 ||
+           (memcmp(address, mapped, 12) == 0 && address[12] == 127);
+}
+
+/* "host:port" or "[host]:port" into its two parts. */
+static int split_listen(const char *listen, char host[64], char port[8])
+{
+    struct str s = str_c(listen);
+    ptrdiff_t colon = -1;
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.at[i] == ':') {
+            colon = (ptrdiff_t)i;
+        }
+    }
+    if (colon < 0) {
+        return -EINVAL;
+    }
+    struct str h = str_slice(s, 0, (size_t)colon);
+    struct str p = str_slice(s, (size_t)colon + 1, s.len);
+    if (str_starts(h, STR("[")) && str_ends(h, STR("]"))) {
+        h = str_slice(h, 1, h.len - 1);
+    } else if (str_find(h, ':') >= 0) {
+        return -EINVAL;
+    }
+    uint64_t number = 0;
+    if (str_eq(h, STR("localhost"))) {
+        h = STR("127.0.0.1");
+    }
+    if (h.len == 0 || h.len >= 64 || p.len >= 8 ||
+        str_to_u64(p, 0, UINT16_MAX, &number) < 0) {
+        return -EINVAL;
+    }
+    memcpy(host, h.at, h.len);
+    host[h.len] = '\0';
+    memcpy(port, p.at, p.len);
+    port[p.len] = '\0';
+    return 0;
+}
+
+static int resolve(const char *listen, struct sockaddr_storage *ret,
+                   socklen_t *ret_len, struct err *reterr)
+{
+    char host[64];
+    char port[8];
+    struct addrinfo want = {.ai_family = AF_UNSPEC,
+                            .ai_socktype = SOCK_STREAM,
+                            .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+    struct addrinfo *found = NULL;
+    if (split_listen(listen, host, port) < 0 ||
+        getaddrinfo(host, port, &want, &found) != 0) {
+        err_field(reterr, "server.listen");
+        err_hint(reterr, "use an address and a port, as in 127.0.0.1:9000 or "
+                         "[::1]:9000");
+        return err_set(reterr, -EINVAL,
+                       "\"%s\" is not an address to listen "
+                       "on",
+                       listen);
+    }
+    memcpy(ret, found->ai_addr, found->ai_addrlen);
+    *ret_len = found->ai_addrlen;
+    freeaddrinfo(found);
+    return 0;
+}
+
+static bool is_loopback(const struct sockaddr_storage *sa)
+{
+    uint8_t address[16] = {[10] = 0xFF, [11] = 0xFF};
+    if (sa->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const void *)sa;
+        memcpy(address, &in6->sin6_addr, 16);
+    } else {
+        const struct sockaddr_in *in = (const void *)sa;
+        memcpy(address + 12, &in->sin_addr, 4);
+    }
+    return http_is_loopback(address);
+}
+
+static int check_exposure(const struct http_options *o, struct err *reterr)
+{
+    if (o->insecure || (o->has_tokens && o->tls_certificate != NULL)) {
+        return 0;
+    }
+    err_field(reterr, "server.listen");
+    err_hint(reterr, "set server.tls and security.tokens, or server.insecure: "
+                     "true if something else protects it");
+    return err_set(reterr, -EINVAL,
+                   "%s can be reached from other machines, which needs %s",
+                   o->listen,
+                   o->has_tokens                ? "TLS"
+                   : o->tls_certificate != NULL ? "access tokens"
+                                                : "TLS and access tokens");
+}
+
+static uint16_t bound_port(int fd)
+{
+    struct sockaddr_storage sa = {0};
+    socklen_t len = sizeof(sa);
+    (void)getsockname(fd, (struct sockaddr *)&sa, &len);
+    return sa.ss_family == AF_INET6
+               ? ntohs(((const struct sockaddr_in6 *)(const void *)&sa)
+                           ->sin6_port)
+               : ntohs(
+                     ((const struct sockaddr_in *)(const void *)&sa)->sin_port);
+}
+
+int http_listen(const struct http_options *o, int *ret_fd, uint16_t *ret_port,
+                struct err *reterr)
+{
+    struct sockaddr_storage sa = {0};
+    socklen_t len = 0;
+    int r = resolve(o->listen, &sa, &len, reterr);
+    if (r == 0 && !is_loopback(&sa)) {
+        r = check_exposure(o, reterr);
+    }
+    if (r < 0) {
+        return r;
+    }
+    int one = 1;
+    int fd =
+        socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    /* No delay: accepted sockets inherit it. */
+    if (fd < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
+        bind(fd, (const struct sockaddr *)&sa, len) < 0 ||
+        listen(fd, BACKLOG) < 0) {
+        r = -errno;
+        err_field(reterr, "server.listen");
+        r = err_set(reterr, r, "cannot listen on %s: %s", o->listen,
+                    strerror(-r));
+        if (fd >= 0) {
+            close(fd);
+        }
+        return r;
+    }
+    *ret_fd = fd;
+    *ret_port = bound_port(fd);
+    return 0;
+}
+
+int http_read_pem(const char *path, char **ret, struct err *reterr)
+{
+    /* Not os_read_file: certificates are often reached through symlinks. */
+    CLEANUP(os_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    struct strbuf text = STRBUF_INIT(PEM_MAX_BYTES);
+    int r = fd < 0 ? -errno : os_read_all(fd, &text);
+    if (r == 0 && text.len == 0) {
+        r = -EINVAL;
+    }
+    if (r < 0) {
+        strbuf_deinit(&text);
+        return err_set(reterr, r, "cannot read %s: %s", path, strerror(-r));
+    }
+    *ret = strbuf_take(&text);
+    return 0;
+}

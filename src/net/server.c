@@ -1,0 +1,291 @@
+#include "net/http.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <netinet/in.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "net/http_priv.h"
+
+/* Room for the longest head, what MHD makes of it, and our answer's head. MHD
+ * clears the whole of it between requests, so more than needed costs time. */
+#define POOL_BYTES (HTTP_HEAD_MAX_BYTES + 8 * 1024)
+
+/* Only suites with forward secrecy and authenticated encryption. */
+#define TLS_PRIORITIES                                                         \
+    "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-RSA:-CIPHER-ALL:"             \
+    "+AES-256-GCM:+AES-128-GCM:+CHACHA20-POLY1305"
+
+uint64_t http_now_ms(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+void http_phase_set(struct http_conn *c, enum http_phase phase)
+{
+    atomic_store_explicit(&c->since_ms, http_now_ms(), memory_order_relaxed);
+    atomic_store_explicit(&c->phase, (int)phase, memory_order_relaxed);
+}
+
+static void peer_address(const struct sockaddr *sa, uint8_t ret[16])
+{
+    memset(ret, 0, 16);
+    if (sa->sa_family == AF_INET6) {
+        struct sockaddr_in6 in6;
+        memcpy(&in6, sa, sizeof(in6));
+        memcpy(ret, &in6.sin6_addr, 16);
+    } else if (sa->sa_family == AF_INET) {
+        struct sockaddr_in in;
+        memcpy(&in, sa, sizeof(in));
+        ret[10] = ret[11] = 0xFF;
+        memcpy(ret + 12, &in.sin_addr, 4);
+    }
+}
+
+static struct http_conn *conn_new(struct http_server *s,
+                                  struct MHD_Connection *mhd)
+{
+    struct http_conn *c = MEM_NEW(struct http_conn);
+    c->server = s;
+    c->mhd = mhd;
+    c->fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)
+                ->connect_fd;
+    const union MHD_ConnectionInfo *peer =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    peer_address(peer->client_addr, c->request.address);
+    c->request.loopback = http_is_loopback(c->request.address);
+    c->request.tls = s->options.tls_certificate != NULL;
+    strbuf_init(&c->target, HTTP_TARGET_MAX_BYTES);
+    strbuf_init(&c->body, 0);
+    strbuf_init(&c->request.out, HTTP_ANSWER_MAX_BYTES);
+    arena_init(&c->request.arena);
+    list_init(&c->link);
+    http_phase_set(c, PHASE_FRESH);
+    return c;
+}
+
+static void conn_free(struct http_conn *c)
+{
+    if (c->prepared != NULL) {
+        MHD_destroy_response(c->prepared);
+    }
+    strbuf_deinit(&c->target);
+    strbuf_deinit(&c->body);
+    strbuf_deinit(&c->request.out);
+    arena_deinit(&c->request.arena);
+    mem_free(c);
+}
+
+/* Under the lock. */
+static unsigned from_same_source(struct http_server *s,
+                                 const struct http_conn *c)
+{
+    unsigned n = 0;
+    LIST_EACH (&s->conns, it) {
+        struct http_conn *other = CONTAINER_OF(it, struct http_conn, link);
+        n += memcmp(other->request.address, c->request.address, 16) == 0;
+    }
+    return n;
+}
+
+/* The last places are kept for those who can mend what fills the others. */
+static bool may_stay(struct http_server *s, struct http_conn *c, unsigned open,
+                     unsigned same)
+{
+    const struct http_limits *l = &s->options.limits;
+    if (!c->request.loopback && same > l->per_source) {
+        return false;
+    }
+    if (open + l->reserved <= l->connections) {
+        return true;
+    }
+    uid_t uid = 0;
+    const struct http_handler *h = &s->options.handler;
+    return c->request.loopback && http_peer_uid(&c->request, &uid) == 0 &&
+           (h->admits == NULL || h->admits(h->context, uid));
+}
+
+static void on_opened(struct http_server *s, struct MHD_Connection *mhd,
+                      void **context)
+{
+    struct http_conn *c = conn_new(s, mhd);
+    *context = c;
+    pthread_mutex_lock(&s->lock);
+    list_push(&s->conns, &c->link);
+    unsigned open = ++s->conn_count;
+    unsigned same = c->request.loopback ? 0 : from_same_source(s, c);
+    pthread_mutex_unlock(&s->lock);
+    atomic_store(&s->open_count, open);
+    if (!may_stay(s, c, open, same)) {
+        (void)shutdown(c->fd, SHUT_RDWR); /* MHD sees the end and closes */
+    }
+}
+
+static void on_closed(struct http_server *s, void **context)
+{
+    struct http_conn *c = *context;
+    *context = NULL;
+    pthread_mutex_lock(&s->lock);
+    list_remove(&c->link);
+    unsigned open = --s->conn_count;
+    pthread_mutex_unlock(&s->lock);
+    atomic_store(&s->open_count, open);
+    conn_free(c);
+}
+
+static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        on_opened(cls, mhd, context);
+    } else {
+        on_closed(cls, context);
+    }
+}
+
+/* Paths and queries reach the handler as they were sent: nothing is decoded
+ * before it was checked. */
+static size_t no_unescape(void *cls, struct MHD_Connection *mhd, char *s)
+{
+    (void)cls;
+    (void)mhd;
+    return strlen(s);
+}
+
+static struct MHD_Daemon *start_mhd(struct http_server *s)
+{
+    const struct http_options *o = &s->options;
+    bool tls = s->certificate != NULL;
+    struct MHD_OptionItem tls_items[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, s->certificate},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, s->key},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME;
+    return MHD_start_daemon(
+        tls ? flags | MHD_USE_TLS : flags, 0, NULL, NULL, http_on_access, s,
+        MHD_OPTION_LISTEN_SOCKET, s->listen_fd,                 /* */
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,         /* */
+        MHD_OPTION_URI_LOG_CALLBACK, http_on_uri, s,            /* */
+        MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, s,      /* */
+        MHD_OPTION_UNESCAPE_CALLBACK, no_unescape, NULL,        /* */
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, /* */
+        MHD_OPTION_CONNECTION_LIMIT, o->limits.connections,     /* */
+        MHD_OPTION_CONNECTION_TIMEOUT, o->limits.idle_s,        /* */
+        MHD_OPTION_STRICT_FOR_CLIENT, 1,                        /* */
+        MHD_OPTION_ARRAY, tls ? tls_items : none, MHD_OPTION_END);
+}
+
+static void server_free(struct http_server *s)
+{
+    if (s->listen_fd >= 0) {
+        close(s->listen_fd);
+    }
+    mem_free(s->certificate);
+    mem_free(s->key);
+    pthread_cond_destroy(&s->changed);
+    pthread_mutex_destroy(&s->lock);
+    mem_free(s);
+}
+
+static struct http_server *server_new(const struct http_options *options)
+{
+    struct http_server *s = MEM_NEW(struct http_server);
+    s->options = *options;
+    s->listen_fd = -1;
+    list_init(&s->conns);
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    return s;
+}
+
+static int prepare(struct http_server *s, struct err *reterr)
+{
+    const struct http_options *o = &s->options;
+    if ((o->tls_certificate == NULL) != (o->tls_key == NULL)) {
+        err_hint(reterr, "give both server.tls.certificate and .key");
+        return err_set(reterr, -EINVAL, "TLS needs a certificate and its key");
+    }
+    if (o->tls_certificate != NULL) {
+        int r = http_read_pem(o->tls_certificate, &s->certificate, reterr);
+        if (r == 0) {
+            r = http_read_pem(o->tls_key, &s->key, reterr);
+        }
+        if (r < 0) {
+            return r;
+        }
+    }
+    return http_listen(o, &s->listen_fd, &s->port, reterr);
+}
+
+int http_start(const struct http_options *options, struct http_server **ret,
+               struct err *reterr)
+{
+    struct http_server *s = server_new(options);
+    int r = prepare(s, reterr);
+    if (r < 0) {
+        server_free(s);
+        return r;
+    }
+    s->daemon = start_mhd(s);
+    if (s->daemon == NULL) {
+        r = err_set(reterr, -EINVAL, "the HTTP server does not start on %s%s",
+                    options->listen,
+                    s->certificate != NULL
+                        ? ": is the TLS key the certificate's?"
+                        : "");
+        server_free(s);
+        return r;
+    }
+    ASSERT(pthread_create(&s->sweeper, NULL, http_sweep, s) == 0);
+    *ret = s;
+    return 0;
+}
+
+void http_stop(struct http_server *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    /* The listening socket is ours again, and no longer in the way. */
+    s->listen_fd = MHD_quiesce_daemon(s->daemon);
+    pthread_mutex_lock(&s->lock);
+    atomic_store(&s->stopping, true);
+    LIST_EACH (&s->conns, it) {
+        struct http_conn *c = CONTAINER_OF(it, struct http_conn, link);
+        if (atomic_load(&c->phase) == PHASE_STREAM) {
+            http_wake(&c->request);
+        }
+    }
+    pthread_cond_broadcast(&s->changed);
+    while (atomic_load(&s->kept) != 0) {
+        pthread_cond_wait(&s->changed, &s->lock);
+    }
+    pthread_mutex_unlock(&s->lock);
+    ASSERT(pthread_join(s->sweeper, NULL) == 0);
+    MHD_stop_daemon(s->daemon);
+    server_free(s);
+}
+
+uint16_t http_port(const struct http_server *s)
+{
+    return s->port;
+}
+
+unsigned http_connections(const struct http_server *s)
+{
+    return atomic_load(&s->open_count);
+}
