@@ -79,10 +79,10 @@ struct step {
     uint32_t argc;
     struct binding *env;
     uint32_t env_count;
-    struct str run_as;      /* "" : the executor's default user */
-    uint64_t timeout_ms;    /* of one attempt; always set */
-    uint32_t max_attempts;  /* 1: no retry */
-    uint64_t backoff_ms;    /* before the second attempt; then doubled */
+    struct str run_as;     /* "" : the executor's default user */
+    uint64_t timeout_ms;   /* of one attempt; always set */
+    uint32_t max_attempts; /* 1: no retry */
+    uint64_t backoff_ms;   /* before the second attempt; then doubled */
     uint64_t backoff_max_ms;
     bool continue_on_error;
     bool idempotent; /* may be run again when its outcome is unknown */
@@ -109,6 +109,9 @@ struct runbook {
 };
 
 struct runbook *runbook_ref(struct runbook *rb);
+
+/* SHA-256 of a file's text: what pins a runbook. */
+struct runbook_hash runbook_hash_of(struct str text);
 
 /* Drops a reference; frees it with the last one. NULL is fine. */
 void runbook_unref(struct runbook *rb);

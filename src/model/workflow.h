@@ -25,9 +25,13 @@ enum workflow_status {
     WORKFLOW_STATUSES
 };
 
+/* "queued", "running", ... as in the API. */
 const char *workflow_status_name(enum workflow_status s);
-NODISCARD int workflow_status_parse(struct str text,
-                                    enum workflow_status *ret);
+NODISCARD int workflow_status_parse(struct str text, enum workflow_status *ret);
+
+/* I3: may a row with status `from` be changed into one with `to`? A live row
+ * may keep its status while the rest of it changes; a final one never changes
+ * again. */
 bool workflow_status_may(enum workflow_status from, enum workflow_status to);
 bool workflow_status_is_final(enum workflow_status s);
 
@@ -66,14 +70,14 @@ struct workflow_row {
     enum workflow_status status;
     enum workflow_result result;
     enum stop_request stop;
-    struct str stopped_by;   /* who asked for the stop, "" if nobody */
-    uint32_t step_no;        /* index of the current step, 0-based */
-    uint64_t started_ms;     /* 0: not yet */
-    uint64_t finished_ms;    /* 0: not yet */
-    uint64_t wake_ms;        /* 0: none; set exactly when WAITING */
-    uint64_t deadline_ms;    /* 0 only in final states and QUEUED */
-    struct str error;        /* "" if none: one sentence */
-    uint64_t rev;            /* raised by every change; fences late writers */
+    struct str stopped_by; /* who asked for the stop, "" if nobody */
+    uint32_t step_no;      /* index of the current step, 0-based */
+    uint64_t started_ms;   /* 0: not yet */
+    uint64_t finished_ms;  /* 0: not yet */
+    uint64_t wake_ms;      /* 0: none; set exactly when WAITING */
+    uint64_t deadline_ms;  /* 0 only in final states and QUEUED */
+    struct str error;      /* "" if none: one sentence */
+    uint64_t rev;          /* raised by every change; fences late writers */
 };
 
 /* A step attempt's life. Numbers are stored. */
@@ -89,7 +93,11 @@ enum attempt_state {
     ATTEMPT_STATES
 };
 
+/* "starting", "timed_out", ... as in the API. */
 const char *attempt_state_name(enum attempt_state s);
+
+/* I3, as workflow_status_may. UNKNOWN is final: what comes after it is another
+ * attempt, or an operator's decision. */
 bool attempt_state_may(enum attempt_state from, enum attempt_state to);
 bool attempt_state_is_final(enum attempt_state s);
 
@@ -107,8 +115,8 @@ struct attempt_row {
     uint64_t requested_ms;
     uint64_t started_ms;
     uint64_t finished_ms;
-    int32_t exit_code;   /* -1: none */
-    int32_t term_signal; /* 0: none */
+    int32_t exit_code;     /* -1: none */
+    int32_t term_signal;   /* 0: none */
     uint64_t output_bytes; /* written by the step, kept or not */
     bool output_truncated; /* some of it was not kept */
     uint32_t survivors;    /* processes that TERM had left over for KILL */

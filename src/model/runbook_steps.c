@@ -1,0 +1,273 @@
+#include "model/runbook_paths.h"
+
+#include "base/map.h"
+
+#define ENV_VALUE_MAX_BYTES RUNBOOK_COMMAND_MAX_BYTES
+
+void step_read_action(struct loader *l, const struct yaml_node *n, void *object)
+{
+    struct step *s = object;
+    struct str text = yaml_text(n);
+    if (!str_eq_c(text, "exec")) {
+        err_hint(loader_error(l, n, "no action is called '%.*s'",
+                              (int)MIN(text.len, 60U),
+                              text.at != NULL ? text.at : ""),
+                 "the only action is exec");
+    }
+    s->action = ACTION_EXEC;
+}
+
+void step_read_command(struct loader *l, const struct yaml_node *n,
+                       void *object)
+{
+    struct step *s = object;
+    if (yaml_kind(n) == YAML_SEQUENCE) {
+        err_hint(loader_error(l, n, "expected a text, got a list"),
+                 "a list of arguments is written under argv:");
+        return;
+    }
+    if (loader_read_text(l, n, RUNBOOK_COMMAND_MAX_BYTES, true, &s->command)) {
+        paths_check_command(l, n, s->command);
+    }
+}
+
+void step_read_argv(struct loader *l, const struct yaml_node *n, void *object)
+{
+    struct step *s = object;
+    if (!loader_is_list(l, n, RUNBOOK_MAX_ARGC)) {
+        return;
+    }
+    size_t count = yaml_count(n);
+    if (count == 0) {
+        (void)loader_error(l, n, "argv needs at least the program");
+        return;
+    }
+    s->argv = ARENA_ARRAY(&l->rb->arena, count, struct template);
+    s->argc = (uint32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        const struct yaml_node *item = yaml_item(n, i);
+        size_t mark = loader_enter(l, "[%zu]", i);
+        if (loader_read_template(l, item, &s->argv[i])) {
+            paths_check_step(l, item, &s->argv[i]);
+        }
+        if (i == 0 && (yaml_text(item).len == 0 ||
+                       template_is_dynamic(yaml_text(item)))) {
+            (void)loader_error(l, item, "the program is constant text");
+        }
+        loader_leave(l, mark);
+    }
+}
+
+/* ---- env: --------------------------------------------------------------- */
+
+/* Variables that change what a shell, a loader or an interpreter runs; a name
+ * that ends in * stands for all that begin so. */
+static const char *const refused_names[] = {
+    "LD_*",           "BASH_ENV", "ENV",          "IFS",
+    "PATH",           "PS4",      "SHELLOPTS",    "BASHOPTS",
+    "PYTHON*",        "PERL5*",   "NODE_OPTIONS", "GIT_*",
+    "ADP_*",          "RUBYOPT",  "RUBYLIB",      "GCONV_PATH",
+    "GLIBC_TUNABLES", "CDPATH",   "PERLLIB",      "JAVA_TOOL_OPTIONS",
+};
+
+static bool is_refused(struct str name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(refused_names); i++) {
+        struct str refused = str_c(refused_names[i]);
+        if (str_ends(refused, STR("*"))
+                ? str_starts(name, str_slice(refused, 0, refused.len - 1))
+                : str_eq(name, refused)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_variable_name(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.at[i];
+        bool upper = c >= 'A' && c <= 'Z';
+        bool later = (c >= '0' && c <= '9') || c == '_';
+        if (!upper && (i == 0 || !later)) {
+            return false;
+        }
+    }
+    return s.len != 0 && s.len <= RUNBOOK_WORD_MAX_BYTES;
+}
+
+static void check_variable_name(struct loader *l, const struct yaml_node *key)
+{
+    struct str name = yaml_text(key);
+    int shown = (int)MIN(name.len, 64U);
+    if (!is_variable_name(name)) {
+        err_hint(loader_error(l, key, "'%.*s' is not a variable name", shown,
+                              name.at),
+                 "capital letters, digits and _, a letter first");
+    } else if (str_starts(name, STR("ADP_"))) {
+        err_hint(loader_error(l, key, "the platform sets the ADP_ variables"),
+                 "a parameter NAME is in ADP_PARAM_NAME already");
+    } else if (is_refused(name)) {
+        (void)loader_error(l, key,
+                           "a runbook may not set %.*s: it changes "
+                           "which code runs",
+                           shown, name.at);
+    }
+}
+
+void step_read_env(struct loader *l, const struct yaml_node *n, void *object)
+{
+    struct step *s = object;
+    if (!loader_is_map(l, n, RUNBOOK_MAX_ENV)) {
+        return;
+    }
+    size_t count = yaml_count(n);
+    s->env = ARENA_ARRAY(&l->rb->arena, MAX(count, (size_t)1), struct binding);
+    s->env_count = (uint32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        const struct yaml_node *key = yaml_key(n, i);
+        const struct yaml_node *value = yaml_value(n, i);
+        struct str name = yaml_text(key);
+        size_t mark =
+            loader_enter(l, ".%.*s", (int)MIN(name.len, 64U), name.at);
+        check_variable_name(l, key);
+        s->env[i].name = arena_str(&l->rb->arena, name);
+        if (loader_read_template(l, value, &s->env[i].value)) {
+            paths_check_step(l, value, &s->env[i].value);
+        }
+        loader_leave(l, mark);
+    }
+}
+
+/* ---- retry: ------------------------------------------------------------- */
+
+static void check_backoff(struct loader *l, const struct yaml_node *n,
+                          struct step *s)
+{
+    bool own_backoff = yaml_get(n, STR("backoff")) != NULL;
+    if (yaml_get(n, STR("max_backoff")) == NULL) {
+        s->backoff_max_ms = MAX(s->backoff_ms, s->backoff_max_ms);
+    } else if (!own_backoff) {
+        s->backoff_ms = MIN(s->backoff_ms, s->backoff_max_ms);
+    } else if (s->backoff_ms > s->backoff_max_ms) {
+        (void)loader_error(l, n, "backoff is longer than max_backoff");
+    }
+    if (own_backoff && s->max_attempts == 1) {
+        (void)loader_warning(l, yaml_place(n),
+                             "one attempt is never "
+                             "repeated: 'backoff' has no "
+                             "effect");
+    }
+}
+
+/* Either a number of attempts or a mapping. */
+void step_read_retry(struct loader *l, const struct yaml_node *n, void *object)
+{
+    struct step *s = object;
+    s->max_attempts = l->defaults->retry_attempts;
+    if (yaml_kind(n) == YAML_MAPPING) {
+        loader_read_map(l, n, &runbook_retry_keys, s);
+        check_backoff(l, n, s);
+        return;
+    }
+    struct err e = ERR_INIT;
+    int64_t attempts = 0;
+    if (yaml_int(n, 1, RUNBOOK_MAX_ATTEMPTS, &attempts, &e) < 0) {
+        err_hint(&e, "write a number of attempts, or {attempts: 3, backoff: "
+                     "5s, max_backoff: 1m}");
+        loader_report(l, n, &e);
+        return;
+    }
+    s->max_attempts = (uint32_t)attempts;
+}
+
+/* ---- steps: ------------------------------------------------------------- */
+
+static void check_one_form(struct loader *l, const struct yaml_node *n)
+{
+    bool command = yaml_get(n, STR("command")) != NULL;
+    bool argv = yaml_get(n, STR("argv")) != NULL;
+    if (command && argv) {
+        (void)loader_error(l, n, "a step has 'command' or 'argv', not both");
+    } else if (!command && !argv) {
+        (void)loader_error(l, n,
+                           "a step needs 'command' (shell text) or "
+                           "'argv' (a list)");
+    }
+}
+
+static void read_step(struct loader *l, const struct yaml_node *n,
+                      struct step *s)
+{
+    *s = (struct step){
+        .at = yaml_place(n),
+        .timeout_ms = l->defaults->step_timeout_ms,
+        .backoff_ms = RUNBOOK_BACKOFF_MS,
+        .backoff_max_ms = RUNBOOK_BACKOFF_MAX_MS,
+    };
+    loader_read_map(l, n, &runbook_step_keys, s);
+    if (yaml_kind(n) != YAML_MAPPING) {
+        return;
+    }
+    check_one_form(l, n);
+    if (s->max_attempts == 0) {
+        s->max_attempts = s->idempotent ? l->defaults->retry_attempts : 1;
+    }
+}
+
+/* Names and ids say in answers and logs which step is meant. */
+static void check_unique(struct loader *l, const struct yaml_node *n,
+                         struct map *seen, struct str name, struct step *s)
+{
+    struct step *before = name.len == 0 ? NULL : map_get(seen, name);
+    if (before != NULL) {
+        (void)loader_error(l, n, "'%.*s' is the step of line %u already",
+                           STR_ARG(name), (unsigned)before->at.line);
+    } else if (name.len != 0) {
+        (void)map_put(seen, name, s);
+    }
+}
+
+static void check_timeouts(struct loader *l, const struct runbook *rb)
+{
+    for (uint32_t i = 0; rb->timeout_ms != 0 && i < rb->step_count; i++) {
+        const struct step *s = &rb->steps[i];
+        if (s->timeout_ms > rb->timeout_ms) {
+            size_t mark = loader_enter(l, "[%u].timeout", (unsigned)i);
+            (void)loader_warning(l, s->at,
+                                 "the step may take longer than "
+                                 "the whole runbook: the runbook's "
+                                 "timeout ends it");
+            loader_leave(l, mark);
+        }
+    }
+}
+
+void runbook_read_steps(struct loader *l, const struct yaml_node *n,
+                        void *object)
+{
+    struct runbook *rb = object;
+    if (!loader_is_list(l, n, RUNBOOK_MAX_STEPS)) {
+        return;
+    }
+    size_t count = yaml_count(n);
+    if (count == 0) {
+        (void)loader_error(l, n, "a runbook needs at least one step");
+        return;
+    }
+    rb->steps = ARENA_ARRAY(&rb->arena, count, struct step);
+    rb->step_count = (uint32_t)count;
+    struct map names = MAP_INIT;
+    struct map ids = MAP_INIT;
+    for (size_t i = 0; i < count; i++) {
+        size_t mark = loader_enter(l, "[%zu]", i);
+        struct step *s = &rb->steps[i];
+        read_step(l, yaml_item(n, i), s);
+        check_unique(l, yaml_item(n, i), &names, s->name, s);
+        check_unique(l, yaml_item(n, i), &ids, s->id, s);
+        loader_leave(l, mark);
+    }
+    map_deinit(&names);
+    map_deinit(&ids);
+    check_timeouts(l, rb);
+}
