@@ -1,0 +1,29 @@
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import Daemon  # noqa: E402
+
+
+@pytest.fixture
+def make_daemon(tmp_path):
+    """make_daemon(runbooks={...}, config={...}) gives one that is started."""
+    made = []
+
+    def make(runbooks=None, config=None, start=True):
+        folder = tmp_path / f"daemon{len(made)}"
+        folder.mkdir()
+        d = Daemon(folder, runbooks, config)
+        made.append(d)
+        return d.start() if start else d
+
+    yield make
+    for d in made:
+        d.close()
+
+
+@pytest.fixture
+def daemon(make_daemon):
+    return make_daemon()
