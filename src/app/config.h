@@ -108,6 +108,7 @@ struct config {
     const char *state_directory; /* the folder of that file */
 
     /* executor */
+    bool executor_autostart;
     const char *executor_socket;
     const char *executor_spool;
     const char *executor_work;

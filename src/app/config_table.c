@@ -154,6 +154,9 @@ const struct config_option config_options[] = {
      .help = "The database: sqlite:///FILE, where FILE is called "
              "engine.db."},
 
+    {"executor.autostart", CONFIG_BOOL, 0, AT(executor_autostart), "true",
+     .help = "Start an executor when none accepts on the socket. Under systemd "
+             "the executor has a unit of its own: false."},
     {"executor.socket", CONFIG_PATH, 0, AT(executor_socket),
      "/run/autonomous-devops/executor.sock",
      .help = "Where the engine and the executor meet."},
