@@ -46,8 +46,7 @@ int main(int argc, char **argv)
     memcpy(body, answer, sizeof(answer));
     struct MHD_Response *response = MHD_create_response_from_buffer(
         sizeof(answer) - 1, body, MHD_RESPMEM_PERSISTENT);
-    (void)MHD_add_response_header(response, "Content-Type",
-                                  "application/json");
+    (void)MHD_add_response_header(response, "Content-Type", "application/json");
     (void)MHD_add_response_header(response, "Cache-Control", "no-store");
     unsigned long port = strtoul(argv[1], NULL, 10);
     struct MHD_Daemon *daemon = MHD_start_daemon(

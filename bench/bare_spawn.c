@@ -27,16 +27,15 @@ int main(int argc, char **argv)
     long count = strtol(argv[1], NULL, 10);
     long concurrent = strtol(argv[2], NULL, 10);
     char program[] = "/bin/true";
-    char *args[] = { program, NULL };
-    char *env[] = { NULL };
+    char *args[] = {program, NULL};
+    char *env[] = {NULL};
     long running = 0;
     double start = now_s();
     for (long started = 0; started < count || running > 0;) {
         if (started < count && running < concurrent) {
             pid_t pid = 0;
             if (posix_spawn(&pid, program, NULL, NULL, args, env) != 0) {
-                (void)fprintf(stderr, "bare_spawn: cannot start %s\n",
-                              program);
+                (void)fprintf(stderr, "bare_spawn: cannot start %s\n", program);
                 return 1;
             }
             started++;

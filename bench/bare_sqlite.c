@@ -49,7 +49,7 @@ static void run(sqlite3 *db, const char *sql)
 
 static void insert(sqlite3_stmt *st, long i)
 {
-    unsigned char id[16] = { 0 };
+    unsigned char id[16] = {0};
     for (int b = 0; b < 8; b++) {
         id[b] = (unsigned char)((unsigned long)i >> (56 - 8 * b));
     }

@@ -19,8 +19,8 @@ int main(int argc, char **argv)
         return 2;
     }
     char line[256];
-    int n = snprintf(line, sizeof(line), "%lld%09ld %s\n",
-                     (long long)t.tv_sec, t.tv_nsec, argv[2]);
+    int n = snprintf(line, sizeof(line), "%lld%09ld %s\n", (long long)t.tv_sec,
+                     t.tv_nsec, argv[2]);
     int fd = open(argv[1], O_WRONLY | O_CREAT | O_APPEND, 0644);
     if (fd < 0 || n <= 0 || write(fd, line, strlen(line)) != n) {
         return 1;

@@ -19,10 +19,10 @@ static const struct {
     const char *name;
     int priority;
 } levels[] = {
-    [LOG_LEVEL_ERROR] = { "ERROR", LOG_ERR },
-    [LOG_LEVEL_WARNING] = { "WARNING", LOG_WARNING },
-    [LOG_LEVEL_INFO] = { "INFO", LOG_INFO },
-    [LOG_LEVEL_DEBUG] = { "DEBUG", LOG_DEBUG },
+    [LOG_LEVEL_ERROR] = {"ERROR", LOG_ERR},
+    [LOG_LEVEL_WARNING] = {"WARNING", LOG_WARNING},
+    [LOG_LEVEL_INFO] = {"INFO", LOG_INFO},
+    [LOG_LEVEL_DEBUG] = {"DEBUG", LOG_DEBUG},
 };
 
 void log_init(enum log_level level)

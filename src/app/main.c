@@ -24,7 +24,7 @@ struct command {
 /* Loads the configuration and prints what is wrong with it. */
 static int load(const char *path, struct config **ret)
 {
-    struct config_report report = { 0 };
+    struct config_report report = {0};
     struct strbuf text = STRBUF_INIT(256 * 1024);
     int r = config_load(path, ret, &report);
     config_report_add_text(&report, &text);
@@ -55,8 +55,7 @@ static int run_executor(const char *path)
     struct err err = ERR_INIT;
     if (serve_make_folders(config, &err) < 0 ||
         executor_run(&options, &err) < 0) {
-        (void)fprintf(stderr, "autonomous-devops executor: %s\n",
-                      err.message);
+        (void)fprintf(stderr, "autonomous-devops executor: %s\n", err.message);
         return err.errnum == -EADDRINUSE ? EX_TEMPFAIL : EX_OSERR;
     }
     return EX_OK;
@@ -83,17 +82,18 @@ static int run_print_config(const char *path)
 }
 
 static const struct command commands[] = {
-    { "serve", "[--config FILE]",
-      "run the engine in the foreground; starts an executor if none runs",
-      run_serve },
-    { "executor", "[--config FILE]",
-      "run the process that starts steps; the engine connects to it",
-      run_executor },
-    { "check-config", "[--config FILE | FILE]",
-      "check a configuration file and start nothing", run_check_config },
-    { "print-config", "", "print the sample configuration, every option "
-                          "with its default",
-      run_print_config },
+    {"serve", "[--config FILE]",
+     "run the engine in the foreground; starts an executor if none runs",
+     run_serve},
+    {"executor", "[--config FILE]",
+     "run the process that starts steps; the engine connects to it",
+     run_executor},
+    {"check-config", "[--config FILE | FILE]",
+     "check a configuration file and start nothing", run_check_config},
+    {"print-config", "",
+     "print the sample configuration, every option "
+     "with its default",
+     run_print_config},
 };
 
 static void print_help(FILE *to)
@@ -203,7 +203,7 @@ static int parse(int argc, char **argv, struct arguments *ret)
 
 int main(int argc, char **argv)
 {
-    struct arguments arguments = { 0 };
+    struct arguments arguments = {0};
     assert_set_hook(on_assert);
     int status = parse(argc, argv, &arguments);
     if (status != EX_OK || arguments.done) {

@@ -1,0 +1,387 @@
+/*
+ * Start and stop of the daemon. Everything is ready before systemd is told
+ * so; signals are taken by this thread only.
+ */
+#include "app/serve.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "app/log.h"
+#include "base/assert.h"
+#include "base/mem.h"
+#include "net/http.h"
+#include "os/clock.h"
+#include "proc/client.h"
+#include "runtime/service.h"
+
+#define FATAL_EXIT_DELAY_MS 200
+
+struct daemon {
+    const char *config_path;
+    struct config *config;
+    struct service *service;
+    struct api *api;
+    struct http_server *http;
+    sd_event *event;
+    atomic_int fatal; /* negative errno: the store has failed */
+    int fatal_fd;     /* eventfd that wakes this thread then */
+    struct service_request reload;
+    struct service_request configure;
+    bool reloading;
+    int status; /* exit status */
+};
+
+/* ---- folders --------------------------------------------------------------
+ */
+
+/* Makes the folder and the missing ones above it. */
+static int make_folder(const char *path, struct err *reterr)
+{
+    CLEANUP(mem_freep) char *copy = str_dup(str_c(path));
+    for (char *p = copy + 1; *p != '\0'; p++) {
+        if (*p != '/') {
+            continue;
+        }
+        *p = '\0';
+        if (mkdir(copy, 0755) < 0 && errno != EEXIST) {
+            return err_set(reterr, -errno, "cannot make the folder %s: %s",
+                           copy, strerror(errno));
+        }
+        *p = '/';
+    }
+    if (mkdir(copy, 0700) < 0 && errno != EEXIST) {
+        return err_set(reterr, -errno, "cannot make the folder %s: %s", copy,
+                       strerror(errno));
+    }
+    struct stat st;
+    if (stat(copy, &st) < 0 || !S_ISDIR(st.st_mode)) {
+        return err_set(reterr, -ENOTDIR, "%s is not a folder", copy);
+    }
+    return 0;
+}
+
+int serve_make_folders(const struct config *config, struct err *reterr)
+{
+    CLEANUP(mem_freep) char *socket = str_dup(str_c(config->executor_socket));
+    const char *folders[] = {config->state_directory, config->executor_spool,
+                             config->executor_work, dirname(socket)};
+    for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+        int r = make_folder(folders[i], reterr);
+        if (r < 0) {
+            return r;
+        }
+    }
+    return 0;
+}
+
+/* ---- parts -----------------------------------------------------------------
+ */
+
+/* Under systemd the executor has its own unit; a daemon in the foreground
+ * starts one, before it has any threads. */
+static int start_executor(struct daemon *d, struct err *reterr)
+{
+    if (!d->config->executor_autostart) {
+        return 0;
+    }
+    char program[4096];
+    ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
+    if (n < 0) {
+        return err_set(reterr, -errno, "cannot find this program's file: %s",
+                       strerror(errno));
+    }
+    program[n] = '\0';
+    char config[4096 + 16];
+    (void)snprintf(config, sizeof(config), "--config=%s",
+                   d->config_path != NULL ? d->config_path : "");
+    char name[] = "autonomous-devops";
+    char command[] = "executor";
+    char *argv[] = {name, command, d->config_path != NULL ? config : NULL,
+                    NULL};
+    return exec_spawn_detached(program, argv, d->config->executor_socket,
+                               reterr);
+}
+
+/* Any thread: wakes the main thread, which ends the process. */
+static void on_fatal(void *context, int errnum)
+{
+    struct daemon *d = context;
+    int none = 0;
+    if (atomic_compare_exchange_strong(&d->fatal, &none, errnum)) {
+        uint64_t one = 1;
+        ssize_t written = write(d->fatal_fd, &one, sizeof(one));
+        (void)written;
+    }
+}
+
+static void on_committed(void *context, const struct record *records,
+                         size_t count)
+{
+    struct daemon *d = context;
+    api_committed(d->api, records, count);
+}
+
+static void on_ingested(void *context, const struct store_ingest *ingest)
+{
+    struct daemon *d = context;
+    api_ingested(d->api, ingest);
+}
+
+static int start_service(struct daemon *d, struct err *reterr)
+{
+    const struct config *c = d->config;
+    struct service_options options = {
+        .state_directory = c->state_directory,
+        .repository = c->repository,
+        .executor_socket = c->executor_socket,
+        .queue_limit = c->queue_size,
+        .max_attempts = c->max_attempts,
+        .engine = config_engine(c),
+        .defaults = config_runbook_defaults(c),
+        .log = log_syslog,
+        .committed = on_committed,
+        .ingested = on_ingested,
+        .fatal = on_fatal,
+        .context = d,
+    };
+    return service_start(&options, &d->service, reterr);
+}
+
+static int start_http(struct daemon *d, struct err *reterr)
+{
+    const struct config *c = d->config;
+    struct http_options options = {
+        .listen = c->listen,
+        .tls_certificate = c->tls_cert,
+        .tls_key = c->tls_key,
+        .has_tokens = c->token_count != 0,
+        .insecure = c->insecure,
+        .limits = {.connections = c->connections,
+                   .per_source = c->connections_per_source,
+                   .reserved = HTTP_LIMITS_DEFAULT.reserved,
+                   .head_s = (unsigned)(c->header_timeout_ms / 1000),
+                   .body_s = (unsigned)(c->body_timeout_ms / 1000),
+                   .send_s = HTTP_LIMITS_DEFAULT.send_s,
+                   .idle_s = (unsigned)(c->idle_timeout_ms / 1000)},
+        .handler = api_handler(d->api),
+    };
+    int r = http_start(&options, &d->http, reterr);
+    if (r < 0) {
+        return r;
+    }
+    api_set_http(d->api, d->http);
+    return 0;
+}
+
+/* ---- signals ----------------------------------------------------------------
+ */
+
+static void reload_done(struct service_request *request)
+{
+    struct daemon *d = CONTAINER_OF(request, struct daemon, reload);
+    (void)sd_notify(0, "READY=1");
+    d->reloading = false;
+}
+
+static void configure_done(struct service_request *request)
+{
+    (void)request;
+}
+
+/* All or nothing: a bad file changes nothing and is told. */
+static void reload_config(struct daemon *d)
+{
+    struct config_report report = {0};
+    struct config *after = NULL;
+    struct strbuf text = STRBUF_INIT(64 * 1024);
+    if (config_load(d->config_path, &after, &report) < 0) {
+        config_report_add_text(&report, &text);
+        log_error("configuration not reloaded, the old one stays: %s", text.at);
+    } else {
+        if (config_restart_keys(d->config, after, &text) != 0) {
+            log_warning("takes effect at a restart only: %s", text.at);
+        }
+        d->configure = (struct service_request){
+            .kind = SERVICE_CONFIGURE,
+            .configure = {.engine = config_engine(after)},
+            .done = configure_done,
+        };
+        service_post(d->service, &d->configure);
+        log_init(after->log_level);
+        config_free(after);
+        log_info("configuration reloaded");
+    }
+    strbuf_deinit(&text);
+    config_report_deinit(&report);
+}
+
+static int on_hangup(sd_event_source *source,
+                     const struct signalfd_siginfo *info, void *context)
+{
+    struct daemon *d = context;
+    (void)source;
+    (void)info;
+    if (d->reloading) {
+        return 0;
+    }
+    d->reloading = true;
+    (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+                     (unsigned long long)os_monotonic_ms() * 1000);
+    reload_config(d);
+    d->reload = (struct service_request){.kind = SERVICE_RELOAD,
+                                         .requested_by = STR("signal"),
+                                         .done = reload_done};
+    service_post(d->service, &d->reload);
+    return 0;
+}
+
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
+                   void *context)
+{
+    struct daemon *d = context;
+    (void)source;
+    (void)info;
+    d->status = EX_OK;
+    return sd_event_exit(d->event, 0);
+}
+
+static int on_fatal_fd(sd_event_source *source, int fd, uint32_t events,
+                       void *context)
+{
+    struct daemon *d = context;
+    (void)source;
+    (void)fd;
+    (void)events;
+    d->status = EX_IOERR;
+    return sd_event_exit(d->event, 0);
+}
+
+static int open_loop(struct daemon *d)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    int r = -pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    if (signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
+        r = -errno;
+    }
+    if (r >= 0) {
+        r = sd_event_default(&d->event);
+    }
+    if (r >= 0) {
+        r = sd_event_add_signal(d->event, NULL, SIGTERM, on_stop, d);
+    }
+    if (r >= 0) {
+        r = sd_event_add_signal(d->event, NULL, SIGINT, on_stop, d);
+    }
+    if (r >= 0) {
+        r = sd_event_add_signal(d->event, NULL, SIGHUP, on_hangup, d);
+    }
+    if (r >= 0) {
+        r = sd_event_add_io(d->event, NULL, d->fatal_fd, EPOLLIN, on_fatal_fd,
+                            d);
+    }
+    if (r >= 0) {
+        r = sd_event_set_watchdog(d->event, true);
+    }
+    return r < 0 ? r : 0;
+}
+
+/* ---- the daemon
+ * -------------------------------------------------------------- */
+
+static int start(struct daemon *d, struct err *reterr)
+{
+    int r = serve_make_folders(d->config, reterr);
+    if (r >= 0) {
+        r = start_executor(d, reterr);
+    }
+    if (r >= 0) {
+        r = open_loop(d);
+        if (r < 0) {
+            err_set(reterr, r, "cannot set up the main loop: %s", strerror(-r));
+        }
+    }
+    if (r >= 0) {
+        r = api_new(&(struct api_options){.config = api_config(d->config)},
+                    &d->api, reterr);
+    }
+    if (r >= 0) {
+        r = start_service(d, reterr);
+    }
+    if (r >= 0) {
+        api_set_service(d->api, d->service);
+        r = start_http(d, reterr);
+    }
+    return r;
+}
+
+static void stop(struct daemon *d)
+{
+    (void)sd_notify(0, "STOPPING=1");
+    log_info("stopping");
+    http_stop(d->http);
+    service_stop(d->service);
+    api_free(d->api);
+    sd_event_unref(d->event);
+}
+
+static int exit_status(int errnum)
+{
+    switch (errnum) {
+    case -EBUSY:
+        return EX_TEMPFAIL;
+    case -EINVAL:
+    case -ENOENT:
+    case -ENOTDIR:
+    case -EACCES:
+        return EX_CONFIG;
+    case -EBADMSG:
+    case -EIO:
+        return EX_IOERR;
+    default:
+        return EX_OSERR;
+    }
+}
+
+int serve(const char *config_path, struct config *config)
+{
+    struct daemon d = {.config_path = config_path, .config = config};
+    struct err err = ERR_INIT;
+    log_init(config->log_level);
+    (void)umask(0077);
+    int r = start(&d, &err);
+    if (r < 0) {
+        log_error("cannot start: %s%s%s", err.message,
+                  err.hint[0] != '\0' ? "; " : "", err.hint);
+        d.status = exit_status(r);
+    } else {
+        log_info("ready on %s (port %u)", config->listen, http_port(d.http));
+        (void)sd_notify(0, "READY=1\nSTATUS=ready");
+        r = sd_event_loop(d.event);
+        if (d.status == EX_IOERR) {
+            /* Nothing more may be acknowledged: no orderly end. */
+            log_error("the store failed (%s): ending now, the next start "
+                      "recovers",
+                      strerror(-atomic_load(&d.fatal)));
+            _exit(EX_IOERR);
+        }
+    }
+    stop(&d);
+    config_free(config);
+    return d.status;
+}
