@@ -23,10 +23,23 @@ static void event_done(struct telemetry *t, uint64_t now_ms,
     }
 }
 
+/* Final statuses have no way out (I3), so each is recorded once. */
+static void workflow_ended(struct telemetry *t, uint64_t now_ms,
+                           const struct workflow_row *row)
+{
+    if (workflow_status_is_final(row->status)) {
+        telemetry_workflow_finished(
+            t, now_ms, row->status,
+            elapsed_ms(row->created_ms, row->finished_ms), row->dry_run);
+    }
+}
+
 static void workflow_born(struct telemetry *t, uint64_t now_ms,
                           const struct workflow_row *row)
 {
     telemetry_workflow_started(t);
+    /* One that cannot start is born failed. */
+    workflow_ended(t, now_ms, row);
     if (id_is_null(row->event_id)) {
         return;
     }
@@ -38,17 +51,6 @@ static void workflow_born(struct telemetry *t, uint64_t now_ms,
         .workflow_id = row->id,
         .event_ms = event_ms,
     };
-}
-
-static void workflow_set(struct telemetry *t, uint64_t now_ms,
-                         const struct workflow_row *row)
-{
-    /* Final statuses have no way out (I3), so each is recorded once. */
-    if (workflow_status_is_final(row->status)) {
-        telemetry_workflow_finished(
-            t, now_ms, row->status,
-            elapsed_ms(row->created_ms, row->finished_ms), row->dry_run);
-    }
 }
 
 static void first_step_started(struct telemetry *t,
@@ -87,7 +89,7 @@ void telemetry_records(struct telemetry *t, uint64_t now_ms,
             workflow_born(t, now_ms, &r->workflow);
             break;
         case RECORD_WORKFLOW_SET:
-            workflow_set(t, now_ms, &r->workflow);
+            workflow_ended(t, now_ms, &r->workflow);
             break;
         case RECORD_ATTEMPT_SET:
             attempt_set(t, &r->attempt);
