@@ -59,8 +59,9 @@ int err_wrap(struct err *e, const char *fmt, ...)
     va_start(args, fmt);
     int n = vsnprintf(e->message, sizeof(e->message), fmt, args);
     va_end(args);
-    if (n >= 0 && (size_t)n < sizeof(e->message)) {
-        (void)snprintf(e->message + n, sizeof(e->message) - (size_t)n, ": %s",
+    if (n >= 0 && (size_t)n + sizeof(": ") < sizeof(e->message)) {
+        size_t room = sizeof(e->message) - (size_t)n - sizeof(": ");
+        (void)snprintf(e->message + n, room + sizeof(": "), ": %.*s", (int)room,
                        old);
     }
     tidy(e->message);

@@ -63,7 +63,8 @@ void id_format(struct id id, const char *prefix, char out[ID_TEXT_SIZE])
         unsigned width = i == 0 ? 3 : 5;
         unsigned value = 0;
         for (unsigned b = 0; b < width; b++, bit++) {
-            value = value << 1 | (id.bytes[bit / 8] >> (7 - bit % 8) & 1U);
+            value = value << 1 |
+                    ((unsigned)id.bytes[bit / 8] >> (7 - bit % 8) & 1U);
         }
         out[n++] = digits[value];
     }

@@ -134,6 +134,11 @@ static int check_limits(struct str text, const struct json_limits *limits,
     if (text.len > limits->bytes) {
         return err_set(reterr, -E2BIG, "longer than %zu bytes", limits->bytes);
     }
+    ptrdiff_t nul = str_find(text, '\0');
+    if (nul >= 0) { /* jansson takes one behind a value for the end */
+        reterr->at = json_place(text, (size_t)nul);
+        return err_set(reterr, -EBADMSG, "not valid JSON: a NUL byte");
+    }
     while (s.offset < text.len) {
         int r = scan_token(&s);
         if (r < 0) {
