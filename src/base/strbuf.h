@@ -33,7 +33,8 @@ void strbuf_add(struct strbuf *b, struct str s);
 void strbuf_addc(struct strbuf *b, const char *c);
 void strbuf_addch(struct strbuf *b, char c);
 void strbuf_addf(struct strbuf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void strbuf_addv(struct strbuf *b, const char *fmt, va_list args);
+void strbuf_addv(struct strbuf *b, const char *fmt, va_list args)
+    PRINTF_LIKE(2, 0);
 
 /* Appends s as the inside of a JSON string (without the quotes): RFC 8259
  * escapes, and U+2028/2029 and DEL escaped too. s must be valid UTF-8. */
