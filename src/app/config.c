@@ -112,8 +112,12 @@ static void walk(struct config_reader *r, const char *section,
         char path[KEY_MAX_BYTES];
         (void)snprintf(path, sizeof(path), "%s%s%.*s", section,
                        section[0] != '\0' ? "." : "", STR_ARG(yaml_text(key)));
+        /* A dot inside a key is not the dot between two keys. */
+        bool dotted = str_find(yaml_text(key), '.') >= 0;
         const struct config_option *o = find_option(path);
-        if (o != NULL) {
+        if (dotted) {
+            complain_unknown(r, section, key, path);
+        } else if (o != NULL) {
             config_value_set(r, o, yaml_value(n, i));
         } else if (is_section(path)) {
             note_integration(r->config, path);
@@ -271,7 +275,7 @@ static int read_file(const char *path, struct strbuf *text)
         if (len > 0) {
             strbuf_add(text, str_n(room, (size_t)len));
         }
-    } while (len > 0 || (len < 0 && errno == EINTR));
+    } while ((len > 0 && !text->full) || (len < 0 && errno == EINTR));
     int result = len < 0 ? -errno : strbuf_error(text);
     (void)close(fd);
     return result;
