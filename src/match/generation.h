@@ -19,8 +19,8 @@ struct match_index;
 /* A file that the repository holds, as the last load found it. */
 enum file_state {
     FILE_LOADED,
-    FILE_REJECTED,        /* invalid, and no earlier good version is known */
-    FILE_LAST_KNOWN_GOOD  /* invalid now; the earlier version is in force */
+    FILE_REJECTED,       /* invalid, and no earlier good version is known */
+    FILE_LAST_KNOWN_GOOD /* invalid now; the earlier version is in force */
 };
 
 struct generation_file {
@@ -43,7 +43,8 @@ struct generation {
 };
 
 /* Builds a generation from files whose arrays and strings are copied; the
- * runbook references are taken over. */
+ * runbook references are taken over. Files may come in any order, each path
+ * once. */
 struct generation *generation_new(const struct generation_file *files,
                                   uint32_t count, struct str commit,
                                   uint64_t number, uint64_t loaded_ms);
@@ -53,8 +54,7 @@ void generation_unref(struct generation *g);
 /* The file or its runbook by repository path; NULL if absent. */
 const struct generation_file *generation_file(const struct generation *g,
                                               struct str path);
-struct runbook *generation_runbook(const struct generation *g,
-                                   struct str path);
+struct runbook *generation_runbook(const struct generation *g, struct str path);
 
 /* One trigger that an event starts. */
 struct match {
@@ -66,8 +66,9 @@ struct matches {
     VEC(struct match) found; /* by path, then trigger_no */
 };
 
-/* Finds every trigger the event starts; appends to *ret. Returns 0 or
- * -E2BIG when a regex ran into its limit (reterr says which runbook). */
+/* Finds every trigger the event starts; appends to *ret. Returns 0, or -E2BIG
+ * when a regex ran into its limit (reterr says which runbook; nothing is
+ * appended then). */
 NODISCARD int generation_match(const struct generation *g,
                                const struct event *e, struct matches *ret,
                                struct err *reterr);

@@ -1,7 +1,8 @@
 /*
  * Parameter values of one workflow: checked against their declarations, and
  * given to steps. The engine and the executor both run these checks: the
- * executor does not trust the engine. Pure; any thread.
+ * executor does not trust the engine. In JSON and in steps a duration is a
+ * number of seconds. Pure; any thread.
  */
 #pragma once
 
@@ -47,12 +48,16 @@ struct step_values {
 /* A step made ready to run: exact argv (["/bin/sh","-c",command] for command
  * steps) and the environment entries that the runbook and its parameters give
  * (ADP_PARAM_<NAME>, env:), NUL-terminated strings in the arena, both arrays
- * NULL-terminated. Single pass: values are never scanned again. */
+ * NULL-terminated. An optional parameter without a value has no variable.
+ * Single pass: values are never scanned again. */
 struct rendered_step {
     char **argv;
     char **env;
 };
 
+/* Checks the parameters once more, then fills the step's templates. Errors:
+ * a step that does not exist, those of params_check, -E2BIG (the texts of the
+ * step together are larger than a process may be given). */
 NODISCARD int step_render(const struct runbook *rb, uint32_t step_no,
                           const struct step_values *values, struct arena *a,
                           struct rendered_step *ret, struct err *reterr);

@@ -1,0 +1,129 @@
+#include "match/generation.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "match/index.h"
+
+static int by_path(const void *a, const void *b)
+{
+    return str_cmp(((const struct generation_file *)a)->path,
+                   ((const struct generation_file *)b)->path);
+}
+
+static void copy_file(struct arena *a, const struct generation_file *from,
+                      struct generation_file *to)
+{
+    *to = *from;
+    to->path = arena_str(a, from->path);
+    to->problems = NULL;
+    if (from->problem_count != 0) {
+        to->problems = ARENA_ARRAY(a, from->problem_count, struct err);
+        memcpy(to->problems, from->problems,
+               from->problem_count * sizeof(*to->problems));
+    }
+}
+
+struct generation *generation_new(const struct generation_file *files,
+                                  uint32_t count, struct str commit,
+                                  uint64_t number, uint64_t loaded_ms)
+{
+    struct generation *g = MEM_NEW(struct generation);
+    atomic_init(&g->refs, 1);
+    arena_init(&g->arena);
+    g->number = number;
+    g->loaded_ms = loaded_ms;
+    g->commit = arena_str(&g->arena, commit);
+    g->files = ARENA_ARRAY(&g->arena, MAX(count, 1U), struct generation_file);
+    g->file_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        copy_file(&g->arena, &files[i], &g->files[i]);
+    }
+    qsort(g->files, count, sizeof(*g->files), by_path);
+    for (uint32_t i = 1; i < count; i++) {
+        ASSERT(!str_eq(g->files[i - 1].path, g->files[i].path));
+    }
+    g->index = match_index_new(g->files, count);
+    return g;
+}
+
+struct generation *generation_ref(struct generation *g)
+{
+    uint32_t before =
+        atomic_fetch_add_explicit(&g->refs, 1, memory_order_relaxed);
+    ASSERT(before != 0);
+    return g;
+}
+
+void generation_unref(struct generation *g)
+{
+    if (g == NULL) {
+        return;
+    }
+    uint32_t before =
+        atomic_fetch_sub_explicit(&g->refs, 1, memory_order_acq_rel);
+    ASSERT(before != 0);
+    if (before != 1) {
+        return;
+    }
+    for (uint32_t i = 0; i < g->file_count; i++) {
+        runbook_unref(g->files[i].runbook);
+    }
+    match_index_free(g->index);
+    arena_deinit(&g->arena);
+    mem_free(g);
+}
+
+const struct generation_file *generation_file(const struct generation *g,
+                                              struct str path)
+{
+    struct generation_file key = {.path = path};
+    return bsearch(&key, g->files, g->file_count, sizeof(*g->files), by_path);
+}
+
+struct runbook *generation_runbook(const struct generation *g, struct str path)
+{
+    const struct generation_file *f = generation_file(g, path);
+    return f == NULL ? NULL : f->runbook;
+}
+
+static int check_candidates(const struct generation *g, const struct event *e,
+                            const struct candidates *c, struct matches *ret,
+                            struct err *reterr)
+{
+    VEC_EACH (&c->numbers, i) {
+        const struct indexed_trigger *it =
+            match_index_trigger(g->index, c->numbers.at[i]);
+        int r = trigger_holds(&it->runbook->triggers[it->trigger_no], e);
+        if (r < 0) {
+            return err_set(reterr, r,
+                           "a regular expression in trigger %u of %.*s ran "
+                           "into its limit on this event",
+                           (unsigned)it->trigger_no + 1,
+                           STR_ARG(it->runbook->path));
+        }
+        if (r == 1) {
+            VEC_PUSH(&ret->found, (struct match){.runbook = it->runbook,
+                                                 .trigger_no = it->trigger_no});
+        }
+    }
+    return 0;
+}
+
+int generation_match(const struct generation *g, const struct event *e,
+                     struct matches *ret, struct err *reterr)
+{
+    size_t before = ret->found.count;
+    struct candidates c = {0};
+    match_index_candidates(g->index, e, &c);
+    int r = check_candidates(g, e, &c, ret, reterr);
+    if (r < 0) {
+        ret->found.count = before;
+    }
+    VEC_DEINIT(&c.numbers);
+    return r;
+}

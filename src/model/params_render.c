@@ -1,0 +1,171 @@
+#include "model/params.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/strbuf.h"
+#include "data/json.h"
+#include "model/runbook_load.h"
+
+/* The kernel's limits are 128 KiB for one text and, with the usual stack
+ * limit, 2 MiB for all: a step that would meet them is refused here, with a
+ * message. */
+#define TEXT_MAX_BYTES (64 * 1024)
+#define TOTAL_MAX_BYTES (1024 * 1024)
+#define ENV_NAME_MAX_BYTES 128
+
+struct render {
+    const struct runbook *rb;
+    struct str params_json;
+    char workflow_id[ID_TEXT_SIZE];
+    struct arena *arena;
+    size_t total_bytes;
+};
+
+static int lookup(void *context, struct str path, struct arena *a,
+                  struct str *ret)
+{
+    struct render *r = context;
+    struct str root = STR_NULL;
+    struct str name = STR_NULL;
+    if (str_eq(path, STR("workflow.id"))) {
+        *ret = str_c(r->workflow_id);
+        return 0;
+    }
+    if (!template_path_next(&path, &root) || !str_eq_c(root, "parameters") ||
+        !template_path_next(&path, &name)) {
+        return -ENOENT;
+    }
+    return params_text(r->rb, r->params_json, name, a, ret);
+}
+
+static int fill(struct render *r, const struct template *t, struct str *ret,
+                struct err *reterr)
+{
+    int rc = template_fill(t, lookup, r, TEXT_MAX_BYTES, r->arena, ret, reterr);
+    if (rc < 0) {
+        return rc;
+    }
+    r->total_bytes += ret->len + 1;
+    if (r->total_bytes > TOTAL_MAX_BYTES) {
+        return err_set(reterr, -E2BIG,
+                       "the arguments and variables of the step are over "
+                       "their limit of %d bytes",
+                       TOTAL_MAX_BYTES);
+    }
+    return 0;
+}
+
+static int render_argv(struct render *r, const struct step *s, char ***ret,
+                       struct err *reterr)
+{
+    if (s->argc == 0) {
+        char **argv = ARENA_ARRAY(r->arena, 4, char *);
+        argv[0] = arena_strdup(r->arena, STR("/bin/sh"));
+        argv[1] = arena_strdup(r->arena, STR("-c"));
+        argv[2] = arena_strdup(r->arena, s->command);
+        *ret = argv;
+        return 0;
+    }
+    char **argv = ARENA_ARRAY(r->arena, s->argc + 1, char *);
+    for (uint32_t i = 0; i < s->argc; i++) {
+        struct str text = STR_NULL;
+        int rc = fill(r, &s->argv[i], &text, reterr);
+        if (rc < 0) {
+            (void)err_wrap(reterr, "argv[%u]", (unsigned)i);
+            return rc;
+        }
+        argv[i] = arena_strdup(r->arena, text);
+    }
+    *ret = argv;
+    return 0;
+}
+
+static char *env_entry(struct render *r, struct str name, struct str value)
+{
+    char *entry = ARENA_ARRAY(r->arena, name.len + value.len + 2, char);
+    memcpy(entry, name.at, name.len);
+    entry[name.len] = '=';
+    if (value.len != 0) {
+        memcpy(entry + name.len + 1, value.at, value.len);
+    }
+    return entry;
+}
+
+/* ADP_PARAM_SERVICE=nginx for service; NULL for a parameter without value, so
+ * that `set -u` in a script finds it unset. */
+static char *param_entry(struct render *r, const struct param *p)
+{
+    struct str value = STR_NULL;
+    if (params_text(r->rb, r->params_json, p->name, r->arena, &value) < 0) {
+        return NULL;
+    }
+    CLEANUP(strbuf_deinit) struct strbuf name = STRBUF_INIT(ENV_NAME_MAX_BYTES);
+    strbuf_addc(&name, "ADP_PARAM_");
+    for (size_t i = 0; i < p->name.len; i++) {
+        char c = p->name.at[i];
+        strbuf_addch(&name, c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c);
+    }
+    return env_entry(r, strbuf_str(&name), value);
+}
+
+static int render_env(struct render *r, const struct step *s, char ***ret,
+                      struct err *reterr)
+{
+    size_t most = (size_t)r->rb->param_count + s->env_count;
+    char **env = ARENA_ARRAY(r->arena, most + 1, char *);
+    size_t count = 0;
+    for (uint32_t i = 0; i < r->rb->param_count; i++) {
+        char *entry = param_entry(r, &r->rb->params[i]);
+        if (entry != NULL) {
+            env[count++] = entry;
+        }
+    }
+    for (uint32_t i = 0; i < s->env_count; i++) {
+        struct str text = STR_NULL;
+        int rc = fill(r, &s->env[i].value, &text, reterr);
+        if (rc < 0) {
+            (void)err_wrap(reterr, "env %.*s", STR_ARG(s->env[i].name));
+            return rc;
+        }
+        env[count++] = env_entry(r, s->env[i].name, text);
+    }
+    *ret = env;
+    return 0;
+}
+
+/* The values are checked again, whoever sent them: this runs in the executor,
+ * which believes nothing that it is told. */
+static int check_values(const struct runbook *rb, struct str json,
+                        struct arena *a, struct str *ret, struct err *reterr)
+{
+    json_auto_t *object = NULL;
+    int r = json_read(json, NULL, &object, reterr);
+    return r < 0 ? r : params_check(rb, object, a, ret, reterr);
+}
+
+int step_render(const struct runbook *rb, uint32_t step_no,
+                const struct step_values *values, struct arena *a,
+                struct rendered_step *ret, struct err *reterr)
+{
+    if (step_no >= rb->step_count) {
+        return err_set(reterr, -EINVAL, "the runbook has %u steps, not %llu",
+                       (unsigned)rb->step_count,
+                       (unsigned long long)step_no + 1);
+    }
+    struct render r = {.rb = rb, .arena = a};
+    struct rendered_step rendered = {0};
+    id_format(values->workflow_id, ID_PREFIX_WORKFLOW, r.workflow_id);
+    int rc = check_values(rb, values->params_json, a, &r.params_json, reterr);
+    if (rc == 0) {
+        rc = render_argv(&r, &rb->steps[step_no], &rendered.argv, reterr);
+    }
+    if (rc == 0) {
+        rc = render_env(&r, &rb->steps[step_no], &rendered.env, reterr);
+    }
+    if (rc == 0) {
+        *ret = rendered;
+    }
+    return rc;
+}
