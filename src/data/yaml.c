@@ -189,7 +189,7 @@ static int on_document(struct builder *b)
     return 0;
 }
 
-/* Its place counts from 0 and an anchor's is behind the sigil. */
+/* Marks count from 0 and stand behind a sigil (* & ' "). */
 static void note_place(struct builder *b, const struct fy_mark *mark, int sigil)
 {
     if (mark != NULL && mark->line >= 0 && mark->column >= sigil) {
@@ -215,11 +215,23 @@ static int check_properties(struct builder *b, struct fy_token *anchor,
     return 0;
 }
 
+static int sigil_length(const struct fy_event *e)
+{
+    if (e->type == FYET_ALIAS) {
+        return 1;
+    }
+    if (e->type != FYET_SCALAR || e->scalar.value == NULL) {
+        return 0;
+    }
+    enum fy_scalar_style style = fy_token_scalar_style(e->scalar.value);
+    return style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED ? 1 : 0;
+}
+
 static int on_event(struct builder *b, struct fy_event *e)
 {
     int r = 0;
     /* An empty value has no place of its own: it keeps its key's. */
-    note_place(b, fy_event_start_mark(e), e->type == FYET_ALIAS ? 1 : 0);
+    note_place(b, fy_event_start_mark(e), sigil_length(e));
     switch (e->type) {
     case FYET_DOCUMENT_START:
         return on_document(b);
