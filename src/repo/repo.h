@@ -33,7 +33,8 @@ NODISCARD int repo_read(struct repo *r, struct str path, struct arena *a,
                         struct str *ret_text, struct runbook_hash *ret_hash,
                         struct err *reterr);
 
-/* What changed between two generations. */
+/* What changed between two generations; rejected counts the files that are
+ * invalid now, with or without a last known good version. */
 struct repo_changes {
     uint32_t added, changed, removed, rejected;
 };
@@ -41,7 +42,9 @@ struct repo_changes {
 /* Loads everything. `before` (may be NULL) gives last known good versions and
  * the unchanged runbooks, which are shared, not parsed again. `progress` (may
  * be NULL) is called every so often with files done and total. Only trouble
- * with the folder itself fails; trouble with files is in the generation. */
+ * with the folder itself fails, and more than REPO_MAX_FILES; trouble with
+ * files is in the generation. A subfolder that cannot be read stands there as
+ * a rejected file, and the runbooks known from it stay in force. */
 NODISCARD int repo_load(struct repo *r, const struct generation *before,
                         const struct runbook_defaults *defaults,
                         uint64_t number, uint64_t now_ms,
