@@ -37,8 +37,9 @@ static void write_line(enum log_level level, struct str message)
     if (atomic_load(&for_journal)) {
         strbuf_addf(&line, "<%d>", levels[level].priority);
     } else {
-        timestamp_add(&line, os_epoch_ms());
-        strbuf_addch(&line, ' ');
+        char now[TIMESTAMP_TEXT_SIZE];
+        timestamp_format(os_epoch_ms(), now);
+        strbuf_addf(&line, "%s ", now);
     }
     strbuf_addf(&line, "%s ", levels[level].name);
     strbuf_add_visible(&line, message);

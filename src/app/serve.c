@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
@@ -25,8 +26,6 @@
 #include "os/clock.h"
 #include "proc/client.h"
 #include "runtime/service.h"
-
-#define FATAL_EXIT_DELAY_MS 200
 
 struct daemon {
     const char *config_path;
@@ -137,6 +136,34 @@ static void on_ingested(void *context, const struct store_ingest *ingest)
 {
     struct daemon *d = context;
     api_ingested(d->api, ingest);
+}
+
+_Static_assert((int)CONFIG_SCOPE_READ == (int)API_READ &&
+                   (int)CONFIG_SCOPE_INGEST == (int)API_INGEST &&
+                   (int)CONFIG_SCOPE_EXECUTE == (int)API_EXECUTE &&
+                   (int)CONFIG_SCOPE_ADMIN == (int)API_ADMIN,
+               "the configuration's scopes are the API's");
+
+static int start_api(struct daemon *d, struct err *reterr)
+{
+    const struct config *c = d->config;
+    struct api_token *tokens =
+        mem_alloc(c->token_count, sizeof(struct api_token));
+    for (uint32_t i = 0; i < c->token_count; i++) {
+        tokens[i].name = c->tokens[i].name;
+        tokens[i].scopes = c->tokens[i].scopes;
+        memcpy(tokens[i].sha256, c->tokens[i].sha256, sizeof(tokens[i].sha256));
+    }
+    struct api_options options = {
+        .tokens = tokens,
+        .token_count = c->token_count,
+        .hosts = c->allowed_hosts,
+        .group = c->group,
+        .stream_clients = c->stream_clients,
+    };
+    int r = api_new(&options, &d->api, reterr);
+    mem_free(tokens);
+    return r;
 }
 
 static int start_service(struct daemon *d, struct err *reterr)
@@ -317,14 +344,19 @@ static int start(struct daemon *d, struct err *reterr)
         }
     }
     if (r >= 0) {
-        r = api_new(&(struct api_options){.config = api_config(d->config)},
-                    &d->api, reterr);
+        r = start_api(d, reterr);
     }
     if (r >= 0) {
         r = start_service(d, reterr);
     }
     if (r >= 0) {
-        api_set_service(d->api, d->service);
+        r = api_set_service(d->api, d->service);
+        if (r < 0) {
+            err_set(reterr, r, "cannot start the API's threads: %s",
+                    strerror(-r));
+        }
+    }
+    if (r >= 0) {
         r = start_http(d, reterr);
     }
     return r;
@@ -335,6 +367,9 @@ static void stop(struct daemon *d)
     (void)sd_notify(0, "STOPPING=1");
     log_info("stopping");
     http_stop(d->http);
+    if (d->api != NULL) {
+        (void)api_set_service(d->api, NULL);
+    }
     service_stop(d->service);
     api_free(d->api);
     sd_event_unref(d->event);
@@ -360,7 +395,9 @@ static int exit_status(int errnum)
 
 int serve(const char *config_path, struct config *config)
 {
-    struct daemon d = {.config_path = config_path, .config = config};
+    struct daemon d = {.config_path = config_path,
+                       .config = config,
+                       .fatal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     struct err err = ERR_INIT;
     log_init(config->log_level);
     (void)umask(0077);
