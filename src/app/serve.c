@@ -367,8 +367,8 @@ static void stop(struct daemon *d)
     (void)sd_notify(0, "STOPPING=1");
     log_info("stopping");
     http_stop(d->http);
-    if (d->api != NULL) {
-        (void)api_set_service(d->api, NULL);
+    if (d->api != NULL && api_set_service(d->api, NULL) < 0) {
+        log_error("the API's readers did not end");
     }
     service_stop(d->service);
     api_free(d->api);
