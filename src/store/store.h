@@ -123,6 +123,7 @@ struct store_options {
     struct id session;         /* random, per boot */
     struct str node;           /* for people: host name */
     bool full_check;           /* force an integrity check at opening */
+    uint64_t ballast_bytes;    /* SQLite: disk kept back; 0: 64 MiB */
 };
 
 /* What opening found, for the log and for /api/health. */

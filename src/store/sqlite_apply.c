@@ -1,0 +1,226 @@
+/* Applying the engine's records. Each one looks before it changes anything,
+ * so that a single record needs no savepoint. */
+#include <errno.h>
+
+#include "base/assert.h"
+#include "store/sqlite_priv.h"
+
+/* ---- events ------------------------------------------------------------- */
+
+static int event_done(struct store *s, const struct record_event_done *r)
+{
+    INVARIANT("I3", event_status_may(EVENT_PROCESSING, r->status));
+    sqlite3_stmt *st = sqlite_statement(s, SQL_EVENT_DONE);
+    stmt_bind_u64(st, 1, r->seq);
+    stmt_bind_id(st, 2, &r->event_id);
+    stmt_bind_u64(st, 3, r->claim);
+    stmt_bind_u64(st, 4, r->status);
+    stmt_bind_u64(st, 5, r->status == EVENT_ERROR ? 0 : r->at_ms);
+    stmt_bind_text(st, 6, r->error);
+    int run = sqlite_run(s, st);
+    if (run < 0) {
+        return run;
+    }
+    if (sqlite3_changes(s->db) == 0) {
+        return -ESTALE;
+    }
+    sqlite_count_event(s, EVENT_PROCESSING, r->status);
+    return 0;
+}
+
+/* ---- workflows ---------------------------------------------------------- */
+
+struct found {
+    uint64_t seq;
+    uint64_t owner;
+    uint64_t rev;
+    enum workflow_status status;
+};
+
+/* 1: found, 0: not there, or the doom. */
+static int find_workflow(struct store *s, const struct id *id,
+                         struct found *ret)
+{
+    sqlite3_stmt *st = sqlite_statement(s, SQL_WORKFLOW_FIND);
+    stmt_bind_id(st, 1, id);
+    int r = sqlite_next(s, st);
+    if (r == 1) {
+        *ret = (struct found){
+            .seq = stmt_u64(st, 0),
+            .owner = stmt_u64(st, 1),
+            .rev = stmt_u64(st, 2),
+            .status = (enum workflow_status)stmt_u32(st, 3),
+        };
+    }
+    (void)sqlite3_reset(st);
+    return r;
+}
+
+/* 0: it is there and this session's; -ESTALE, or the doom. */
+static int own_workflow(struct store *s, const struct id *id, struct found *ret)
+{
+    int r = find_workflow(s, id, ret);
+    if (r < 0) {
+        return r;
+    }
+    return r == 1 && ret->owner == s->session ? 0 : -ESTALE;
+}
+
+static int workflow_new(struct store *s, const struct workflow_row *r)
+{
+    ASSERT(r->rev == 1);
+    struct found known = {0};
+    int found = find_workflow(s, &r->id, &known);
+    if (found != 0) {
+        return MIN(found, 0); /* a repeat changes nothing */
+    }
+    sqlite3_stmt *st = sqlite_statement(s, SQL_WORKFLOW_INSERT);
+    stmt_bind_workflow(st, r);
+    stmt_bind_u64(st, 24, s->session);
+    int run = sqlite_run(s, st);
+    if (run == 0) {
+        s->tally.counts.workflows[r->status]++;
+    }
+    return run;
+}
+
+static int workflow_set(struct store *s, const struct workflow_row *r)
+{
+    struct found known = {0};
+    int own = own_workflow(s, &r->id, &known);
+    if (own < 0) {
+        return own;
+    }
+    if (r->rev != known.rev + 1) {
+        return -ESTALE;
+    }
+    INVARIANT("I3", known.status == r->status ||
+                        workflow_status_may(known.status, r->status));
+    sqlite3_stmt *st = sqlite_statement(s, SQL_WORKFLOW_SET);
+    stmt_bind_workflow(st, r);
+    stmt_bind_u64(st, 1, known.seq);
+    int run = sqlite_run(s, st);
+    if (run == 0) {
+        s->tally.counts.workflows[known.status]--;
+        s->tally.counts.workflows[r->status]++;
+    }
+    return run;
+}
+
+/* ---- attempts ----------------------------------------------------------- */
+
+/* 1: found, 0: not there, or the doom. */
+static int find_attempt(struct store *s, uint64_t workflow,
+                        const struct attempt_key *key, struct attempt_row *ret)
+{
+    sqlite3_stmt *st = sqlite_statement(s, SQL_ATTEMPT_FIND);
+    stmt_bind_u64(st, 1, workflow);
+    stmt_bind_u64(st, 2, key->step_no);
+    stmt_bind_u64(st, 3, key->attempt);
+    int r = sqlite_next(s, st);
+    if (r == 1) {
+        ret->state = (enum attempt_state)stmt_u32(st, 0);
+        ret->executor = stmt_id(st, 1);
+        ret->requested_ms = stmt_u64(st, 2);
+    }
+    (void)sqlite3_reset(st);
+    return r;
+}
+
+static int attempt_new(struct store *s, const struct attempt_row *r)
+{
+    struct found w = {0};
+    int own = own_workflow(s, &r->key.workflow_id, &w);
+    if (own < 0) {
+        return own;
+    }
+    struct attempt_row known = {0};
+    int found = find_attempt(s, w.seq, &r->key, &known);
+    if (found == 1) {
+        bool repeated = known.state == r->state &&
+                        id_eq(known.executor, r->executor) &&
+                        known.requested_ms == r->requested_ms;
+        return repeated ? 0 : -EEXIST;
+    }
+    if (found < 0) {
+        return found;
+    }
+    sqlite3_stmt *st = sqlite_statement(s, SQL_ATTEMPT_INSERT);
+    stmt_bind_u64(st, 1, w.seq);
+    stmt_bind_attempt(st, r);
+    return sqlite_run(s, st);
+}
+
+static int attempt_set(struct store *s, const struct attempt_row *r)
+{
+    struct found w = {0};
+    int own = own_workflow(s, &r->key.workflow_id, &w);
+    if (own < 0) {
+        return own;
+    }
+    struct attempt_row known = {0};
+    int found = find_attempt(s, w.seq, &r->key, &known);
+    if (found < 0) {
+        return found;
+    }
+    if (found == 0 || (attempt_state_is_final(known.state) &&
+                       !attempt_state_may(known.state, r->state))) {
+        return -ESTALE;
+    }
+    sqlite3_stmt *st = sqlite_statement(s, SQL_ATTEMPT_SET);
+    stmt_bind_attempt(st, r);
+    stmt_bind_u64(st, 1, w.seq);
+    return sqlite_run(s, st);
+}
+
+/* ---- output ------------------------------------------------------------- */
+
+static int output(struct store *s, const struct output_chunk *r)
+{
+    struct found w = {0};
+    int own = own_workflow(s, &r->key.workflow_id, &w);
+    if (own < 0) {
+        return own;
+    }
+    sqlite3_stmt *st = sqlite_statement(s, SQL_OUTPUT_INSERT);
+    stmt_bind_u64(st, 1, w.seq);
+    stmt_bind_u64(st, 2, r->key.step_no);
+    stmt_bind_u64(st, 3, r->key.attempt);
+    stmt_bind_u64(st, 4, r->offset);
+    stmt_bind_u64(st, 5, r->stream);
+    stmt_bind_u64(st, 6, r->at_ms);
+    stmt_bind_blob(st, 7, r->data);
+    return sqlite_run(s, st);
+}
+
+static int apply_one(struct store *s, const struct record *r)
+{
+    switch (r->kind) {
+    case RECORD_EVENT_DONE:
+        return event_done(s, &r->event_done);
+    case RECORD_WORKFLOW_NEW:
+        return workflow_new(s, &r->workflow);
+    case RECORD_WORKFLOW_SET:
+        return workflow_set(s, &r->workflow);
+    case RECORD_ATTEMPT_NEW:
+        return attempt_new(s, &r->attempt);
+    case RECORD_ATTEMPT_SET:
+        return attempt_set(s, &r->attempt);
+    case RECORD_OUTPUT:
+        return output(s, &r->output);
+    case RECORD_KINDS:
+        break;
+    }
+    UNREACHABLE();
+}
+
+int sqlite_apply(struct store *s, const struct store_apply *op)
+{
+    for (uint32_t i = 0; i < op->count; i++) {
+        int r = apply_one(s, &op->records[i]);
+        if (r < 0) {
+            return r;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,121 @@
+/* Is the file whole, and do its rows say what the ledger says? */
+#include <errno.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "store/sqlite_priv.h"
+
+/* Up to this size the whole check is worth its time: the quick one does not
+ * compare indexes with their tables in the library's older versions. */
+#define FULL_CHECK_MAX_BYTES (1024ULL * 1024 * 1024)
+
+/* Runs a check that answers one row "ok". */
+static int run_check(struct store *s, const char *sql, struct err *reterr)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(s->db, sql, -1, &st, NULL);
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_step(st);
+    }
+    char what[160] = "";
+    if (rc == SQLITE_ROW) {
+        (void)snprintf(what, sizeof(what), "%s",
+                       (const char *)sqlite3_column_text(st, 0));
+    }
+    (void)sqlite3_finalize(st);
+    if (rc != SQLITE_ROW) {
+        return sqlite_open_error(s, rc, "check", reterr);
+    }
+    if (!str_eq_c(STR("ok"), what)) {
+        (void)sqlite_open_error(s, SQLITE_CORRUPT, "check", reterr);
+        char *newline = strchr(what, '\n');
+        if (newline != NULL) {
+            *newline = '\0';
+        }
+        return err_set(reterr, -EBADMSG, "%s is damaged: %s", s->db_path, what);
+    }
+    return 0;
+}
+
+int sqlite_check_file(struct store *s, bool full, struct err *reterr)
+{
+    uint64_t pages = 0;
+    uint64_t page_bytes = 0;
+    int rc = sqlite_query_u64(s->db, "PRAGMA page_count", &pages);
+    if (rc == SQLITE_OK) {
+        rc = sqlite_query_u64(s->db, "PRAGMA page_size", &page_bytes);
+    }
+    if (rc != SQLITE_OK) {
+        return sqlite_open_error(s, rc, "check", reterr);
+    }
+    bool whole = full || pages * page_bytes < FULL_CHECK_MAX_BYTES;
+    return run_check(
+        s, whole ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)",
+        reterr);
+}
+
+/* Each counts rows that contradict another table; all must give 0. */
+static const struct {
+    const char *what;
+    const char *sql;
+} contradictions[] = {
+    {"alerts that are not the newest of their fingerprint",
+     "SELECT count(*) FROM alert AS a WHERE seq <> (SELECT max(seq)"
+     " FROM event WHERE fingerprint = a.fingerprint AND state <> 0)"},
+    {"alerts whose event does not fire",
+     "SELECT count(*) FROM alert JOIN event USING (seq) WHERE state <> 1"},
+    {"events before the first of their minute",
+     "SELECT count(*) FROM event WHERE seq < coalesce((SELECT first_seq"
+     " FROM event_minute WHERE minute = received_ms / 60000), seq + 1)"},
+    {"processing events without a claim, or the other way round",
+     "SELECT count(*) FROM event WHERE (status = 1) <> (claim IS NOT NULL)"},
+    {"attempts or outputs without a workflow",
+     "SELECT count(*) FROM (SELECT workflow FROM attempt UNION"
+     " SELECT workflow FROM output) WHERE workflow NOT IN"
+     " (SELECT seq FROM workflow)"},
+};
+
+static int count_rows(struct store *s, struct store_counts *ret)
+{
+    static const char sql[] =
+        "SELECT 0, 0, count(*) FROM event UNION ALL"
+        " SELECT 1, status, count(*) FROM event GROUP BY status UNION ALL"
+        " SELECT 2, status, count(*) FROM workflow GROUP BY status";
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(s->db, sql, -1, &st, NULL);
+    if (rc == SQLITE_OK) {
+        rc = sqlite_ledger_read(st, ret);
+    }
+    (void)sqlite3_finalize(st);
+    return rc;
+}
+
+int sqlite_check(struct store *s, struct err *reterr)
+{
+    ASSERT(!s->in_transaction);
+    int r = run_check(s, "PRAGMA integrity_check(1)", reterr);
+    if (r < 0) {
+        return r;
+    }
+    struct store_counts real;
+    int rc = count_rows(s, &real);
+    if (rc != SQLITE_OK) {
+        return sqlite_open_error(s, rc, "check", reterr);
+    }
+    if (memcmp(&real, &s->tally.counts, sizeof(real)) != 0 ||
+        memcmp(&real, &s->written.counts, sizeof(real)) != 0) {
+        return err_set(reterr, -EBADMSG, "the ledger differs from the rows");
+    }
+    for (size_t i = 0; i < ARRAY_LEN(contradictions); i++) {
+        uint64_t n = 0;
+        rc = sqlite_query_u64(s->db, contradictions[i].sql, &n);
+        if (rc != SQLITE_OK) {
+            return sqlite_open_error(s, rc, "check", reterr);
+        }
+        if (n != 0) {
+            return err_set(reterr, -EBADMSG, "%llu %s", (unsigned long long)n,
+                           contradictions[i].what);
+        }
+    }
+    return 0;
+}

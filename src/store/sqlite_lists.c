@@ -1,0 +1,195 @@
+/* Lists with filters. The text of a list has only the conditions that are
+ * asked for; values are always bound. */
+#include <errno.h>
+
+#include "base/mem.h"
+#include "base/vec.h"
+#include "store/sqlite_reader.h"
+
+#define SQL_MAX_BYTES 4096
+
+/* ---- events ------------------------------------------------------------- */
+
+int sqlite_read_event_view(sqlite3_stmt *st, struct arena *a,
+                           struct event_view *ret)
+{
+    struct event_view v = {0};
+    int r = stmt_event(st, a, &v.event);
+    if (r < 0) {
+        return r;
+    }
+    v.status = (enum event_status)stmt_u32(st, STMT_EVENT_COUNT);
+    v.error = stmt_str(st, STMT_EVENT_COUNT + 1, a);
+    v.duplicate_of = stmt_id(st, STMT_EVENT_COUNT + 2);
+    v.processed_ms = stmt_u64(st, STMT_EVENT_COUNT + 3);
+    *ret = v;
+    return 0;
+}
+
+int sqlite_read_event_views(sqlite3_stmt *st, struct arena *a,
+                            struct event_view **ret, uint32_t *ret_count)
+{
+    VEC(struct event_view) rows = {0};
+    int n = sqlite_read_next(st);
+    while (n == 1) {
+        struct event_view v;
+        n = sqlite_read_event_view(st, a, &v);
+        if (n == 0) {
+            VEC_PUSH(&rows, v);
+            n = sqlite_read_next(st);
+        }
+    }
+    if (n == 0) {
+        *ret = ARENA_ARRAY(a, rows.count, struct event_view);
+        VEC_EACH (&rows, i) {
+            (*ret)[i] = rows.at[i];
+        }
+        *ret_count = (uint32_t)rows.count;
+    }
+    VEC_DEINIT(&rows);
+    return n;
+}
+
+/* The statuses that have an index of their own: they are rare among all
+ * events, or soon will be. */
+static const char *index_of(int status)
+{
+    switch (status) {
+    case EVENT_QUEUED:
+    case EVENT_ERROR:
+        return " INDEXED BY event_ready WHERE status IN (0, 8) AND";
+    case EVENT_PROCESSING:
+        return " INDEXED BY event_processing WHERE";
+    case EVENT_POISON:
+        return " INDEXED BY event_poison WHERE";
+    default:
+        return " WHERE";
+    }
+}
+
+/* ?1 type, ?2 severity, ?3 source, ?4 since, ?5 before, ?6 after, ?7 limit */
+static void events_sql(const struct event_filter *f, struct strbuf *sql)
+{
+    strbuf_addc(sql, "SELECT " EVENT_VIEW_COLUMNS " FROM event");
+    strbuf_addc(sql, index_of(f->status));
+    if (f->status >= 0) {
+        /* As a literal: the planner must see that the index applies. */
+        strbuf_addf(sql, " status = %d AND", f->status);
+    }
+    const struct {
+        bool wanted;
+        const char *text;
+    } conditions[] = {
+        {f->type.len != 0, " type = ?1 AND"},
+        {f->severity.len != 0, " severity = ?2 AND"},
+        {f->source.len != 0, " source = ?3 AND"},
+        {f->since_ms != 0,
+         " received_ms >= ?4 AND seq >= (SELECT min(first_seq)"
+         " FROM event_minute WHERE minute >= ?4 / 60000) AND"},
+        {f->before_seq != 0, " seq < ?5 AND"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(conditions); i++) {
+        if (conditions[i].wanted) {
+            strbuf_addc(sql, conditions[i].text);
+        }
+    }
+    strbuf_addf(sql, " seq > ?6 ORDER BY seq %s LIMIT ?7",
+                f->oldest_first ? "ASC" : "DESC");
+}
+
+int sqlite_read_events(struct reader *r, const struct event_filter *f,
+                       struct arena *a, struct event_view **ret,
+                       uint32_t *ret_count)
+{
+    struct strbuf sql = STRBUF_INIT(SQL_MAX_BYTES);
+    events_sql(f, &sql);
+    sqlite3_stmt *st = NULL;
+    int n = sqlite_read_prepare(r, &sql, &st);
+    if (n == 0) {
+        stmt_bind_text(st, 1, f->type);
+        stmt_bind_text(st, 2, f->severity);
+        stmt_bind_text(st, 3, f->source);
+        stmt_bind_u64(st, 4, f->since_ms);
+        stmt_bind_u64(st, 5, f->before_seq);
+        stmt_bind_u64(st, 6, f->after_seq);
+        stmt_bind_u64(st, 7, f->limit);
+        n = sqlite_read_event_views(st, a, ret, ret_count);
+    }
+    (void)sqlite3_finalize(st);
+    strbuf_deinit(&sql);
+    return n;
+}
+
+/* ---- workflows ---------------------------------------------------------- */
+
+/* ?1 runbook, ?2 event, ?3 since, ?4 before, ?5 after, ?6 limit */
+static void workflows_sql(const struct workflow_filter *f, struct strbuf *sql)
+{
+    strbuf_addc(sql, "SELECT " STMT_WORKFLOW_COLUMNS " FROM workflow");
+    strbuf_addc(sql, f->live_only ? " INDEXED BY workflow_live"
+                                    " WHERE status IN (0, 1, 2, 7) AND"
+                                  : " WHERE");
+    if (f->status >= 0) {
+        strbuf_addf(sql, " status = %d AND", f->status);
+    }
+    const struct {
+        bool wanted;
+        const char *text;
+    } conditions[] = {
+        {f->runbook.len != 0, " runbook_path = ?1 AND"},
+        {!id_is_null(f->event_id), " event_id = ?2 AND"},
+        {f->since_ms != 0, " created_ms >= ?3 AND"},
+        {f->before_seq != 0, " seq < ?4 AND"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(conditions); i++) {
+        if (conditions[i].wanted) {
+            strbuf_addc(sql, conditions[i].text);
+        }
+    }
+    strbuf_addf(sql, " seq > ?5 ORDER BY seq %s LIMIT ?6",
+                f->live_only ? "ASC" : "DESC");
+}
+
+static int read_views(sqlite3_stmt *st, struct arena *a,
+                      struct workflow_view **ret, uint32_t *ret_count)
+{
+    VEC(struct workflow_view) rows = {0};
+    int n = sqlite_read_next(st);
+    while (n == 1) {
+        struct workflow_view v = {.row = stmt_workflow(st, a),
+                                  .seq = stmt_u64(st, 0)};
+        VEC_PUSH(&rows, v);
+        n = sqlite_read_next(st);
+    }
+    if (n == 0) {
+        *ret = ARENA_ARRAY(a, rows.count, struct workflow_view);
+        VEC_EACH (&rows, i) {
+            (*ret)[i] = rows.at[i];
+        }
+        *ret_count = (uint32_t)rows.count;
+    }
+    VEC_DEINIT(&rows);
+    return n;
+}
+
+int sqlite_read_workflows(struct reader *r, const struct workflow_filter *f,
+                          struct arena *a, struct workflow_view **ret,
+                          uint32_t *ret_count)
+{
+    struct strbuf sql = STRBUF_INIT(SQL_MAX_BYTES);
+    workflows_sql(f, &sql);
+    sqlite3_stmt *st = NULL;
+    int n = sqlite_read_prepare(r, &sql, &st);
+    if (n == 0) {
+        stmt_bind_text(st, 1, f->runbook);
+        stmt_bind_id(st, 2, &f->event_id);
+        stmt_bind_u64(st, 3, f->since_ms);
+        stmt_bind_u64(st, 4, f->before_seq);
+        stmt_bind_u64(st, 5, f->after_seq);
+        stmt_bind_u64(st, 6, f->limit);
+        n = read_views(st, a, ret, ret_count);
+    }
+    (void)sqlite3_finalize(st);
+    strbuf_deinit(&sql);
+    return n;
+}

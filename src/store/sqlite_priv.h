@@ -1,0 +1,180 @@
+/*
+ * Inside the SQLite driver. One writing connection, which is also the only
+ * one that checkpoints (the library has a bug when others do), one lock file,
+ * readers with connections of their own.
+ *
+ * Errors inside a transaction are of two kinds. An operation that fails by
+ * itself (-EEXIST, -ESTALE, -EAGAIN) is undone to its savepoint. A hard one
+ * (disk full, I/O, damage) dooms the transaction: every later operation gets
+ * the same answer and commit rolls back.
+ */
+#pragma once
+
+#include <sqlite3.h>
+
+#include "base/strbuf.h"
+#include "store/reader.h"
+#include "store/sqlite_stmt.h"
+#include "store/store.h"
+
+/* Every statement of the writer, prepared once; the texts are in
+ * sqlite_writer.c. */
+enum sqlite_statement {
+    SQL_BEGIN,
+    SQL_COMMIT,
+    SQL_ROLLBACK,
+    SQL_SAVEPOINT,
+    SQL_RELEASE,
+    SQL_UNDO,
+    SQL_LEDGER_SET,
+    SQL_EVENT_INSERT,
+    SQL_EVENT_DUPLICATE,
+    SQL_MINUTE_INSERT,
+    SQL_DEDUP_TAKE,
+    SQL_DEDUP_FIND,
+    SQL_REQUEST_FIND,
+    SQL_REQUEST_INSERT,
+    SQL_ALERT_SET,
+    SQL_ALERT_CLEAR,
+    SQL_READY,
+    SQL_EVENT_CLAIM,
+    SQL_EVENT_POISON,
+    SQL_EVENT_DONE,
+    SQL_RUNBOOK_INSERT,
+    SQL_WORKFLOW_FIND,
+    SQL_WORKFLOW_INSERT,
+    SQL_WORKFLOW_SET,
+    SQL_ATTEMPT_FIND,
+    SQL_ATTEMPT_INSERT,
+    SQL_ATTEMPT_SET,
+    SQL_OUTPUT_INSERT,
+    SQL_TRIM_DEDUP,
+    SQL_TRIM_REQUEST,
+    SQL_TRIM_ALERT,
+    SQL_STATEMENTS
+};
+
+/* What the writer keeps in memory and a rollback must put back. */
+struct sqlite_tally {
+    struct store_counts counts;
+    uint64_t last_seq;    /* of events */
+    uint64_t last_minute; /* known to stand in event_minute */
+};
+
+struct store {
+    sqlite3 *db;
+    sqlite3_stmt *statements[SQL_STATEMENTS];
+    char *directory;
+    char *db_path;
+    char *ballast_path;
+    int lock_fd;
+    uint64_t queue_limit;
+    uint64_t ballast_bytes;
+    uint64_t session;    /* number of this one: never used twice */
+    uint64_t last_claim; /* session << 40 | count */
+    bool in_transaction;
+    int doomed;         /* 0, -ENOSPC or -EIO: what commit will answer */
+    bool broken;        /* an I/O error on commit or checkpoint: final */
+    bool has_ballast;   /* without it, events are refused */
+    int wal_frames;     /* after the last commit */
+    int copied_frames;  /* of these, by the last passive checkpoint */
+    int restart_frames; /* at which the writer waits for readers */
+    uint64_t last_now_ms;
+    uint64_t groups;         /* committed since opening */
+    uint64_t trimmed_groups; /* groups and last_seq at the last trimming */
+    uint64_t trimmed_seq;
+    struct sqlite_tally tally;
+    struct sqlite_tally at_begin;
+    struct sqlite_tally at_savepoint;
+    struct sqlite_tally written; /* what the ledger table says */
+    struct strbuf scratch;       /* encoded labels */
+};
+
+#define SQLITE_DB_FILE "engine.db"
+#define SQLITE_LOCK_FILE "engine.lock"
+#define SQLITE_BALLAST_FILE "engine.ballast"
+#define SQLITE_BUSY_MS 2000 /* patience with other programs' locks */
+
+/* ---- sqlite_open.c, sqlite_schema.c, sqlite_check.c ---- */
+
+int sqlite_open(const struct store_options *options, struct store **ret,
+                struct store_opened *ret_opened, struct err *reterr);
+
+/* Frees everything that open has got so far; NULL is fine. */
+void sqlite_free(struct store *s);
+
+/* "DIRECTORY/file"; free with mem_free. */
+NODISCARD char *sqlite_path(const struct store *s, const char *file);
+
+/* Fills reterr for a library error met while opening: -EBADMSG for damage,
+ * -ENOSPC, -EBUSY or -EIO. Returns the errno. */
+int sqlite_open_error(struct store *s, int rc, const char *doing,
+                      struct err *reterr);
+
+/* Refuses a file that is not ours or too new; *ret_version is 0 for a new
+ * one. -EINVAL, -EBADMSG. */
+NODISCARD int sqlite_schema_version(struct store *s, uint32_t *ret_version,
+                                    struct err *reterr);
+
+/* Applies what is missing, each step in a transaction of its own. */
+NODISCARD int sqlite_schema_migrate(struct store *s, uint32_t from,
+                                    uint32_t *ret_to, struct err *reterr);
+
+/* The first integer that a query gives, 0 if it gives none. 0 or a library
+ * error code. */
+NODISCARD int sqlite_query_u64(sqlite3 *db, const char *sql, uint64_t *ret);
+
+/* Integrity check of the file: the whole one up to 1 GiB (or when told). */
+NODISCARD int sqlite_check_file(struct store *s, bool full, struct err *reterr);
+
+/* store_driver.check */
+NODISCARD int sqlite_check(struct store *s, struct err *reterr);
+
+/* ---- sqlite_writer.c ---- */
+
+/* Prepares the writer's statements and loads its tally. 0 or a library error
+ * code. */
+NODISCARD int sqlite_writer_prepare(struct store *s);
+
+/* The statement, ready to be bound. */
+sqlite3_stmt *sqlite_statement(struct store *s, enum sqlite_statement which);
+
+/* Runs a statement that gives no rows. 0, -EEXIST (a unique index says no),
+ * or the doom of the transaction. */
+NODISCARD int sqlite_run(struct store *s, sqlite3_stmt *st);
+
+/* The next row: 1, or 0 at the end, or the doom. Reset it when done. */
+NODISCARD int sqlite_next(struct store *s, sqlite3_stmt *st);
+
+/* Remembers a hard error and returns what it means: -ENOSPC or -EIO. */
+int sqlite_doom(struct store *s, int rc);
+
+/* Reads the rows of this query. 0 or a library error code. */
+#define SQLITE_LEDGER_SQL "SELECT kind, status, n FROM ledger"
+NODISCARD int sqlite_ledger_read(sqlite3_stmt *st, struct store_counts *ret);
+
+/* Counts a status change of an event in the ledger; `from` < 0: accepted. */
+void sqlite_count_event(struct store *s, int from, enum event_status to);
+
+/* ---- operations, inside a transaction; see store_driver.run ---- */
+
+int sqlite_ingest(struct store *s, struct store_ingest *op, uint64_t now_ms);
+int sqlite_claim(struct store *s, struct store_claim *op, uint64_t now_ms);
+int sqlite_apply(struct store *s, const struct store_apply *op);
+int sqlite_pin(struct store *s, const struct store_pin *op);
+
+/* ---- sqlite_maintain.c ---- */
+
+/* store_driver.maintain */
+int sqlite_maintain(struct store *s, bool idle);
+
+/* Makes the ballast if the disk has room for it. */
+void sqlite_ballast_make(struct store *s);
+
+/* Gives its room to the database. */
+void sqlite_ballast_release(struct store *s);
+
+/* ---- sqlite_reader.c ---- */
+
+int sqlite_reader_open(struct store *s, struct reader **ret,
+                       struct err *reterr);

@@ -1,0 +1,304 @@
+/*
+ * Readers of the SQLite driver: a read-only connection each. Every call is
+ * one statement, so it sees one commit; it is reset before the call returns,
+ * so that no reader keeps the write-ahead log from starting over.
+ */
+#include "store/sqlite_reader.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/vec.h"
+#include "store/sqlite_priv.h"
+
+#define PROGRESS_STEPS 4000 /* of the library's machine, well under 1 ms */
+
+static const char *const texts[READ_STATEMENTS] = {
+    [READ_EVENT] = "SELECT " EVENT_VIEW_COLUMNS " FROM event WHERE id = ?1",
+    [READ_ALERTS] = "SELECT " EVENT_VIEW_COLUMNS " FROM event WHERE seq IN"
+                    " (SELECT seq FROM alert WHERE ends_ms = 0 OR ends_ms > ?1"
+                    "  ORDER BY seq DESC LIMIT ?2) ORDER BY seq DESC",
+    [READ_WORKFLOW] =
+        "SELECT " STMT_WORKFLOW_COLUMNS " FROM workflow WHERE id = ?1",
+    [READ_ATTEMPTS] =
+        "SELECT " STMT_ATTEMPT_COLUMNS " FROM attempt WHERE workflow ="
+        " (SELECT seq FROM workflow WHERE id = ?1) ORDER BY step_no, attempt",
+    [READ_OUTPUT] = "SELECT seq, step_no, attempt, offset, stream, at_ms, data"
+                    " FROM output INDEXED BY output_workflow WHERE workflow ="
+                    " (SELECT seq FROM workflow WHERE id = ?1) AND seq > ?2"
+                    " ORDER BY seq LIMIT ?3",
+    [READ_RUNBOOK] = "SELECT path, text FROM runbook WHERE hash = ?1",
+    [READ_COUNTS] = SQLITE_LEDGER_SQL,
+};
+
+/* ---- the connection ----------------------------------------------------- */
+
+static uint64_t monotonic_ms(void)
+{
+    struct timespec t;
+    ASSERT(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static int is_overdue(void *arg)
+{
+    const struct sqlite_reader *r = arg;
+    return monotonic_ms() >= r->deadline_ms ? 1 : 0;
+}
+
+static int read_error(int rc)
+{
+    switch (rc & 0xFF) {
+    case SQLITE_INTERRUPT:
+        return -ETIMEDOUT;
+    case SQLITE_BUSY:
+        return -EAGAIN;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return -EBADMSG;
+    default:
+        return -EIO;
+    }
+}
+
+sqlite3_stmt *sqlite_read_begin(struct reader *reader, enum sqlite_read which)
+{
+    struct sqlite_reader *r = CONTAINER_OF(reader, struct sqlite_reader, base);
+    r->deadline_ms = monotonic_ms() + STORE_READ_DEADLINE_MS;
+    return r->statements[which];
+}
+
+int sqlite_read_prepare(struct reader *reader, const struct strbuf *sql,
+                        sqlite3_stmt **ret)
+{
+    struct sqlite_reader *r = CONTAINER_OF(reader, struct sqlite_reader, base);
+    ASSERT(strbuf_error(sql) == 0);
+    r->deadline_ms = monotonic_ms() + STORE_READ_DEADLINE_MS;
+    int rc = sqlite3_prepare_v2(r->db, sql->at, -1, ret, NULL);
+    return rc == SQLITE_OK ? 0 : read_error(rc);
+}
+
+int sqlite_read_next(sqlite3_stmt *st)
+{
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW || rc == SQLITE_DONE) {
+        return rc == SQLITE_ROW ? 1 : 0;
+    }
+    return read_error(rc);
+}
+
+/* Ends a call that wanted one row: what sqlite_read_next gave becomes 0 or
+ * -ENOENT. */
+static int end_single(sqlite3_stmt *st, int r)
+{
+    (void)sqlite3_reset(st);
+    if (r < 0) {
+        return r;
+    }
+    return r == 1 ? 0 : -ENOENT;
+}
+
+/* ---- single rows and small lists ---------------------------------------- */
+
+static int read_event(struct reader *r, struct id id, struct arena *a,
+                      struct event_view *ret)
+{
+    sqlite3_stmt *st = sqlite_read_begin(r, READ_EVENT);
+    stmt_bind_blob(st, 1, id_bytes(&id));
+    int n = sqlite_read_next(st);
+    if (n == 1) {
+        int decoded = sqlite_read_event_view(st, a, ret);
+        n = decoded < 0 ? decoded : n;
+    }
+    return end_single(st, n);
+}
+
+static int read_workflow(struct reader *r, struct id id, struct arena *a,
+                         struct workflow_view *ret)
+{
+    sqlite3_stmt *st = sqlite_read_begin(r, READ_WORKFLOW);
+    stmt_bind_blob(st, 1, id_bytes(&id));
+    int n = sqlite_read_next(st);
+    if (n == 1) {
+        ret->seq = stmt_u64(st, 0);
+        ret->row = stmt_workflow(st, a);
+    }
+    return end_single(st, n);
+}
+
+static int read_runbook(struct reader *r, const struct runbook_hash *hash,
+                        struct arena *a, struct str *ret_path,
+                        struct str *ret_text)
+{
+    sqlite3_stmt *st = sqlite_read_begin(r, READ_RUNBOOK);
+    stmt_bind_blob(st, 1,
+                   str_n((const char *)hash->bytes, sizeof(hash->bytes)));
+    int n = sqlite_read_next(st);
+    if (n == 1) {
+        *ret_path = stmt_str(st, 0, a);
+        *ret_text = stmt_str(st, 1, a);
+    }
+    return end_single(st, n);
+}
+
+static int read_counts(struct reader *r, struct store_counts *ret)
+{
+    sqlite3_stmt *st = sqlite_read_begin(r, READ_COUNTS);
+    struct store_counts counts;
+    int rc = sqlite_ledger_read(st, &counts);
+    (void)sqlite3_reset(st);
+    if (rc != SQLITE_OK) {
+        return read_error(rc);
+    }
+    *ret = counts;
+    return 0;
+}
+
+static int read_attempts(struct reader *r, struct id workflow_id,
+                         struct arena *a, struct attempt_row **ret,
+                         uint32_t *ret_count)
+{
+    sqlite3_stmt *st = sqlite_read_begin(r, READ_ATTEMPTS);
+    stmt_bind_blob(st, 1, id_bytes(&workflow_id));
+    VEC(struct attempt_row) rows = {0};
+    int n = sqlite_read_next(st);
+    while (n == 1) {
+        struct attempt_row row = stmt_attempt(st, a);
+        row.key.workflow_id = workflow_id;
+        VEC_PUSH(&rows, row);
+        n = sqlite_read_next(st);
+    }
+    (void)sqlite3_reset(st);
+    if (n == 0) {
+        *ret = ARENA_ARRAY(a, rows.count, struct attempt_row);
+        VEC_EACH (&rows, i) {
+            (*ret)[i] = rows.at[i];
+        }
+        *ret_count = (uint32_t)rows.count;
+    }
+    VEC_DEINIT(&rows);
+    return n;
+}
+
+static struct output_chunk chunk_of(sqlite3_stmt *st, struct id workflow_id,
+                                    struct arena *a)
+{
+    return (struct output_chunk){
+        .key = {.workflow_id = workflow_id,
+                .step_no = stmt_u32(st, 1),
+                .attempt = stmt_u32(st, 2)},
+        .offset = stmt_u64(st, 3),
+        .stream = (enum output_stream)stmt_u32(st, 4),
+        .at_ms = stmt_u64(st, 5),
+        .data = stmt_str(st, 6, a),
+    };
+}
+
+static int read_output(struct reader *r, const struct output_filter *f,
+                       struct arena *a, struct output_chunk **ret,
+                       uint32_t *ret_count, uint64_t *ret_last_seq)
+{
+    sqlite3_stmt *st = sqlite_read_begin(r, READ_OUTPUT);
+    stmt_bind_blob(st, 1, id_bytes(&f->workflow_id));
+    stmt_bind_u64(st, 2, f->after_seq);
+    stmt_bind_u64(st, 3, f->limit);
+    VEC(struct output_chunk) rows = {0};
+    uint64_t last_seq = f->after_seq;
+    int n = sqlite_read_next(st);
+    while (n == 1) {
+        last_seq = stmt_u64(st, 0);
+        VEC_PUSH(&rows, chunk_of(st, f->workflow_id, a));
+        n = sqlite_read_next(st);
+    }
+    (void)sqlite3_reset(st);
+    if (n == 0) {
+        *ret = ARENA_ARRAY(a, rows.count, struct output_chunk);
+        VEC_EACH (&rows, i) {
+            (*ret)[i] = rows.at[i];
+        }
+        *ret_count = (uint32_t)rows.count;
+        *ret_last_seq = last_seq;
+    }
+    VEC_DEINIT(&rows);
+    return n;
+}
+
+static int read_alerts(struct reader *r, uint64_t now_ms, struct arena *a,
+                       struct event_view **ret, uint32_t *ret_count)
+{
+    sqlite3_stmt *st = sqlite_read_begin(r, READ_ALERTS);
+    stmt_bind_u64(st, 1, now_ms);
+    stmt_bind_u64(st, 2, STORE_ALERTS_MAX);
+    int n = sqlite_read_event_views(st, a, ret, ret_count);
+    (void)sqlite3_reset(st);
+    return n;
+}
+
+/* ---- opening and closing ------------------------------------------------ */
+
+static void close_reader(struct reader *reader)
+{
+    if (reader == NULL) {
+        return;
+    }
+    struct sqlite_reader *r = CONTAINER_OF(reader, struct sqlite_reader, base);
+    for (size_t i = 0; i < READ_STATEMENTS; i++) {
+        (void)sqlite3_finalize(r->statements[i]);
+    }
+    (void)sqlite3_close_v2(r->db);
+    mem_free(r);
+}
+
+static const struct reader_ops ops = {
+    .close = close_reader,
+    .events = sqlite_read_events,
+    .event = read_event,
+    .workflows = sqlite_read_workflows,
+    .workflow = read_workflow,
+    .attempts = read_attempts,
+    .output = read_output,
+    .runbook = read_runbook,
+    .counts = read_counts,
+    .alerts = read_alerts,
+};
+
+static int connect(struct sqlite_reader *r, const char *path)
+{
+    int rc = sqlite3_open_v2(path, &r->db,
+                             SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX |
+                                 SQLITE_OPEN_EXRESCODE,
+                             NULL);
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_busy_timeout(r->db, SQLITE_BUSY_MS);
+    }
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_exec(r->db,
+                          "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;"
+                          "PRAGMA cell_size_check = ON;"
+                          "PRAGMA temp_store = MEMORY;"
+                          "PRAGMA cache_size = -8192;",
+                          NULL, NULL, NULL);
+    }
+    for (size_t i = 0; rc == SQLITE_OK && i < READ_STATEMENTS; i++) {
+        rc = sqlite3_prepare_v3(r->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT,
+                                &r->statements[i], NULL);
+    }
+    return rc;
+}
+
+int sqlite_reader_open(struct store *s, struct reader **ret, struct err *reterr)
+{
+    struct sqlite_reader *r = MEM_NEW(struct sqlite_reader);
+    r->base.ops = &ops;
+    int rc = connect(r, s->db_path);
+    if (rc != SQLITE_OK) {
+        close_reader(&r->base);
+        return err_set(reterr, read_error(rc), "cannot read %s: %s", s->db_path,
+                       sqlite3_errstr(rc));
+    }
+    sqlite3_progress_handler(r->db, PROGRESS_STEPS, is_overdue, r);
+    *ret = &r->base;
+    return 0;
+}

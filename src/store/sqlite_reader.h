@@ -1,0 +1,55 @@
+/* Inside the SQLite readers: the connection (sqlite_reader.c) and the lists
+ * with filters (sqlite_lists.c). */
+#pragma once
+
+#include "base/strbuf.h"
+#include "store/reader.h"
+#include "store/sqlite_stmt.h"
+
+enum sqlite_read {
+    READ_EVENT,
+    READ_ALERTS,
+    READ_WORKFLOW,
+    READ_ATTEMPTS,
+    READ_OUTPUT,
+    READ_RUNBOOK,
+    READ_COUNTS,
+    READ_STATEMENTS
+};
+
+struct sqlite_reader {
+    struct reader base;
+    sqlite3 *db;
+    sqlite3_stmt *statements[READ_STATEMENTS];
+    uint64_t deadline_ms; /* of this call, monotonic */
+};
+
+#define EVENT_VIEW_COLUMNS                                                     \
+    STMT_EVENT_COLUMNS ", status, error, duplicate_of, processed_ms"
+
+/* Starts a call: its statement, and its deadline. */
+sqlite3_stmt *sqlite_read_begin(struct reader *reader, enum sqlite_read which);
+
+/* The same for a statement made for this call; finalize it after. */
+NODISCARD int sqlite_read_prepare(struct reader *reader,
+                                  const struct strbuf *sql, sqlite3_stmt **ret);
+
+/* 1: a row, 0: the end, or what the reader's caller gets. */
+NODISCARD int sqlite_read_next(sqlite3_stmt *st);
+
+/* The row as a view: 0 or -EBADMSG. */
+NODISCARD int sqlite_read_event_view(sqlite3_stmt *st, struct arena *a,
+                                     struct event_view *ret);
+
+/* All rows as views; the statement is left for the caller to reset. */
+NODISCARD int sqlite_read_event_views(sqlite3_stmt *st, struct arena *a,
+                                      struct event_view **ret,
+                                      uint32_t *ret_count);
+
+/* See struct reader_ops. */
+int sqlite_read_events(struct reader *r, const struct event_filter *f,
+                       struct arena *a, struct event_view **ret,
+                       uint32_t *ret_count);
+int sqlite_read_workflows(struct reader *r, const struct workflow_filter *f,
+                          struct arena *a, struct workflow_view **ret,
+                          uint32_t *ret_count);

@@ -1,0 +1,206 @@
+/*
+ * The schema and its versions. Forward only: a released step is never edited,
+ * a change is another step. The numbers in conditions are those of the enums
+ * in model/, which are never renumbered.
+ */
+#include <errno.h>
+
+#include "base/assert.h"
+#include "store/sqlite_priv.h"
+
+#define APPLICATION_ID 0x41445045 /* "ADPE", in the file's header */
+
+_Static_assert(EVENT_QUEUED == 0 && EVENT_PROCESSING == 1 &&
+                   EVENT_POISON == 6 && EVENT_ERROR == 8,
+               "the SQL below says these numbers");
+_Static_assert(WORKFLOW_QUEUED == 0 && WORKFLOW_RUNNING == 1 &&
+                   WORKFLOW_WAITING == 2 && WORKFLOW_HELD == 7,
+               "the SQL below says these numbers");
+_Static_assert(ATTEMPT_STARTING == 0 && ATTEMPT_RUNNING == 1 &&
+                   ATTEMPT_SUCCEEDED == 2,
+               "the SQL below says these numbers");
+_Static_assert(EVENT_FIRING == 1, "the SQL below says this number");
+
+/* Events: what changes stands in front, so that a page of a long body is not
+ * read for it. An event costs its row and two index entries when it comes;
+ * everything else that could be an index is not worth its price on that path.
+ * dedup and request rows are in order of age, so trimming looks only at the
+ * oldest. attempt and output name their workflow by its seq. */
+static const char schema_1[] =
+    "CREATE TABLE session ("
+    " no INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, node TEXT NOT NULL,"
+    " opened_ms INTEGER NOT NULL, lease_ms INTEGER, closed_ms INTEGER"
+    ") STRICT;"
+    "CREATE TABLE ledger ("
+    " kind INTEGER NOT NULL, status INTEGER NOT NULL, n INTEGER NOT NULL,"
+    " PRIMARY KEY (kind, status)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE event ("
+    " seq INTEGER PRIMARY KEY, status INTEGER NOT NULL,"
+    " attempt INTEGER NOT NULL, claim INTEGER, processed_ms INTEGER,"
+    " priority INTEGER NOT NULL, state INTEGER NOT NULL,"
+    " received_ms INTEGER NOT NULL, starts_ms INTEGER NOT NULL,"
+    " ends_ms INTEGER NOT NULL, id BLOB NOT NULL, type TEXT NOT NULL,"
+    " severity TEXT NOT NULL, source TEXT NOT NULL,"
+    " fingerprint TEXT NOT NULL, dedup_key TEXT NOT NULL, error TEXT,"
+    " duplicate_of BLOB, labels BLOB NOT NULL, body TEXT NOT NULL"
+    ") STRICT;"
+    "CREATE UNIQUE INDEX event_id ON event (id);"
+    "CREATE INDEX event_ready ON event (priority, seq)"
+    " WHERE status IN (0, 8);"
+    "CREATE INDEX event_processing ON event (seq) WHERE status = 1;"
+    "CREATE INDEX event_poison ON event (seq) WHERE status = 6;"
+    "CREATE TABLE dedup ("
+    " seq INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE,"
+    " expires_ms INTEGER NOT NULL"
+    ") STRICT;"
+    "CREATE TABLE request ("
+    " no INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, hash BLOB NOT NULL,"
+    " expires_ms INTEGER NOT NULL, results BLOB NOT NULL"
+    ") STRICT;"
+    "CREATE TABLE runbook ("
+    " no INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE,"
+    " path TEXT NOT NULL, text TEXT NOT NULL"
+    ") STRICT;"
+    "CREATE TABLE workflow ("
+    " seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE,"
+    " owner INTEGER NOT NULL, rev INTEGER NOT NULL,"
+    " status INTEGER NOT NULL, result INTEGER NOT NULL,"
+    " stop INTEGER NOT NULL, step_no INTEGER NOT NULL,"
+    " created_ms INTEGER NOT NULL, started_ms INTEGER NOT NULL,"
+    " finished_ms INTEGER NOT NULL, wake_ms INTEGER NOT NULL,"
+    " deadline_ms INTEGER NOT NULL, event_id BLOB,"
+    " trigger_no INTEGER NOT NULL, dry_run INTEGER NOT NULL,"
+    " runbook_hash BLOB NOT NULL, runbook_path TEXT NOT NULL,"
+    " runbook_name TEXT NOT NULL, runbook_commit TEXT NOT NULL,"
+    " requested_by TEXT NOT NULL, stopped_by TEXT NOT NULL,"
+    " error TEXT NOT NULL, parameters TEXT NOT NULL"
+    ") STRICT;"
+    "CREATE UNIQUE INDEX workflow_start" /* I2 */
+    " ON workflow (event_id, runbook_path, trigger_no)"
+    " WHERE event_id IS NOT NULL;"
+    "CREATE INDEX workflow_live ON workflow (seq)"
+    " WHERE status IN (0, 1, 2, 7);"
+    "CREATE INDEX workflow_status ON workflow (status, seq);"
+    "CREATE INDEX workflow_runbook ON workflow (runbook_path, seq);"
+    "CREATE TABLE attempt ("
+    " workflow INTEGER NOT NULL, step_no INTEGER NOT NULL,"
+    " attempt INTEGER NOT NULL, state INTEGER NOT NULL, executor BLOB,"
+    " pid INTEGER NOT NULL, requested_ms INTEGER NOT NULL,"
+    " started_ms INTEGER NOT NULL, finished_ms INTEGER NOT NULL,"
+    " exit_code INTEGER NOT NULL, term_signal INTEGER NOT NULL,"
+    " output_bytes INTEGER NOT NULL, output_truncated INTEGER NOT NULL,"
+    " survivors INTEGER NOT NULL, error TEXT NOT NULL,"
+    " PRIMARY KEY (workflow, step_no, attempt)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE UNIQUE INDEX attempt_in_flight" /* I4 */
+    " ON attempt (workflow, step_no) WHERE state IN (0, 1);"
+    "CREATE UNIQUE INDEX attempt_success" /* I4 */
+    " ON attempt (workflow, step_no) WHERE state = 2;"
+    "CREATE TABLE output ("
+    " seq INTEGER PRIMARY KEY, workflow INTEGER NOT NULL,"
+    " step_no INTEGER NOT NULL, attempt INTEGER NOT NULL,"
+    " offset INTEGER NOT NULL, stream INTEGER NOT NULL,"
+    " at_ms INTEGER NOT NULL, data BLOB NOT NULL,"
+    " UNIQUE (workflow, step_no, attempt, offset)"
+    ") STRICT;"
+    "CREATE INDEX output_workflow ON output (workflow);";
+
+/* The newest firing alert of each fingerprint, so that nobody has to look for
+ * it; and the first event of each minute, so that lists by time start near
+ * the right place although there is no index on received_ms (and although the
+ * clock may have been set back). */
+static const char schema_2[] =
+    "CREATE TABLE alert ("
+    " fingerprint TEXT NOT NULL PRIMARY KEY, seq INTEGER NOT NULL,"
+    " ends_ms INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "INSERT INTO alert SELECT fingerprint, seq, ends_ms FROM ("
+    " SELECT fingerprint, max(seq) AS seq, state, ends_ms FROM event"
+    " WHERE state <> 0 AND fingerprint <> '' GROUP BY fingerprint"
+    ") WHERE state = 1;"
+    "CREATE TABLE event_minute ("
+    " minute INTEGER PRIMARY KEY, first_seq INTEGER NOT NULL"
+    ") STRICT;"
+    "INSERT INTO event_minute SELECT received_ms / 60000, min(seq)"
+    " FROM event GROUP BY 1;";
+
+static const char *const steps[] = {schema_1, schema_2};
+
+int sqlite_query_u64(sqlite3 *db, const char *sql, uint64_t *ret)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_step(st);
+        *ret = rc == SQLITE_ROW ? stmt_u64(st, 0) : 0;
+        rc = rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+    }
+    (void)sqlite3_finalize(st);
+    return rc;
+}
+
+int sqlite_schema_version(struct store *s, uint32_t *ret_version,
+                          struct err *reterr)
+{
+    uint64_t version = 0;
+    uint64_t application = 0;
+    int rc = sqlite_query_u64(s->db, "PRAGMA user_version", &version);
+    if (rc == SQLITE_OK) {
+        rc = sqlite_query_u64(s->db, "PRAGMA application_id", &application);
+    }
+    uint64_t tables = 0;
+    if (rc == SQLITE_OK) {
+        rc = sqlite_query_u64(s->db, "SELECT count(*) FROM sqlite_schema",
+                              &tables);
+    }
+    if (rc != SQLITE_OK) {
+        return sqlite_open_error(s, rc, "read", reterr);
+    }
+    bool is_new = version == 0 && application == 0 && tables == 0;
+    if (!is_new && application != APPLICATION_ID) {
+        err_hint(reterr, "move it away, or configure another directory");
+        return err_set(reterr, -EINVAL, "%s is a database of another program",
+                       s->db_path);
+    }
+    if (version > ARRAY_LEN(steps)) {
+        err_hint(reterr, "install the version that wrote it, or a newer one");
+        return err_set(reterr, -EINVAL,
+                       "%s was written by a newer version of this program "
+                       "(schema %llu; this one knows up to %zu)",
+                       s->db_path, (unsigned long long)version,
+                       ARRAY_LEN(steps));
+    }
+    *ret_version = (uint32_t)version;
+    return 0;
+}
+
+static int migrate_step(struct store *s, uint32_t to)
+{
+    char stamp[96];
+    (void)snprintf(stamp, sizeof(stamp),
+                   "PRAGMA user_version = %u; PRAGMA application_id = %d;", to,
+                   APPLICATION_ID);
+    const char *parts[] = {"BEGIN IMMEDIATE", steps[to - 1], stamp, "COMMIT"};
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        int rc = sqlite3_exec(s->db, parts[i], NULL, NULL, NULL);
+        if (rc != SQLITE_OK) {
+            (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+            return rc;
+        }
+    }
+    return SQLITE_OK;
+}
+
+int sqlite_schema_migrate(struct store *s, uint32_t from, uint32_t *ret_to,
+                          struct err *reterr)
+{
+    for (uint32_t to = from + 1; to <= ARRAY_LEN(steps); to++) {
+        int rc = migrate_step(s, to);
+        if (rc != SQLITE_OK) {
+            return sqlite_open_error(s, rc, "migrate", reterr);
+        }
+    }
+    *ret_to = (uint32_t)ARRAY_LEN(steps);
+    return 0;
+}

@@ -1,0 +1,389 @@
+/* The writer's statements, and what it counts in memory. */
+#include <errno.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "store/sqlite_priv.h"
+
+/* The last claimable statuses and the like are written as numbers so that the
+ * partial indexes apply: sqlite_schema.c checks them. */
+static const char *const texts[SQL_STATEMENTS] = {
+    [SQL_BEGIN] = "BEGIN IMMEDIATE",
+    [SQL_COMMIT] = "COMMIT",
+    [SQL_ROLLBACK] = "ROLLBACK",
+    [SQL_SAVEPOINT] = "SAVEPOINT op",
+    [SQL_RELEASE] = "RELEASE op",
+    [SQL_UNDO] = "ROLLBACK TO op",
+    [SQL_LEDGER_SET] = "INSERT INTO ledger VALUES (?1, ?2, ?3)"
+                       " ON CONFLICT DO UPDATE SET n = excluded.n",
+    [SQL_EVENT_INSERT] =
+        "INSERT INTO event (" STMT_EVENT_COLUMNS ", status)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?9, ?10, ?11, ?12, ?13,"
+        " ?14, ?15, 0)",
+    [SQL_EVENT_DUPLICATE] =
+        "UPDATE event SET status = 4, duplicate_of = ?2 WHERE seq = ?1",
+    [SQL_MINUTE_INSERT] = "INSERT OR IGNORE INTO event_minute VALUES (?1, ?2)",
+    /* Taken only if it is new or has expired: one row changes, or none. */
+    [SQL_DEDUP_TAKE] =
+        "INSERT INTO dedup VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE"
+        " SET seq = excluded.seq, expires_ms = excluded.expires_ms"
+        " WHERE dedup.expires_ms <= ?4",
+    [SQL_DEDUP_FIND] = "SELECT id FROM dedup JOIN event USING (seq)"
+                       " WHERE key = ?1",
+    [SQL_REQUEST_FIND] = "SELECT hash, results FROM request"
+                         " WHERE key = ?1 AND expires_ms > ?2",
+    [SQL_REQUEST_INSERT] = "INSERT OR REPLACE INTO request"
+                           " (key, hash, expires_ms, results)"
+                           " VALUES (?1, ?2, ?3, ?4)",
+    [SQL_ALERT_SET] =
+        "INSERT INTO alert VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE"
+        " SET seq = excluded.seq, ends_ms = excluded.ends_ms",
+    [SQL_ALERT_CLEAR] = "DELETE FROM alert WHERE fingerprint = ?1",
+    [SQL_READY] = "SELECT " STMT_EVENT_COLUMNS ", status FROM event"
+                  " INDEXED BY event_ready WHERE status IN (0, 8)"
+                  " ORDER BY priority, seq LIMIT ?1",
+    [SQL_EVENT_CLAIM] = "UPDATE event SET status = 1, claim = ?2,"
+                        " attempt = ?3 WHERE seq = ?1",
+    [SQL_EVENT_POISON] =
+        "UPDATE event SET status = 6, processed_ms = ?2 WHERE seq = ?1",
+    [SQL_EVENT_DONE] =
+        "UPDATE event SET status = ?4, claim = NULL, processed_ms = ?5,"
+        " error = ?6 WHERE seq = ?1 AND id = ?2 AND claim = ?3"
+        " AND status = 1",
+    [SQL_RUNBOOK_INSERT] = "INSERT OR IGNORE INTO runbook (hash, path, text)"
+                           " VALUES (?1, ?2, ?3)",
+    [SQL_WORKFLOW_FIND] =
+        "SELECT seq, owner, rev, status FROM workflow WHERE id = ?1",
+    [SQL_WORKFLOW_INSERT] =
+        "INSERT INTO workflow (" STMT_WORKFLOW_COLUMNS ", owner) VALUES (?1,"
+        " ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"
+        " ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
+    /* Numbered as in STMT_WORKFLOW_COLUMNS: the changing half. */
+    [SQL_WORKFLOW_SET] =
+        "UPDATE workflow SET status = ?13, result = ?14, stop = ?15,"
+        " stopped_by = ?16, step_no = ?17, started_ms = ?18,"
+        " finished_ms = ?19, wake_ms = ?20, deadline_ms = ?21, error = ?22,"
+        " rev = ?23 WHERE seq = ?1",
+    [SQL_ATTEMPT_FIND] =
+        "SELECT state, executor, requested_ms FROM attempt"
+        " WHERE workflow = ?1 AND step_no = ?2 AND attempt = ?3",
+    [SQL_ATTEMPT_INSERT] =
+        "INSERT INTO attempt (workflow, " STMT_ATTEMPT_COLUMNS ") VALUES (?1,"
+        " ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+    /* Numbered as in the insert; requested_ms stays. */
+    [SQL_ATTEMPT_SET] =
+        "UPDATE attempt SET state = ?4, executor = ?5, pid = ?6,"
+        " started_ms = ?8, finished_ms = ?9, exit_code = ?10,"
+        " term_signal = ?11, output_bytes = ?12, output_truncated = ?13,"
+        " survivors = ?14, error = ?15"
+        " WHERE workflow = ?1 AND step_no = ?2 AND attempt = ?3",
+    [SQL_OUTPUT_INSERT] =
+        "INSERT OR IGNORE INTO output (workflow, step_no, attempt, offset,"
+        " stream, at_ms, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    /* The rows are in order of age: looks at the oldest only, and at more
+     * than one only if that has expired. */
+    [SQL_TRIM_DEDUP] =
+        "DELETE FROM dedup WHERE expires_ms <= ?1 AND ?1 >="
+        " (SELECT expires_ms FROM dedup ORDER BY seq LIMIT 1)"
+        " AND seq IN (SELECT seq FROM dedup ORDER BY seq LIMIT ?2)",
+    [SQL_TRIM_REQUEST] =
+        "DELETE FROM request WHERE expires_ms <= ?1 AND ?1 >="
+        " (SELECT expires_ms FROM request ORDER BY no LIMIT 1)"
+        " AND no IN (SELECT no FROM request ORDER BY no LIMIT ?2)",
+    [SQL_TRIM_ALERT] = "DELETE FROM alert WHERE ends_ms <> 0 AND ends_ms <= ?1",
+};
+
+/* Kinds of rows in the ledger table. */
+enum { LEDGER_ACCEPTED = 0, LEDGER_EVENTS = 1, LEDGER_WORKFLOWS = 2 };
+
+/* ---- statements --------------------------------------------------------- */
+
+int sqlite_doom(struct store *s, int rc)
+{
+    bool full = (rc & 0xFF) == SQLITE_FULL;
+    if (s->doomed == 0 || !full) {
+        s->doomed = full ? -ENOSPC : -EIO;
+    }
+    return s->doomed;
+}
+
+sqlite3_stmt *sqlite_statement(struct store *s, enum sqlite_statement which)
+{
+    return s->statements[which];
+}
+
+int sqlite_run(struct store *s, sqlite3_stmt *st)
+{
+    int rc = sqlite3_step(st);
+    (void)sqlite3_reset(st);
+    if (rc == SQLITE_DONE) {
+        return 0;
+    }
+    if (rc == SQLITE_CONSTRAINT_UNIQUE || rc == SQLITE_CONSTRAINT_PRIMARYKEY) {
+        return -EEXIST;
+    }
+    return sqlite_doom(s, rc);
+}
+
+int sqlite_next(struct store *s, sqlite3_stmt *st)
+{
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW || rc == SQLITE_DONE) {
+        return rc == SQLITE_ROW ? 1 : 0;
+    }
+    (void)sqlite3_reset(st);
+    return sqlite_doom(s, rc);
+}
+
+/* ---- ledger ------------------------------------------------------------- */
+
+void sqlite_count_event(struct store *s, int from, enum event_status to)
+{
+    struct store_counts *counts = &s->tally.counts;
+    if (from < 0) {
+        counts->accepted++;
+    } else {
+        counts->events[from]--;
+    }
+    counts->events[to]++;
+}
+
+static int write_count(struct store *s, uint64_t kind, uint64_t status,
+                       uint64_t n)
+{
+    sqlite3_stmt *st = sqlite_statement(s, SQL_LEDGER_SET);
+    stmt_bind_u64(st, 1, kind);
+    stmt_bind_u64(st, 2, status);
+    stmt_bind_u64(st, 3, n);
+    return sqlite_run(s, st);
+}
+
+/* Once per transaction, only what has changed. */
+static int write_ledger(struct store *s)
+{
+    const struct store_counts *now = &s->tally.counts;
+    const struct store_counts *old = &s->written.counts;
+    int r = 0;
+    uint64_t sum = 0;
+    if (now->accepted != old->accepted) {
+        r = write_count(s, LEDGER_ACCEPTED, 0, now->accepted);
+    }
+    for (uint64_t i = 0; r == 0 && i < EVENT_STATUSES; i++) {
+        sum += now->events[i];
+        if (now->events[i] != old->events[i]) {
+            r = write_count(s, LEDGER_EVENTS, i, now->events[i]);
+        }
+    }
+    INVARIANT("I1", r < 0 || sum == now->accepted);
+    for (uint64_t i = 0; r == 0 && i < WORKFLOW_STATUSES; i++) {
+        if (now->workflows[i] != old->workflows[i]) {
+            r = write_count(s, LEDGER_WORKFLOWS, i, now->workflows[i]);
+        }
+    }
+    return r;
+}
+
+static void load_count(struct store_counts *counts, sqlite3_stmt *st)
+{
+    uint64_t kind = stmt_u64(st, 0);
+    uint64_t status = stmt_u64(st, 1);
+    uint64_t n = stmt_u64(st, 2);
+    if (kind == LEDGER_ACCEPTED) {
+        counts->accepted = n;
+    } else if (kind == LEDGER_EVENTS && status < EVENT_STATUSES) {
+        counts->events[status] = n;
+    } else if (kind == LEDGER_WORKFLOWS && status < WORKFLOW_STATUSES) {
+        counts->workflows[status] = n;
+    }
+}
+
+int sqlite_ledger_read(sqlite3_stmt *st, struct store_counts *ret)
+{
+    *ret = (struct store_counts){0};
+    int rc = sqlite3_step(st);
+    while (rc == SQLITE_ROW) {
+        load_count(ret, st);
+        rc = sqlite3_step(st);
+    }
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+int sqlite_writer_prepare(struct store *s)
+{
+    int rc = SQLITE_OK;
+    for (size_t i = 0; rc == SQLITE_OK && i < SQL_STATEMENTS; i++) {
+        rc = sqlite3_prepare_v3(s->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT,
+                                &s->statements[i], NULL);
+    }
+    sqlite3_stmt *ledger = NULL;
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_prepare_v2(s->db, SQLITE_LEDGER_SQL, -1, &ledger, NULL);
+    }
+    if (rc == SQLITE_OK) {
+        rc = sqlite_ledger_read(ledger, &s->tally.counts);
+    }
+    (void)sqlite3_finalize(ledger);
+    if (rc == SQLITE_OK) {
+        rc = sqlite_query_u64(s->db, "SELECT max(seq) FROM event",
+                              &s->tally.last_seq);
+    }
+    s->written = s->tally;
+    return rc;
+}
+
+/* ---- transactions ------------------------------------------------------- */
+
+static int begin(struct store *s)
+{
+    ASSERT(!s->in_transaction);
+    if (s->broken) {
+        return -EIO;
+    }
+    s->doomed = 0;
+    if (sqlite_run(s, sqlite_statement(s, SQL_BEGIN)) < 0) {
+        s->broken = true;
+        return -EIO;
+    }
+    s->in_transaction = true;
+    s->at_begin = s->tally;
+    return 0;
+}
+
+static void rollback(struct store *s)
+{
+    ASSERT(s->in_transaction);
+    /* The library has done it by itself after some errors. */
+    if (sqlite3_get_autocommit(s->db) == 0) {
+        int ignored = sqlite_run(s, sqlite_statement(s, SQL_ROLLBACK));
+        (void)ignored;
+    }
+    s->in_transaction = false;
+    s->tally = s->at_begin;
+}
+
+static int commit(struct store *s)
+{
+    ASSERT(s->in_transaction);
+    if (s->doomed == 0) {
+        (void)(write_ledger(s) == 0 &&
+               sqlite_run(s, sqlite_statement(s, SQL_COMMIT)) == 0);
+    }
+    if (s->doomed == 0) {
+        s->in_transaction = false;
+        s->written = s->tally;
+        s->groups++;
+        return 0;
+    }
+    int why = s->doomed;
+    rollback(s);
+    if (why == -ENOSPC) {
+        sqlite_ballast_release(s);
+    } else {
+        s->broken = true;
+    }
+    return why;
+}
+
+/* ---- one operation ------------------------------------------------------ */
+
+/* May it fail after it has changed something? Then it needs a savepoint.
+ * Operations of one row check first and change after. */
+static bool needs_savepoint(const struct store_op *op)
+{
+    return (op->kind == STORE_INGEST && op->ingest.count > 1) ||
+           (op->kind == STORE_APPLY && op->apply.count > 1);
+}
+
+static int run_op(struct store *s, struct store_op *op, uint64_t now_ms)
+{
+    switch (op->kind) {
+    case STORE_INGEST:
+        return sqlite_ingest(s, &op->ingest, now_ms);
+    case STORE_CLAIM:
+        return sqlite_claim(s, &op->claim, now_ms);
+    case STORE_APPLY:
+        return sqlite_apply(s, &op->apply);
+    case STORE_PIN:
+        return sqlite_pin(s, &op->pin);
+    case STORE_OP_KINDS:
+        break;
+    }
+    UNREACHABLE();
+}
+
+static int run(struct store *s, struct store_op *op, uint64_t now_ms)
+{
+    ASSERT(s->in_transaction);
+    s->last_now_ms = MAX(s->last_now_ms, now_ms);
+    if (s->doomed != 0) {
+        return s->doomed;
+    }
+    if (!needs_savepoint(op)) {
+        return run_op(s, op, now_ms);
+    }
+    s->at_savepoint = s->tally;
+    int r = sqlite_run(s, sqlite_statement(s, SQL_SAVEPOINT));
+    if (r < 0) {
+        return r;
+    }
+    r = run_op(s, op, now_ms);
+    if (r < 0 && s->doomed == 0) {
+        s->tally = s->at_savepoint;
+        int undone = sqlite_run(s, sqlite_statement(s, SQL_UNDO));
+        r = undone < 0 ? undone : r;
+    }
+    if (s->doomed == 0) {
+        int released = sqlite_run(s, sqlite_statement(s, SQL_RELEASE));
+        r = released < 0 ? released : r;
+    }
+    return r;
+}
+
+static uint64_t queued(const struct store *s)
+{
+    const struct store_counts *counts = &s->tally.counts;
+    return counts->events[EVENT_QUEUED] + counts->events[EVENT_ERROR];
+}
+
+/* ---- closing ------------------------------------------------------------ */
+
+/* Only a store that worked to the end is marked as closed: the next opening
+ * checks any other. */
+static void mark_closed(struct store *s)
+{
+    char sql[128];
+    (void)snprintf(
+        sql, sizeof(sql), "UPDATE session SET closed_ms = %llu WHERE no = %llu",
+        (unsigned long long)s->last_now_ms, (unsigned long long)s->session);
+    (void)sqlite3_exec(s->db, sql, NULL, NULL, NULL);
+    (void)sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE,
+                                    NULL, NULL);
+}
+
+static void close_store(struct store *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    if (s->in_transaction) {
+        rollback(s);
+    }
+    if (!s->broken) {
+        mark_closed(s);
+    }
+    sqlite_free(s);
+}
+
+const struct store_driver store_sqlite = {
+    .name = "sqlite",
+    .open = sqlite_open,
+    .close = close_store,
+    .begin = begin,
+    .commit = commit,
+    .rollback = rollback,
+    .run = run,
+    .maintain = sqlite_maintain,
+    .queued = queued,
+    .check = sqlite_check,
+    .reader_open = sqlite_reader_open,
+};
