@@ -172,6 +172,7 @@ static int start_service(struct daemon *d, struct err *reterr)
     struct service_options options = {
         .state_directory = c->state_directory,
         .repository = c->repository,
+        .auto_reload = c->auto_reload,
         .executor_socket = c->executor_socket,
         .queue_limit = c->queue_size,
         .max_attempts = c->max_attempts,

@@ -52,5 +52,10 @@ NODISCARD int repo_load(struct repo *r, const struct generation *before,
                         struct generation **ret, struct repo_changes *changes,
                         struct err *reterr);
 
+/* A number that changes when a runbook file is added, removed or written:
+ * names and what stat tells, no content is read. */
+NODISCARD int repo_fingerprint(struct repo *r, uint64_t *ret,
+                               struct err *reterr);
+
 /* SHA-256 of a text. */
 struct runbook_hash repo_hash(struct str text);

@@ -129,7 +129,11 @@ static int open_engine(struct service *s, struct err *reterr)
     struct runtime_ports ports = service_ports(s);
     s->runtime =
         runtime_new(&ports, &s->options.engine, s->options.max_attempts);
-    int r = service_load_first(s, reterr);
+    int r = s->options.auto_reload ? service_watch_start(s, reterr) : 0;
+    if (r < 0) {
+        return r;
+    }
+    r = service_load_first(s, reterr);
     if (r < 0) {
         return r;
     }
@@ -209,6 +213,7 @@ int service_start(const struct service_options *options, struct service **ret,
 
 static void release(struct service *s)
 {
+    service_watch_free(s);
     exec_client_free(s->executor);
     runtime_free(s->runtime);
     generation_unref(s->generation);

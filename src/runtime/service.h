@@ -29,6 +29,7 @@ typedef void service_log_fn(int priority, const char *message);
 struct service_options {
     const char *state_directory; /* engine.db */
     const char *repository;      /* runbook folder */
+    bool auto_reload;            /* load it again when files change */
     const char *executor_socket;
     uint64_t queue_limit;
     uint32_t max_attempts; /* claims of one event before it is poison */

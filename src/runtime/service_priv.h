@@ -18,6 +18,8 @@
 #include "runtime/service.h"
 #include "store/committer.h"
 
+struct watch;
+
 struct service {
     struct service_options options;
     char *state_directory;
@@ -41,6 +43,7 @@ struct service {
     struct reader *reader; /* the service thread's own */
     uint32_t jobs_running; /* batches at the workers */
     bool ending;
+    struct watch *watch; /* service_watch.c; NULL: not watching */
     bool reloading;
     struct list reloads_waiting; /* of struct service_request.link */
 
@@ -83,6 +86,11 @@ NODISCARD int service_load_first(struct service *s, struct err *reterr);
 
 /* Puts a generation in force everywhere; takes the reference. */
 void service_set_generation(struct service *s, struct generation *g);
+
+/* ---- service_watch.c ------------------------------------------------------
+ * Reloads by itself when files change. Start before the first load. */
+NODISCARD int service_watch_start(struct service *s, struct err *reterr);
+void service_watch_free(struct service *s);
 
 void service_log(const struct service *s, int priority, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
