@@ -1,93 +1,22 @@
-#include "model/event_json.h"
+#include "model/event_json_priv.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/assert.h"
 #include "data/json.h"
 #include "data/timestamp.h"
 
-enum field {
-    FIELD_TYPE,
-    FIELD_SEVERITY,
-    FIELD_SOURCE,
-    FIELD_TIMESTAMP,
-    FIELD_LABELS,
-    FIELD_ANNOTATIONS,
-    FIELD_METRIC_NAME,
-    FIELD_VALUE,
-    FIELD_STATE,
-    FIELD_FINGERPRINT,
-    FIELD_STARTS_AT,
-    FIELD_ENDS_AT,
-    FIELD_GENERATOR_URL,
-    FIELD_GROUP_KEY,
-    FIELD_PAYLOAD,
-    FIELD_PRIORITY,
-    FIELDS
-};
-
-static const struct event_field fields[FIELDS] = {
-    [FIELD_TYPE] = {"type", "string",
-                    "alert, metric, webhook, change or a word of your own: "
-                    "[a-z][a-z0-9_.-]*, required"},
-    [FIELD_SEVERITY] = {"severity", "string",
-                        "critical, warning, info...; labels.severity "
-                        "unless given"},
-    [FIELD_SOURCE] = {"source", "string", "the system that reports it"},
-    [FIELD_TIMESTAMP] = {"timestamp", "instant",
-                         "when it happened: RFC 3339 or epoch seconds"},
-    [FIELD_LABELS] = {"labels", "object",
-                      "names and values that identify it, all strings"},
-    [FIELD_ANNOTATIONS] = {"annotations", "object",
-                           "texts for people, all strings"},
-    [FIELD_METRIC_NAME] = {"metric_name", "string", "of a metric"},
-    [FIELD_VALUE] = {"value", "number", "of a metric"},
-    [FIELD_STATE] = {"state", "string",
-                     "firing or resolved; alerts fire unless told"},
-    [FIELD_FINGERPRINT] = {"fingerprint", "string",
-                           "what makes two events the same; of the labels "
-                           "for alerts unless given"},
-    [FIELD_STARTS_AT] = {"starts_at", "instant", "when it began to fire"},
-    [FIELD_ENDS_AT] = {"ends_at", "instant",
-                       "when it ended or is to be taken as over"},
-    [FIELD_GENERATOR_URL] = {"generator_url", "string",
-                             "where its source shows it"},
-    [FIELD_GROUP_KEY] = {"group_key", "string",
-                         "the group that its source sent it in"},
-    [FIELD_PAYLOAD] = {"payload", "any", "anything else, as it came"},
-    [FIELD_PRIORITY] = {"priority", "integer",
-                        "0 (most urgent) to 9; 5 unless given"},
-};
-
-const struct event_field *event_fields(size_t *ret_count)
+static int refuse(struct event_reading *r, int errnum,
+                  enum event_field_no field, const char *what)
 {
-    *ret_count = FIELDS;
-    return fields;
+    err_field(r->err, "%s", event_field_table[field].name);
+    return err_set(r->err, errnum, "%s: %s", event_field_table[field].name,
+                   what);
 }
 
-/* One event while it is read. */
-struct reading {
-    const json_t *values[FIELDS]; /* NULL: absent */
-    enum field order[FIELDS];     /* of the input */
-    size_t count;
-    struct arena *arena;
-    struct event event;
-    uint64_t timestamp_ms;
-    bool fingerprint_made; /* filled in, not given */
-    struct err *err;
-};
-
-static int refuse(struct reading *r, int errnum, enum field field,
-                  const char *what)
-{
-    err_field(r->err, "%s", fields[field].name);
-    return err_set(r->err, errnum, "%s: %s", fields[field].name, what);
-}
-
-static int read_text(struct reading *r, enum field field, size_t max_bytes,
-                     struct str *ret)
+static int read_text(struct event_reading *r, enum event_field_no field,
+                     size_t max_bytes, struct str *ret)
 {
     const json_t *value = r->values[field];
     if (value == NULL) {
@@ -95,7 +24,8 @@ static int read_text(struct reading *r, enum field field, size_t max_bytes,
         return 0;
     }
     if (!json_is_string(value)) {
-        return json_wrong_type(r->err, fields[field].name, "a string", value);
+        return json_wrong_type(r->err, event_field_table[field].name,
+                               "a string", value);
     }
     struct str text = json_text(value);
     if (text.len > max_bytes) {
@@ -122,7 +52,7 @@ static bool is_type_word(struct str s)
     return true;
 }
 
-static int read_type(struct reading *r)
+static int read_type(struct event_reading *r)
 {
     if (r->values[FIELD_TYPE] == NULL) {
         err_hint(r->err, "alert, metric, webhook, change or a word of your "
@@ -150,14 +80,15 @@ static bool is_printable(struct str s)
     return true;
 }
 
-static int check_printable(struct reading *r, enum field field, struct str s)
+static int check_printable(struct event_reading *r, enum event_field_no field,
+                           struct str s)
 {
     return is_printable(s)
                ? 0
                : refuse(r, -EINVAL, field, "has a control character");
 }
 
-static int read_words(struct reading *r)
+static int read_words(struct event_reading *r)
 {
     int e = read_type(r);
     if (e < 0) {
@@ -178,16 +109,17 @@ static int read_words(struct reading *r)
 
 /* Limits of an object of names and texts: labels, annotations. */
 struct pair_limits {
-    enum field field;
+    enum event_field_no field;
     size_t count;
     size_t value_bytes;
 };
 
-static int check_pair(struct reading *r, const struct pair_limits *limits,
+static int check_pair(struct event_reading *r, const struct pair_limits *limits,
                       struct str name, const json_t *value)
 {
     char path[128];
-    (void)snprintf(path, sizeof(path), "%s.%.*s", fields[limits->field].name,
+    (void)snprintf(path, sizeof(path), "%s.%.*s",
+                   event_field_table[limits->field].name,
                    (int)MIN(name.len, 100U), name.at);
     if (!json_is_string(value)) {
         return json_wrong_type(r->err, path, "a string", value);
@@ -211,15 +143,16 @@ static int check_pair(struct reading *r, const struct pair_limits *limits,
     return err_set(r->err, -E2BIG, "%s: %s %zu bytes", path, problem, limit);
 }
 
-static int check_pairs(struct reading *r, const struct pair_limits *limits)
+static int check_pairs(struct event_reading *r,
+                       const struct pair_limits *limits)
 {
     const json_t *object = r->values[limits->field];
     if (object == NULL) {
         return 0;
     }
     if (!json_is_object(object)) {
-        return json_wrong_type(r->err, fields[limits->field].name, "an object",
-                               object);
+        return json_wrong_type(r->err, event_field_table[limits->field].name,
+                               "an object", object);
     }
     if (json_object_size(object) > limits->count) {
         char what[64];
@@ -240,7 +173,7 @@ static int check_pairs(struct reading *r, const struct pair_limits *limits)
     return 0;
 }
 
-static int read_labels(struct reading *r)
+static int read_labels(struct event_reading *r)
 {
     static const struct pair_limits limits = {FIELD_LABELS, EVENT_LABELS_MAX,
                                               EVENT_LABEL_VALUE_MAX_BYTES};
@@ -267,7 +200,7 @@ static int read_labels(struct reading *r)
     return 0;
 }
 
-static int read_annotations(struct reading *r)
+static int read_annotations(struct event_reading *r)
 {
     static const struct pair_limits limits = {FIELD_ANNOTATIONS,
                                               EVENT_ANNOTATIONS_MAX,
@@ -275,7 +208,8 @@ static int read_annotations(struct reading *r)
     return check_pairs(r, &limits);
 }
 
-static int read_instant(struct reading *r, enum field field, uint64_t *ret_ms)
+static int read_instant(struct event_reading *r, enum event_field_no field,
+                        uint64_t *ret_ms)
 {
     const json_t *value = r->values[field];
     int e = -EINVAL;
@@ -288,7 +222,7 @@ static int read_instant(struct reading *r, enum field field, uint64_t *ret_ms)
     } else if (json_is_string(value)) {
         e = timestamp_parse(json_text(value), ret_ms);
     } else {
-        return json_wrong_type(r->err, fields[field].name,
+        return json_wrong_type(r->err, event_field_table[field].name,
                                "RFC 3339 or epoch seconds", value);
     }
     if (e == -EINVAL) {
@@ -302,7 +236,7 @@ static int read_instant(struct reading *r, enum field field, uint64_t *ret_ms)
     return 0;
 }
 
-static int read_instants(struct reading *r)
+static int read_instants(struct event_reading *r)
 {
     struct event *event = &r->event;
     int e = read_instant(r, FIELD_TIMESTAMP, &r->timestamp_ms);
@@ -323,7 +257,7 @@ static int read_instants(struct reading *r)
     return 0;
 }
 
-static int read_state(struct reading *r)
+static int read_state(struct event_reading *r)
 {
     struct str text = STR("");
     int e = read_text(r, FIELD_STATE, EVENT_WORD_MAX_BYTES, &text);
@@ -343,7 +277,7 @@ static int read_state(struct reading *r)
     return 0;
 }
 
-static int read_fingerprint(struct reading *r)
+static int read_fingerprint(struct event_reading *r)
 {
     struct event *event = &r->event;
     int e = read_text(r, FIELD_FINGERPRINT, EVENT_SOURCE_MAX_BYTES,
@@ -362,7 +296,7 @@ static int read_fingerprint(struct reading *r)
     return e;
 }
 
-static int read_priority(struct reading *r)
+static int read_priority(struct event_reading *r)
 {
     const json_t *value = r->values[FIELD_PRIORITY];
     if (value == NULL) {
@@ -370,7 +304,7 @@ static int read_priority(struct reading *r)
         return 0;
     }
     if (!json_is_integer(value)) {
-        return json_wrong_type(r->err, fields[FIELD_PRIORITY].name,
+        return json_wrong_type(r->err, event_field_table[FIELD_PRIORITY].name,
                                "an integer", value);
     }
     json_int_t priority = json_integer_value(value);
@@ -382,10 +316,10 @@ static int read_priority(struct reading *r)
 }
 
 /* Fields that are only checked: they live on in the body. */
-static int read_details(struct reading *r)
+static int read_details(struct event_reading *r)
 {
     static const struct {
-        enum field field;
+        enum event_field_no field;
         size_t max_bytes;
     } texts[] = {
         {FIELD_METRIC_NAME, EVENT_SOURCE_MAX_BYTES},
@@ -402,8 +336,8 @@ static int read_details(struct reading *r)
     const json_t *value = r->values[FIELD_VALUE];
     return value == NULL || json_is_number(value)
                ? 0
-               : json_wrong_type(r->err, fields[FIELD_VALUE].name, "a number",
-                                 value);
+               : json_wrong_type(r->err, event_field_table[FIELD_VALUE].name,
+                                 "a number", value);
 }
 
 static void default_severity(struct event *e)
@@ -421,11 +355,11 @@ static bool is_absent(const json_t *value)
            (json_is_string(value) && json_string_length(value) == 0);
 }
 
-static int collect_fields(struct reading *r, const json_t *json)
+static int collect_fields(struct event_reading *r, const json_t *json)
 {
-    const char *names[FIELDS];
-    for (size_t i = 0; i < FIELDS; i++) {
-        names[i] = fields[i].name;
+    const char *names[EVENT_FIELDS];
+    for (size_t i = 0; i < EVENT_FIELDS; i++) {
+        names[i] = event_field_table[i].name;
     }
     json_t *object = (json_t *)(uintptr_t)json; /* only to iterate */
     for (void *it = json_object_iter(object); it != NULL;
@@ -433,109 +367,22 @@ static int collect_fields(struct reading *r, const json_t *json)
         struct str key =
             str_n(json_object_iter_key(it), json_object_iter_key_len(it));
         size_t f = 0;
-        while (f < FIELDS && !str_eq_c(key, names[f])) {
+        while (f < EVENT_FIELDS && !str_eq_c(key, names[f])) {
             f++;
         }
-        if (f == FIELDS) {
-            return json_check_names(json, names, FIELDS, r->err);
+        if (f == EVENT_FIELDS) {
+            return json_check_names(json, names, EVENT_FIELDS, r->err);
         }
         const json_t *value = json_object_iter_value(it);
         if (!is_absent(value)) {
             r->values[f] = value;
-            r->order[r->count++] = (enum field)f;
+            r->order[r->count++] = (enum event_field_no)f;
         }
     }
     return 0;
 }
 
-static void add_name(struct strbuf *out, enum field field)
-{
-    strbuf_addf(out, "%s\"%s\":", out->len > 1 ? "," : "", fields[field].name);
-}
-
-static void add_text(struct strbuf *out, enum field field, struct str text)
-{
-    if (text.len != 0) {
-        add_name(out, field);
-        strbuf_add_json_quoted(out, text);
-    }
-}
-
-static void add_instant(struct strbuf *out, enum field field, uint64_t ms)
-{
-    if (ms == 0) {
-        return;
-    }
-    add_name(out, field);
-    strbuf_addf(out, "%llu.%03u", (unsigned long long)(ms / 1000),
-                (unsigned)(ms % 1000));
-}
-
-static void add_field(const struct reading *r, struct strbuf *out,
-                      enum field field)
-{
-    switch (field) {
-    case FIELD_TYPE:
-    case FIELD_SEVERITY:
-    case FIELD_SOURCE:
-    case FIELD_TIMESTAMP:
-        break; /* already at the front */
-    case FIELD_STARTS_AT:
-        add_instant(out, field, r->event.starts_ms);
-        break;
-    case FIELD_ENDS_AT:
-        add_instant(out, field, r->event.ends_ms);
-        break;
-    case FIELD_LABELS:
-    case FIELD_ANNOTATIONS:
-    case FIELD_METRIC_NAME:
-    case FIELD_VALUE:
-    case FIELD_STATE:
-    case FIELD_FINGERPRINT:
-    case FIELD_GENERATOR_URL:
-    case FIELD_GROUP_KEY:
-    case FIELD_PAYLOAD:
-    case FIELD_PRIORITY:
-        add_name(out, field);
-        json_write(r->values[field], out);
-        break;
-    case FIELDS:
-    default:
-        UNREACHABLE();
-    }
-}
-
-static int write_body(struct reading *r)
-{
-    struct event *e = &r->event;
-    struct strbuf out = STRBUF_INIT(EVENT_BODY_MAX_BYTES);
-    strbuf_addch(&out, '{');
-    add_instant(&out, FIELD_TIMESTAMP, r->timestamp_ms);
-    add_text(&out, FIELD_TYPE, e->type);
-    add_text(&out, FIELD_SEVERITY, e->severity);
-    add_text(&out, FIELD_SOURCE, e->source);
-    for (size_t i = 0; i < r->count; i++) {
-        add_field(r, &out, r->order[i]);
-    }
-    if (r->values[FIELD_STATE] == NULL) {
-        add_text(&out, FIELD_STATE, str_c(event_state_name(e->state)));
-    }
-    if (r->fingerprint_made) {
-        add_text(&out, FIELD_FINGERPRINT, e->fingerprint);
-    }
-    strbuf_addch(&out, '}');
-    int error = strbuf_error(&out);
-    if (error < 0) {
-        error = err_set(r->err, error, "the event is longer than %d bytes",
-                        EVENT_BODY_MAX_BYTES);
-    } else {
-        e->body = arena_str(r->arena, strbuf_str(&out));
-    }
-    strbuf_deinit(&out);
-    return error;
-}
-
-typedef int read_fn(struct reading *r);
+typedef int read_fn(struct event_reading *r);
 
 int event_from_json(const json_t *json, struct arena *a, struct event *ret,
                     struct err *reterr)
@@ -545,7 +392,7 @@ int event_from_json(const json_t *json, struct arena *a, struct event *ret,
         read_words, read_labels,      read_annotations, read_instants,
         read_state, read_fingerprint, read_priority,    read_details,
     };
-    struct reading r = {.arena = a, .err = reterr};
+    struct event_reading r = {.arena = a, .err = reterr};
     if (!json_is_object(json)) {
         return err_set(reterr, -EINVAL, "expected an event (an object), got %s",
                        json_kind_text(json));
@@ -558,7 +405,7 @@ int event_from_json(const json_t *json, struct arena *a, struct event *ret,
         return e;
     }
     default_severity(&r.event);
-    e = write_body(&r);
+    e = event_write_body(&r);
     if (e == 0) {
         r.event.dedup_key = STR("");
         *ret = r.event;
