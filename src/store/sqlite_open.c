@@ -245,6 +245,13 @@ static int insert_session(struct store *s, const struct store_options *options)
  * live workflows change hands. */
 static int take_over(struct store *s, const struct store_options *options)
 {
+    int rc = sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    if (rc == SQLITE_OK) {
+        rc = insert_session(s, options);
+    }
+    if (rc != SQLITE_OK) {
+        return rc;
+    }
     char sql[512];
     (void)snprintf(sql, sizeof(sql),
                    "UPDATE workflow SET owner = %llu"
@@ -254,14 +261,7 @@ static int take_over(struct store *s, const struct store_options *options)
                    " WHERE status = 1;",
                    (unsigned long long)s->session,
                    (long long)s->session - SESSIONS_KEPT);
-    int rc = sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-    if (rc == SQLITE_OK) {
-        rc = insert_session(s, options);
-    }
-    if (rc == SQLITE_OK) {
-        rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
-    }
-    return rc;
+    return sqlite3_exec(s->db, sql, NULL, NULL, NULL);
 }
 
 static int open_session(struct store *s, const struct store_options *options,
