@@ -207,7 +207,7 @@ void timestamp_format(uint64_t ms, char out[TIMESTAMP_TEXT_SIZE])
     ASSERT(n == TIMESTAMP_TEXT_SIZE - 1);
 }
 
-int since_parse(struct str text, uint64_t now_ms, uint64_t *ret_ms)
+int timestamp_parse_since(struct str text, uint64_t now_ms, uint64_t *ret_ms)
 {
     uint64_t ago_ms = 0;
     int r = timestamp_parse_any(text, ret_ms);

@@ -33,4 +33,5 @@ void timestamp_format(uint64_t ms, char out[TIMESTAMP_TEXT_SIZE]);
 
 /* `since=`: an instant as above, or a duration with a unit that counts back
  * from now ("1h", "7d"; not past the epoch). Returns 0, -EINVAL, -ERANGE. */
-NODISCARD int since_parse(struct str text, uint64_t now_ms, uint64_t *ret_ms);
+NODISCARD int timestamp_parse_since(struct str text, uint64_t now_ms,
+                                    uint64_t *ret_ms);

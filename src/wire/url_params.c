@@ -136,7 +136,7 @@ int url_get_since(const struct url *u, const char *name, uint64_t now_ms,
     if (r != 1) {
         return r;
     }
-    r = since_parse(text, now_ms, ret_ms);
+    r = timestamp_parse_since(text, now_ms, ret_ms);
     if (r == 0) {
         return 1;
     }

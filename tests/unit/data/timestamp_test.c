@@ -179,20 +179,22 @@ static void since_counts_back(void **state)
     (void)state;
     const uint64_t now = 1795465699152;
     uint64_t ms = 0;
-    assert_int_equal(since_parse(STR("1h"), now, &ms), 0);
+    assert_int_equal(timestamp_parse_since(STR("1h"), now, &ms), 0);
     assert_int_equal(ms, now - 3600000);
-    assert_int_equal(since_parse(STR("7d"), now, &ms), 0);
+    assert_int_equal(timestamp_parse_since(STR("7d"), now, &ms), 0);
     assert_int_equal(ms, now - 7ULL * 86400 * 1000);
-    assert_int_equal(since_parse(STR("1795460000"), now, &ms), 0);
+    assert_int_equal(timestamp_parse_since(STR("1795460000"), now, &ms), 0);
     assert_int_equal(ms, 1795460000000);
-    assert_int_equal(since_parse(STR("2000-02-29T00:00:00Z"), now, &ms), 0);
+    assert_int_equal(
+        timestamp_parse_since(STR("2000-02-29T00:00:00Z"), now, &ms), 0);
     assert_int_equal(ms, 951782400000);
-    assert_int_equal(since_parse(STR("200y"), now, &ms), 0);
+    assert_int_equal(timestamp_parse_since(STR("200y"), now, &ms), 0);
     assert_int_equal(ms, 0);
-    assert_int_equal(since_parse(STR("999y"), now, &ms), -ERANGE);
-    assert_int_equal(since_parse(STR(""), now, &ms), -EINVAL);
-    assert_int_equal(since_parse(STR("yesterday"), now, &ms), -EINVAL);
-    assert_int_equal(since_parse(STR("-1h"), now, &ms), -EINVAL);
+    assert_int_equal(timestamp_parse_since(STR("999y"), now, &ms), -ERANGE);
+    assert_int_equal(timestamp_parse_since(STR(""), now, &ms), -EINVAL);
+    assert_int_equal(timestamp_parse_since(STR("yesterday"), now, &ms),
+                     -EINVAL);
+    assert_int_equal(timestamp_parse_since(STR("-1h"), now, &ms), -EINVAL);
 }
 
 int main(void)
