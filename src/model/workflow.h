@@ -128,6 +128,7 @@ struct attempt_row {
 enum output_stream { OUTPUT_STDOUT = 1, OUTPUT_STDERR = 2 };
 
 struct output_chunk {
+    uint64_t seq; /* order of storing; set by readers, else 0 */
     struct attempt_key key;
     uint64_t offset;
     enum output_stream stream;

@@ -215,8 +215,8 @@ static int read_output(struct reader *r, const struct output_filter *f,
     uint64_t last_seq = f->after_seq;
     for (size_t i = 0; i < total && count < f->limit; i++) {
         if (w->chunks.at[i].seq > f->after_seq) {
-            rows[count++] = memory_copy_chunk(a, &w->chunks.at[i].row);
-            last_seq = w->chunks.at[i].seq;
+            rows[count] = memory_copy_chunk(a, &w->chunks.at[i].row);
+            last_seq = rows[count++].seq = w->chunks.at[i].seq;
         }
     }
     unlock(s);

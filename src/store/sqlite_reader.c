@@ -186,6 +186,7 @@ static struct output_chunk chunk_of(sqlite3_stmt *st, struct id workflow_id,
                                     struct arena *a)
 {
     return (struct output_chunk){
+        .seq = stmt_u64(st, 0),
         .key = {.workflow_id = workflow_id,
                 .step_no = stmt_u32(st, 1),
                 .attempt = stmt_u32(st, 2)},
