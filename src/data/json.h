@@ -32,11 +32,11 @@ struct json_limits {
 };
 
 #define JSON_LIMITS_DEFAULT                                                    \
-    ((struct json_limits){.bytes = 1024 * 1024,                                \
+    ((struct json_limits){.bytes = 1024UL * 1024,                              \
                           .depth = JSON_DEPTH_MAX,                             \
                           .keys = 10000,                                       \
                           .values = 100000,                                    \
-                          .string_bytes = 256 * 1024,                          \
+                          .string_bytes = 256UL * 1024,                        \
                           .number_bytes = 128})
 
 /* Reads one JSON value with nothing but blanks around it; limits NULL means

@@ -83,7 +83,10 @@ static int next_element(struct json_split *s, struct str *ret,
 {
     struct str text = s->text;
     skip_blanks(s);
-    char c = s->offset < text.len ? text.at[s->offset] : '\0';
+    char c = '\0';
+    if (s->offset < text.len) {
+        c = text.at[s->offset];
+    }
     if (!s->started) {
         if (c != '[') {
             return malformed(s, s->offset, "expected an array", reterr);

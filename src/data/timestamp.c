@@ -9,6 +9,7 @@
 #include "data/duration.h"
 
 #define SECONDS_PER_DAY 86400
+#define SECONDS_MAX (TIMESTAMP_MAX_MS / 1000)
 
 /* Days from 1970-01-01 in the Gregorian calendar, for year >= 1. Years start
  * in March here, so that the leap day is the last one. */
@@ -77,7 +78,10 @@ static uint64_t take_number(struct reader *r, size_t width, uint64_t min,
 /* One of the characters of `set`; gives it. */
 static char take_char(struct reader *r, const char *set)
 {
-    char c = r->rest.len != 0 ? r->rest.at[0] : '\0';
+    char c = '\0';
+    if (r->rest.len != 0) {
+        c = r->rest.at[0];
+    }
     if (c == '\0' || str_find(str_c(set), c) < 0) {
         r->bad = true;
     }
@@ -148,7 +152,7 @@ int timestamp_parse(struct str text, uint64_t *ret_ms)
         days_of_date((int64_t)year, (int64_t)month, (int64_t)day) *
             SECONDS_PER_DAY +
         (int64_t)(hour * 3600 + minute * 60 + second) - offset_s;
-    if (seconds < 0 || (uint64_t)seconds > TIMESTAMP_MAX_MS / 1000) {
+    if (seconds < 0 || (uint64_t)seconds > SECONDS_MAX) {
         return -ERANGE;
     }
     *ret_ms = (uint64_t)seconds * 1000 + ms;
@@ -157,11 +161,12 @@ int timestamp_parse(struct str text, uint64_t *ret_ms)
 
 int timestamp_from_seconds(double seconds, uint64_t *ret_ms)
 {
-    if (!isfinite(seconds) || seconds < 0 ||
-        seconds > (double)(TIMESTAMP_MAX_MS / 1000)) {
+    double ms = round(seconds * 1000.0);
+    /* Written so that NaN fails, too. */
+    if (!(seconds >= 0 && ms <= (double)TIMESTAMP_MAX_MS)) {
         return -ERANGE;
     }
-    *ret_ms = (uint64_t)llround(seconds * 1000.0);
+    *ret_ms = (uint64_t)ms;
     return 0;
 }
 
@@ -172,8 +177,7 @@ static int parse_seconds(struct str text, uint64_t *ret_ms)
     size_t whole_len = dot >= 0 ? (size_t)dot : text.len;
     struct reader r = {.rest = str_slice(text, whole_len, text.len)};
     uint64_t seconds = 0;
-    int e = str_to_u64(str_slice(text, 0, whole_len), 0,
-                       TIMESTAMP_MAX_MS / 1000, &seconds);
+    int e = str_to_u64(str_slice(text, 0, whole_len), 0, SECONDS_MAX, &seconds);
     if (e < 0) {
         return e;
     }

@@ -28,7 +28,7 @@ struct yaml_limits {
 };
 
 #define YAML_LIMITS_DEFAULT                                                    \
-    ((struct yaml_limits){.bytes = 1024 * 1024, .depth = 32, .nodes = 10000})
+    ((struct yaml_limits){.bytes = 1024UL * 1024, .depth = 32, .nodes = 10000})
 
 enum yaml_kind { YAML_SCALAR, YAML_SEQUENCE, YAML_MAPPING };
 

@@ -17,12 +17,12 @@
 #define EVENT_ANNOTATIONS_MAX 64
 #define EVENT_LABEL_NAME_MAX_BYTES 128
 #define EVENT_LABEL_VALUE_MAX_BYTES 4096
-#define EVENT_ANNOTATION_VALUE_MAX_BYTES (16 * 1024)
+#define EVENT_ANNOTATION_VALUE_MAX_BYTES 16384
 #define EVENT_WORD_MAX_BYTES 64    /* type, severity */
 #define EVENT_SOURCE_MAX_BYTES 128 /* also metric_name and fingerprint */
 #define EVENT_TEXT_MAX_BYTES 4096  /* generator_url, group_key */
 #define EVENT_PRIORITY_MAX 9
-#define EVENT_BODY_MAX_BYTES (256 * 1024)
+#define EVENT_BODY_MAX_BYTES 262144
 
 struct event_field {
     const char *name;

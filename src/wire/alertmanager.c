@@ -8,7 +8,7 @@
 #include "model/event_json.h"
 
 /* What Alertmanager gives an alert that tells no end. */
-#define RESOLVE_TIMEOUT_MS (5U * 60 * 1000)
+#define RESOLVE_TIMEOUT_MS 300000ULL
 
 /* One alert, checked, on its way to an event. The pointers borrow from the
  * body that was sent. */

@@ -121,6 +121,10 @@ static void reads_epoch_seconds(void **state)
     assert_int_equal(ms, 0);
     assert_int_equal(timestamp_from_seconds(-0.5, &ms), -ERANGE);
     assert_int_equal(timestamp_from_seconds(1795465699152.0, &ms), -ERANGE);
+    assert_int_equal(timestamp_from_seconds(253402300799.999, &ms), 0);
+    assert_int_equal(ms, TIMESTAMP_MAX_MS);
+    assert_int_equal(timestamp_from_seconds(253402300799.9999, &ms), -ERANGE);
+    assert_int_equal(timestamp_from_seconds(1e300, &ms), -ERANGE);
     assert_int_equal(timestamp_from_seconds((double)NAN, &ms), -ERANGE);
     assert_int_equal(timestamp_from_seconds((double)INFINITY, &ms), -ERANGE);
     assert_int_equal(timestamp_parse_any(STR("1795465699.152"), &ms), 0);
