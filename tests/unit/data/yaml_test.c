@@ -171,6 +171,7 @@ static void refuses_what_is_not_yaml(void **state)
         {STR("a: \xED\xA0\x80"), 0, 0, "not UTF-8"},
         {STR("a: b\0"), 1, 5, "control character (0x00)"},
         {STR("a: 1\nb: \x1b[2J"), 2, 4, "control character (0x1b)"},
+        {STR("a: \x7f"), 1, 4, "control character (0x7f)"},
         {STR("\xEF\xBB\xBF"
              "a: 1"),
          0, 0, "byte order mark"},
