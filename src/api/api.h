@@ -1,0 +1,74 @@
+/*
+ * The HTTP API: routes, identities, handlers, the event stream. It sits
+ * between the HTTP server (net), which gives it sound requests, and the
+ * service (runtime), which does what they ask for. Every route is a row of
+ * one table (routes.c) from which dispatch, parameter checks, openapi.json
+ * and the tests derive; a row without a scope is denied to everybody.
+ *
+ * Order of life: api_new, service_start (with the two hooks below), then
+ * api_set_service, http_start with api_handler, api_set_http; at the end
+ * http_stop, api_set_service(NULL), service_stop, api_free.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "model/record.h"
+#include "net/http.h"
+#include "store/store.h"
+
+struct service;
+struct api;
+
+/* What an identity may do; bits of api_token.scopes. None includes another. */
+enum api_scope_bit {
+    API_READ = 1,
+    API_INGEST = 2,
+    API_EXECUTE = 4,
+    API_ADMIN = 8
+};
+
+struct api_token {
+    const char *name; /* for people: "token:NAME" in audit and lists */
+    uint32_t scopes;
+    uint8_t sha256[32];
+};
+
+struct api_options {
+    const struct api_token *tokens; /* copied */
+    size_t token_count;
+    const char *const *hosts; /* further names for the Host header, copied:
+                                 "ops.example.org" or with a port; may be
+                                 NULL, else ends in NULL */
+    const char *group;        /* local users in it may do everything */
+    unsigned stream_clients;  /* 0: the default, 64 */
+};
+
+NODISCARD int api_new(const struct api_options *options, struct api **ret,
+                      struct err *reterr);
+
+/* NULL is fine. The server and the service must have stopped. */
+void api_free(struct api *a);
+
+/* The service that answers; before the server starts. NULL, after the server
+ * has stopped and before the service does: ends the threads that read the
+ * store, and closes their readers. */
+NODISCARD int api_set_service(struct api *a, struct service *service);
+
+/* For the metrics; the server must outlive the requests it passes on. */
+void api_set_http(struct api *a, const struct http_server *server);
+
+struct http_handler api_handler(struct api *a);
+
+/* Records or events became durable: live views. Any thread, also before
+ * api_set_service. Nearly free when nobody watches. */
+void api_committed(struct api *a, const struct record *records, size_t count);
+void api_ingested(struct api *a, const struct store_ingest *ingest);
+
+/* Appends the access matrix: one line "METHOD PATH SCOPE" per route. */
+void api_add_matrix(struct strbuf *out);
+
+/* Appends the OpenAPI 3.1 description. */
+void api_add_openapi(struct strbuf *out);

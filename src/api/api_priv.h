@@ -1,0 +1,127 @@
+/*
+ * Inside of api: the API object, one call, and what handlers share.
+ *
+ * A call lives in its request's arena from begin to end. Whoever answers it
+ * (the server's thread, a reading thread, the committer's or the service's)
+ * owns it until then; after answering nobody but `end` touches it.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <jansson.h>
+
+#include "api/answer.h"
+#include "api/api.h"
+#include "api/auth.h"
+#include "api/routes.h"
+#include "loop/pool.h"
+#include "runtime/service.h"
+#include "wire/url.h"
+
+#define API_EVENT_BODY_MAX_BYTES (1024 * 1024)
+#define API_RUNBOOK_BODY_MAX_BYTES (1024 * 1024 + 4096)
+#define API_OTHER_BODY_MAX_BYTES (64 * 1024)
+
+#define API_PAGE_DEFAULT 50
+#define API_PAGE_MAX 1000
+#define API_EXPORT_MAX 10000 /* workflows and events */
+
+/* A list stops growing past this and continues at next_cursor. */
+#define API_LIST_MAX_BYTES (32U * 1024 * 1024)
+
+struct hub;
+struct host_list;
+struct pinned;
+struct replays;
+
+struct api {
+    struct service *service;
+    const struct http_server *http;
+    struct auth *auth;
+    struct host_list *hosts;
+    struct hub *hub;
+    struct pinned *pinned;
+    struct replays *replays;
+    struct strbuf openapi; /* made once */
+    char *page_csp;
+    struct pool *pool;
+    pthread_key_t reader_key; /* each reading thread's own struct reader */
+    bool has_reader_key;
+    pthread_mutex_t readers_lock;
+    struct reader *readers[POOL_THREADS_MAX]; /* all of them, for closing */
+    size_t reader_count;
+    uint8_t entropy[10 * 64]; /* the server's thread only */
+    size_t entropy_used;
+};
+
+/* A checked query parameter. */
+struct value {
+    bool given;
+    uint64_t number; /* also words by index, booleans, instants in ms */
+    struct str text;
+    struct id id;
+};
+
+struct call {
+    struct api *api;
+    struct http_request *http;
+    const struct route *route;
+    struct url url;
+    struct id id; /* of {id} */
+    struct identity who;
+    struct value values[QUERY_MAX]; /* as route->query */
+    struct reader *reader;          /* ON_READER only */
+    struct pool_job job;
+    uint64_t started_us;             /* monotonic */
+    void (*cleanup)(struct call *c); /* at the end, if set */
+    void *state;                     /* the handler's, in the arena */
+};
+
+/* The value of a parameter that the route declares. */
+const struct value *call_value(const struct call *c, const char *name);
+uint64_t call_number(const struct call *c, const char *name);
+
+/* The request's arena. */
+struct arena *call_arena(struct call *c);
+struct strbuf *call_out(struct call *c);
+
+/* params.c: fills values from the query; false when it has answered. */
+bool call_read_query(struct call *c);
+
+/* body.c: the body as a JSON object with none but these fields. NULL when it
+ * has answered; an empty body is {}. A new reference. */
+json_t *call_read_object(struct call *c, const char *const *names,
+                         size_t count);
+
+/* body.c: the Idempotency-Key with the identity in front, so that nobody meets
+ * another's key; untouched if there is none. False when it has answered. */
+#define API_KEY_MAX_BYTES 128
+bool call_read_key(struct call *c, struct str *ret);
+
+/* params.c: `limit`, which for an export (a since without a limit) is
+ * API_EXPORT_MAX. */
+uint32_t call_export_limit(const struct call *c);
+
+/* readers.c: runs the route's handler on a reading thread. */
+void call_to_reader(struct call *c);
+NODISCARD int readers_start(struct api *a);
+void readers_stop(struct api *a);
+
+/* A fresh event id and time. On the server's thread. */
+struct id api_new_event_id(struct api *a, uint64_t now_ms);
+
+uint64_t api_now_us(void); /* monotonic */
+
+/* handlers, by resource */
+route_fn events_post, events_list, events_recent, events_get;
+route_fn alerts_webhook, alerts_post, alerts_list, alerts_groups;
+route_fn alerts_status, alerts_receivers, alerts_silences;
+route_fn workflows_list, workflows_get, workflows_logs;
+route_fn workflows_cancel, workflows_kill;
+route_fn runbooks_list, runbooks_search, runbooks_validate, runbooks_execute;
+route_fn admin_reload;
+route_fn meta_health, meta_metrics, meta_prometheus, meta_openapi;
+route_fn meta_healthy, meta_ready;
+route_fn page_show, stream_open;

@@ -1,0 +1,247 @@
+/*
+ * /api/events. Accepting is the busy path: one parse, one operation for the
+ * committer, one answer, and no memory but the connection's own.
+ */
+#include <errno.h>
+
+#include "api/api_priv.h"
+#include "api/ingest.h"
+#include "data/json.h"
+#include "model/event_json.h"
+#include "os/clock.h"
+
+#define NDJSON "application/x-ndjson"
+#define LIST_PAGE 200 /* rows read at once: an event may be 256 KiB */
+
+/* ---- accepting
+ * ---------------------------------------------------------------- */
+
+static int read_event(struct call *c, struct str text, struct event *ret,
+                      struct err *reterr)
+{
+    json_t *json = NULL;
+    int r = json_read(text, NULL, &json, reterr);
+    if (r < 0) {
+        return r == -E2BIG ? r : -EBADMSG;
+    }
+    r = event_from_json(json, call_arena(c), ret, reterr);
+    json_decref(json);
+    return r < 0 ? -EINVAL : 0;
+}
+
+static void refuse_event(struct call *c, int r, const struct err *e)
+{
+    switch (r) {
+    case -E2BIG:
+        answer_err(c, 413, "too_large", e);
+        return;
+    case -EBADMSG:
+        answer_err(c, 400, "bad_json", e);
+        return;
+    default:
+        answer_err(c, 400, "event_invalid", e);
+    }
+}
+
+/* The same for entry `index` of a list. */
+static void refuse_entry(struct call *c, int r, uint32_t index, struct err *e)
+{
+    (void)err_wrap(e, "entry %u", index);
+    struct strbuf detail = STRBUF_INIT(1024);
+    put_u64(&detail, "index", index);
+    if (e->field[0] != '\0') {
+        put_bytes(&detail, "field", str_c(e->field));
+    }
+    if (e->hint[0] != '\0') {
+        put_bytes(&detail, "hint", str_c(e->hint));
+    }
+    answer_error(c, r == -E2BIG ? 413 : 400,
+                 r == -E2BIG     ? "too_large"
+                 : r == -EBADMSG ? "bad_json"
+                                 : "event_invalid",
+                 e->message, strbuf_str(&detail));
+    strbuf_deinit(&detail);
+}
+
+static void post_list(struct call *c, enum json_form form)
+{
+    struct event *events =
+        ARENA_ARRAY(call_arena(c), STORE_BATCH_MAX, struct event);
+    struct json_split split;
+    struct str text = STR_NULL;
+    uint32_t count = 0;
+    int r = 0;
+    struct err err = ERR_INIT;
+    json_split_init(&split, c->http->body, form);
+    while ((r = json_split_next(&split, &text, &err)) == 1) {
+        if (count == STORE_BATCH_MAX) {
+            (void)err_set(&err, -E2BIG, "a list has at most %d events",
+                          STORE_BATCH_MAX);
+            answer_err(c, 413, "too_large", &err);
+            return;
+        }
+        r = read_event(c, text, &events[count], &err);
+        if (r < 0) {
+            refuse_entry(c, r, count, &err);
+            return;
+        }
+        count++;
+    }
+    if (r < 0) {
+        answer_err(c, 400, "bad_json", &err);
+    } else if (count == 0) {
+        answer_error(c, 400, "event_invalid", "the list holds no event",
+                     STR(""));
+    } else {
+        ingest_submit(c, events, count, INGEST_LIST);
+    }
+}
+
+static bool says_ndjson(const struct call *c)
+{
+    struct str type = c->http->headers[HTTP_CONTENT_TYPE];
+    return str_starts(type, STR(NDJSON));
+}
+
+/* Several lines, the first of which is a whole JSON value? */
+static bool looks_like_lines(struct str body)
+{
+    ptrdiff_t newline = str_find(body, '\n');
+    json_t *json = NULL;
+    struct err ignored = ERR_INIT;
+    if (newline < 0 || json_read(str_slice(body, 0, (size_t)newline), NULL,
+                                 &json, &ignored) < 0) {
+        return false;
+    }
+    json_decref(json);
+    return true;
+}
+
+static void post_one(struct call *c)
+{
+    struct event *event = ARENA_NEW(call_arena(c), struct event);
+    struct err err = ERR_INIT;
+    int r = read_event(c, c->http->body, event, &err);
+    if (r == -EBADMSG && looks_like_lines(c->http->body)) {
+        post_list(c, JSON_FORM_LINES);
+    } else if (r < 0) {
+        refuse_event(c, r, &err);
+    } else {
+        ingest_submit(c, event, 1, INGEST_ONE);
+    }
+}
+
+void events_post(struct call *c)
+{
+    if (says_ndjson(c)) {
+        post_list(c, JSON_FORM_LINES);
+    } else if (json_form_of(c->http->body) == JSON_FORM_ARRAY) {
+        post_list(c, JSON_FORM_ARRAY);
+    } else {
+        post_one(c);
+    }
+}
+
+/* ---- reading
+ * ------------------------------------------------------------------ */
+
+static void events_put(struct strbuf *out, const struct event_view *v)
+{
+    put_element(out);
+    event_add_json(out, &v->event, v->status, v->error, &v->duplicate_of);
+}
+
+/* Reads page by page, so that what is held at once stays small. */
+static void answer_list(struct call *c, struct event_filter *f, uint32_t limit)
+{
+    struct strbuf *out = call_out(c);
+    struct arena page = ARENA_INIT;
+    uint64_t last_seq = 0;
+    uint32_t given = 0;
+    uint32_t count = 0;
+    int r = 0;
+    put_open(out, NULL, '{');
+    put_open(out, "events", '[');
+    do {
+        struct event_view *rows = NULL;
+        arena_reset(&page);
+        f->limit = MIN(limit - given, LIST_PAGE);
+        r = c->reader->ops->events(c->reader, f, &page, &rows, &count);
+        for (uint32_t i = 0; r == 0 && i < count; i++) {
+            events_put(out, &rows[i]);
+            last_seq = rows[i].event.seq;
+        }
+        given += r == 0 ? count : 0;
+        f->before_seq = last_seq;
+    } while (r == 0 && count == f->limit && given < limit &&
+             out->len < API_LIST_MAX_BYTES);
+    arena_deinit(&page);
+    if (r < 0) {
+        answer_read_error(c, r);
+        return;
+    }
+    put_close(out, ']');
+    put_cursor(out, count == f->limit ? last_seq : 0);
+    put_close(out, '}');
+    answer_json(c, 200);
+}
+
+void events_list(struct call *c)
+{
+    const struct value *status = call_value(c, "status");
+    struct event_filter f = {
+        .type = call_value(c, "type")->text,
+        .severity = call_value(c, "severity")->text,
+        .source = call_value(c, "source")->text,
+        .status = status->given ? (int)status->number : -1,
+        .since_ms = call_number(c, "since"),
+        .before_seq = call_number(c, "cursor"),
+    };
+    answer_list(c, &f, call_export_limit(c));
+}
+
+void events_recent(struct call *c)
+{
+    struct event_filter f = {.status = -1,
+                             .before_seq = call_number(c, "cursor")};
+    answer_list(c, &f, (uint32_t)call_number(c, "limit"));
+}
+
+static int put_workflows_of(struct call *c, struct id event_id)
+{
+    struct workflow_filter f = {
+        .status = -1, .event_id = event_id, .limit = API_PAGE_MAX};
+    struct workflow_view *rows = NULL;
+    uint32_t count = 0;
+    int r =
+        c->reader->ops->workflows(c->reader, &f, call_arena(c), &rows, &count);
+    struct strbuf *out = call_out(c);
+    put_open(out, "workflows", '[');
+    for (uint32_t i = 0; r == 0 && i < count; i++) {
+        put_open(out, NULL, '{');
+        put_id(out, "id", ID_PREFIX_WORKFLOW, rows[i].row.id);
+        put_text(out, "runbook", rows[i].row.runbook_path);
+        put_text_c(out, "status", workflow_status_name(rows[i].row.status));
+        put_close(out, '}');
+    }
+    put_close(out, ']');
+    return r;
+}
+
+void events_get(struct call *c)
+{
+    struct event_view v = {0};
+    struct strbuf *out = call_out(c);
+    int r = c->reader->ops->event(c->reader, c->id, call_arena(c), &v);
+    if (r == 0) {
+        events_put(out, &v);
+        out->len--; /* its closing brace: one more field follows */
+        r = put_workflows_of(c, c->id);
+        put_close(out, '}');
+    }
+    if (r < 0) {
+        answer_read_error(c, r);
+        return;
+    }
+    answer_json(c, 200);
+}

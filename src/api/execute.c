@@ -1,0 +1,257 @@
+/*
+ * POST /api/runbooks/execute: find the runbook, check the parameters, have
+ * the engine start it. A dry run is recorded like any other and shows what
+ * each step would do.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include <sodium.h>
+
+#include "api/api_priv.h"
+#include "api/replays.h"
+#include "api/runbook_json.h"
+#include "data/json.h"
+#include "model/params.h"
+#include "os/clock.h"
+
+struct execution {
+    struct service_request request;
+    struct call *call;
+    struct generation *generation; /* a reference */
+    struct str key;                /* "": no Idempotency-Key */
+    bool key_open;                 /* replays_finish is owed */
+};
+
+static void let_go(struct call *c)
+{
+    struct execution *x = c->state;
+    generation_unref(x->generation);
+    if (x->key_open) {
+        replays_finish(c->api->replays, x->key, 0, STR(""));
+    }
+}
+
+/* ---- the answer, on the service's thread
+ * --------------------------------------- */
+
+static void put_outcome(struct call *c, const struct execution *x,
+                        struct str path)
+{
+    const struct service_request *request = &x->request;
+    struct strbuf *out = call_out(c);
+    put_open(out, NULL, '{');
+    put_id(out, "workflow_id", ID_PREFIX_WORKFLOW, request->workflow_id);
+    put_text_c(out, "status", workflow_status_name(request->status));
+    put_text(out, "runbook", path);
+    put_bool(out, "dry_run", request->run.dry_run);
+}
+
+static void answer_started(struct execution *x)
+{
+    struct call *c = x->call;
+    struct err err = ERR_INIT;
+    const struct runbook *rb = x->request.run.runbook;
+    bool dry_run = x->request.run.dry_run;
+    put_outcome(c, x, rb->path);
+    if (dry_run && runbook_put_plan(call_out(c), rb, x->request.workflow_id,
+                                    x->request.run.parameters, &err) < 0) {
+        strbuf_reset(call_out(c));
+        answer_err(c, 400, "parameters_invalid", &err);
+        return;
+    }
+    put_close(call_out(c), '}');
+    unsigned status = dry_run ? 200 : 202;
+    if (x->key_open) {
+        x->key_open = false;
+        replays_finish(c->api->replays, x->key, status,
+                       strbuf_str(call_out(c)));
+    }
+    answer_json(c, status);
+}
+
+static void started(struct service_request *request)
+{
+    struct execution *x = CONTAINER_OF(request, struct execution, request);
+    if (request->result == 0) {
+        answer_started(x);
+    } else if (request->result == -EAGAIN) {
+        answer_busy(x->call, "busy",
+                    "too many workflows are live; try again later");
+    } else {
+        answer_busy(x->call, "stopping",
+                    "the engine does not take new workflows; try again");
+    }
+}
+
+/* ---- checks
+ * --------------------------------------------------------------------- */
+
+struct order {
+    struct str path;
+    const json_t *parameters; /* NULL: none given */
+    bool dry_run;
+};
+
+static bool read_order(struct call *c, const json_t *body, struct order *ret)
+{
+    struct err err = ERR_INIT;
+    int r = json_get_str(body, "runbook", &ret->path, &err);
+    if (r == 0) {
+        err_field(&err, "runbook");
+        err_hint(&err, "as in {\"runbook\": \"remediation/x.yaml\"}");
+        r = err_set(&err, -EINVAL, "say which runbook to execute");
+    }
+    if (r > 0) {
+        r = json_get_object(body, "parameters", &ret->parameters, &err);
+    }
+    if (r >= 0) {
+        r = json_get_bool(body, "dry_run", &ret->dry_run, &err);
+    }
+    if (r < 0) {
+        answer_err(c, 400, "bad_request", &err);
+    }
+    return r >= 0;
+}
+
+static void answer_absent(struct call *c, const struct generation *g,
+                          struct str path)
+{
+    struct err err = ERR_INIT;
+    if (repo_path_check(path, &err) < 0) {
+        err_field(&err, "runbook");
+        answer_err(c, 400, "bad_request", &err);
+        return;
+    }
+    const char **known =
+        ARENA_ARRAY(call_arena(c), g->file_count, const char *);
+    for (uint32_t i = 0; i < g->file_count; i++) {
+        known[i] = arena_strdup(call_arena(c), g->files[i].path);
+    }
+    const char *near = str_nearest(path, known, g->file_count);
+    if (near != NULL) {
+        err_hint(&err, "did you mean %s?", near);
+    } else {
+        err_hint(&err, "if the file is new, reload the runbooks");
+    }
+    (void)err_set(&err, -ENOENT, "there is no runbook %.*s", STR_ARG(path));
+    answer_err(c, 404, "not_found", &err);
+}
+
+static void answer_rejected(struct call *c, const struct generation_file *f)
+{
+    char sentence[512];
+    struct strbuf detail = STRBUF_INIT(256 * 1024);
+    (void)snprintf(sentence, sizeof(sentence), "Runbook validation failed: %s",
+                   f->problem_count != 0 ? f->problems[0].message
+                                         : "the file could not be loaded");
+    runbook_put_errors(&detail, f);
+    answer_error(c, 422, "runbook_invalid", sentence,
+                 strbuf_error(&detail) == 0 ? strbuf_str(&detail) : STR(""));
+    strbuf_deinit(&detail);
+}
+
+/* The runbook as it stands on disk, or NULL when it has answered. */
+static struct runbook *find(struct call *c, const struct generation *g,
+                            struct str path)
+{
+    const struct generation_file *f = generation_file(g, path);
+    if (f == NULL) {
+        answer_absent(c, g, path);
+        return NULL;
+    }
+    if (f->state != FILE_LOADED) {
+        answer_rejected(c, f);
+        return NULL;
+    }
+    return f->runbook;
+}
+
+static void replay(struct call *c, const struct replay_answer *first)
+{
+    strbuf_add(call_out(c), first->body);
+    answer_json(c, first->status);
+}
+
+/* False when the key was met before and is answered. */
+static bool take_key(struct call *c, struct execution *x)
+{
+    if (!call_read_key(c, &x->key)) {
+        return false;
+    }
+    if (x->key.len == 0) {
+        return true;
+    }
+    uint8_t hash[32];
+    struct replay_answer first = {.status = 0};
+    (void)crypto_hash_sha256(hash, (const unsigned char *)c->http->body.at,
+                             c->http->body.len);
+    switch (replays_begin(c->api->replays, x->key, hash, os_monotonic_ms(),
+                          call_arena(c), &first)) {
+    case REPLAY_NEW:
+        x->key_open = true;
+        return true;
+    case REPLAY_SAME:
+        replay(c, &first);
+        return false;
+    case REPLAY_OTHER:
+        answer_error(c, 422, "idempotency_mismatch",
+                     "this Idempotency-Key was used for another body", STR(""));
+        return false;
+    case REPLAY_BUSY:
+        answer_error(c, 409, "conflict",
+                     "the first request with this Idempotency-Key is still "
+                     "being answered",
+                     STR(""));
+        return false;
+    case REPLAY_FULL:
+        break;
+    }
+    answer_busy(c, "busy", "too many requests with an Idempotency-Key");
+    return false;
+}
+
+static void execute(struct call *c, struct execution *x,
+                    const struct order *order)
+{
+    struct err err = ERR_INIT;
+    struct str parameters = STR_NULL;
+    struct runbook *rb = find(c, x->generation, order->path);
+    if (rb == NULL) {
+        return;
+    }
+    if (params_check(rb, order->parameters, call_arena(c), &parameters, &err) <
+        0) {
+        answer_err(c, 400, "parameters_invalid", &err);
+        return;
+    }
+    x->request = (struct service_request){
+        .kind = SERVICE_RUN,
+        .requested_by = str_c(c->who.name),
+        .run = {.runbook = rb, /* the generation's reference holds it */
+                .commit = x->generation->commit,
+                .parameters = parameters,
+                .dry_run = order->dry_run},
+        .done = started,
+    };
+    service_post(c->api->service, &x->request);
+}
+
+void runbooks_execute(struct call *c)
+{
+    static const char *const names[] = {"runbook", "parameters", "dry_run"};
+    json_t *body = call_read_object(c, names, ARRAY_LEN(names));
+    struct order order = {.dry_run = false};
+    if (body == NULL) {
+        return;
+    }
+    struct execution *x = ARENA_NEW(call_arena(c), struct execution);
+    x->call = c;
+    x->generation = service_generation(c->api->service);
+    c->state = x;
+    c->cleanup = let_go;
+    if (read_order(c, body, &order) && take_key(c, x)) {
+        execute(c, x, &order);
+    }
+    json_decref(body);
+}

@@ -1,0 +1,151 @@
+/* Health, metrics, probes, the description of the API. */
+#include "api/api_priv.h"
+#include "api/hub.h"
+#include "os/clock.h"
+
+/* ---- health
+ * ------------------------------------------------------------------- */
+
+static const char *overall(const struct service_status *s)
+{
+    if (s->store_failed) {
+        return "failed";
+    }
+    if (s->stopping) {
+        return "stopping";
+    }
+    return s->executor_up && s->runbooks_rejected == 0 &&
+                   s->queue_depth < s->queue_limit
+               ? "ok"
+               : "degraded";
+}
+
+static void put_check(struct strbuf *out, const char *name, bool ok)
+{
+    put_open(out, name, '{');
+    put_bool(out, "ok", ok);
+}
+
+void meta_health(struct call *c)
+{
+    struct service_status s = service_status(c->api->service);
+    struct strbuf *out = call_out(c);
+    uint64_t now_ms = os_epoch_ms();
+    put_open(out, NULL, '{');
+    put_text_c(out, "status", overall(&s));
+    put_text_c(out, "version", ADP_VERSION);
+    put_u64(out, "uptime_seconds",
+            now_ms > s.started_ms ? (now_ms - s.started_ms) / 1000 : 0);
+    put_open(out, "checks", '{');
+    put_check(out, "store", !s.store_failed);
+    put_close(out, '}');
+    put_check(out, "executor", s.executor_up);
+    put_close(out, '}');
+    put_check(out, "runbooks", s.runbooks_rejected == 0);
+    put_u64(out, "loaded", s.runbooks_loaded);
+    put_u64(out, "rejected", s.runbooks_rejected);
+    put_close(out, '}');
+    put_check(out, "queue", s.queue_depth < s.queue_limit);
+    put_u64(out, "depth", s.queue_depth);
+    put_u64(out, "limit", s.queue_limit);
+    put_close(out, '}');
+    put_close(out, '}');
+    put_close(out, '}');
+    answer_json(c, s.store_failed || s.stopping ? 503 : 200);
+}
+
+/* ---- probes: no telemetry, no store, nothing that could be stuck
+ * ---------------- */
+
+static void answer_probe(struct call *c, bool ok)
+{
+    strbuf_addc(call_out(c), ok ? "OK" : "not ready");
+    answer_as(c, ok ? 200 : 503, HTTP_TEXT);
+}
+
+void meta_healthy(struct call *c)
+{
+    answer_probe(c, !service_status(c->api->service).store_failed);
+}
+
+void meta_ready(struct call *c)
+{
+    struct service_status s = service_status(c->api->service);
+    answer_probe(c, !s.store_failed && !s.stopping);
+}
+
+/* ---- metrics
+ * -------------------------------------------------------------------- */
+
+static void add_counts(struct telemetry_state *t, const struct store_counts *n)
+{
+    t->accepted = n->accepted;
+    for (size_t i = 0; i < EVENT_STATUSES; i++) {
+        t->events[i] = n->events[i];
+    }
+    for (size_t i = 0; i < WORKFLOW_STATUSES; i++) {
+        t->workflows[i] = n->workflows[i];
+    }
+}
+
+static void add_status(struct telemetry_state *t,
+                       const struct service_status *s)
+{
+    t->queue_depth = s->queue_depth;
+    t->queue_limit = s->queue_limit;
+    t->workers[WORKER_IDLE] = s->engine.workers_resting;
+    t->workers[WORKER_MATCHING] = s->engine.workers_claiming;
+    t->executor_up = s->executor_up;
+    t->runbooks = s->runbooks_loaded;
+    t->runbooks_rejected = s->runbooks_rejected;
+    t->generation = s->generation;
+    t->store_commits = s->commits.groups;
+    t->store_operations = s->commits.operations;
+    t->store_commit_us_sum = s->commits.commit_us_sum;
+}
+
+/* False when it has answered. */
+static bool read_state(struct call *c, struct telemetry_state *ret)
+{
+    struct store_counts counts = {0};
+    int r = c->reader->ops->counts(c->reader, &counts);
+    if (r < 0) {
+        answer_read_error(c, r);
+        return false;
+    }
+    struct service_status status = service_status(c->api->service);
+    *ret =
+        (struct telemetry_state){.config_reload_ok = 1, .runbook_reload_ok = 1};
+    add_counts(ret, &counts);
+    add_status(ret, &status);
+    ret->http_connections =
+        c->api->http != NULL ? http_connections(c->api->http) : 0;
+    ret->stream_subscribers = hub_count(c->api->hub);
+    return true;
+}
+
+void meta_metrics(struct call *c)
+{
+    struct telemetry_state state;
+    if (read_state(c, &state)) {
+        telemetry_add_json(service_telemetry(c->api->service), &state,
+                           os_epoch_ms(), call_out(c));
+        answer_json(c, 200);
+    }
+}
+
+void meta_prometheus(struct call *c)
+{
+    struct telemetry_state state;
+    if (read_state(c, &state)) {
+        telemetry_add_prometheus(service_telemetry(c->api->service), &state,
+                                 call_out(c));
+        answer_as(c, 200, TELEMETRY_PROMETHEUS_TYPE);
+    }
+}
+
+void meta_openapi(struct call *c)
+{
+    strbuf_add(call_out(c), strbuf_str(&c->api->openapi));
+    answer_json(c, 200);
+}

@@ -1,0 +1,66 @@
+#include <errno.h>
+
+#include "api/api_priv.h"
+#include "base/assert.h"
+
+/* Reading threads: a slow read must not hold up the events that come in. */
+#define READER_THREADS 2
+#define READER_QUEUE_MAX 256
+
+/* The calling thread's reader, opened when it is first needed. */
+static struct reader *own_reader(struct api *a)
+{
+    struct reader *mine = pthread_getspecific(a->reader_key);
+    struct err err = ERR_INIT;
+    if (mine != NULL || service_reader(a->service, &mine, &err) < 0) {
+        return mine;
+    }
+    pthread_mutex_lock(&a->readers_lock);
+    ASSERT(a->reader_count < ARRAY_LEN(a->readers));
+    a->readers[a->reader_count++] = mine;
+    pthread_mutex_unlock(&a->readers_lock);
+    ASSERT(pthread_setspecific(a->reader_key, mine) == 0);
+    return mine;
+}
+
+static void run(struct pool_job *job)
+{
+    struct call *c = CONTAINER_OF(job, struct call, job);
+    c->reader = own_reader(c->api);
+    if (c->reader == NULL) {
+        answer_busy(c, "busy", "the store cannot be read at the moment");
+        return;
+    }
+    c->route->handler(c);
+}
+
+void call_to_reader(struct call *c)
+{
+    pool_job_init(&c->job, run);
+    if (pool_submit(c->api->pool, &c->job) < 0) {
+        answer_busy(c, "busy", "too many requests wait to read the store");
+    }
+}
+
+int readers_start(struct api *a)
+{
+    if (pthread_key_create(&a->reader_key, NULL) != 0) {
+        return -EAGAIN;
+    }
+    a->has_reader_key = true;
+    return pool_start("api", READER_THREADS, READER_QUEUE_MAX, &a->pool);
+}
+
+void readers_stop(struct api *a)
+{
+    pool_stop(a->pool);
+    a->pool = NULL;
+    for (size_t i = 0; i < a->reader_count; i++) {
+        a->readers[i]->ops->close(a->readers[i]);
+    }
+    a->reader_count = 0;
+    if (a->has_reader_key) {
+        (void)pthread_key_delete(a->reader_key);
+        a->has_reader_key = false;
+    }
+}

@@ -1,0 +1,305 @@
+#include "api/routes.h"
+
+#include <string.h>
+
+#include "api/api_priv.h"
+
+const char *scope_name(enum scope s)
+{
+    static const char *const names[SCOPES] = {
+        [SCOPE_DENY] = "deny",       [SCOPE_PUBLIC] = "public",
+        [SCOPE_READ] = "read",       [SCOPE_INGEST] = "ingest",
+        [SCOPE_EXECUTE] = "execute", [SCOPE_ADMIN] = "admin",
+    };
+    return names[s];
+}
+
+uint32_t scope_bit(enum scope s)
+{
+    static const uint32_t bits[SCOPES] = {
+        [SCOPE_READ] = API_READ,
+        [SCOPE_INGEST] = API_INGEST,
+        [SCOPE_EXECUTE] = API_EXECUTE,
+        [SCOPE_ADMIN] = API_ADMIN,
+    };
+    return bits[s];
+}
+
+/* ---- query parameters -----------------------------------------------------
+ */
+
+static const char *event_status_word(size_t i)
+{
+    return i < EVENT_STATUSES ? event_status_name((enum event_status)i) : NULL;
+}
+
+static const char *workflow_status_word(size_t i)
+{
+    return i < WORKFLOW_STATUSES ? workflow_status_name((enum workflow_status)i)
+                                 : NULL;
+}
+
+#define LIMIT(most)                                                            \
+    {                                                                          \
+        .name = "limit", .kind = QUERY_NUMBER, .min = 1, .max = (most),        \
+        .fallback = API_PAGE_DEFAULT,                                          \
+        .help = "how many at most; 50 unless told"                             \
+    }
+#define EXPORT_LIMIT                                                           \
+    {                                                                          \
+        .name = "limit", .kind = QUERY_NUMBER, .min = 1,                       \
+        .max = API_EXPORT_MAX, .fallback = API_PAGE_DEFAULT,                   \
+        .help = "how many at most; unless told 50, with since 10000"           \
+    }
+#define CURSOR                                                                 \
+    {                                                                          \
+        .name = "cursor", .kind = QUERY_CURSOR,                                \
+        .help = "next_cursor of the page before"                               \
+    }
+#define SINCE                                                                  \
+    {                                                                          \
+        .name = "since", .kind = QUERY_SINCE,                                  \
+        .help = "from then on: 1h, 7d, RFC 3339 or epoch seconds"              \
+    }
+#define FLAG(flag_name, text)                                                  \
+    {                                                                          \
+        .name = (flag_name), .kind = QUERY_BOOL, .fallback = 1, .help = (text) \
+    }
+#define END                                                                    \
+    {                                                                          \
+        .name = NULL                                                           \
+    }
+
+static const struct query query_events[] = {
+    {.name = "type", .kind = QUERY_TEXT, .help = "alert, metric..."},
+    {.name = "status",
+     .kind = QUERY_WORD,
+     .word = event_status_word,
+     .help = "where the event is in its life"},
+    {.name = "severity", .kind = QUERY_TEXT, .help = "as it was sent"},
+    {.name = "source", .kind = QUERY_TEXT, .help = "as it was sent"},
+    SINCE,
+    EXPORT_LIMIT,
+    CURSOR,
+    END,
+};
+
+static const struct query query_recent[] = {LIMIT(API_PAGE_MAX), CURSOR, END};
+
+static const struct query query_workflows[] = {
+    {.name = "status",
+     .kind = QUERY_WORD,
+     .word = workflow_status_word,
+     .help = "where the workflow is in its life"},
+    {.name = "runbook", .kind = QUERY_TEXT, .help = "path of the runbook"},
+    {.name = "event",
+     .kind = QUERY_ID,
+     .prefix = ID_PREFIX_EVENT,
+     .help = "id of the event that started it"},
+    SINCE,
+    EXPORT_LIMIT,
+    CURSOR,
+    END,
+};
+
+static const struct query query_logs[] = {
+    {.name = "after",
+     .kind = QUERY_NUMBER,
+     .max = INT64_MAX,
+     .help = "next_after of the page before"},
+    {.name = "limit",
+     .kind = QUERY_NUMBER,
+     .min = 1,
+     .max = API_PAGE_MAX,
+     .fallback = API_PAGE_MAX,
+     .help = "how many chunks at most"},
+    END,
+};
+
+static const struct query query_runbooks[] = {
+    {.name = "category", .kind = QUERY_TEXT, .help = "exactly this one"},
+    END,
+};
+
+static const struct query query_search[] = {
+    {.name = "q",
+     .kind = QUERY_TEXT,
+     .help = "text in path, name, description or category, any case"},
+    END,
+};
+
+static const struct query query_alerts[] = {
+    FLAG("active", "show active alerts"),
+    FLAG("silenced", "show silenced alerts (there are none)"),
+    FLAG("inhibited", "show inhibited alerts (there are none)"),
+    FLAG("unprocessed", "show unprocessed alerts (there are none)"),
+    FLAG("muted", "show muted alerts (there are none)"),
+    {.name = "filter",
+     .kind = QUERY_MANY,
+     .help = "label matcher; may be repeated, all must hold"},
+    {.name = "receiver",
+     .kind = QUERY_TEXT,
+     .help = "anchored regular expression over receiver names"},
+    END,
+};
+
+static const struct query query_silences[] = {
+    FLAG("active", "show active ones"),
+    FLAG("expired", "show expired ones"),
+    FLAG("pending", "show pending ones"),
+    {.name = "filter", .kind = QUERY_MANY, .help = "label matcher"},
+    END,
+};
+
+/* ---- routes ----------------------------------------------------------------
+ * The busiest first: they are looked through in order. */
+
+#define EVENT_BODY .body_limit_bytes = API_EVENT_BODY_MAX_BYTES
+#define RUNBOOK_BODY .body_limit_bytes = API_RUNBOOK_BODY_MAX_BYTES
+#define OTHER_BODY .body_limit_bytes = API_OTHER_BODY_MAX_BYTES
+
+const struct route routes[] = {
+    {HTTP_POST, "/api/events", SCOPE_INGEST, ON_SERVER, EVENT_BODY,
+     .handler = events_post, .status = 202, .request = "Events",
+     .answer = "Accepted",
+     .summary = "Accept an event, a list of events, or NDJSON"},
+    {HTTP_GET, "/api/events", SCOPE_READ, ON_READER, .handler = events_list,
+     .query = query_events, .status = 200, .answer = "EventList",
+     .summary = "List events, newest first"},
+    {HTTP_GET, "/api/events/recent", SCOPE_READ, ON_READER,
+     .handler = events_recent, .query = query_recent, .status = 200,
+     .answer = "EventList", .summary = "List the latest events"},
+    {HTTP_POST, "/api/events/alertmanager", SCOPE_INGEST, ON_SERVER, EVENT_BODY,
+     .handler = alerts_webhook, .status = 202, .request = "Any",
+     .answer = "Accepted",
+     .summary = "Receive Alertmanager's webhook, version 4"},
+    {HTTP_GET, "/api/events/{id}", SCOPE_READ, ON_READER, .handler = events_get,
+     .id_prefix = ID_PREFIX_EVENT, .status = 200, .answer = "Event",
+     .summary = "Show an event and its workflows"},
+
+    {HTTP_POST, "/api/v2/alerts", SCOPE_INGEST, ON_SERVER, EVENT_BODY,
+     .handler = alerts_post, .status = 200, .request = "Any",
+     .summary = "Receive alerts as Alertmanager does"},
+    {HTTP_GET, "/api/v2/alerts", SCOPE_READ, ON_READER, .handler = alerts_list,
+     .query = query_alerts, .status = 200, .answer = "Any",
+     .summary = "List firing alerts"},
+    {HTTP_GET, "/api/v2/alerts/groups", SCOPE_READ, ON_READER,
+     .handler = alerts_groups, .query = query_alerts, .status = 200,
+     .answer = "Any", .summary = "List firing alerts as one group"},
+    {HTTP_GET, "/api/v2/status", SCOPE_READ, ON_SERVER,
+     .handler = alerts_status, .status = 200, .answer = "Any",
+     .summary = "What amtool asks before every command"},
+    {HTTP_GET, "/api/v2/receivers", SCOPE_READ, ON_SERVER,
+     .handler = alerts_receivers, .status = 200, .answer = "Any",
+     .summary = "List the one receiver"},
+    {HTTP_GET, "/api/v2/silences", SCOPE_READ, ON_SERVER,
+     .handler = alerts_silences, .query = query_silences, .status = 200,
+     .answer = "Any", .summary = "List silences: none"},
+
+    {HTTP_GET, "/api/workflows", SCOPE_READ, ON_READER,
+     .handler = workflows_list, .query = query_workflows, .status = 200,
+     .answer = "WorkflowList", .summary = "List workflows, newest first"},
+    {HTTP_GET, "/api/workflows/{id}", SCOPE_READ, ON_READER,
+     .handler = workflows_get, .id_prefix = ID_PREFIX_WORKFLOW, .status = 200,
+     .answer = "WorkflowDetail",
+     .summary = "Show a workflow with its steps and attempts"},
+    {HTTP_GET, "/api/workflows/{id}/logs", SCOPE_READ, ON_READER,
+     .handler = workflows_logs, .query = query_logs,
+     .id_prefix = ID_PREFIX_WORKFLOW, .status = 200, .answer = "Logs",
+     .summary = "Read the output of a workflow's steps"},
+    {HTTP_POST, "/api/workflows/{id}/cancel", SCOPE_EXECUTE, ON_SERVER,
+     OTHER_BODY, .handler = workflows_cancel, .id_prefix = ID_PREFIX_WORKFLOW,
+     .status = 202, .answer = "Stopping",
+     .summary = "Stop a workflow: TERM, later KILL"},
+    {HTTP_POST, "/api/workflows/{id}/kill", SCOPE_EXECUTE, ON_SERVER,
+     OTHER_BODY, .handler = workflows_kill, .id_prefix = ID_PREFIX_WORKFLOW,
+     .status = 202, .answer = "Stopping",
+     .summary = "Stop a workflow at once: KILL"},
+
+    {HTTP_GET, "/api/runbooks", SCOPE_READ, ON_READER, .handler = runbooks_list,
+     .query = query_runbooks, .status = 200, .answer = "RunbookList",
+     .summary = "List the runbooks in force"},
+    {HTTP_GET, "/api/runbooks/search", SCOPE_READ, ON_READER,
+     .handler = runbooks_search, .query = query_search, .status = 200,
+     .answer = "RunbookList", .summary = "Find runbooks by text"},
+    {HTTP_POST, "/api/runbooks/validate", SCOPE_READ, ON_READER, RUNBOOK_BODY,
+     .handler = runbooks_validate, .status = 200, .request = "Validate",
+     .answer = "Validation", .summary = "Check a runbook on disk or a text"},
+    {HTTP_POST, "/api/runbooks/execute", SCOPE_EXECUTE, ON_READER, OTHER_BODY,
+     .handler = runbooks_execute, .status = 202, .request = "Execute",
+     .answer = "Executed", .summary = "Start a workflow by hand"},
+    {HTTP_POST, "/api/admin/reload-runbooks", SCOPE_ADMIN, ON_SERVER,
+     OTHER_BODY, .handler = admin_reload, .status = 200, .answer = "Reloaded",
+     .summary = "Load the runbook repository anew"},
+
+    {HTTP_GET, "/api/health", SCOPE_READ, ON_SERVER, .handler = meta_health,
+     .status = 200, .answer = "Health", .summary = "Is everything well?"},
+    {HTTP_GET, "/api/metrics", SCOPE_READ, ON_READER, .handler = meta_metrics,
+     .status = 200, .answer = "Any",
+     .summary = "Numbers about the engine, as JSON"},
+    {HTTP_GET, "/metrics", SCOPE_READ, ON_READER, .handler = meta_prometheus,
+     .status = 200, .summary = "Numbers about the engine, for Prometheus"},
+    {HTTP_GET, "/api/openapi.json", SCOPE_READ, ON_SERVER,
+     .handler = meta_openapi, .status = 200, .answer = "Any",
+     .summary = "This description"},
+    {HTTP_GET, "/api/stream", SCOPE_READ, ON_SERVER, .handler = stream_open,
+     .status = 200, .summary = "Follow events, workflows and attempts"},
+    {HTTP_GET, "/-/healthy", SCOPE_PUBLIC, ON_SERVER, .handler = meta_healthy,
+     .status = 200, .summary = "Probe: the process answers"},
+    {HTTP_GET, "/-/ready", SCOPE_PUBLIC, ON_SERVER, .handler = meta_ready,
+     .status = 200, .summary = "Probe: events are accepted"},
+    {HTTP_GET, "/", SCOPE_READ, ON_READER, .handler = page_show, .status = 200,
+     .summary = "Status page, HTML or text"},
+};
+
+const size_t route_count = ARRAY_LEN(routes);
+
+/* Takes the next segment ("/x") off the front. */
+static struct str next_segment(struct str *rest)
+{
+    struct str behind = str_slice(*rest, 1, rest->len);
+    ptrdiff_t slash = str_find(behind, '/');
+    size_t len = slash >= 0 ? (size_t)slash + 1 : rest->len;
+    struct str segment = str_slice(*rest, 0, len);
+    *rest = str_slice(*rest, len, rest->len);
+    return segment;
+}
+
+static bool matches(const char *pattern, struct str path, struct str *ret_id)
+{
+    struct str want = str_c(pattern);
+    while (want.len != 0 && path.len != 0) {
+        struct str a = next_segment(&want);
+        struct str b = next_segment(&path);
+        if (str_eq(a, STR("/{id}"))) {
+            *ret_id = str_slice(b, 1, b.len);
+            if (ret_id->len == 0) {
+                return false;
+            }
+        } else if (!str_eq(a, b)) {
+            return false;
+        }
+    }
+    return want.len == 0 && path.len == 0;
+}
+
+struct route_match route_find(enum http_method method, struct str path)
+{
+    struct route_match m = {.route = NULL};
+    enum http_method wanted = method == HTTP_HEAD ? HTTP_GET : method;
+    bool exact = false; /* a path without {id} hides those with one */
+    for (size_t i = 0; i < route_count; i++) {
+        struct str id = STR_NULL;
+        if (!matches(routes[i].path, path, &id) || (exact && id.len != 0)) {
+            continue;
+        }
+        exact = exact || id.len == 0;
+        m.methods |= 1U << routes[i].method;
+        if (routes[i].method == wanted && m.route == NULL) {
+            m.route = &routes[i];
+            m.id = id;
+            return m;
+        }
+    }
+    return m;
+}

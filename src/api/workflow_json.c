@@ -1,0 +1,178 @@
+#include "api/workflow_json.h"
+
+#include <jansson.h>
+
+#include "api/answer.h"
+#include "data/json.h"
+#include "model/params.h"
+
+const char *workflow_stop_name(enum stop_request stop)
+{
+    switch (stop) {
+    case STOP_CANCEL:
+        return "cancel";
+    case STOP_KILL:
+        return "kill";
+    case STOP_NONE:
+        break;
+    }
+    return "";
+}
+
+/* Without the declarations every value may be a secret. */
+static void put_hidden(struct strbuf *out, struct str json)
+{
+    json_t *object = NULL;
+    struct err ignored = ERR_INIT;
+    put_open(out, "parameters", '{');
+    if (json_read(json, NULL, &object, &ignored) == 0) {
+        const char *name = NULL;
+        json_t *value = NULL;
+        json_object_foreach (object, name, value) {
+            put_element(out);
+            strbuf_add_json_quoted(out, str_c(name));
+            strbuf_addc(out, ":\"***\"");
+        }
+        json_decref(object);
+    }
+    put_close(out, '}');
+}
+
+static void put_parameters(struct strbuf *out, const struct workflow_row *w,
+                           const struct runbook *rb, struct arena *a)
+{
+    if (w->parameters.len == 0) {
+        put_raw(out, "parameters", STR("{}"));
+    } else if (rb == NULL) {
+        put_hidden(out, w->parameters);
+    } else {
+        put_raw(out, "parameters", params_masked(rb, w->parameters, a));
+    }
+}
+
+static void put_duration(struct strbuf *out, uint64_t from_ms, uint64_t to_ms)
+{
+    if (from_ms == 0 || to_ms == 0) {
+        put_null(out, "duration_seconds");
+    } else {
+        put_seconds(out, "duration_seconds",
+                    to_ms > from_ms ? to_ms - from_ms : 0);
+    }
+}
+
+static void put_step(struct strbuf *out, const struct workflow_row *w,
+                     const struct runbook *rb)
+{
+    if (workflow_status_is_final(w->status)) {
+        put_null(out, "current_step");
+        put_null(out, "current_step_index");
+        return;
+    }
+    put_text_or_null(out, "current_step",
+                     rb != NULL && w->step_no < rb->step_count
+                         ? rb->steps[w->step_no].name
+                         : STR(""));
+    put_u64(out, "current_step_index", w->step_no);
+}
+
+void workflow_put(struct strbuf *out, const struct workflow_row *w,
+                  const struct runbook *rb, struct arena *a)
+{
+    put_open(out, NULL, '{');
+    put_id(out, "id", ID_PREFIX_WORKFLOW, w->id);
+    put_text(out, "runbook", w->runbook_path);
+    put_text(out, "runbook_name", w->runbook_name);
+    put_hash(out, "runbook_hash", w->runbook_hash.bytes);
+    put_text_or_null(out, "commit", w->runbook_commit);
+    put_id(out, "event_id", ID_PREFIX_EVENT, w->event_id);
+    if (id_is_null(w->event_id)) {
+        put_null(out, "trigger");
+    } else {
+        put_u64(out, "trigger", w->trigger_no);
+    }
+    put_text_c(out, "status", workflow_status_name(w->status));
+    put_text_or_null(out, "result", str_c(workflow_result_name(w->result)));
+    put_parameters(out, w, rb, a);
+    put_text(out, "requested_by", w->requested_by);
+    put_bool(out, "dry_run", w->dry_run);
+    put_instant(out, "created_at", w->created_ms);
+    put_instant(out, "started_at", w->started_ms);
+    put_instant(out, "finished_at", w->finished_ms);
+    put_duration(out, w->started_ms, w->finished_ms);
+    put_step(out, w, rb);
+    put_text_or_null(out, "error", w->error);
+    put_text_or_null(out, "stop_requested", str_c(workflow_stop_name(w->stop)));
+}
+
+/* ---- steps
+ * -------------------------------------------------------------------- */
+
+static void put_attempt(struct strbuf *out, const struct attempt_row *t)
+{
+    put_open(out, NULL, '{');
+    put_u64(out, "attempt", t->key.attempt);
+    put_text_c(out, "status", attempt_state_name(t->state));
+    if (t->exit_code >= 0 && attempt_state_is_final(t->state)) {
+        put_i64(out, "exit_code", t->exit_code);
+    } else {
+        put_null(out, "exit_code");
+    }
+    if (t->term_signal != 0) {
+        put_i64(out, "signal", t->term_signal);
+    } else {
+        put_null(out, "signal");
+    }
+    if (t->pid != 0) {
+        put_u64(out, "pid", t->pid);
+    } else {
+        put_null(out, "pid");
+    }
+    put_instant(out, "requested_at", t->requested_ms);
+    put_instant(out, "started_at", t->started_ms);
+    put_instant(out, "finished_at", t->finished_ms);
+    put_duration(out, t->started_ms, t->finished_ms);
+    put_u64(out, "output_bytes", t->output_bytes);
+    put_bool(out, "output_truncated", t->output_truncated);
+    put_u64(out, "survivors", t->survivors);
+    put_text_or_null(out, "error", t->error);
+    put_close(out, '}');
+}
+
+static void put_one_step(struct strbuf *out, const struct runbook *rb,
+                         uint32_t no, const struct attempt_row *attempts,
+                         uint32_t count)
+{
+    put_open(out, NULL, '{');
+    put_text_or_null(out, "name",
+                     rb != NULL && no < rb->step_count ? rb->steps[no].name
+                                                       : STR(""));
+    put_u64(out, "index", no);
+    put_text_c(out, "status",
+               count != 0 ? attempt_state_name(attempts[count - 1].state)
+                          : "pending");
+    put_open(out, "attempts", '[');
+    for (uint32_t i = 0; i < count; i++) {
+        put_attempt(out, &attempts[i]);
+    }
+    put_close(out, ']');
+    put_close(out, '}');
+}
+
+void workflow_put_steps(struct strbuf *out, const struct runbook *rb,
+                        const struct attempt_row *attempts, uint32_t count)
+{
+    uint32_t steps = rb != NULL ? rb->step_count : 0;
+    if (count != 0) {
+        steps = MAX(steps, attempts[count - 1].key.step_no + 1);
+    }
+    uint32_t at = 0;
+    put_open(out, "steps", '[');
+    for (uint32_t no = 0; no < steps; no++) {
+        uint32_t from = at;
+        while (at < count && attempts[at].key.step_no == no) {
+            at++;
+        }
+        put_one_step(out, rb, no, attempts + from, at - from);
+    }
+    put_close(out, ']');
+}

@@ -1,0 +1,239 @@
+/* /api/workflows: lists, one with its steps, its output, stopping it. */
+#include <errno.h>
+
+#include "api/api_priv.h"
+#include "api/pinned.h"
+#include "api/workflow_json.h"
+
+#define LIST_PAGE 200
+
+static struct pinned_source source(const struct call *c, struct generation *g)
+{
+    return (struct pinned_source){
+        .generation = g,
+        .reader = c->reader,
+        .defaults = service_defaults(c->api->service),
+    };
+}
+
+static void put_row(struct call *c, const struct pinned_source *from,
+                    const struct workflow_row *row, struct arena *a)
+{
+    struct runbook *rb = pinned_get(c->api->pinned, from, row);
+    workflow_put(call_out(c), row, rb, a);
+    put_close(call_out(c), '}');
+    runbook_unref(rb);
+}
+
+/* Page by page, so that what is held at once stays small. Returns the cursor
+ * of the next page (0: that was all), or negative errno. */
+static int put_rows(struct call *c, struct workflow_filter *f, uint32_t limit,
+                    uint64_t *ret_next)
+{
+    struct strbuf *out = call_out(c);
+    struct arena page = ARENA_INIT;
+    struct generation *g = service_generation(c->api->service);
+    struct pinned_source from = source(c, g);
+    uint32_t given = 0;
+    uint32_t count = 0;
+    int r = 0;
+    do {
+        struct workflow_view *rows = NULL;
+        arena_reset(&page);
+        f->limit = MIN(limit - given, LIST_PAGE);
+        r = c->reader->ops->workflows(c->reader, f, &page, &rows, &count);
+        for (uint32_t i = 0; r == 0 && i < count; i++) {
+            put_row(c, &from, &rows[i].row, &page);
+            f->before_seq = rows[i].seq;
+        }
+        given += r == 0 ? count : 0;
+    } while (r == 0 && count == f->limit && given < limit &&
+             out->len < API_LIST_MAX_BYTES);
+    *ret_next = count == f->limit ? f->before_seq : 0;
+    generation_unref(g);
+    arena_deinit(&page);
+    return r;
+}
+
+void workflows_list(struct call *c)
+{
+    const struct value *status = call_value(c, "status");
+    struct workflow_filter f = {
+        .runbook = call_value(c, "runbook")->text,
+        .status = status->given ? (int)status->number : -1,
+        .event_id = call_value(c, "event")->id,
+        .since_ms = call_number(c, "since"),
+        .before_seq = call_number(c, "cursor"),
+    };
+    struct strbuf *out = call_out(c);
+    uint64_t next = 0;
+    put_open(out, NULL, '{');
+    put_open(out, "workflows", '[');
+    int r = put_rows(c, &f, call_export_limit(c), &next);
+    if (r < 0) {
+        answer_read_error(c, r);
+        return;
+    }
+    put_close(out, ']');
+    put_u64(out, "active_workflows",
+            service_status(c->api->service).engine.live);
+    put_cursor(out, next);
+    put_close(out, '}');
+    answer_json(c, 200);
+}
+
+void workflows_get(struct call *c)
+{
+    struct arena *a = call_arena(c);
+    struct workflow_view v = {0};
+    struct attempt_row *attempts = NULL;
+    uint32_t count = 0;
+    int r = c->reader->ops->workflow(c->reader, c->id, a, &v);
+    if (r == 0) {
+        r = c->reader->ops->attempts(c->reader, c->id, a, &attempts, &count);
+    }
+    if (r < 0) {
+        answer_read_error(c, r);
+        return;
+    }
+    struct strbuf *out = call_out(c);
+    struct generation *g = service_generation(c->api->service);
+    struct pinned_source from = source(c, g);
+    struct runbook *rb = pinned_get(c->api->pinned, &from, &v.row);
+    workflow_put(out, &v.row, rb, a);
+    workflow_put_steps(out, rb, attempts, count);
+    put_close(out, '}');
+    runbook_unref(rb);
+    generation_unref(g);
+    answer_json(c, 200);
+}
+
+/* ---- output
+ * --------------------------------------------------------------------- */
+
+static void put_chunk(struct strbuf *out, const struct output_chunk *chunk,
+                      const struct runbook *rb)
+{
+    uint32_t no = chunk->key.step_no;
+    put_open(out, NULL, '{');
+    put_u64(out, "seq", chunk->seq);
+    put_text_or_null(out, "step",
+                     rb != NULL && no < rb->step_count ? rb->steps[no].name
+                                                       : STR(""));
+    put_u64(out, "step_index", no);
+    put_u64(out, "attempt", chunk->key.attempt);
+    put_text_c(out, "stream",
+               chunk->stream == OUTPUT_STDERR ? "stderr" : "stdout");
+    put_instant(out, "at", chunk->at_ms);
+    put_bytes(out, "text", chunk->data);
+    put_close(out, '}');
+}
+
+static void put_chunks(struct call *c, const struct workflow_row *row,
+                       const struct output_chunk *chunks, uint32_t count)
+{
+    struct generation *g = service_generation(c->api->service);
+    struct pinned_source from = source(c, g);
+    struct runbook *rb = pinned_get(c->api->pinned, &from, row);
+    put_open(call_out(c), "logs", '[');
+    for (uint32_t i = 0; i < count; i++) {
+        put_chunk(call_out(c), &chunks[i], rb);
+    }
+    put_close(call_out(c), ']');
+    runbook_unref(rb);
+    generation_unref(g);
+}
+
+void workflows_logs(struct call *c)
+{
+    struct workflow_view v = {0};
+    struct output_chunk *chunks = NULL;
+    uint32_t count = 0;
+    uint64_t last = 0;
+    struct output_filter f = {.workflow_id = c->id,
+                              .after_seq = call_number(c, "after"),
+                              .limit = (uint32_t)call_number(c, "limit")};
+    /* The row first: what is final then has all its output stored. */
+    int r = c->reader->ops->workflow(c->reader, c->id, call_arena(c), &v);
+    if (r == 0) {
+        r = c->reader->ops->output(c->reader, &f, call_arena(c), &chunks,
+                                   &count, &last);
+    }
+    if (r < 0) {
+        answer_read_error(c, r);
+        return;
+    }
+    struct strbuf *out = call_out(c);
+    put_open(out, NULL, '{');
+    put_id(out, "workflow_id", ID_PREFIX_WORKFLOW, c->id);
+    put_chunks(c, &v.row, chunks, count);
+    put_u64(out, "next_after", last);
+    put_bool(out, "complete",
+             workflow_status_is_final(v.row.status) && count < f.limit);
+    put_close(out, '}');
+    answer_json(c, 200);
+}
+
+/* ---- stopping
+ * ------------------------------------------------------------------- */
+
+struct stopping {
+    struct service_request request;
+    struct call *call;
+};
+
+static void stopped(struct service_request *request)
+{
+    struct stopping *s = CONTAINER_OF(request, struct stopping, request);
+    struct call *c = s->call;
+    struct strbuf *out = call_out(c);
+    if (request->result == -ENOENT) {
+        answer_read_error(c, -ENOENT);
+        return;
+    }
+    if (request->result == -EEXIST) {
+        strbuf_addf(out, "this workflow is already %s",
+                    workflow_status_name(request->status));
+        char *sentence = arena_strdup(call_arena(c), strbuf_str(out));
+        answer_error(c, 409, "already_final", sentence, STR(""));
+        return;
+    }
+    if (request->result < 0) {
+        answer_busy(c, "stopping", "the engine is stopping; try again");
+        return;
+    }
+    put_open(out, NULL, '{');
+    put_id(out, "id", ID_PREFIX_WORKFLOW, request->stop.workflow_id);
+    put_text_c(out, "status", workflow_status_name(request->status));
+    put_text_c(out, "stop_requested", workflow_stop_name(request->stop.how));
+    put_close(out, '}');
+    answer_json(c, 202);
+}
+
+static void stop(struct call *c, enum stop_request how)
+{
+    json_t *body = call_read_object(c, NULL, 0);
+    if (body == NULL) {
+        return;
+    }
+    json_decref(body);
+    struct stopping *s = ARENA_NEW(call_arena(c), struct stopping);
+    s->call = c;
+    s->request = (struct service_request){
+        .kind = SERVICE_STOP,
+        .requested_by = str_c(c->who.name),
+        .stop = {.workflow_id = c->id, .how = how},
+        .done = stopped,
+    };
+    service_post(c->api->service, &s->request);
+}
+
+void workflows_cancel(struct call *c)
+{
+    stop(c, STOP_CANCEL);
+}
+
+void workflows_kill(struct call *c)
+{
+    stop(c, STOP_KILL);
+}
