@@ -16,8 +16,8 @@ struct committer;
 
 struct committer_options {
     const struct store_driver *driver;
-    struct store *store;           /* stays the caller's; used only here */
-    uint64_t (*now_ms)(void);      /* epoch */
+    struct store *store;             /* stays the caller's; used only here */
+    uint64_t (*now_ms)(void);        /* epoch */
     void (*on_fatal)(void *context); /* on the committer's thread, once */
     void *context;                   /* for on_fatal */
 };
@@ -53,8 +53,8 @@ struct committer_stats committer_stats(const struct committer *c);
  * their results, to `finished`; the caller calls done. Claims that found
  * nothing stay in `claims`. */
 struct commit_group {
-    struct list ops;      /* of struct store_op.link: waiting */
-    struct list claims;   /* standing claims */
+    struct list ops;    /* of struct store_op.link: waiting */
+    struct list claims; /* standing claims */
     struct list finished;
 };
 

@@ -181,7 +181,7 @@ void store_memory_crash(struct store *s, const struct store_options *options,
     if (s->in_transaction) {
         roll_back(s);
     }
-    s->fault = MEMORY_FAULT_NONE;
+    s->fault_times = 0;
     *ret_opened = (struct store_opened){
         .unclean = true,
         .events_requeued = take_over(s, options),
@@ -190,11 +190,28 @@ void store_memory_crash(struct store *s, const struct store_options *options,
 
 /* ---- transactions ------------------------------------------------------- */
 
-void store_memory_fail(struct store *s, enum memory_fault fault, uint32_t nth)
+void store_memory_fail_times(struct store *s, enum memory_fault fault,
+                             uint32_t nth, uint32_t times)
 {
     ASSERT(nth > 0);
     s->fault = fault;
     s->fault_in = nth;
+    s->fault_times = times;
+}
+
+void store_memory_fail(struct store *s, enum memory_fault fault, uint32_t nth)
+{
+    store_memory_fail_times(s, fault, nth, 1);
+}
+
+static enum memory_fault next_fault(struct store *s)
+{
+    if (s->fault_times == 0 || --s->fault_in > 0) {
+        return MEMORY_FAULT_NONE;
+    }
+    s->fault_in = 1;
+    s->fault_times--;
+    return s->fault;
 }
 
 static int begin(struct store *s)
@@ -209,11 +226,7 @@ static int begin(struct store *s)
 static int commit(struct store *s)
 {
     ASSERT(s->in_transaction);
-    enum memory_fault fault = MEMORY_FAULT_NONE;
-    if (s->fault != MEMORY_FAULT_NONE && --s->fault_in == 0) {
-        fault = s->fault;
-        s->fault = MEMORY_FAULT_NONE;
-    }
+    enum memory_fault fault = next_fault(s);
     if (fault == MEMORY_FAULT_NOSPC || fault == MEMORY_FAULT_IO) {
         roll_back(s);
         return fault == MEMORY_FAULT_NOSPC ? -ENOSPC : -EIO;

@@ -27,3 +27,7 @@ enum memory_fault {
 
 /* Lets the nth commit from now (1: the next) fail in this way, once. */
 void store_memory_fail(struct store *s, enum memory_fault fault, uint32_t nth);
+
+/* The same for `times` commits in a row. */
+void store_memory_fail_times(struct store *s, enum memory_fault fault,
+                             uint32_t nth, uint32_t times);

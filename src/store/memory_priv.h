@@ -90,7 +90,8 @@ struct store {
     VEC(struct undo) undo;
     struct arena undo_arena;
     enum memory_fault fault;
-    uint32_t fault_in; /* commits */
+    uint32_t fault_in;    /* commits until the first that fails */
+    uint32_t fault_times; /* how many fail */
 };
 
 /* ---- changes, logged for rollback (memory.c) ---- */

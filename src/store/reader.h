@@ -94,8 +94,7 @@ struct reader_ops {
                   uint32_t *ret_count, uint64_t *ret_last_seq);
     /* A pinned runbook version: its text and path. -ENOENT */
     int (*runbook)(struct reader *r, const struct runbook_hash *hash,
-                   struct arena *a, struct str *ret_path,
-                   struct str *ret_text);
+                   struct arena *a, struct str *ret_path, struct str *ret_text);
     int (*counts)(struct reader *r, struct store_counts *ret);
     /* The newest live alert of each fingerprint, for the Alertmanager API:
      * firing events whose ends_ms (if any) is after now_ms, newest first, at

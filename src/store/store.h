@@ -55,8 +55,8 @@ struct store_ingest {
     struct store_ingested {
         struct id id; /* of the stored event (the earlier one on a replay) */
         enum event_status status; /* as it was when it was accepted */
-        struct id duplicate_of; /* ID_NULL unless deduplicated */
-    } *results;
+        struct id duplicate_of;   /* ID_NULL unless deduplicated */
+    } * results;
     bool replayed; /* the request_key was known */
 };
 
@@ -117,20 +117,20 @@ struct store_op {
 /* ---- driver port -------------------------------------------------------- */
 
 struct store_options {
-    struct str directory;      /* SQLite: where engine.db and its lock live */
-    uint64_t queue_limit;      /* queued events at which INGEST says -EAGAIN */
-    uint64_t now_ms;           /* at opening */
-    struct id session;         /* random, per boot */
-    struct str node;           /* for people: host name */
-    bool full_check;           /* force an integrity check at opening */
-    uint64_t ballast_bytes;    /* SQLite: disk kept back; 0: 64 MiB */
+    struct str directory;   /* SQLite: where engine.db and its lock live */
+    uint64_t queue_limit;   /* queued events at which INGEST says -EAGAIN */
+    uint64_t now_ms;        /* at opening */
+    struct id session;      /* random, per boot */
+    struct str node;        /* for people: host name */
+    bool full_check;        /* force an integrity check at opening */
+    uint64_t ballast_bytes; /* SQLite: disk kept back; 0: 64 MiB */
 };
 
 /* What opening found, for the log and for /api/health. */
 struct store_opened {
     bool created;
-    bool unclean;             /* the last engine did not close it */
-    bool checked;             /* an integrity check was run and passed */
+    bool unclean;                    /* the last engine did not close it */
+    bool checked;                    /* an integrity check was run and passed */
     uint32_t schema_from, schema_to; /* migrations applied */
     uint64_t events_requeued; /* claimed by the last session, queued again */
 };
