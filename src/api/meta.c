@@ -93,8 +93,8 @@ static void add_status(struct telemetry_state *t,
 {
     t->queue_depth = s->queue_depth;
     t->queue_limit = s->queue_limit;
-    t->workers[WORKER_IDLE] = s->engine.workers_resting;
-    t->workers[WORKER_MATCHING] = s->engine.workers_claiming;
+    t->workers[WORKER_RESTING] = s->engine.workers_resting;
+    t->workers[WORKER_CLAIMING] = s->engine.workers_claiming;
     t->executor_up = s->executor_up;
     t->runbooks = s->runbooks_loaded;
     t->runbooks_rejected = s->runbooks_rejected;

@@ -28,8 +28,8 @@ static const char *refusal_label(unsigned i)
 static const char *worker_label(unsigned i)
 {
     static const char *const names[TELEMETRY_WORKERS] = {
-        [WORKER_IDLE] = "idle",
-        [WORKER_MATCHING] = "matching",
+        [WORKER_RESTING] = "resting",
+        [WORKER_CLAIMING] = "claiming",
     };
     return names[i];
 }
@@ -80,7 +80,8 @@ const struct metric_row telemetry_metric_rows[] = {
      .help = "Queue depth at which new events are answered 503."},
     {"event_workers", STATE("gauge", workers),
      LABELLED("state", worker_label, TELEMETRY_WORKERS),
-     .help = "Event workers by what they do."},
+     .help = "Event workers: claiming (waiting for events or matching them) or "
+             "resting (paused, or too much is live)."},
     {"event_processing_paused", STATE("gauge", processing_paused),
      .help = "1 while an operator has paused event processing."},
 

@@ -98,7 +98,7 @@ void telemetry_observe_us(struct telemetry *t, enum telemetry_timing which,
 
 /* ---- reading ------------------------------------------------------------ */
 
-enum telemetry_worker { WORKER_IDLE, WORKER_MATCHING, TELEMETRY_WORKERS };
+enum telemetry_worker { WORKER_RESTING, WORKER_CLAIMING, TELEMETRY_WORKERS };
 
 /* What others know at this moment, as plain numbers. Fields are uint64_t (0
  * or 1 for yes and no) because the table addresses them by offset. */

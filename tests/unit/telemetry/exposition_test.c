@@ -47,7 +47,7 @@ static struct telemetry *busy(struct telemetry_state *s)
         .events = {[EVENT_QUEUED] = 22, [EVENT_ERROR] = 23},
         .workflows = {[WORKFLOW_HELD] = 24},
         .queue_depth = 25,
-        .workers = {[WORKER_MATCHING] = 26},
+        .workers = {[WORKER_CLAIMING] = 26},
         .executor_up = 1,
         .store_commit_us_sum = 1234500,
     };
@@ -84,7 +84,7 @@ static void says_what_was_counted(void **state)
         "ledger_events{status=\"error\"} 23",
         "ledger_workflows{status=\"held\"} 24",
         "event_queue_depth 25",
-        "event_workers{state=\"matching\"} 26",
+        "event_workers{state=\"claiming\"} 26",
         "executor_up 1",
         "store_commit_seconds_total 1.2345",
         "workflows_finished_total{status=\"failed\"} 1",
