@@ -12,6 +12,7 @@ Exit status: 0 when nothing failed and something ran, 1 otherwise.
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -51,8 +52,9 @@ def tap_cases(text):
     for line in text.splitlines():
         words = line.strip().split(None, 1)
         if line.startswith(("ok", "not ok")):
-            directive = line.partition(" # ")[2].upper()
-            name = line.partition(" # ")[0].split(None, 2)[-1]
+            head, _, directive = line.partition(" # ")
+            directive = directive.upper()
+            name = re.sub(r"^(not )?ok\s*\d*\s*-?\s*", "", head)
             if directive.startswith("SKIP"):
                 verdict = "skipped"
             elif line.startswith("not ok") and \
@@ -95,6 +97,11 @@ def count_meson(log, tap, count):
         cases = tap_cases(output) if tap.get(name) == "tap" else []
         for case, case_verdict in cases:
             count.add_case(f"{name}: {case}", case_verdict)
+        # cmocka writes a skipped case as "not ok # SKIP", which meson takes
+        # for a failure of the program.
+        if test["result"] == "FAIL" and test.get("returncode") == 0 and \
+                "skipped" in dict(cases).values():
+            verdict = "passed"
         whole_is_news = verdict == "failed" and \
             not any(v == "failed" for _, v in cases)
         if whole_is_news or not cases:

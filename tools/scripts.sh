@@ -20,7 +20,7 @@ done < <(find . \( -path './build*' -o -path './.git' -o -path './run' \) \
 
 bad=0
 if [ ${#bash_files[@]} -gt 0 ]; then
-    shellcheck --format=gcc "${bash_files[@]}" || bad=1
+    shellcheck -x --format=gcc "${bash_files[@]}" || bad=1
 fi
 for file in "${python_files[@]}"; do
     python3 - "$file" <<'PY' || bad=1

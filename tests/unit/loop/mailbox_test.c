@@ -139,8 +139,8 @@ static void lets_others_have_a_turn(void **state)
     sd_event_source *other = NULL;
     int fd = eventfd(1, EFD_CLOEXEC);
     assert_true(fd >= 0);
-    assert_true(sd_event_add_io(f->event, &other, fd, EPOLLIN, on_other,
-                                &turns) >= 0);
+    assert_true(
+        sd_event_add_io(f->event, &other, fd, EPOLLIN, on_other, &turns) >= 0);
     uint64_t before = 0;
     while (f->delivered < MANY) {
         assert_true(sd_event_run(f->event, 0) >= 0);
