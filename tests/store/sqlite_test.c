@@ -1,0 +1,524 @@
+/* What only the SQLite driver promises: one engine per directory, damage and
+ * versions told apart, a bounded log, readers that are never in the way. */
+#include "tests/store/fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/sqlite_priv.h"
+#include "store/sqlite_reader.h"
+
+static char *path_of(struct fixture *f, const char *file)
+{
+    char *path = arena_alloc(&f->arena, 128, 1);
+    (void)snprintf(path, 128, "%s/%s", f->directory, file);
+    return path;
+}
+
+static off_t size_of(struct fixture *f, const char *file)
+{
+    struct stat st;
+    return stat(path_of(f, file), &st) == 0 ? st.st_size : -1;
+}
+
+static int try_open(struct fixture *f, struct err *err)
+{
+    struct store *s = NULL;
+    struct store_opened opened;
+    *err = ERR_INIT;
+    f->options.session = fixture_id(f);
+    int r = store_sqlite.open(&f->options, &s, &opened, err);
+    if (r == 0) {
+        store_sqlite.close(s);
+    }
+    return r;
+}
+
+static void exec_on(struct fixture *f, const char *sql)
+{
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(path_of(f, SQLITE_DB_FILE), &db), SQLITE_OK);
+    char *message = NULL;
+    if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK) {
+        fail_msg("%s", message);
+    }
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static uint64_t query(struct fixture *f, const char *sql)
+{
+    uint64_t n = 0;
+    assert_int_equal(sqlite_query_u64(f->store->db, sql, &n), SQLITE_OK);
+    return n;
+}
+
+/* ---- the directory ------------------------------------------------------ */
+
+static void a_second_engine_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    char pid[32];
+    (void)snprintf(pid, sizeof(pid), "pid %ld", (long)getpid());
+    assert_int_equal(try_open(f, &err), -EBUSY);
+    assert_non_null(strstr(err.message, pid));
+    assert_non_null(strstr(err.message, f->directory));
+    /* And the first one goes on. */
+    fixture_fill(f, 1);
+    fixture_close(f);
+    assert_int_equal(try_open(f, &err), 0);
+}
+
+static void impossible_directories_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    fixture_close(f);
+    struct err err;
+    char longest[600];
+    memset(longest, 'x', sizeof(longest));
+    f->options.directory = str_n(longest, sizeof(longest));
+    assert_int_equal(try_open(f, &err), -EINVAL);
+    f->options.directory = STR("");
+    assert_int_equal(try_open(f, &err), -EINVAL);
+    f->options.directory = str_c(path_of(f, "no/such"));
+    assert_int_equal(try_open(f, &err), -ENOENT);
+    f->options.directory = str_c(path_of(f, SQLITE_DB_FILE));
+    assert_int_equal(try_open(f, &err), -ENOTDIR);
+}
+
+/* Names that mean something in a URI are only names. */
+static void a_strange_name_is_only_a_name(void **state)
+{
+    struct fixture *f = *state;
+    fixture_close(f);
+    char *strange = path_of(f, "a?mode=memory&b#c%41 d");
+    f->options.directory = str_c(strange);
+    struct err err;
+    assert_int_equal(try_open(f, &err), 0);
+    char file[256];
+    (void)snprintf(file, sizeof(file), "%s/%s", strange, SQLITE_DB_FILE);
+    assert_int_equal(access(file, F_OK), 0);
+    fixture_remove_directory(strange);
+}
+
+static void files_are_private(void **state)
+{
+    struct fixture *f = *state;
+    fixture_close(f);
+    char other[64];
+    fixture_make_directory(other);
+    f->options.directory = str_c(other);
+    mode_t mask = umask(0);
+    struct err err;
+    struct store *s = NULL;
+    assert_int_equal(store_sqlite.open(&f->options, &s, &f->opened, &err), 0);
+    static const char *const files[] = {SQLITE_DB_FILE, SQLITE_DB_FILE "-wal",
+                                        SQLITE_LOCK_FILE, SQLITE_BALLAST_FILE};
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        char path[128];
+        struct stat st;
+        (void)snprintf(path, sizeof(path), "%s/%s", other, files[i]);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0600);
+    }
+    store_sqlite.close(s);
+    (void)umask(mask);
+    fixture_remove_directory(other);
+}
+
+/* ---- versions ----------------------------------------------------------- */
+
+static void opening_tells_what_it_did(void **state)
+{
+    struct fixture *f = *state;
+    assert_true(f->opened.created);
+    assert_false(f->opened.unclean);
+    assert_false(f->opened.checked);
+    assert_int_equal(f->opened.schema_from, 0);
+    uint32_t newest = f->opened.schema_to;
+    assert_true(newest >= 2);
+    f->options.full_check = true;
+    fixture_restart(f);
+    assert_false(f->opened.created);
+    assert_false(f->opened.unclean);
+    assert_true(f->opened.checked);
+    assert_int_equal(f->opened.schema_from, newest);
+    assert_int_equal(f->opened.schema_to, newest);
+}
+
+/* The fixture is the first released schema, with rows. */
+static void load_version_1(struct fixture *f)
+{
+    fixture_close(f);
+    fixture_remove_directory(f->directory);
+    fixture_make_directory(f->directory);
+    char path[512];
+    const char *root = getenv("ADP_SOURCE_ROOT");
+    (void)snprintf(path, sizeof(path), "%s/tests/store/fixtures/v1.sql",
+                   root != NULL ? root : ".");
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    char *sql = arena_alloc(&f->arena, 64 * 1024, 1);
+    assert_true(fread(sql, 1, 64 * 1024 - 1, file) > 0);
+    (void)fclose(file);
+    exec_on(f, sql);
+}
+
+static void version_1_is_migrated(void **state)
+{
+    struct fixture *f = *state;
+    load_version_1(f);
+    fixture_open(f);
+    assert_false(f->opened.created);
+    assert_int_equal(f->opened.schema_from, 1);
+    assert_true(f->opened.schema_to > 1);
+    assert_true(f->opened.unclean);
+    assert_int_equal(f->opened.events_requeued, 1);
+    fixture_check(f);
+    struct store_counts c = fixture_counts(f);
+    assert_int_equal(c.accepted, 5);
+    assert_int_equal(c.events[EVENT_QUEUED], 2);
+    assert_int_equal(c.workflows[WORKFLOW_RUNNING], 1);
+
+    struct event_view *views = NULL;
+    uint32_t count = 0;
+    assert_int_equal(
+        f->reader->ops->alerts(f->reader, T0_MS, &f->arena, &views, &count), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(views[0].event.seq, 4);
+    struct event_filter since = {
+        .status = -1, .since_ms = T0_MS + 60000, .limit = 10};
+    assert_int_equal(
+        f->reader->ops->events(f->reader, &since, &f->arena, &views, &count),
+        0);
+    assert_int_equal(count, 2);
+}
+
+static void a_failed_migration_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    load_version_1(f);
+    exec_on(f, "CREATE TABLE event_minute (in_the_way)");
+    struct err err;
+    assert_int_equal(try_open(f, &err), -EIO);
+    assert_non_null(strstr(err.message, "migrate"));
+    exec_on(f, "DROP TABLE event_minute");
+    fixture_open(f); /* it would fail if `alert` had been left */
+    assert_int_equal(f->opened.schema_from, 1);
+}
+
+static void a_newer_schema_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    fixture_close(f);
+    exec_on(f, "PRAGMA user_version = 99");
+    struct err err;
+    assert_int_equal(try_open(f, &err), -EINVAL);
+    assert_non_null(strstr(err.message, "newer version"));
+    assert_non_null(strstr(err.message, "99"));
+    assert_true(err.hint[0] != '\0');
+    exec_on(f, "PRAGMA user_version = 2");
+}
+
+static void another_programs_database_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    fixture_close(f);
+    exec_on(f, "PRAGMA application_id = 7");
+    struct err err;
+    assert_int_equal(try_open(f, &err), -EINVAL);
+    assert_non_null(strstr(err.message, "another program"));
+    assert_int_equal(unlink(path_of(f, SQLITE_DB_FILE)), 0);
+    exec_on(f, "CREATE TABLE theirs (x)");
+    assert_int_equal(try_open(f, &err), -EINVAL);
+}
+
+/* ---- damage ------------------------------------------------------------- */
+
+static void overwrite(struct fixture *f, off_t from, off_t to)
+{
+    int fd = open(path_of(f, SQLITE_DB_FILE), O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    char garbage[512];
+    memset(garbage, 0x5A, sizeof(garbage));
+    for (off_t at = from; at < to; at += (off_t)sizeof(garbage)) {
+        assert_int_equal(pwrite(fd, garbage, sizeof(garbage), at),
+                         sizeof(garbage));
+    }
+    (void)close(fd);
+}
+
+static void damage_is_found_and_nothing_deleted(void **state)
+{
+    struct fixture *f = *state;
+    fixture_fill(f, 500);
+    fixture_close(f);
+    off_t size = size_of(f, SQLITE_DB_FILE);
+    overwrite(f, size / 2, size / 2 + 8192);
+    f->options.full_check = true;
+    struct err err;
+    assert_int_equal(try_open(f, &err), -EBADMSG);
+    assert_non_null(strstr(err.message, "damaged"));
+    assert_non_null(strstr(err.hint, "backup"));
+    assert_int_equal(size_of(f, SQLITE_DB_FILE), size);
+
+    overwrite(f, 0, 512); /* not even a database any more */
+    f->options.full_check = false;
+    assert_int_equal(try_open(f, &err), -EBADMSG);
+    assert_int_equal(size_of(f, SQLITE_DB_FILE), size);
+}
+
+static void an_unclean_stop_leads_to_a_check(void **state)
+{
+    struct fixture *f = *state;
+    fixture_fill(f, 500);
+    f->store->broken = true; /* as after an I/O error: no clean mark */
+    fixture_restart(f);
+    assert_true(f->opened.unclean);
+    assert_true(f->opened.checked);
+    f->store->broken = true;
+    fixture_close(f);
+    off_t size = size_of(f, SQLITE_DB_FILE);
+    overwrite(f, size / 2, size / 2 + 8192);
+    struct err err;
+    assert_int_equal(try_open(f, &err), -EBADMSG);
+}
+
+static void the_check_sees_a_wrong_ledger(void **state)
+{
+    struct fixture *f = *state;
+    fixture_fill(f, 3);
+    fixture_close(f);
+    exec_on(f, "UPDATE ledger SET n = n + 1 WHERE kind = 0;"
+               "UPDATE ledger SET n = n + 1 WHERE kind = 1 AND status = 0");
+    fixture_open(f);
+    struct err err = ERR_INIT;
+    assert_int_equal(store_sqlite.check(f->store, &err), -EBADMSG);
+    assert_non_null(strstr(err.message, "ledger"));
+    fixture_close(f);
+    exec_on(f, "UPDATE ledger SET n = n - 1 WHERE kind = 0;"
+               "UPDATE ledger SET n = n - 1 WHERE kind = 1 AND status = 0");
+    fixture_open(f);
+}
+
+/* ---- readers and the log ------------------------------------------------ */
+
+static void readers_see_commits_only(void **state)
+{
+    struct fixture *f = *state;
+    struct event e = fixture_event(f, "x");
+    struct store_op op = {
+        .kind = STORE_INGEST,
+        .ingest = {.events = &e, .count = 1, .results = f->results},
+    };
+    assert_int_equal(store_sqlite.begin(f->store), 0);
+    assert_int_equal(store_sqlite.run(f->store, &op, f->now_ms), 0);
+    assert_int_equal(fixture_counts(f).accepted, 0);
+    assert_int_equal(store_sqlite.commit(f->store), 0);
+    assert_int_equal(fixture_counts(f).accepted, 1);
+}
+
+static sqlite3 *raw_reader(struct fixture *f)
+{
+    return CONTAINER_OF(f->reader, struct sqlite_reader, base)->db;
+}
+
+static void hold_snapshot(sqlite3 *db)
+{
+    assert_int_equal(
+        sqlite3_exec(db, "BEGIN; SELECT count(*) FROM event", NULL, NULL, NULL),
+        SQLITE_OK);
+}
+
+static void readers_do_not_block_the_writer(void **state)
+{
+    struct fixture *f = *state;
+    fixture_fill(f, 5);
+    hold_snapshot(raw_reader(f));
+    for (int i = 0; i < 40; i++) {
+        fixture_fill(f, 100);
+        assert_int_equal(store_sqlite.maintain(f->store, i % 7 == 0), 0);
+    }
+    uint64_t seen = 0;
+    assert_int_equal(
+        sqlite_query_u64(raw_reader(f), "SELECT count(*) FROM event", &seen),
+        SQLITE_OK);
+    assert_int_equal(seen, 5);
+    assert_int_equal(sqlite3_exec(raw_reader(f), "COMMIT", NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_int_equal(fixture_counts(f).accepted, 4005);
+    assert_int_equal(store_sqlite.maintain(f->store, true), 0);
+    assert_int_equal(size_of(f, SQLITE_DB_FILE "-wal"), 0);
+}
+
+static void a_reader_cannot_write(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(
+        sqlite3_exec(raw_reader(f), "DELETE FROM event", NULL, NULL, NULL),
+        SQLITE_READONLY);
+}
+
+static void a_slow_read_is_given_up(void **state)
+{
+    struct fixture *f = *state;
+    struct sqlite_reader *r =
+        CONTAINER_OF(f->reader, struct sqlite_reader, base);
+    r->deadline_ms = 1; /* long ago */
+    struct strbuf sql = STRBUF_INIT(1024);
+    strbuf_addc(&sql, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL"
+                      " SELECT i + 1 FROM n) SELECT count(*) FROM n");
+    sqlite3_stmt *st = NULL;
+    assert_int_equal(sqlite_read_prepare(f->reader, &sql, &st), 0);
+    r->deadline_ms = 1;
+    assert_int_equal(sqlite_read_next(st), -ETIMEDOUT);
+    assert_int_equal(sqlite3_finalize(st), SQLITE_INTERRUPT);
+    strbuf_deinit(&sql);
+    /* The reader is as good as before. */
+    assert_int_equal(fixture_counts(f).accepted, 0);
+}
+
+static void the_log_does_not_grow_without_bound(void **state)
+{
+    struct fixture *f = *state;
+    f->options.queue_limit = 1000000;
+    fixture_restart(f);
+    off_t largest = 0;
+    for (int i = 0; i < 400; i++) {
+        fixture_fill(f, 100);
+        arena_reset(&f->arena);
+        assert_int_equal(store_sqlite.maintain(f->store, false), 0);
+        largest = MAX(largest, size_of(f, SQLITE_DB_FILE "-wal"));
+    }
+    /* 40,000 events are five times this much. */
+    assert_in_range(largest, 1, 6 * 1024 * 1024);
+    assert_int_equal(store_sqlite.maintain(f->store, true), 0);
+    assert_int_equal(size_of(f, SQLITE_DB_FILE "-wal"), 0);
+}
+
+/* ---- disk full ---------------------------------------------------------- */
+
+static void a_full_file_refuses_events_and_serves_the_rest(void **state)
+{
+    struct fixture *f = *state;
+    fixture_fill(f, 200);
+    struct store_claim claim;
+    assert_int_equal(fixture_claim(f, 100, 3, &claim), 0);
+    assert_true(size_of(f, SQLITE_BALLAST_FILE) > 0);
+    (void)query(f, "PRAGMA max_page_count = 1"); /* what it is: the least */
+    struct event e = fixture_event(f, "x");
+    int r = 0;
+    for (int i = 0; i < 1000 && r == 0; i++) {
+        e.id = fixture_id(f);
+        r = fixture_ingest(f, &e, 1);
+    }
+    assert_int_equal(r, -ENOSPC);
+    assert_int_equal(size_of(f, SQLITE_BALLAST_FILE), -1);
+    uint64_t accepted = fixture_counts(f).accepted;
+    e.id = fixture_id(f);
+    assert_int_equal(fixture_ingest(f, &e, 1), -ENOSPC); /* at once */
+    for (uint32_t i = 0; i < claim.count; i++) {
+        assert_int_equal(fixture_done(f, &claim, i, EVENT_PROCESSED), 0);
+    }
+    assert_int_equal(fixture_counts(f).accepted, accepted);
+    fixture_check(f);
+    (void)query(f, "PRAGMA max_page_count = 1000000");
+    assert_int_equal(store_sqlite.maintain(f->store, true), 0);
+    assert_true(size_of(f, SQLITE_BALLAST_FILE) > 0);
+    assert_int_equal(fixture_ingest(f, &e, 1), 0);
+}
+
+/* ---- housekeeping ------------------------------------------------------- */
+
+static void expired_keys_are_trimmed(void **state)
+{
+    struct fixture *f = *state;
+    for (int round = 0; round < 4; round++) {
+        struct event events[100];
+        char keys[100][16];
+        for (int i = 0; i < 100; i++) {
+            (void)snprintf(keys[i], sizeof(keys[i]), "%d-%d", round, i);
+            events[i] = fixture_event(f, "x");
+            events[i].dedup_key = str_c(keys[i]);
+        }
+        struct store_op op = {
+            .kind = STORE_INGEST,
+            .ingest = {.events = events,
+                       .count = 100,
+                       .request_key = str_c(keys[0]),
+                       .request_expires_ms = f->now_ms + 60000,
+                       .dedup_expires_ms = f->now_ms + 60000,
+                       .results = f->results},
+        };
+        assert_int_equal(fixture_run(f, &op), 0);
+        assert_int_equal(store_sqlite.maintain(f->store, true), 0);
+        assert_int_equal(query(f, "SELECT count(*) FROM dedup"), 100);
+        assert_int_equal(query(f, "SELECT count(*) FROM request"), 1);
+        f->now_ms += 60000;
+    }
+}
+
+static void old_sessions_are_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 120; i++) {
+        fixture_restart(f);
+    }
+    assert_int_equal(query(f, "SELECT count(*) FROM session"), 100);
+    assert_int_equal(query(f, "SELECT max(no) FROM session"), 121);
+    assert_int_equal(
+        query(f, "SELECT count(*) FROM session WHERE closed_ms IS NULL"), 1);
+}
+
+/* Giving out events neither sorts the queue nor reads more of it than it
+ * gives. */
+static void claiming_uses_its_index(void **state)
+{
+    struct fixture *f = *state;
+    fixture_fill(f, 500);
+    struct store_claim claim;
+    assert_int_equal(fixture_claim(f, 10, 3, &claim), 0);
+    sqlite3_stmt *st = sqlite_statement(f->store, SQL_READY);
+    assert_int_equal(sqlite3_stmt_status(st, SQLITE_STMTSTATUS_SORT, 0), 0);
+    assert_in_range(sqlite3_stmt_status(st, SQLITE_STMTSTATUS_FULLSCAN_STEP, 0),
+                    0, 10);
+}
+
+#define CASE(name)                                                             \
+    {                                                                          \
+#name, name, fixture_setup, fixture_teardown,                          \
+            (void *)(uintptr_t)&store_sqlite                                   \
+    }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(a_second_engine_is_refused),
+        CASE(impossible_directories_are_refused),
+        CASE(a_strange_name_is_only_a_name),
+        CASE(files_are_private),
+        CASE(opening_tells_what_it_did),
+        CASE(version_1_is_migrated),
+        CASE(a_failed_migration_changes_nothing),
+        CASE(a_newer_schema_is_refused),
+        CASE(another_programs_database_is_refused),
+        CASE(damage_is_found_and_nothing_deleted),
+        CASE(an_unclean_stop_leads_to_a_check),
+        CASE(the_check_sees_a_wrong_ledger),
+        CASE(readers_see_commits_only),
+        CASE(readers_do_not_block_the_writer),
+        CASE(a_reader_cannot_write),
+        CASE(a_slow_read_is_given_up),
+        CASE(the_log_does_not_grow_without_bound),
+        CASE(a_full_file_refuses_events_and_serves_the_rest),
+        CASE(expired_keys_are_trimmed),
+        CASE(old_sessions_are_forgotten),
+        CASE(claiming_uses_its_index),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
