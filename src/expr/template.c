@@ -257,15 +257,15 @@ bool template_path_next(struct str *path, struct str *ret_segment)
     return true;
 }
 
-int template_fill(const struct template *t, template_lookup_fn *lookup,
-                  void *context, size_t limit_bytes, struct arena *a,
-                  struct str *ret, struct err *reterr)
+int template_fill(const struct template *t, const struct template_source *from,
+                  size_t limit_bytes, struct arena *a, struct str *ret,
+                  struct err *reterr)
 {
     CLEANUP(strbuf_deinit) struct strbuf out = STRBUF_INIT(limit_bytes);
     for (uint32_t i = 0; i < t->count; i++) {
         struct str text = t->parts[i].text;
         if (t->parts[i].is_path) {
-            int r = lookup(context, text, a, &text);
+            int r = from->lookup(from->context, text, a, &text);
             if (r < 0) {
                 err_field(reterr, "%.*s", STR_ARG(t->parts[i].text));
                 return err_set(reterr, r, "%.*s has no value",

@@ -51,9 +51,15 @@ NODISCARD bool template_path_next(struct str *path, struct str *ret_segment);
 typedef int template_lookup_fn(void *context, struct str path, struct arena *a,
                                struct str *ret);
 
+/* Where the values of paths come from. */
+struct template_source {
+    template_lookup_fn *lookup;
+    void *context;
+};
+
 /* Concatenates the parts. Returns 0, the look-up's error with the path named
  * in reterr->field, or -E2BIG past limit_bytes. */
 NODISCARD int template_fill(const struct template *t,
-                            template_lookup_fn *lookup, void *context,
+                            const struct template_source *from,
                             size_t limit_bytes, struct arena *a,
                             struct str *ret, struct err *reterr);

@@ -172,8 +172,9 @@ static int value_from_event(const struct param *p, const struct binding *b,
 {
     struct str text = STR_NULL;
     struct err missing = ERR_INIT;
-    int r = template_fill(&b->value, lookup_event, e,
-                          RUNBOOK_PARAM_VALUE_MAX_BYTES, a, &text, &missing);
+    const struct template_source from = {.lookup = lookup_event, .context = e};
+    int r = template_fill(&b->value, &from, RUNBOOK_PARAM_VALUE_MAX_BYTES, a,
+                          &text, &missing);
     if (r == -ENOENT && (p->has_default || !p->required)) {
         return 0;
     }

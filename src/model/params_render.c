@@ -43,7 +43,8 @@ static int lookup(void *context, struct str path, struct arena *a,
 static int fill(struct render *r, const struct template *t, struct str *ret,
                 struct err *reterr)
 {
-    int rc = template_fill(t, lookup, r, TEXT_MAX_BYTES, r->arena, ret, reterr);
+    const struct template_source from = {.lookup = lookup, .context = r};
+    int rc = template_fill(t, &from, TEXT_MAX_BYTES, r->arena, ret, reterr);
     if (rc < 0) {
         return rc;
     }

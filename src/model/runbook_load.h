@@ -41,9 +41,8 @@ struct runbook_defaults {
                                 steps that say `idempotent: true` */
 };
 
-#define RUNBOOK_DEFAULTS                                                      \
-    ((struct runbook_defaults){ .step_timeout_ms = 60000,                     \
-                                .retry_attempts = 3 })
+#define RUNBOOK_DEFAULTS                                                       \
+    ((struct runbook_defaults){.step_timeout_ms = 60000, .retry_attempts = 3})
 
 /* Loads text as the runbook at `path` (relative to the repository). Returns 0
  * and a new reference in *ret, or -EINVAL with at least one error in the

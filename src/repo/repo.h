@@ -39,18 +39,25 @@ struct repo_changes {
     uint32_t added, changed, removed, rejected;
 };
 
-/* Loads everything. `before` (may be NULL) gives last known good versions and
- * the unchanged runbooks, which are shared, not parsed again. `progress` (may
- * be NULL) is called every so often with files done and total. Only trouble
- * with the folder itself fails, and more than REPO_MAX_FILES; trouble with
- * files is in the generation. A subfolder that cannot be read stands there as
- * a rejected file, and the runbooks known from it stay in force. */
-NODISCARD int repo_load(struct repo *r, const struct generation *before,
-                        const struct runbook_defaults *defaults,
-                        uint64_t number, uint64_t now_ms,
-                        void (*progress)(uint32_t done, uint32_t total),
-                        struct generation **ret, struct repo_changes *changes,
-                        struct err *reterr);
+/* How to load, and what the new generation is called. */
+struct repo_load_options {
+    /* The generation in force, or NULL: gives last known good versions and
+     * the unchanged runbooks, which are shared, not parsed again. */
+    const struct generation *before;
+    const struct runbook_defaults *defaults;
+    uint64_t number;
+    uint64_t now_ms;
+    /* May be NULL; called every so often. */
+    void (*progress)(uint32_t done, uint32_t total);
+};
+
+/* Loads everything. Only trouble with the folder itself fails, and more than
+ * REPO_MAX_FILES; trouble with files is in the generation. A subfolder that
+ * cannot be read stands there as a rejected file, and the runbooks known from
+ * it stay in force. */
+NODISCARD int repo_load(struct repo *r, const struct repo_load_options *how,
+                        struct generation **ret,
+                        struct repo_changes *ret_changes, struct err *reterr);
 
 /* A number that changes when a runbook file is added, removed or written:
  * names and what stat tells, no content is read. */

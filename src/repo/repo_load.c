@@ -200,10 +200,8 @@ static bool same_defaults(const struct repo *r,
            r->defaults.retry_attempts == d->retry_attempts;
 }
 
-int repo_load(struct repo *r, const struct generation *before,
-              const struct runbook_defaults *defaults, uint64_t number,
-              uint64_t now_ms, void (*progress)(uint32_t done, uint32_t total),
-              struct generation **ret, struct repo_changes *changes,
+int repo_load(struct repo *r, const struct repo_load_options *how,
+              struct generation **ret, struct repo_changes *ret_changes,
               struct err *reterr)
 {
     CLEANUP(os_closep) int folder = -1;
@@ -211,23 +209,23 @@ int repo_load(struct repo *r, const struct generation *before,
     if (rc < 0) {
         return rc;
     }
-    struct load ld = {.before = before,
-                      .defaults = defaults,
-                      .same_defaults = same_defaults(r, defaults),
+    struct load ld = {.before = how->before,
+                      .defaults = how->defaults,
+                      .same_defaults = same_defaults(r, how->defaults),
                       .folder_fd = folder};
     CLEANUP(listing_deinit) struct listing list = {0};
     rc = repo_list(folder, &ld.arena, &list, reterr);
     if (rc == 0) {
-        load_files(&ld, &list, progress);
+        load_files(&ld, &list, how->progress);
         VEC_EACH (&list.lost, i) {
             lose_folder(&ld, &list.lost.at[i]);
         }
         count_removed(&ld);
-        *ret =
-            generation_new(ld.files.at, (uint32_t)ld.files.count,
-                           repo_git_commit(folder, &ld.arena), number, now_ms);
-        *changes = ld.changes;
-        r->defaults = *defaults;
+        *ret = generation_new(ld.files.at, (uint32_t)ld.files.count,
+                              repo_git_commit(folder, &ld.arena), how->number,
+                              how->now_ms);
+        *ret_changes = ld.changes;
+        r->defaults = *how->defaults;
         r->has_loaded = true;
     }
     VEC_DEINIT(&ld.files);

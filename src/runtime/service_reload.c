@@ -107,10 +107,14 @@ static void run(struct pool_job *pool_job)
     struct reload *reload = CONTAINER_OF(pool_job, struct reload, pool_job);
     struct service *s = reload->service;
     struct service_request *request = reload->request;
-    request->result =
-        repo_load(s->repo, reload->before, &s->options.defaults,
-                  reload->before->number + 1, os_epoch_ms(), NULL,
-                  &reload->after, &request->changes, &request->err);
+    const struct repo_load_options how = {
+        .before = reload->before,
+        .defaults = &s->options.defaults,
+        .number = reload->before->number + 1,
+        .now_ms = os_epoch_ms(),
+    };
+    request->result = repo_load(s->repo, &how, &reload->after,
+                                &request->changes, &request->err);
     mailbox_post(s->mailbox, &reload->mail);
 }
 
@@ -139,8 +143,12 @@ int service_load_first(struct service *s, struct err *reterr)
 {
     struct repo_changes changes = {0};
     struct generation *g = NULL;
-    int r = repo_load(s->repo, NULL, &s->options.defaults, 1, os_epoch_ms(),
-                      NULL, &g, &changes, reterr);
+    const struct repo_load_options how = {
+        .defaults = &s->options.defaults,
+        .number = 1,
+        .now_ms = os_epoch_ms(),
+    };
+    int r = repo_load(s->repo, &how, &g, &changes, reterr);
     if (r < 0) {
         return err_wrap(reterr, "cannot load the runbooks of %s",
                         s->repository);

@@ -57,8 +57,10 @@ static void fills(void **state)
         struct str out = STR_NULL;
         unsigned calls = 0;
         assert_int_equal(template_parse(str_c(good[i].text), &a, &t, &e), 0);
-        assert_int_equal(template_fill(&t, lookup, &calls, 1000, &a, &out, &e),
-                         0);
+        assert_int_equal(
+            template_fill(&t, &(struct template_source){lookup, &calls}, 1000,
+                          &a, &out, &e),
+            0);
         assert_string_equal(out.at, good[i].filled);
         assert_int_equal(calls, good[i].calls);
         assert_int_equal(template_is_dynamic(str_c(good[i].text)),
@@ -131,7 +133,9 @@ static void a_failed_look_up_names_the_path(void **state)
     unsigned calls = 0;
     assert_int_equal(
         template_parse(STR("${{ a }}${{ missing }}${{ b }}"), &a, &t, &e), 0);
-    assert_int_equal(template_fill(&t, lookup, &calls, 1000, &a, &out, &e),
+    assert_int_equal(template_fill(&t,
+                                   &(struct template_source){lookup, &calls},
+                                   1000, &a, &out, &e),
                      -ENOENT);
     assert_int_equal(calls, 2);
     assert_string_equal(e.field, "missing");
@@ -148,8 +152,13 @@ static void limits(void **state)
     struct str out = STR_NULL;
     unsigned calls = 0;
     assert_int_equal(template_parse(STR("12${{ a }}"), &a, &t, &e), 0);
-    assert_int_equal(template_fill(&t, lookup, &calls, 5, &a, &out, &e), 0);
-    assert_int_equal(template_fill(&t, lookup, &calls, 4, &a, &out, &e),
+    assert_int_equal(template_fill(&t,
+                                   &(struct template_source){lookup, &calls}, 5,
+                                   &a, &out, &e),
+                     0);
+    assert_int_equal(template_fill(&t,
+                                   &(struct template_source){lookup, &calls}, 4,
+                                   &a, &out, &e),
                      -E2BIG);
     static char text[TEMPLATE_PATH_MAX_BYTES + 16];
     for (size_t extra = 0; extra < 2; extra++) {

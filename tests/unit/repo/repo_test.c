@@ -84,8 +84,10 @@ static void reload_with(struct world *w, struct runbook_defaults d)
     struct generation *g = NULL;
     struct err e = ERR_INIT;
     uint64_t number = w->generation == NULL ? 1 : w->generation->number + 1;
-    if (repo_load(w->repo, w->generation, &d, number, 1000, NULL, &g,
-                  &w->changes, &e) < 0) {
+    if (repo_load(
+            w->repo,
+            &(struct repo_load_options){w->generation, &d, number, 1000, NULL},
+            &g, &w->changes, &e) < 0) {
         fail_msg("%s", e.message);
     }
     generation_unref(w->generation);
@@ -322,12 +324,16 @@ static void the_folder_itself_may_fail_and_come_back(void **state)
     (void)snprintf(moved, sizeof(moved), "%s-moved", w.folder);
     assert_int_equal(rename(w.folder, moved), 0);
     assert_int_equal(
-        repo_load(w.repo, NULL, &d, 1, 1, NULL, &g, &w.changes, &e), -ENOENT);
+        repo_load(w.repo, &(struct repo_load_options){NULL, &d, 1, 1, NULL}, &g,
+                  &w.changes, &e),
+        -ENOENT);
     assert_null(g);
     assert_int_equal(rename(moved, w.folder), 0);
     progress_calls = 0;
     assert_int_equal(
-        repo_load(w.repo, NULL, &d, 1, 1, count_progress, &g, &w.changes, &e),
+        repo_load(w.repo,
+                  &(struct repo_load_options){NULL, &d, 1, 1, count_progress},
+                  &g, &w.changes, &e),
         0);
     assert_int_equal(progress_calls, 1);
     generation_unref(g);
@@ -348,7 +354,9 @@ static void more_files_than_the_limit_fail_the_load(void **state)
         write_file(&w, name, "");
     }
     assert_int_equal(
-        repo_load(w.repo, NULL, &d, 1, 1, NULL, &g, &w.changes, &e), -E2BIG);
+        repo_load(w.repo, &(struct repo_load_options){NULL, &d, 1, 1, NULL}, &g,
+                  &w.changes, &e),
+        -E2BIG);
     assert_null(g);
     tear_down(&w);
 }
