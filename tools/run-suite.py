@@ -51,7 +51,7 @@ def tap_cases(text):
     cases, plan = [], None
     for line in text.splitlines():
         words = line.strip().split(None, 1)
-        if line.startswith(("ok", "not ok")):
+        if re.match(r"(not )?ok\b", line):
             head, _, directive = line.partition(" # ")
             directive = directive.upper()
             name = re.sub(r"^(not )?ok\s*\d*\s*-?\s*", "", head)
