@@ -38,7 +38,7 @@ void arena_reset(struct arena *a)
     struct arena rest = { .blocks = kept->next };
     arena_deinit(&rest);
     kept->next = NULL;
-    memset(kept->data, 0, kept->size_bytes);
+    memset(kept->data, 0, a->used_bytes);
     a->used_bytes = 0;
     a->total_bytes = 0;
 }
