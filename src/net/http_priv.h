@@ -61,7 +61,7 @@ struct http_conn {
     atomic_bool gone; /* the peer hung up while we stream */
 
     enum http_stage stage;
-    bool started;  /* begin was called: end is owed */
+    bool begun;    /* begin was called: end is owed */
     bool answered; /* in begin, before the body was read */
     bool kept;     /* counted in server->kept */
     bool overlong; /* more body than the limit came */

@@ -163,9 +163,10 @@ static enum MHD_Result on_head(struct http_conn *c, const char *method,
     struct http_server *s = c->server;
     struct http_request *r = &c->request;
     read_head(c, method);
-    c->started = true;
+    c->begun = false;
     http_phase_set(c, PHASE_BODY);
     if (http_framing_ok(c, method, version)) {
+        c->begun = true;
         s->options.handler.begin(s->options.handler.context, r);
         check_body(c);
     }
@@ -294,12 +295,14 @@ void http_on_completed(void *cls, struct MHD_Connection *mhd, void **request,
     (void)why;
     (void)mhd;
     struct http_conn *c = *request;
-    if (c == NULL || !c->started) {
+    if (c == NULL) {
         return;
     }
-    c->started = false;
-    struct http_handler *h = &c->server->options.handler;
-    h->end(h->context, &c->request);
+    if (c->begun) {
+        struct http_handler *h = &c->server->options.handler;
+        c->begun = false;
+        h->end(h->context, &c->request);
+    }
     unkeep(c);
     buffers_reset(c);
     c->stage = STAGE_HEAD;
