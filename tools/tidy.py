@@ -26,7 +26,7 @@ BANNED = {
     "strdup": "str_dup", "strndup": "str_dup", "asprintf": "strbuf_addf",
     "vasprintf": "strbuf_addv", "assert": "ASSERT", "setenv": None,
     "putenv": None, "inet_ntoa": "inet_ntop", "sscanf": "str_to_u64",
-    "vfork": None, "alloca": None, "setlocale": None, "strtok_r": "str_find",
+    "vfork": None, "alloca": None, "strtok_r": "str_find",
 }
 BANNED_CALL = re.compile(r"(?<![\w.>])(" + "|".join(BANNED) + r")\s*\(")
 # What these do follows from the name: CONTRIBUTING.md, "Names".

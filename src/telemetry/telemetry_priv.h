@@ -78,12 +78,12 @@ struct metric_row {
     const char *name; /* behind METRIC_PREFIX */
     const char *type; /* "counter" or "gauge" */
     const char *help;
+    const char *label; /* NULL: one sample */
+    const char *(*label_value)(unsigned i);
+    unsigned count; /* samples, when labelled */
     enum metric_source source;
     size_t offset;
     enum metric_unit unit; /* as stored; shown in seconds */
-    const char *label;     /* NULL: one sample */
-    const char *(*label_value)(unsigned i);
-    unsigned count; /* samples, when labelled */
 };
 
 struct timing_row {

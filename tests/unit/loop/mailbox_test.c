@@ -64,7 +64,8 @@ static void letter_init(struct letter *l, struct fixture *f, mail_fn *deliver)
 
 /* ---- many senders -------------------------------------------------------- */
 
-enum { SENDERS = 8, LETTERS = 5000 };
+#define SENDERS 8U
+#define LETTERS 5000UL
 
 static unsigned next_from[SENDERS];
 

@@ -127,7 +127,7 @@ static void moves_in_both_directions(void **state)
     struct fixture *f = *state;
     uint64_t at = now_ms() + 10;
     timer_set(f->timer, at);
-    timer_set(f->timer, at + 3600 * 1000);
+    timer_set(f->timer, at + 3600 * UINT64_C(1000));
     run_past(f, at + 20);
     assert_int_equal(f->fired, 0);
     timer_set(f->timer, now_ms());
@@ -162,7 +162,7 @@ static void the_far_future_is_never(void **state)
 static void a_set_clock_fires_and_unsets(void **state)
 {
     struct fixture *f = *state;
-    timer_set(f->timer, now_ms() + 3600 * 1000);
+    timer_set(f->timer, now_ms() + 3600 * UINT64_C(1000));
     timer_on_read(f->timer, -ECANCELED);
     assert_int_equal(f->fired, 1);
     assert_true(timer_at_ms(f->timer) == TIMER_NEVER);

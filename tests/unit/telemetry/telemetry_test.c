@@ -14,7 +14,8 @@
 #include "telemetry/telemetry.h"
 
 #define T0 UINT64_C(1700000000000)
-#define TEXT_MAX (1024 * 1024)
+#define SECOND UINT64_C(1000)
+#define TEXT_MAX (UINT64_C(1024) * 1024)
 
 static const struct telemetry_state nothing;
 
@@ -93,7 +94,7 @@ static void rates_are_over_the_last_minute(void **state)
         telemetry_event_accepted(t, T0 + s * 1000, STR("alert"), 4);
         telemetry_event_processed(t, T0 + s * 1000, 3);
     }
-    uint64_t now = T0 + 299 * 1000;
+    uint64_t now = T0 + 299 * SECOND;
     assert_number(t, now, "events_per_minute", 240);
     assert_number(t, now, "ingestion_rate", 4);
     assert_number(t, now, "processing_rate", 3);
@@ -118,11 +119,11 @@ static void errors_leave_the_hour_but_not_the_total(void **state)
     (void)state;
     struct telemetry *t = telemetry_new(T0);
     telemetry_event_error(t, T0, 2);
-    telemetry_event_error(t, T0 + 1800 * 1000, 3);
-    assert_number(t, T0 + 1800 * 1000, "processing_errors_last_hour", 5);
-    assert_number(t, T0 + 3600 * 1000, "processing_errors_last_hour", 3);
-    assert_number(t, T0 + 7200 * 1000, "processing_errors_last_hour", 0);
-    assert_number(t, T0 + 7200 * 1000, "processing_errors", 5);
+    telemetry_event_error(t, T0 + 1800 * SECOND, 3);
+    assert_number(t, T0 + 1800 * SECOND, "processing_errors_last_hour", 5);
+    assert_number(t, T0 + 3600 * SECOND, "processing_errors_last_hour", 3);
+    assert_number(t, T0 + 7200 * SECOND, "processing_errors_last_hour", 0);
+    assert_number(t, T0 + 7200 * SECOND, "processing_errors", 5);
     telemetry_free(t);
 }
 
@@ -132,14 +133,14 @@ static void success_rates_have_their_windows(void **state)
     struct telemetry *t = telemetry_new(T0);
     telemetry_workflow_finished(t, T0, WORKFLOW_FAILED, 1000, false);
     telemetry_workflow_finished(t, T0, WORKFLOW_KILLED, 1000, false);
-    uint64_t later = T0 + 2 * 3600 * 1000;
+    uint64_t later = T0 + 7200 * SECOND;
     telemetry_workflow_finished(t, later, WORKFLOW_SUCCEEDED, 4000, false);
     telemetry_workflow_finished(t, later, WORKFLOW_SUCCEEDED, 6000, false);
     assert_number(t, T0, "workflow_success_rate_1h", 0.0);
     assert_number(t, later, "workflow_success_rate_1h", 1.0);
     assert_number(t, later, "workflow_success_rate_24h", 0.5);
     assert_number(t, later, "avg_workflow_duration_seconds", 3.0);
-    uint64_t next_day = T0 + 24 * 3600 * UINT64_C(1000) + 60000;
+    uint64_t next_day = T0 + 86400 * SECOND + 60000;
     assert_number(t, next_day, "workflow_success_rate_24h", 1.0);
     assert_number(t, next_day, "avg_workflow_duration_seconds", 5.0);
     telemetry_free(t);

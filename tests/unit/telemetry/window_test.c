@@ -11,6 +11,7 @@
 #include "telemetry/window.h"
 
 #define T0 UINT64_C(1700000000000)
+#define SECOND UINT64_C(1000)
 
 static void counts_the_last_periods(void **state)
 {
@@ -19,9 +20,9 @@ static void counts_the_last_periods(void **state)
     window_init(&w, 60, 1000);
     assert_int_equal(window_sum(&w, T0, 60), 0);
     for (uint64_t s = 0; s < 100; s++) {
-        window_add(&w, T0 + s * 1000, s + 1);
+        window_add(&w, T0 + s * SECOND, s + 1);
     }
-    uint64_t now = T0 + 99 * 1000;
+    uint64_t now = T0 + 99 * SECOND;
     assert_int_equal(window_sum(&w, now, 1), 100);
     assert_int_equal(window_sum(&w, now, 2), 100 + 99);
     /* 41 to 100: what the ring holds, however much is asked for. */
