@@ -72,6 +72,14 @@ static void set_waiting(struct fixture *f, struct http_request *r)
     pthread_mutex_unlock(&f->lock);
 }
 
+static struct http_request *waiting(void)
+{
+    pthread_mutex_lock(&fix.lock);
+    struct http_request *r = fix.waiting;
+    pthread_mutex_unlock(&fix.lock);
+    return r;
+}
+
 static void on_handle(void *context, struct http_request *r)
 {
     struct fixture *f = context;
@@ -279,12 +287,12 @@ static void answers_from_another_thread(void **state)
     static const char request[] = "GET /later HTTP/1.1\r\n" HEAD "\r\n";
     for (int i = 0; i < 20; i++) {
         assert_true(raw_send(fd, request, sizeof(request) - 1));
-        WAIT_UNTIL(fix.waiting != NULL);
-        reply(fix.waiting, 200, STR("at last"));
+        WAIT_UNTIL(waiting() != NULL);
+        reply(waiting(), 200, STR("at last"));
         raw_read(fd, &answer);
         assert_int_equal(answer.status, 200);
         assert_string_equal(answer.body, "at last");
-        WAIT_UNTIL(fix.waiting == NULL);
+        WAIT_UNTIL(waiting() == NULL);
     }
     close(fd);
 }
@@ -295,9 +303,9 @@ static void client_that_left_does_no_harm(void **state)
     int fd = raw_connect(fix.port);
     static const char request[] = "GET /later HTTP/1.1\r\n" HEAD "\r\n";
     assert_true(raw_send(fd, request, sizeof(request) - 1));
-    WAIT_UNTIL(fix.waiting != NULL);
+    WAIT_UNTIL(waiting() != NULL);
     close(fd);
-    reply(fix.waiting, 200, STR("nobody hears this"));
+    reply(waiting(), 200, STR("nobody hears this"));
     WAIT_UNTIL(atomic_load(&fix.ended) == 1);
     assert_int_equal(ask("GET /a HTTP/1.1\r\n" HEAD "\r\n"), 200);
 }
@@ -317,11 +325,11 @@ static void stop_waits_for_kept_requests(void **state)
     int fd = raw_connect(fix.port);
     static const char request[] = "GET /later HTTP/1.1\r\n" HEAD "\r\n";
     assert_true(raw_send(fd, request, sizeof(request) - 1));
-    WAIT_UNTIL(fix.waiting != NULL);
+    WAIT_UNTIL(waiting() != NULL);
     pthread_t stopper;
     assert_int_equal(pthread_create(&stopper, NULL, stop_server, NULL), 0);
     usleep(20000); /* lets it come to the point where it must wait */
-    reply(fix.waiting, 200, STR("in time"));
+    reply(waiting(), 200, STR("in time"));
     assert_int_equal(pthread_join(stopper, NULL), 0);
     assert_int_equal(atomic_load(&fix.ended), 1);
     close(fd);
@@ -336,7 +344,7 @@ static int open_stream(void)
     int fd = raw_connect(fix.port);
     static const char request[] = "GET /stream HTTP/1.1\r\n" HEAD "\r\n";
     assert_true(raw_send(fd, request, sizeof(request) - 1));
-    WAIT_UNTIL(fix.waiting != NULL);
+    WAIT_UNTIL(waiting() != NULL);
     memset(&answer, 0, sizeof(answer));
     return fd;
 }
