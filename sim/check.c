@@ -1,0 +1,348 @@
+/*
+ * What must be true, whatever happens. The numbers are those of
+ * ARCHITECTURE.md; the engine and the store assert others themselves.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "sim/world.h"
+
+#define ALL 100000
+
+static uint32_t all_workflows(const struct world *w, struct arena *a,
+                              struct workflow_view **ret)
+{
+    struct workflow_filter filter = {.status = -1, .limit = ALL};
+    uint32_t count = 0;
+    ASSERT(w->reader->ops->workflows(w->reader, &filter, a, ret, &count) == 0);
+    return count;
+}
+
+uint32_t check_attempts(const struct world *w, struct id workflow,
+                        struct arena *a, struct attempt_row **ret)
+{
+    uint32_t count = 0;
+    ASSERT(w->reader->ops->attempts(w->reader, workflow, a, ret, &count) == 0);
+    return count;
+}
+
+/* ---- after every happening --------------------------------------------------
+ */
+
+static void check_events(struct world *w, struct arena *a)
+{
+    struct err err = ERR_INIT;
+    if (store_memory.check(w->store, &err) < 0) {
+        world_violation(w, "I1: %s", err.message);
+    }
+    VEC_EACH (&w->clients, i) {
+        const struct client *c = w->clients.at[i];
+        struct event_view view;
+        if (!id_is_null(c->event_id) &&
+            w->reader->ops->event(w->reader, c->event_id, a, &view) < 0) {
+            world_violation(w, "I1: event %.*s was accepted and is lost",
+                            STR_ARG(c->name));
+        }
+    }
+}
+
+static void check_once_per_trigger(const struct world *w,
+                                   const struct workflow_view *views,
+                                   uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct workflow_row *x = &views[i].row;
+        for (uint32_t k = i + 1; k < count && !id_is_null(x->event_id); k++) {
+            const struct workflow_row *y = &views[k].row;
+            if (id_eq(x->event_id, y->event_id) &&
+                x->trigger_no == y->trigger_no &&
+                str_eq(x->runbook_path, y->runbook_path)) {
+                world_violation(w, "I2: an event started %.*s twice",
+                                STR_ARG(x->runbook_path));
+            }
+        }
+    }
+}
+
+static bool holds_place(const struct workflow_row *row)
+{
+    return row->status == WORKFLOW_RUNNING || row->status == WORKFLOW_WAITING;
+}
+
+static uint32_t limit_of(const struct world *w, const struct workflow_row *row)
+{
+    VEC_EACH (&w->scenario->versions, i) {
+        const struct runbook *rb = w->scenario->versions.at[i].runbook;
+        if (memcmp(&rb->hash, &row->runbook_hash, sizeof(rb->hash)) == 0) {
+            return rb->max_concurrent != 0 ? rb->max_concurrent : UINT32_MAX;
+        }
+    }
+    world_violation(w, "a workflow pins a runbook that nobody loaded");
+}
+
+static void check_lane(const struct world *w, const struct workflow_row *of,
+                       const struct workflow_view *views, uint32_t count)
+{
+    uint32_t running = 0;
+    uint32_t limit = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct workflow_row *row = &views[i].row;
+        if (holds_place(row) && str_eq(row->runbook_path, of->runbook_path)) {
+            running++;
+            limit = MAX(limit, limit_of(w, row));
+        }
+    }
+    if (running > limit) {
+        world_violation(w, "I6: %u workflows of %.*s run", running,
+                        STR_ARG(of->runbook_path));
+    }
+}
+
+/* A lowered limit ends nothing, but nothing may start above it; what was
+ * decided before may still become durable after (story.c: do_limits). */
+static void check_limits(struct world *w, const struct workflow_view *views,
+                         uint32_t count)
+{
+    uint32_t places = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (holds_place(&views[i].row)) {
+            places++;
+            check_lane(w, &views[i].row, views, count);
+        }
+    }
+    if (places > w->config.max_concurrent && places > w->places_before) {
+        world_violation(w, "I6: %u workflows run, %u may", places,
+                        w->config.max_concurrent);
+    }
+    bool quiet = w->rt == NULL || runtime_is_quiet(w->rt);
+    w->places_before = quiet ? places : MAX(w->places_before, places);
+}
+
+static void check_row(const struct world *w, const struct workflow_row *row)
+{
+    bool final = workflow_status_is_final(row->status);
+    bool named =
+        final || row->status == WORKFLOW_QUEUED || row->deadline_ms != 0;
+    if (!named || (row->status == WORKFLOW_WAITING) != (row->wake_ms != 0) ||
+        final != (row->finished_ms != 0)) {
+        world_violation(w, "I7: a %s workflow waits for nothing",
+                        workflow_status_name(row->status));
+    }
+}
+
+static void check_attempt_rows(const struct world *w,
+                               const struct workflow_row *row, struct arena *a)
+{
+    struct attempt_row *rows = NULL;
+    uint32_t count = check_attempts(w, row->id, a, &rows);
+    uint32_t open = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        open += attempt_state_is_final(rows[i].state) ? 0 : 1;
+    }
+    if (open > 1 || (open == 1 && row->status != WORKFLOW_RUNNING)) {
+        world_violation(w, "I4: %u attempts of a %s workflow are in flight",
+                        open, workflow_status_name(row->status));
+    }
+}
+
+/* Quiet: nothing waits for a commit, so memory and store must agree. */
+static void check_twin(struct world *w)
+{
+    if (w->rt == NULL || !runtime_is_quiet(w->rt)) {
+        return;
+    }
+    if (daemon_recovered_hash(w) != engine_hash(runtime_engine(w->rt))) {
+        world_violation(w, "I8: the engine is not what the store has");
+    }
+}
+
+void check_world(struct world *w)
+{
+    if (w->rt != NULL) {
+        engine_check(runtime_engine(w->rt));
+    }
+    if (w->commits == w->checked_commits) {
+        return;
+    }
+    CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+    struct workflow_view *views = NULL;
+    uint32_t count = all_workflows(w, &a, &views);
+    check_events(w, &a);
+    check_once_per_trigger(w, views, count);
+    check_limits(w, views, count);
+    for (uint32_t i = 0; i < count; i++) {
+        check_row(w, &views[i].row);
+        check_attempt_rows(w, &views[i].row, &a);
+    }
+    check_twin(w);
+    if (w->rt == NULL || runtime_is_quiet(w->rt)) {
+        w->checked_commits = w->commits;
+    }
+}
+
+/* ---- before something takes effect
+ * -------------------------------------------- */
+
+static const struct attempt_row *find_row(const struct attempt_row *rows,
+                                          uint32_t count,
+                                          const struct attempt_key *key)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (rows[i].key.step_no == key->step_no &&
+            rows[i].key.attempt == key->attempt) {
+            return &rows[i];
+        }
+    }
+    return NULL;
+}
+
+/* I4 from the truth: nothing else of this step runs; what is not idempotent
+ * has not taken effect before, and nobody is in doubt about that. */
+static void check_earlier(const struct world *w, const struct sim_start *s,
+                          const struct attempt_key *key, bool idempotent)
+{
+    if (!id_eq(s->key.workflow_id, key->workflow_id) ||
+        s->key.step_no != key->step_no) {
+        return;
+    }
+    if (s->key.attempt == key->attempt) {
+        world_violation(w, "I4: attempt %u of step %.*s is started twice",
+                        key->attempt, STR_ARG(s->step));
+    }
+    bool lost = !id_eq(s->life, w->executor.life);
+    if (!s->ended && !lost) {
+        world_violation(w, "I4: two attempts of step %.*s run at once",
+                        STR_ARG(s->step));
+    }
+    if (s->ended && s->state == ATTEMPT_SUCCEEDED && !(idempotent && lost)) {
+        world_violation(w, "I4: step %.*s takes effect twice",
+                        STR_ARG(s->step));
+    }
+    if (!s->ended && !idempotent) {
+        world_violation(w, "I4: step %.*s may take effect twice",
+                        STR_ARG(s->step));
+    }
+}
+
+/* A START that was under way already may still arrive; its STOP is behind it.
+ */
+static void check_promises(const struct world *w, const struct attempt_key *key)
+{
+    VEC_EACH (&w->clients, i) {
+        const struct client *c = w->clients.at[i];
+        if (c->stop_is_promised && id_eq(c->workflow_id, key->workflow_id) &&
+            w->executor.reading > c->promised_after) {
+            world_violation(w, "a step starts after its cancel was answered");
+        }
+    }
+}
+
+void check_start(struct world *w, const struct attempt_key *key,
+                 const struct step *step)
+{
+    CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+    struct attempt_row *rows = NULL;
+    uint32_t count = check_attempts(w, key->workflow_id, &a, &rows);
+    if (find_row(rows, count, key) == NULL) {
+        world_violation(w, "I9: step %.*s starts before its intent is durable",
+                        STR_ARG(step->name));
+    }
+    VEC_EACH (&w->executor.starts, i) {
+        check_earlier(w, &w->executor.starts.at[i], key, step->idempotent);
+    }
+    check_promises(w, key);
+}
+
+void check_message(struct world *w, const struct exec_message *m)
+{
+    bool start = m->kind == EXEC_START;
+    bool forget = m->kind == EXEC_FORGET;
+    if (!start && !forget) {
+        return;
+    }
+    CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+    const struct attempt_key *key = start ? &m->start.key : &m->forget.key;
+    struct attempt_row *rows = NULL;
+    struct workflow_view view;
+    bool known =
+        w->reader->ops->workflow(w->reader, key->workflow_id, &a, &view) == 0;
+    uint32_t count = check_attempts(w, key->workflow_id, &a, &rows);
+    const struct attempt_row *row = find_row(rows, count, key);
+    if (start && (!known || row == NULL)) {
+        world_violation(w, "I9: START is sent before its intent is durable");
+    }
+    if (forget && row != NULL && !attempt_state_is_final(row->state)) {
+        world_violation(w, "I9: FORGET is sent before the outcome is durable");
+    }
+}
+
+void check_reply(struct world *w, const struct client *c, int result,
+                 struct id workflow)
+{
+    CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+    struct workflow_view view;
+    int r = w->reader->ops->workflow(w->reader, workflow, &a, &view);
+    if (result == 0 && r < 0) {
+        world_violation(w, "I9: %.*s is told of a workflow that is not stored",
+                        STR_ARG(c->name));
+    }
+    if (result == 0 && view.row.stop < c->how) {
+        world_violation(w, "I9: %.*s is promised a stop that is not stored",
+                        STR_ARG(c->name));
+    }
+    if (result == -ENOENT && r == 0 &&
+        !workflow_status_is_final(view.row.status)) {
+        world_violation(w, "a stop is refused that could be done");
+    }
+}
+
+/* ---- at the end
+ * ---------------------------------------------------------------- */
+
+static void check_clients_end(const struct world *w)
+{
+    CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+    VEC_EACH (&w->clients, i) {
+        const struct client *c = w->clients.at[i];
+        struct event_view view;
+        /* A random stop may be for something that never came to be. */
+        bool in_vain =
+            c->state == CLIENT_GAVE_UP && c->how != STOP_NONE &&
+            (w->faults.until_ms != 0 || w->plan.kind == PLANNED_LOSS);
+        if (c->state != CLIENT_ANSWERED && !in_vain) {
+            world_violation(w, "%.*s was never answered", STR_ARG(c->name));
+        }
+        if (id_is_null(c->event_id)) {
+            continue;
+        }
+        ASSERT(w->reader->ops->event(w->reader, c->event_id, &a, &view) == 0);
+        if (view.status == EVENT_QUEUED || view.status == EVENT_PROCESSING ||
+            view.status == EVENT_ERROR) {
+            world_violation(w, "I7: event %.*s stays %s", STR_ARG(c->name),
+                            event_status_name(view.status));
+        }
+    }
+}
+
+void check_end(struct world *w)
+{
+    CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+    struct workflow_view *views = NULL;
+    uint32_t count = all_workflows(w, &a, &views);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!workflow_status_is_final(views[i].row.status)) {
+            world_violation(w, "I7: a workflow of %.*s stays %s for ever",
+                            STR_ARG(views[i].row.runbook_path),
+                            workflow_status_name(views[i].row.status));
+        }
+    }
+    check_clients_end(w);
+    if (!list_empty(&w->executor.attempts) && w->executor.connected) {
+        world_violation(w, "the executor keeps an outcome for ever");
+    }
+    if (w->rt != NULL && engine_count(runtime_engine(w->rt)).live != 0) {
+        world_violation(w, "I8: the engine holds what is over");
+    }
+}
