@@ -106,8 +106,6 @@ set_up_build() {
     local how=()
     if [ -f "$dir/build.ninja" ]; then
         how=(--reconfigure)
-    elif [ -d "$dir" ]; then
-        how=(--wipe)
     fi
     meson setup "${how[@]}" "$@" "$dir" >"$log" 2>&1 || {
         tail -n 20 "$log" >&2
