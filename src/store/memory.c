@@ -40,10 +40,9 @@ void memory_remove(struct store *s, struct map *m, struct str key)
 {
     void *old = map_remove(m, key);
     if (old != NULL) {
-        struct str kept = arena_str(&s->undo_arena, key);
         VEC_PUSH(&s->undo,
                  (struct undo){
-                     .kind = UNDO_MAP, .at = m, .bytes = kept, .value = old});
+                     .kind = UNDO_MAP, .at = m, .bytes = key, .value = old});
     }
 }
 
@@ -62,6 +61,13 @@ void memory_ready(struct store *s, struct mem_event *e)
     }
 }
 
+/* The row itself is in the arena. */
+static void free_workflow(struct mem_workflow *w)
+{
+    VEC_DEINIT(&w->attempts);
+    VEC_DEINIT(&w->chunks);
+}
+
 static void undo_one(struct store *s, const struct undo *u)
 {
     switch (u->kind) {
@@ -76,6 +82,9 @@ static void undo_one(struct store *s, const struct undo *u)
     }
     case UNDO_COUNT:
         (*(size_t *)u->at)--;
+        if (u->at == &s->workflows.count) {
+            free_workflow(s->workflows.at[s->workflows.count]);
+        }
         break;
     case UNDO_MAP:
         if (u->value != NULL) {
@@ -156,8 +165,7 @@ static void close_memory(struct store *s)
         roll_back(s);
     }
     VEC_EACH (&s->workflows, i) {
-        VEC_DEINIT(&s->workflows.at[i]->attempts);
-        VEC_DEINIT(&s->workflows.at[i]->chunks);
+        free_workflow(s->workflows.at[i]);
     }
     VEC_DEINIT(&s->events);
     VEC_DEINIT(&s->workflows);

@@ -105,7 +105,7 @@ void memory_save_event(struct store *s, struct mem_event *e);
 /* Puts the event into or out of the queue, as its status wants it. */
 void memory_ready(struct store *s, struct mem_event *e);
 
-/* map_put and map_remove, undone by rollback. */
+/* map_put and map_remove, undone by rollback; the key lives in s->arena. */
 void memory_put(struct store *s, struct map *m, struct str key, void *value);
 void memory_remove(struct store *s, struct map *m, struct str key);
 
