@@ -307,10 +307,11 @@ static void check_clients_end(const struct world *w)
     VEC_EACH (&w->clients, i) {
         const struct client *c = w->clients.at[i];
         struct event_view view;
-        /* A random stop may be for something that never came to be. */
-        bool in_vain =
-            c->state == CLIENT_GAVE_UP && c->how != STOP_NONE &&
-            (w->faults.until_ms != 0 || w->plan.kind == PLANNED_LOSS);
+        /* A random stop may be for something that never came to be, and a
+         * request may meet a full house again and again. */
+        bool random = w->faults.until_ms != 0 || w->plan.kind == PLANNED_LOSS;
+        bool in_vain = random && c->state == CLIENT_GAVE_UP &&
+                       (c->how != STOP_NONE || c->result == -EAGAIN);
         if (c->state != CLIENT_ANSWERED && !in_vain) {
             world_violation(w, "%.*s was never answered", STR_ARG(c->name));
         }

@@ -18,17 +18,28 @@
 #define TRIES_MAX 3000
 #define KEY_LIFE_MS (86400 * 1000ULL)
 
+/* A client asks one thing at a time, so it plans one happening. */
+static void plan_ask(struct world *w, struct client *c, uint64_t in_ms,
+                     happen_fn *ask)
+{
+    c->ask.run = ask;
+    c->ask.subject = c;
+    c->ask.embedded = true;
+    heap_set(&w->queue, &c->ask.node, w->now_ms + in_ms);
+}
+
 void client_new(struct world *w, const struct scn_line *line, happen_fn *ask)
 {
     struct client *c = MEM_NEW(struct client);
     c->line = line;
     c->name = line->words[0];
     VEC_PUSH(&w->clients, c);
-    (void)world_plan(w, 0, ask, c);
+    plan_ask(w, c, 0, ask);
 }
 
-void client_free(struct client *c)
+void client_free(struct world *w, struct client *c)
 {
+    heap_remove(&w->queue, &c->ask.node);
     arena_deinit(&c->arena);
     mem_free(c);
 }
@@ -52,7 +63,7 @@ static void ask_later(struct world *w, struct client *c, happen_fn *ask)
         c->state = CLIENT_GAVE_UP;
         return;
     }
-    (void)world_plan(w, PATIENCE_MS, ask, c);
+    plan_ask(w, c, PATIENCE_MS, ask);
 }
 
 /* ---- events ---------------------------------------------------------------
@@ -215,12 +226,12 @@ void client_replied(struct world *w, void *token, int result,
     check_reply(w, c, result, workflow);
     world_say(w, "%.*s is answered: %s", STR_ARG(c->name),
               result == 0 ? "yes" : strerror(-result));
+    c->result = result;
     if (result == -EAGAIN) {
         ask_later(w, c, client_run);
         return;
     }
     c->state = CLIENT_ANSWERED;
-    c->result = result;
     c->workflow_id = workflow;
     c->stop_is_promised = c->how != STOP_NONE && result == 0;
     c->promised_after = w->executor.sent;

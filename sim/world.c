@@ -103,15 +103,15 @@ void world_free(struct world *w)
     if (w->rt != NULL) {
         daemon_die(w);
     }
+    VEC_EACH (&w->clients, i) {
+        client_free(w, w->clients.at[i]);
+    }
     while (w->queue.count != 0) {
         struct heap_node *node = heap_min(&w->queue);
         heap_remove(&w->queue, node);
         free_happening(CONTAINER_OF(node, struct happening, node));
     }
     executor_deinit(w);
-    VEC_EACH (&w->clients, i) {
-        client_free(w->clients.at[i]);
-    }
     VEC_DEINIT(&w->clients);
     VEC_DEINIT(&w->jobs);
     heap_deinit(&w->queue);

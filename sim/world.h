@@ -97,6 +97,7 @@ struct client {
     const struct scn_line *line;
     struct str name;
     enum client_state state;
+    struct happening ask; /* planned while it waits to ask again */
     uint32_t tries;
     int result;
     /* an event */
@@ -228,7 +229,7 @@ void executor_lose(struct world *w);
 /* ---- clients.c ---------------------------------------------------------- */
 
 void client_new(struct world *w, const struct scn_line *line, happen_fn *ask);
-void client_free(struct client *c);
+void client_free(struct world *w, struct client *c);
 struct client *client_find(const struct world *w, struct str name);
 void client_post_event(struct world *w, struct happening *h);
 void client_run(struct world *w, struct happening *h);
