@@ -15,11 +15,18 @@
 #define HEADER_BYTES 8
 
 #define PATH_MAX_BYTES 255
-#define PARAMETERS_MAX_BYTES (80 * 1024)
 #define ERROR_MAX_BYTES 1024
 #define ATTEMPT_MAX 1000000
 #define EXIT_CODE_MAX 255
 #define SIGNAL_MAX 64
+
+/* params_check may give full values of bytes that JSON escapes with one more,
+ * names and punctuation. By the time of START the workflow is durable: there
+ * must be no limit left to meet. */
+_Static_assert(EXEC_PARAMETERS_MAX_BYTES >=
+                   RUNBOOK_MAX_PARAMS *
+                       (RUNBOOK_PARAM_VALUE_MAX_BYTES * 2 + 128),
+               "parameters that were accepted can be said");
 
 enum field_type {
     FIELD_END,
@@ -60,7 +67,7 @@ static const struct field start_fields[] = {
     {FIELD_ID, AT(start.executor), 1, 1},
     {FIELD_TEXT, AT(start.path), 1, PATH_MAX_BYTES},
     {FIELD_HASH, AT(start.hash), 0, 0},
-    {FIELD_TEXT, AT(start.parameters), 0, PARAMETERS_MAX_BYTES},
+    {FIELD_TEXT, AT(start.parameters), 0, EXEC_PARAMETERS_MAX_BYTES},
     {FIELD_U64, AT(start.timeout_ms), 0, EXEC_TIMEOUT_MAX_MS},
     {FIELD_U64, AT(start.grace_ms), 0, EXEC_TIMEOUT_MAX_MS},
     {FIELD_END, 0, 0, 0},

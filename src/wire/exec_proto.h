@@ -32,7 +32,8 @@
 #include "model/workflow.h"
 
 #define EXEC_PROTO_VERSION 1
-#define EXEC_MESSAGE_MAX_BYTES (96 * 1024)
+#define EXEC_MESSAGE_MAX_BYTES (160 * 1024)
+#define EXEC_PARAMETERS_MAX_BYTES (144 * 1024)
 #define EXEC_CHUNK_MAX_BYTES (16 * 1024)
 #define EXEC_TIMEOUT_MAX_MS (24U * 3600U * 1000U)
 

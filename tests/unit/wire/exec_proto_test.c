@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "base/prng.h"
+#include "model/params.h"
+#include "model/runbook_load.h"
 #include "wire/exec_proto.h"
 
 static struct id some_id(uint8_t seed)
@@ -255,10 +257,10 @@ static void encoding_refuses_what_decoding_would(void **state)
     memset(big, 'a', sizeof(big));
     struct strbuf b = STRBUF_INIT(EXEC_MESSAGE_MAX_BYTES);
     struct exec_message m = sample(EXEC_START);
-    m.start.parameters = str_n(big, 80 * 1024);
+    m.start.parameters = str_n(big, EXEC_PARAMETERS_MAX_BYTES);
     assert_int_equal(exec_encode(&m, &b), 0);
     strbuf_reset(&b);
-    m.start.parameters = str_n(big, 80 * 1024 + 1);
+    m.start.parameters = str_n(big, EXEC_PARAMETERS_MAX_BYTES + 1);
     assert_int_equal(exec_encode(&m, &b), -E2BIG);
     strbuf_reset(&b);
     m = sample(EXEC_OUTPUT);
@@ -308,6 +310,60 @@ static void damage_is_refused_or_canonical(void **state)
     }
 }
 
+/* The longest name of parameter i. */
+static void long_name(unsigned i, char name[65])
+{
+    memset(name, 'p', 64);
+    (void)snprintf(name + 62, 3, "%02u", i);
+}
+
+static struct runbook *with_all_parameters(void)
+{
+    struct strbuf text = STRBUF_INIT(RUNBOOK_MAX_BYTES);
+    strbuf_addc(&text, "name: all\nparameters:\n");
+    for (unsigned i = 0; i < RUNBOOK_MAX_PARAMS; i++) {
+        char name[65];
+        long_name(i, name);
+        strbuf_addf(&text, "  %s: {type: string}\n", name);
+    }
+    strbuf_addc(&text,
+                "steps:\n  - {name: s, action: exec, command: 'true'}\n");
+    struct runbook *rb = NULL;
+    struct runbook_report report = {0};
+    assert_int_equal(runbook_load(STR("all.yaml"), strbuf_str(&text),
+                                  &RUNBOOK_DEFAULTS, &rb, &report),
+                     0);
+    runbook_report_deinit(&report);
+    strbuf_deinit(&text);
+    return rb;
+}
+
+static void parameters_that_were_accepted_can_be_said(void **state)
+{
+    (void)state;
+    struct runbook *rb = with_all_parameters();
+    json_auto_t *given = json_object();
+    char quotes[RUNBOOK_PARAM_VALUE_MAX_BYTES];
+    memset(quotes, '"', sizeof(quotes));
+    for (unsigned i = 0; i < RUNBOOK_MAX_PARAMS; i++) {
+        char name[65];
+        long_name(i, name);
+        assert_int_equal(json_object_set_new(
+                             given, name, json_stringn(quotes, sizeof(quotes))),
+                         0);
+    }
+    struct arena a = ARENA_INIT;
+    struct err err = ERR_INIT;
+    struct exec_message m = sample(EXEC_START);
+    assert_int_equal(params_check(rb, given, &a, &m.start.parameters, &err), 0);
+    assert_true(m.start.parameters.len > 2 * sizeof(quotes) * 64);
+    struct strbuf b = STRBUF_INIT(EXEC_MESSAGE_MAX_BYTES);
+    assert_int_equal(exec_encode(&m, &b), 0);
+    strbuf_deinit(&b);
+    arena_deinit(&a);
+    runbook_unref(rb);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +373,7 @@ int main(void)
         cmocka_unit_test(hostile_values_are_bad),
         cmocka_unit_test(texts_are_checked),
         cmocka_unit_test(encoding_refuses_what_decoding_would),
+        cmocka_unit_test(parameters_that_were_accepted_can_be_said),
         cmocka_unit_test(damage_is_refused_or_canonical),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
