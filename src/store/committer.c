@@ -80,10 +80,9 @@ static void answer(struct committer *c, struct list *ops, unsigned kinds,
 
 static void fail(struct committer *c)
 {
-    if (!c->failed) {
-        c->failed = true;
-        c->options.on_fatal(c->options.context);
-    }
+    ASSERT(!c->failed); /* nothing has run since the first time */
+    c->failed = true;
+    c->options.on_fatal(c->options.context);
 }
 
 static void run_group(struct committer *c)

@@ -298,6 +298,25 @@ static void an_io_error_is_final(void **state)
     assert_int_equal(fixture_ingest(f, &e, 1), 0);
 }
 
+/* The log is synced, copied into the database, and that is synced. */
+static void a_failed_checkpoint_is_final(void **state)
+{
+    struct fixture *f = *state;
+    for (uint64_t nth = 1; nth <= 2; nth++) {
+        fixture_fill(f, 10);
+        fault_vfs_arm(FAULT_SYNC_IO, nth);
+        assert_int_equal(store_sqlite.maintain(f->store, true), -EIO);
+        assert_true(fault_vfs_fired());
+        fault_vfs_arm(FAULT_NONE, 0);
+        assert_int_equal(store_sqlite.maintain(f->store, true), -EIO);
+        struct event e = fixture_event(f, "x");
+        assert_int_equal(fixture_ingest(f, &e, 1), -EIO);
+        fixture_restart(f);
+        assert_true(f->opened.unclean);
+        assert_int_equal(fixture_counts(f).accepted, 10 * nth);
+    }
+}
+
 #define CASE(name)                                                             \
     {                                                                          \
 #name, name, fixture_setup, fixture_teardown,                          \
@@ -307,9 +326,10 @@ static void an_io_error_is_final(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(an_io_error_is_final), CASE(survives_failed_writes),
-        CASE(survives_a_full_disk), CASE(survives_failed_syncs),
-        CASE(survives_torn_writes), CASE(survives_power_cuts),
+        CASE(an_io_error_is_final),   CASE(a_failed_checkpoint_is_final),
+        CASE(survives_failed_writes), CASE(survives_a_full_disk),
+        CASE(survives_failed_syncs),  CASE(survives_torn_writes),
+        CASE(survives_power_cuts),
     };
     fault_vfs_install();
     return cmocka_run_group_tests(tests, NULL, NULL);
