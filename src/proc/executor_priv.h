@@ -1,0 +1,199 @@
+/*
+ * Inside the executor: the state that its files share. One thread.
+ *
+ *   executor.c  start, stop, signals       link.c      the engine's connection
+ *   attempts.c  messages about attempts    run.c       one attempt's life
+ *   tree.c      all processes of a step    versions.c  runbooks by hash
+ *   spool.c     outcomes that outlive us
+ */
+#pragma once
+
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "base/map.h"
+#include "base/vec.h"
+#include "proc/executor.h"
+#include "proc/output.h"
+#include "proc/spawn.h"
+#include "repo/repo.h"
+#include "wire/exec_proto.h"
+
+/* "wf-….STEP.ATTEMPT", and NUL */
+#define ATTEMPT_NAME_SIZE 64
+
+/* The environment entry by which leftovers of a crash are found. */
+#define EXECUTOR_MARK "ADP_EXECUTOR="
+
+struct executor;
+
+/* ---- tree.c ----------------------------------------------------------------
+ * Everything that a step has started, double forks and new sessions included:
+ * a control group of its own where one can be had; else all descendants of
+ * ours that carry the step's mark, because we are a subreaper. */
+struct tree {
+    int group;        /* cgroup, or -1 */
+    uint32_t slot;    /* of the pool of groups */
+    pid_t main;       /* 0 when it has been reaped */
+    pid_t session;    /* what main was, for good */
+    const char *mark; /* environment entry "ADP_ATTEMPT_ID=…" */
+};
+
+/* Control groups are made once and used again: making one costs as much as
+ * starting a process. */
+struct group_pool {
+    char folder[1024];
+    bool usable;
+    VEC(uint32_t) idle;
+    uint32_t made;
+    char name[32]; /* prefix */
+};
+
+void group_pool_init(struct group_pool *pool, const char *name);
+void group_pool_deinit(struct group_pool *pool);
+
+/* Prepares a tree before its first process; mark stays the caller's. */
+void tree_init(struct tree *t, struct group_pool *pool, const char *mark);
+void tree_deinit(struct tree *t, struct group_pool *pool);
+
+/* Sends the signal to every process of the tree; SIGKILL also catches what is
+ * being forked meanwhile. Returns how many processes there were. */
+uint32_t tree_signal(const struct tree *t, int signal);
+
+/* True when no process of the tree is left (I: proof, not hope). */
+bool tree_is_empty(const struct tree *t);
+
+/* Ends what an earlier life left behind; returns how many processes. */
+uint32_t tree_kill_leftovers(const struct group_pool *pool, const char *mark);
+
+/* ---- run.c ------------------------------------------------------------------
+ */
+
+enum run_phase {
+    RUN_RUNNING,  /* the main process lives */
+    RUN_STOPPING, /* TERM was sent, the grace runs */
+    RUN_KILLING,  /* KILL was sent, until the tree is empty */
+    RUN_ENDED     /* row is final */
+};
+
+struct run {
+    struct executor *x;
+    struct attempt_key key;
+    char name[ATTEMPT_NAME_SIZE];
+    char mark[ATTEMPT_NAME_SIZE + 16];
+    enum run_phase phase;
+    struct attempt_row row;
+    char *error; /* owned; row.error borrows it */
+    struct output output;
+    struct tree tree;
+    bool has_tree;
+    bool exited;    /* the main process has been reaped */
+    bool cancelled; /* STOP came */
+    bool timed_out;
+    uint64_t grace_ms;
+    int report; /* spawn_failure's descriptor, or -1 */
+    sd_event_source *out;
+    sd_event_source *err;
+    sd_event_source *timer;
+    uint32_t polls; /* looks at an emptying tree */
+    bool has_folder;
+    bool spooled; /* a file of the spool holds it */
+    /* what the connected engine has been told */
+    bool attached;
+    bool started_sent;
+    bool ended_sent;
+    struct output_cursor cursor;
+};
+
+/* Starts the step that START asks for; refusals end the run at once. */
+void run_start(struct run *r, const struct exec_message *m);
+
+/* Asks the processes to end, or ends them at once. */
+void run_stop(struct run *r, bool kill, uint64_t grace_ms);
+
+/* Ends the run with a state that no process is behind. */
+void run_conclude(struct run *r, enum attempt_state state, const char *error);
+
+/* The main process has been reaped. */
+void run_exited(struct run *r, const siginfo_t *info);
+void run_free(struct run *r);
+
+/* ---- attempts.c -------------------------------------------------------------
+ */
+
+void attempts_take(struct executor *x, const struct exec_message *m);
+
+/* Tells the engine what it has not been told, as far as the socket takes it. */
+void attempts_pump(struct executor *x);
+void attempts_pump_one(struct run *r);
+
+/* A new engine: kept outcomes are told at once, the rest when asked. */
+void attempts_attach(struct executor *x);
+struct run *attempts_new(struct executor *x, const struct attempt_key *key);
+struct run *attempts_by_pid(struct executor *x, pid_t pid);
+
+/* ---- link.c -----------------------------------------------------------------
+ */
+
+struct link;
+
+NODISCARD int link_open(struct executor *x, struct err *reterr);
+void link_close(struct executor *x);
+bool link_is_up(const struct executor *x);
+
+/* Queues a message. False: the queue is full, try again when link calls
+ * attempts_pump; control messages are queued regardless. */
+bool link_send(struct executor *x, const struct exec_message *m);
+
+/* ---- versions.c -------------------------------------------------------------
+ */
+
+struct versions;
+
+NODISCARD int versions_open(struct executor *x, struct err *reterr);
+void versions_close(struct executor *x);
+
+/* Makes sure that we keep our own copy of this version: read from the
+ * repository by ourselves if we have none. */
+NODISCARD int versions_pin(struct executor *x, struct str path,
+                           const struct runbook_hash *hash, struct err *reterr);
+
+/* The runbook of that version: a reference. */
+NODISCARD int versions_get(struct executor *x, struct str path,
+                           const struct runbook_hash *hash,
+                           struct runbook **ret, struct err *reterr);
+
+/* ---- spool.c ----------------------------------------------------------------
+ */
+
+/* Loads the outcomes that an earlier life wrote at its end. */
+void spool_load(struct executor *x);
+
+/* Writes every outcome that nobody has collected yet. */
+void spool_save(struct executor *x);
+void spool_forget(struct executor *x, struct run *r);
+
+/* ---- the executor
+ * ------------------------------------------------------------ */
+
+struct executor {
+    struct executor_options options;
+    struct runbook_defaults defaults;
+    struct id id;  /* of this life */
+    char mark[64]; /* EXECUTOR_MARK and a number made of the spool's path */
+    sd_event *event;
+    struct repo *repo;
+    struct versions *versions;
+    struct link *link;
+    struct map runs; /* key bytes -> struct run */
+    uint32_t running;
+    struct group_pool groups;
+    int spool; /* folders */
+    int outcomes;
+    int work;
+    sd_event_source *idle;
+    bool ending;
+};
+
+/* Something began or ended: is it time to leave? */
+void executor_settle(struct executor *x);

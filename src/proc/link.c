@@ -1,0 +1,302 @@
+/*
+ * The connection of the engine: one at a time, a newer one replaces an older.
+ * Who may connect is decided by the kernel's word on the peer. A datagram that
+ * does not decode, or that an engine has no business to send, ends the
+ * connection and nothing else.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "os/fd.h"
+#include "os/peer.h"
+#include "proc/executor_priv.h"
+
+#define QUEUE_SOFT_BYTES (1024UL * 1024)
+#define BUFFER_BYTES (1024 * 1024)
+#define RECEIVE_BATCH 64
+
+struct datagram {
+    struct list node;
+    size_t len;
+    char bytes[];
+};
+
+struct link {
+    int listener;
+    bool made_socket;
+    sd_event_source *accept;
+    sd_event_source *peer; /* NULL: no engine */
+    bool greeted;
+    struct list queue; /* of struct datagram */
+    size_t queued_bytes;
+};
+
+bool link_is_up(const struct executor *x)
+{
+    return x->link != NULL && x->link->peer != NULL && x->link->greeted;
+}
+
+static void clear_queue(struct link *l)
+{
+    for (struct list *n = list_pop(&l->queue); n != NULL;
+         n = list_pop(&l->queue)) {
+        mem_free(CONTAINER_OF(n, struct datagram, node));
+    }
+    l->queued_bytes = 0;
+}
+
+static void drop_peer(struct executor *x)
+{
+    struct link *l = x->link;
+    l->peer = sd_event_source_disable_unref(l->peer);
+    l->greeted = false;
+    clear_queue(l);
+    executor_settle(x);
+}
+
+/* ---- sending
+ * ------------------------------------------------------------------ */
+
+static void want_output(struct link *l, bool wanted)
+{
+    int e = sd_event_source_set_io_events(l->peer, wanted ? EPOLLIN | EPOLLOUT
+                                                          : EPOLLIN);
+    ASSERT(e >= 0);
+}
+
+/* Sends what the socket takes; false: the connection is gone. */
+static bool flush(struct executor *x)
+{
+    struct link *l = x->link;
+    while (!list_empty(&l->queue)) {
+        struct datagram *d = CONTAINER_OF(l->queue.next, struct datagram, node);
+        ssize_t n = send(sd_event_source_get_io_fd(l->peer), d->bytes, d->len,
+                         MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && (errno == EAGAIN || errno == ENOBUFS)) {
+            want_output(l, true);
+            return true;
+        }
+        if (n < 0 && errno != EINTR) {
+            return false;
+        }
+        if (n >= 0) {
+            list_remove(&d->node);
+            l->queued_bytes -= d->len;
+            mem_free(d);
+        }
+    }
+    want_output(l, false);
+    return true;
+}
+
+bool link_send(struct executor *x, const struct exec_message *m)
+{
+    struct link *l = x->link;
+    if (l->peer == NULL ||
+        (m->kind == EXEC_OUTPUT && l->queued_bytes > QUEUE_SOFT_BYTES)) {
+        return false;
+    }
+    CLEANUP(strbuf_deinit)
+    struct strbuf text = STRBUF_INIT(EXEC_MESSAGE_MAX_BYTES);
+    int e = exec_encode(m, &text);
+    ASSERT(e == 0);
+    struct datagram *d = mem_alloc(1, sizeof(*d) + text.len);
+    d->len = text.len;
+    memcpy(d->bytes, text.at, text.len);
+    bool was_empty = list_empty(&l->queue);
+    list_push(&l->queue, &d->node);
+    l->queued_bytes += d->len;
+    /* A broken connection is noticed, and dropped, when it is read. */
+    return !was_empty || flush(x) || true;
+}
+
+/* ---- receiving
+ * ---------------------------------------------------------------- */
+
+static bool take_hello(struct executor *x, const struct exec_message *m)
+{
+    if (m->hello.version != EXEC_PROTO_VERSION) {
+        return false;
+    }
+    struct exec_message answer = {
+        .kind = EXEC_WELCOME,
+        .hello = {.version = EXEC_PROTO_VERSION, .executor = x->id},
+    };
+    x->link->greeted = true;
+    (void)link_send(x, &answer);
+    attempts_attach(x);
+    return true;
+}
+
+/* False: not what an engine may say now. */
+static bool take(struct executor *x, struct str datagram)
+{
+    struct exec_message m;
+    if (exec_decode(datagram, &m) < 0) {
+        return false;
+    }
+    if (m.kind == EXEC_HELLO) {
+        return !x->link->greeted && take_hello(x, &m);
+    }
+    if (!x->link->greeted || (m.kind != EXEC_START && m.kind != EXEC_STOP &&
+                              m.kind != EXEC_FORGET && m.kind != EXEC_PIN)) {
+        return false;
+    }
+    attempts_take(x, &m);
+    return true;
+}
+
+/* True: the connection goes on. */
+static bool receive(struct executor *x, int fd)
+{
+    static char buffer[EXEC_MESSAGE_MAX_BYTES];
+    for (int i = 0; i < RECEIVE_BATCH; i++) {
+        ssize_t n = recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT | MSG_TRUNC);
+        if (n < 0) {
+            return errno == EAGAIN || errno == EINTR;
+        }
+        if (n == 0 || (size_t)n > sizeof(buffer) ||
+            !take(x, str_n(buffer, (size_t)n))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int on_peer(sd_event_source *source, int fd, uint32_t events,
+                   void *context)
+{
+    struct executor *x = context;
+    (void)source;
+    if ((events & (uint32_t)EPOLLOUT) != 0 && !flush(x)) {
+        drop_peer(x);
+        return 0;
+    }
+    if ((events & (uint32_t)(EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 &&
+        !receive(x, fd)) {
+        drop_peer(x);
+        return 0;
+    }
+    if (link_is_up(x) && list_empty(&x->link->queue)) {
+        attempts_pump(x);
+    }
+    return 0;
+}
+
+static bool may_connect(int fd)
+{
+    struct os_peer peer;
+    return os_unix_peer(fd, &peer) == 0 &&
+           (peer.uid == 0 || peer.uid == geteuid());
+}
+
+static int on_accept(sd_event_source *source, int listener, uint32_t events,
+                     void *context)
+{
+    struct executor *x = context;
+    (void)source;
+    (void)events;
+    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+        return 0; /* it has gone again */
+    }
+    if (!may_connect(fd)) {
+        os_close(fd);
+        return 0;
+    }
+    int size = BUFFER_BYTES;
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+    drop_peer(x);
+    int e = sd_event_add_io(x->event, &x->link->peer, fd, EPOLLIN, on_peer, x);
+    if (e < 0) {
+        os_close(fd);
+        return 0;
+    }
+    e = sd_event_source_set_io_fd_own(x->link->peer, true);
+    ASSERT(e >= 0);
+    executor_settle(x);
+    return 0;
+}
+
+/* ---- the listening socket
+ * ------------------------------------------------------- */
+
+static int bind_socket(const char *path, struct err *reterr)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(address.sun_path)) {
+        return err_set(reterr, -ENAMETOOLONG,
+                       "executor.socket: the path is over %zu bytes: %s",
+                       sizeof(address.sun_path) - 1, path);
+    }
+    memcpy(address.sun_path, path, strlen(path));
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        return err_set(reterr, -errno, "cannot make a socket: %s",
+                       strerror(errno));
+    }
+    /* We hold the lock of the spool: whoever left this socket is gone. */
+    (void)unlink(path);
+    mode_t mask = umask(0177);
+    int r = bind(fd, (const struct sockaddr *)&address, sizeof(address));
+    int e = errno;
+    (void)umask(mask);
+    if (r < 0 || listen(fd, 16) < 0) {
+        e = r < 0 ? e : errno;
+        os_close(fd);
+        return err_set(reterr, -e, "cannot listen on %s: %s", path,
+                       strerror(e));
+    }
+    return fd;
+}
+
+int link_open(struct executor *x, struct err *reterr)
+{
+    struct link *l = MEM_NEW(struct link);
+    list_init(&l->queue);
+    l->listener = -1;
+    x->link = l;
+    if (sd_listen_fds(0) == 1) {
+        l->listener = SD_LISTEN_FDS_START;
+    } else {
+        int fd = bind_socket(x->options.socket_path, reterr);
+        if (fd < 0) {
+            return fd;
+        }
+        l->listener = fd;
+        l->made_socket = true;
+    }
+    int e = sd_event_add_io(x->event, &l->accept, l->listener, EPOLLIN,
+                            on_accept, x);
+    return e < 0
+               ? err_set(reterr, e, "cannot watch the socket: %s", strerror(-e))
+               : 0;
+}
+
+void link_close(struct executor *x)
+{
+    struct link *l = x->link;
+    if (l == NULL) {
+        return;
+    }
+    if (l->peer != NULL) {
+        (void)flush(x);
+    }
+    l->peer = sd_event_source_disable_unref(l->peer);
+    l->accept = sd_event_source_disable_unref(l->accept);
+    clear_queue(l);
+    if (l->made_socket) {
+        (void)unlink(x->options.socket_path);
+    }
+    os_close(l->listener);
+    mem_free(l);
+    x->link = NULL;
+}

@@ -1,0 +1,487 @@
+/*
+ * The life of one attempt:
+ *
+ *   RUNNING ──exit──────────────> (tree empty?) ──yes──> ENDED
+ *      │ time limit, STOP              │ no: leftovers
+ *      ▼                               ▼
+ *   STOPPING ──grace over──> KILLING ──tree empty──────> ENDED
+ *
+ * The attempt has ended when its main process has been reaped and nothing of
+ * its tree is left, never before.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "model/params.h"
+#include "os/clock.h"
+#include "os/fd.h"
+#include "os/remove.h"
+#include "proc/executor_priv.h"
+
+#define LEFTOVER_GRACE_MS 2000
+#define POLL_FIRST_MS 1
+#define POLL_MAX_MS 50
+#define ENV_MAX 512
+
+#define BASE_PATH                                                              \
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *context);
+
+/* ---- time --------------------------------------------------------------- */
+
+static void set_timer(struct run *r, uint64_t in_ms)
+{
+    int e = 0;
+    if (r->timer == NULL) {
+        e = sd_event_add_time_relative(r->x->event, &r->timer, CLOCK_MONOTONIC,
+                                       in_ms * 1000, 1000, on_timer, r);
+    } else {
+        e = sd_event_source_set_time_relative(r->timer, in_ms * 1000);
+        e = e < 0 ? e : sd_event_source_set_enabled(r->timer, SD_EVENT_ONESHOT);
+    }
+    ASSERT(e >= 0); /* a step without a time limit must not exist */
+}
+
+static void poll_soon(struct run *r)
+{
+    uint64_t in_ms = MIN((uint64_t)POLL_FIRST_MS << MIN(r->polls, 10U),
+                         (uint64_t)POLL_MAX_MS);
+    r->polls++;
+    set_timer(r, in_ms);
+}
+
+/* ---- output ---------------------------------------------------------------
+ */
+
+static void read_output(struct run *r, sd_event_source **source,
+                        enum output_stream stream)
+{
+    if (*source == NULL) {
+        return;
+    }
+    char buffer[EXEC_CHUNK_MAX_BYTES];
+    ssize_t n =
+        read(sd_event_source_get_io_fd(*source), buffer, sizeof(buffer));
+    if (n > 0) {
+        output_add(&r->output, stream, os_epoch_ms(), str_n(buffer, (size_t)n));
+    } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+        *source = sd_event_source_disable_unref(*source);
+    }
+}
+
+static int on_output(sd_event_source *source, int fd, uint32_t events,
+                     void *context)
+{
+    struct run *r = context;
+    (void)fd;
+    (void)events;
+    if (source == r->out) {
+        read_output(r, &r->out, OUTPUT_STDOUT);
+    } else {
+        read_output(r, &r->err, OUTPUT_STDERR);
+    }
+    attempts_pump_one(r);
+    return 0;
+}
+
+/* What the pipes still hold when nobody is left who could write. */
+static void drain(struct run *r)
+{
+    const struct {
+        sd_event_source **source;
+        enum output_stream stream;
+    } pipes[] = {{&r->out, OUTPUT_STDOUT}, {&r->err, OUTPUT_STDERR}};
+    for (size_t i = 0; i < ARRAY_LEN(pipes); i++) {
+        uint64_t before = 0;
+        do {
+            before = r->output.written_bytes;
+            read_output(r, pipes[i].source, pipes[i].stream);
+        } while (r->output.written_bytes != before);
+        *pipes[i].source = sd_event_source_disable_unref(*pipes[i].source);
+    }
+}
+
+/* ---- the end ----------------------------------------------------------------
+ */
+
+static void set_error(struct run *r, const char *text)
+{
+    mem_free(r->error);
+    r->error = str_dup(str_c(text));
+    r->row.error = str_c(r->error);
+}
+
+/* The row is final: gives back what the run held of the system. */
+static void finish(struct run *r, enum attempt_state state)
+{
+    struct executor *x = r->x;
+    drain(r);
+    output_finish(&r->output, os_epoch_ms());
+    r->row.state = state;
+    r->row.finished_ms = os_epoch_ms();
+    r->row.output_bytes = r->output.written_bytes;
+    r->row.output_truncated = r->output.dropped_bytes != 0;
+    r->timer = sd_event_source_disable_unref(r->timer);
+    os_closep(&r->report);
+    if (r->has_tree) {
+        tree_deinit(&r->tree, &x->groups);
+        r->has_tree = false;
+    }
+    if (r->has_folder) {
+        (void)!os_remove_tree(x->work, r->name);
+        r->has_folder = false;
+    }
+    if (r->phase != RUN_ENDED) {
+        x->running--;
+    }
+    r->phase = RUN_ENDED;
+    attempts_pump_one(r);
+    executor_settle(x);
+}
+
+static enum attempt_state final_state(struct run *r)
+{
+    struct err err = ERR_INIT;
+    if (spawn_failure(r->report, &err) < 0) {
+        set_error(r, err.message);
+        return ATTEMPT_REFUSED;
+    }
+    if (r->timed_out) {
+        return ATTEMPT_TIMED_OUT;
+    }
+    if (r->cancelled) {
+        return ATTEMPT_CANCELLED;
+    }
+    if (r->x->ending && r->row.term_signal != 0) {
+        set_error(r, "the executor was stopped");
+        return ATTEMPT_FAILED;
+    }
+    return r->row.exit_code == 0 && r->row.term_signal == 0 ? ATTEMPT_SUCCEEDED
+                                                            : ATTEMPT_FAILED;
+}
+
+static void kill_tree(struct run *r)
+{
+    r->row.survivors += tree_signal(&r->tree, SIGKILL);
+    r->phase = RUN_KILLING;
+    r->polls = 0;
+    poll_soon(r);
+}
+
+/* True when it ended here. */
+static bool end_if_empty(struct run *r)
+{
+    if (!r->exited || !tree_is_empty(&r->tree)) {
+        return false;
+    }
+    finish(r, final_state(r));
+    return true;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *context)
+{
+    struct run *r = context;
+    (void)source;
+    (void)usec;
+    switch (r->phase) {
+    case RUN_RUNNING:
+        r->timed_out = true;
+        run_stop(r, false, r->grace_ms);
+        break;
+    case RUN_STOPPING:
+        if (!end_if_empty(r)) {
+            kill_tree(r);
+        }
+        break;
+    case RUN_KILLING:
+        if (!end_if_empty(r)) {
+            /* What was being forked, or has joined since. */
+            (void)tree_signal(&r->tree, SIGKILL);
+            poll_soon(r);
+        }
+        break;
+    case RUN_ENDED:
+        break;
+    }
+    return 0;
+}
+
+void run_stop(struct run *r, bool kill, uint64_t grace_ms)
+{
+    if (r->phase == RUN_ENDED || r->phase == RUN_KILLING) {
+        return;
+    }
+    if (kill) {
+        kill_tree(r);
+        return;
+    }
+    if (r->phase == RUN_STOPPING) {
+        return;
+    }
+    r->phase = RUN_STOPPING;
+    (void)tree_signal(&r->tree, SIGTERM);
+    set_timer(r, grace_ms);
+}
+
+void run_exited(struct run *r, const siginfo_t *info)
+{
+    r->exited = true;
+    r->tree.main = 0;
+    if (info->si_code == CLD_EXITED) {
+        r->row.exit_code = info->si_status;
+    } else {
+        r->row.exit_code = -1;
+        r->row.term_signal = info->si_status;
+    }
+    if (end_if_empty(r)) {
+        return;
+    }
+    /* A step that is over leaves nothing behind. */
+    if (r->phase == RUN_RUNNING) {
+        r->phase = RUN_STOPPING;
+        (void)tree_signal(&r->tree, SIGTERM);
+        set_timer(r, MIN(r->grace_ms, (uint64_t)LEFTOVER_GRACE_MS));
+    }
+}
+
+void run_conclude(struct run *r, enum attempt_state state, const char *error)
+{
+    if (error != NULL) {
+        set_error(r, error);
+    }
+    finish(r, state);
+}
+
+void run_free(struct run *r)
+{
+    ASSERT(r->phase == RUN_ENDED);
+    output_deinit(&r->output);
+    mem_free(r->error);
+    mem_free(r);
+}
+
+/* ---- the start
+ * ---------------------------------------------------------------- */
+
+/* Everything that START needs, gathered before a process exists. */
+struct plan {
+    struct arena arena;
+    struct runbook *runbook;
+    struct rendered_step step;
+    struct spawn_user user;
+    bool has_user;
+    int folder;
+    char **env;
+};
+
+static void plan_deinit(struct plan *p)
+{
+    runbook_unref(p->runbook);
+    if (p->has_user) {
+        spawn_user_deinit(&p->user);
+    }
+    os_closep(&p->folder);
+    arena_deinit(&p->arena);
+}
+
+static bool may_run_as(const struct executor *x, const char *user)
+{
+    const char *const *allowed = x->options.run_as_allowed;
+    for (; allowed != NULL && *allowed != NULL; allowed++) {
+        if (strcmp(*allowed, user) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int plan_user(struct run *r, struct plan *p, struct err *reterr)
+{
+    const struct step *step = &p->runbook->steps[r->key.step_no];
+    const char *user = r->x->options.default_user;
+    if (step->run_as.len != 0) {
+        user = arena_strdup(&p->arena, step->run_as);
+        if (!may_run_as(r->x, user)) {
+            return err_set(reterr, -EPERM,
+                           "run_as: %s is not in executor.run_as_allowed",
+                           user);
+        }
+    }
+    if (user == NULL) {
+        return 0;
+    }
+    int e = spawn_user_find(user, &p->user, reterr);
+    p->has_user = e == 0;
+    return e;
+}
+
+static int plan_folder(struct run *r, struct plan *p, struct err *reterr)
+{
+    /* Of an earlier life, if it is there: emptied, never shared. */
+    (void)!os_remove_tree(r->x->work, r->name);
+    int e = os_open_folder(r->x->work, r->name, 0700, &p->folder);
+    r->has_folder = e == 0;
+    if (e == 0 && p->has_user &&
+        fchown(p->folder, p->user.uid, p->user.gid) < 0) {
+        e = -errno;
+    }
+    return e < 0 ? err_set(reterr, e, "cannot make the step's folder: %s",
+                           strerror(-e))
+                 : 0;
+}
+
+static char *entry(struct plan *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+static char *entry(struct plan *p, const char *fmt, ...)
+{
+    struct strbuf text = STRBUF_INIT(4096);
+    va_list args;
+    va_start(args, fmt);
+    strbuf_addv(&text, fmt, args);
+    va_end(args);
+    char *copy = arena_strdup(&p->arena, strbuf_str(&text));
+    strbuf_deinit(&text);
+    return copy;
+}
+
+/* From nothing: what we give, then what the runbook gives. */
+static int plan_env(struct run *r, struct plan *p, struct err *reterr)
+{
+    char id[ID_TEXT_SIZE];
+    id_format(r->key.workflow_id, ID_PREFIX_WORKFLOW, id);
+    size_t given = 0;
+    while (p->step.env[given] != NULL) {
+        given++;
+    }
+    if (given > ENV_MAX) {
+        return err_set(reterr, -E2BIG, "the step has over %d variables",
+                       ENV_MAX);
+    }
+    char *ours[] = {
+        entry(p, BASE_PATH),
+        entry(p, "LANG=C.UTF-8"),
+        p->has_user ? entry(p, "HOME=%s", p->user.home)
+                    : entry(p, "HOME=%s/%s", r->x->options.work, r->name),
+        entry(p, "ADP_WORKFLOW_ID=%s", id),
+        entry(p, "ADP_STEP=%u", r->key.step_no + 1),
+        entry(p, "ADP_ATTEMPT=%u", r->key.attempt),
+        entry(p, "ADP_IDEMPOTENCY_KEY=%s.%u", id, r->key.step_no + 1),
+        entry(p, "%s", r->mark),
+        entry(p, "%s", r->x->mark),
+    };
+    p->env = ARENA_ARRAY(&p->arena, ARRAY_LEN(ours) + given + 1, char *);
+    memcpy(p->env, ours, sizeof(ours));
+    memcpy(p->env + ARRAY_LEN(ours), p->step.env, given * sizeof(char *));
+    return 0;
+}
+
+/* The engine's word is only which step of which runbook, and values: text and
+ * shape of the command are the runbook's, as we read it ourselves. */
+static int plan_step(struct run *r, struct plan *p,
+                     const struct exec_message *m, struct err *reterr)
+{
+    int e =
+        versions_get(r->x, m->start.path, &m->start.hash, &p->runbook, reterr);
+    if (e < 0) {
+        return e;
+    }
+    struct step_values values = {
+        .workflow_id = r->key.workflow_id,
+        .params_json = m->start.parameters,
+    };
+    e = step_render(p->runbook, r->key.step_no, &values, &p->arena, &p->step,
+                    reterr);
+    e = e < 0 ? e : plan_user(r, p, reterr);
+    e = e < 0 ? e : plan_folder(r, p, reterr);
+    return e < 0 ? e : plan_env(r, p, reterr);
+}
+
+static int watch_output(struct run *r, const struct spawned *spawned)
+{
+    const struct {
+        sd_event_source **source;
+        int fd;
+    } pipes[] = {{&r->out, spawned->out}, {&r->err, spawned->err}};
+    int result = 0;
+    for (size_t i = 0; i < ARRAY_LEN(pipes); i++) {
+        int e = sd_event_add_io(r->x->event, pipes[i].source, pipes[i].fd,
+                                EPOLLIN, on_output, r);
+        if (e < 0) {
+            os_close(pipes[i].fd);
+            result = e;
+            continue;
+        }
+        e = sd_event_source_set_io_fd_own(*pipes[i].source, true);
+        ASSERT(e >= 0);
+    }
+    return result;
+}
+
+static int begin(struct run *r, struct plan *p, const struct exec_message *m,
+                 struct err *reterr)
+{
+    struct executor *x = r->x;
+    const struct step *step = &p->runbook->steps[r->key.step_no];
+    tree_init(&r->tree, &x->groups, r->mark);
+    r->has_tree = true;
+    struct spawn_request request = {
+        .argv = p->step.argv,
+        .env = p->env,
+        .folder = p->folder,
+        .group = r->tree.group,
+        .user = p->has_user ? &p->user : NULL,
+    };
+    struct spawned spawned;
+    int e = spawn_start(&request, &spawned, reterr);
+    if (e < 0) {
+        return e;
+    }
+    r->report = spawned.report;
+    r->tree.main = r->tree.session = spawned.pid;
+    r->row.pid = (uint32_t)spawned.pid;
+    r->row.started_ms = os_epoch_ms();
+    r->row.state = ATTEMPT_RUNNING;
+    r->grace_ms = m->start.grace_ms;
+    r->phase = RUN_RUNNING;
+    x->running++;
+    uint64_t limit_ms = step->timeout_ms;
+    if (m->start.timeout_ms != 0) {
+        limit_ms = MIN(limit_ms, m->start.timeout_ms);
+    }
+    set_timer(r, limit_ms);
+    if (watch_output(r, &spawned) < 0) {
+        set_error(r, "its output could not be watched");
+    }
+    return 0;
+}
+
+void run_start(struct run *r, const struct exec_message *m)
+{
+    struct err err = ERR_INIT;
+    struct plan plan = {.folder = -1};
+    int e = 0;
+    if (r->x->running >= r->x->options.max_running) {
+        e = err_set(&err, -EAGAIN,
+                    "the executor runs %u steps already "
+                    "(executor.max_running)",
+                    r->x->running);
+    } else {
+        e = plan_step(r, &plan, m, &err);
+    }
+    e = e < 0 ? e : begin(r, &plan, m, &err);
+    plan_deinit(&plan);
+    if (e < 0) {
+        run_conclude(r, ATTEMPT_REFUSED, err.message);
+    } else {
+        attempts_pump_one(r);
+    }
+}

@@ -1,0 +1,336 @@
+#include "proc/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/str.h"
+#include "os/fd.h"
+
+#define PATH_BYTES 4096
+#define REPORT_FD 3
+#define MIB (1024ULL * 1024)
+
+/* What went wrong between the birth of the process and its program. */
+enum stage {
+    STAGE_SESSION,
+    STAGE_FOLDER,
+    STAGE_FILES,
+    STAGE_LIMITS,
+    STAGE_USER,
+    STAGE_PROGRAM,
+    STAGES
+};
+
+static const char *const stage_texts[STAGES] = {
+    [STAGE_SESSION] = "cannot make a session for the step",
+    [STAGE_FOLDER] = "cannot enter the step's folder",
+    [STAGE_FILES] = "cannot set up the step's input and output",
+    [STAGE_LIMITS] = "cannot set the step's limits",
+    [STAGE_USER] = "cannot become the user of the step",
+    [STAGE_PROGRAM] = "cannot execute the step's program",
+};
+
+struct report {
+    uint32_t stage;
+    int32_t errnum;
+};
+
+/* Soft and hard; a hard limit that we do not have ourselves is cut. */
+static const struct {
+    int resource;
+    rlim_t soft;
+    rlim_t hard;
+} limits[] = {
+    {RLIMIT_CORE, 0, 0},
+    {RLIMIT_NOFILE, 1024, 65536},
+    {RLIMIT_FSIZE, 16384 * MIB, 16384 * MIB},
+    {RLIMIT_MEMLOCK, 64 * 1024, 8 * MIB},
+};
+
+/* Everything that the child needs, made ready before it is born. */
+struct plan {
+    const struct spawn_request *request;
+    const char *path; /* of its environment, to look the program up */
+    pid_t parent;
+    int null;
+    int out;
+    int err;
+    int report;
+};
+
+/* ---- in the child: no memory is allocated, no lock is taken ---------------
+ */
+
+static int set_limits(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+        struct rlimit now;
+        if (getrlimit((__rlimit_resource_t)limits[i].resource, &now) < 0) {
+            return -errno;
+        }
+        struct rlimit l = {
+            .rlim_cur = MIN(limits[i].soft, now.rlim_max),
+            .rlim_max = MIN(limits[i].hard, now.rlim_max),
+        };
+        if (setrlimit((__rlimit_resource_t)limits[i].resource, &l) < 0) {
+            return -errno;
+        }
+    }
+    return 0;
+}
+
+/* Groups first, the user last, and then a look whether it is so: each of the
+ * three identities, and that there is no way back. */
+static int become(const struct spawn_user *u)
+{
+    uid_t r = 0;
+    uid_t e = 0;
+    uid_t s = 0;
+    gid_t rg = 0;
+    gid_t eg = 0;
+    gid_t sg = 0;
+    if (syscall(SYS_setgroups, (size_t)u->group_count, u->groups) < 0 ||
+        syscall(SYS_setresgid, u->gid, u->gid, u->gid) < 0 ||
+        syscall(SYS_setresuid, u->uid, u->uid, u->uid) < 0 ||
+        getresuid(&r, &e, &s) < 0 || getresgid(&rg, &eg, &sg) < 0) {
+        return -errno;
+    }
+    if (r != u->uid || e != u->uid || s != u->uid || rg != u->gid ||
+        eg != u->gid || sg != u->gid) {
+        return -EPERM;
+    }
+    if (u->uid != 0 && syscall(SYS_setresuid, -1, 0, -1) == 0) {
+        return -EPERM;
+    }
+    return 0;
+}
+
+static int set_files(const struct plan *p)
+{
+    if (dup2(p->null, STDIN_FILENO) < 0 || dup2(p->out, STDOUT_FILENO) < 0 ||
+        dup2(p->err, STDERR_FILENO) < 0) {
+        return -errno;
+    }
+    /* The report closes by itself when the program begins. */
+    if (p->report != REPORT_FD && dup3(p->report, REPORT_FD, O_CLOEXEC) < 0) {
+        return -errno;
+    }
+    if (close_range(REPORT_FD + 1, ~0U, 0) < 0) {
+        return -errno;
+    }
+    (void)umask(077);
+    return 0;
+}
+
+static void reset_signals(void)
+{
+    struct sigaction fresh;
+    memset(&fresh, 0, sizeof(fresh));
+    fresh.sa_handler = SIG_DFL;
+    for (int s = 1; s < NSIG; s++) {
+        (void)sigaction(s, &fresh, NULL);
+    }
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* As the shell does: each folder of PATH in turn; a file that may not be
+ * executed is remembered in case no other is found. */
+static int execute(const struct plan *p)
+{
+    char *const *argv = p->request->argv;
+    if (strchr(argv[0], '/') != NULL) {
+        (void)execve(argv[0], argv, p->request->env);
+        return -errno;
+    }
+    int worst = -ENOENT;
+    struct str rest = str_c(p->path);
+    while (rest.len > 0) {
+        char file[PATH_BYTES];
+        ptrdiff_t colon = str_find(rest, ':');
+        size_t len = colon < 0 ? rest.len : (size_t)colon;
+        size_t name = strlen(argv[0]);
+        if (len > 0 && rest.at[0] == '/' && len + name + 2 <= sizeof(file)) {
+            memcpy(file, rest.at, len);
+            file[len] = '/';
+            memcpy(file + len + 1, argv[0], name + 1);
+            (void)execve(file, argv, p->request->env);
+            if (errno != ENOENT && errno != ENOTDIR && errno != EACCES) {
+                return -errno;
+            }
+            worst = errno == EACCES ? -EACCES : worst;
+        }
+        rest = str_slice(rest, len + 1, rest.len);
+    }
+    return worst;
+}
+
+static NORETURN void give_up(int report, enum stage stage, int errnum)
+{
+    struct report r = {.stage = stage, .errnum = errnum};
+    (void)!write(report, &r, sizeof(r));
+    _exit(127);
+}
+
+static NORETURN void child(const struct plan *p)
+{
+    const struct spawn_request *q = p->request;
+    if (setsid() < 0) {
+        give_up(p->report, STAGE_SESSION, -errno);
+    }
+    if (fchdir(q->folder) < 0) {
+        give_up(p->report, STAGE_FOLDER, -errno);
+    }
+    int r = set_limits();
+    if (r < 0) {
+        give_up(p->report, STAGE_LIMITS, r);
+    }
+    r = set_files(p);
+    if (r < 0) {
+        give_up(p->report, STAGE_FILES, r);
+    }
+    r = q->user != NULL ? become(q->user) : 0;
+    if (r < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+        give_up(REPORT_FD, STAGE_USER, r < 0 ? r : -errno);
+    }
+    /* After the change of user, which would undo it. If we lost our parent
+     * before this line, there is nobody to run for. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != p->parent) {
+        give_up(REPORT_FD, STAGE_SESSION, -ECANCELED);
+    }
+    reset_signals();
+    give_up(REPORT_FD, STAGE_PROGRAM, execute(p));
+}
+
+/* ---- in the parent --------------------------------------------------------
+ */
+
+static pid_t birth(int group)
+{
+    struct clone_args args;
+    memset(&args, 0, sizeof(args));
+    args.exit_signal = SIGCHLD;
+    if (group >= 0) {
+        args.flags = CLONE_INTO_CGROUP;
+        args.cgroup = (__u64)group;
+    }
+    long pid = syscall(SYS_clone3, &args, sizeof(args));
+    return pid < 0 ? -errno : (pid_t)pid;
+}
+
+static const char *path_of(char *const *env)
+{
+    for (; *env != NULL; env++) {
+        if (strncmp(*env, "PATH=", 5) == 0) {
+            return *env + 5;
+        }
+    }
+    return "";
+}
+
+/* Both ends of the pipes; -1 where there is none. */
+struct pipes {
+    int out[2];
+    int err[2];
+    int report[2];
+    int null;
+};
+
+static void pipes_close(struct pipes *p)
+{
+    int *all[] = {&p->out[0],    &p->out[1],    &p->err[0], &p->err[1],
+                  &p->report[0], &p->report[1], &p->null};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        os_closep(all[i]);
+    }
+}
+
+static int pipes_open(struct pipes *p, const struct spawn_user *user)
+{
+    int r = os_pipe(p->out);
+    r = r < 0 ? r : os_pipe(p->err);
+    r = r < 0 ? r : os_pipe(p->report);
+    r = r < 0 ? r : os_set_nonblock(p->out[0]);
+    r = r < 0 ? r : os_set_nonblock(p->err[0]);
+    r = r < 0 ? r : os_set_nonblock(p->report[0]);
+    if (r < 0) {
+        return r;
+    }
+    /* So that the step may open /dev/stdout and /dev/stderr by name. */
+    if (user != NULL && (fchown(p->out[1], user->uid, user->gid) < 0 ||
+                         fchown(p->err[1], user->uid, user->gid) < 0)) {
+        return -errno;
+    }
+    p->null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return p->null < 0 ? -errno : 0;
+}
+
+int spawn_start(const struct spawn_request *request, struct spawned *ret,
+                struct err *reterr)
+{
+    ASSERT(request->argv[0] != NULL && request->folder >= 0);
+    CLEANUP(pipes_close)
+    struct pipes p = {{-1, -1}, {-1, -1}, {-1, -1}, -1};
+    int r = pipes_open(&p, request->user);
+    if (r < 0) {
+        return err_set(reterr, r, "cannot make pipes: %s", strerror(-r));
+    }
+    const struct plan plan = {
+        .request = request,
+        .path = path_of(request->env),
+        .parent = getpid(),
+        .null = p.null,
+        .out = p.out[1],
+        .err = p.err[1],
+        .report = p.report[1],
+    };
+    pid_t pid = birth(request->group);
+    if (pid < 0) {
+        return err_set(reterr, pid, "cannot start a process: %s",
+                       strerror(-pid));
+    }
+    if (pid == 0) {
+        child(&plan);
+    }
+    *ret = (struct spawned){pid, p.out[0], p.err[0], p.report[0]};
+    p.out[0] = p.err[0] = p.report[0] = -1;
+    return 0;
+}
+
+int spawn_failure(int report, struct err *reterr)
+{
+    struct report r;
+    ssize_t n = read(report, &r, sizeof(r));
+    if (n != (ssize_t)sizeof(r) || r.stage >= STAGES || r.errnum >= 0) {
+        return 0;
+    }
+    return err_set(reterr, r.errnum, "%s: %s", stage_texts[r.stage],
+                   strerror(-r.errnum));
+}
+
+int spawn_probe_group(int group)
+{
+    pid_t pid = birth(group);
+    if (pid == 0) {
+        _exit(0);
+    }
+    if (pid < 0) {
+        return pid;
+    }
+    siginfo_t info;
+    return waitid(P_PID, (id_t)pid, &info, WEXITED) < 0 ? -errno : 0;
+}
