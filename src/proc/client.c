@@ -14,7 +14,7 @@
 
 #define BACKOFF_MIN_MS 50
 #define BACKOFF_MAX_MS 2000
-#define WELCOME_WAIT_MS 10000
+#define WELCOME_WAIT_MS 5000
 #define TIMER_ACCURACY_US 1000
 /* Then the other sources of the loop have their turn. */
 #define RECEIVE_BATCH 64
