@@ -21,6 +21,16 @@ void *mem_realloc(void *p, size_t n, size_t size)
     return p;
 }
 
+void *mem_grow(void *p, size_t *cap, size_t n, size_t size)
+{
+    if (n <= *cap) {
+        return p;
+    }
+    size_t wanted = MAX(*cap * 2, (size_t)8);
+    *cap = MAX(wanted, n);
+    return mem_realloc(p, *cap, size);
+}
+
 char *mem_dup(const void *from, size_t len)
 {
     char *copy = mem_alloc(len + 1, 1);

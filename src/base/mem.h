@@ -16,6 +16,10 @@ NODISCARD RETURNS_NONNULL void *mem_alloc(size_t n, size_t size);
  * zeroed. The old pointer is invalid afterwards. */
 NODISCARD RETURNS_NONNULL void *mem_realloc(void *p, size_t n, size_t size);
 
+/* Room for at least n objects of size bytes where p has room for *cap: p, or
+ * a larger block like mem_realloc's; *cap then at least doubles. */
+NODISCARD void *mem_grow(void *p, size_t *cap, size_t n, size_t size);
+
 /* A copy of len bytes with a NUL behind them; free with mem_free. */
 NODISCARD RETURNS_NONNULL char *mem_dup(const void *from, size_t len);
 

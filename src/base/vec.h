@@ -13,47 +13,39 @@
 
 #include "base/mem.h"
 
-#define VEC(T)                                                                \
-    struct {                                                                  \
-        T *at;                                                                \
-        size_t count;                                                         \
-        size_t cap;                                                           \
+#define VEC(T)                                                                 \
+    struct {                                                                   \
+        T *at;                                                                 \
+        size_t count;                                                          \
+        size_t cap;                                                            \
     }
 
-#define VEC_RESERVE(v, n)                                                     \
-    do {                                                                      \
-        if ((n) > (v)->cap) {                                                 \
-            size_t cap_ = (v)->cap != 0 ? (v)->cap : 8;                       \
-            while (cap_ < (n)) {                                              \
-                cap_ *= 2;                                                    \
-            }                                                                 \
-            (v)->at = mem_realloc((v)->at, cap_, sizeof(*(v)->at));           \
-            (v)->cap = cap_;                                                  \
-        }                                                                     \
-    } while (0)
+#define VEC_RESERVE(v, n)                                                      \
+    ((void)((v)->at = mem_grow((v)->at, &(v)->cap, (n),                        \
+                               sizeof(__typeof__(*(v)->at)))))
 
-#define VEC_PUSH(v, ...)                                                      \
-    do {                                                                      \
-        VEC_RESERVE(v, (v)->count + 1);                                       \
-        (v)->at[(v)->count++] = (__VA_ARGS__);                                \
+#define VEC_PUSH(v, ...)                                                       \
+    do {                                                                       \
+        VEC_RESERVE(v, (v)->count + 1);                                        \
+        (v)->at[(v)->count++] = (__VA_ARGS__);                                 \
     } while (0)
 
 /* Removes element i by moving the later ones down: the order is kept. */
-#define VEC_REMOVE(v, i)                                                      \
-    do {                                                                      \
-        for (size_t i_ = (i); i_ + 1 < (v)->count; i_++) {                    \
-            (v)->at[i_] = (v)->at[i_ + 1];                                    \
-        }                                                                     \
-        (v)->count--;                                                         \
+#define VEC_REMOVE(v, i)                                                       \
+    do {                                                                       \
+        for (size_t i_ = (i); i_ + 1 < (v)->count; i_++) {                     \
+            (v)->at[i_] = (v)->at[i_ + 1];                                     \
+        }                                                                      \
+        (v)->count--;                                                          \
     } while (0)
 
 #define VEC_CLEAR(v) ((void)((v)->count = 0))
 
-#define VEC_DEINIT(v)                                                         \
-    do {                                                                      \
-        mem_free((v)->at);                                                    \
-        (v)->at = NULL;                                                       \
-        (v)->count = (v)->cap = 0;                                            \
+#define VEC_DEINIT(v)                                                          \
+    do {                                                                       \
+        mem_free((v)->at);                                                     \
+        (v)->at = NULL;                                                        \
+        (v)->count = (v)->cap = 0;                                             \
     } while (0)
 
 #define VEC_EACH(v, i) for (size_t i = 0; i < (v)->count; i++)
