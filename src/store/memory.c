@@ -25,7 +25,8 @@ void memory_save_event(struct store *s, struct mem_event *e)
 
 void memory_save_count(struct store *s, size_t *count)
 {
-    VEC_PUSH(&s->undo, (struct undo){.kind = UNDO_COUNT, .at = count});
+    struct undo u = {.kind = UNDO_COUNT, .at = count};
+    VEC_PUSH(&s->undo, u);
 }
 
 void memory_put(struct store *s, struct map *m, struct str key, void *value)

@@ -85,12 +85,9 @@ void sqlite_ballast_make(struct store *s)
         return;
     }
     off_t size = lseek(fd, 0, SEEK_END);
-    if (size >= (off_t)s->ballast_bytes) {
-        s->has_ballast = true;
-    } else if (has_room(s) &&
-               posix_fallocate(fd, 0, (off_t)s->ballast_bytes) == 0) {
-        s->has_ballast = true;
-    }
+    s->has_ballast =
+        size >= (off_t)s->ballast_bytes ||
+        (has_room(s) && posix_fallocate(fd, 0, (off_t)s->ballast_bytes) == 0);
     (void)close(fd);
     if (!s->has_ballast) {
         (void)unlink(s->ballast_path);

@@ -12,8 +12,8 @@
 #include "base/mem.h"
 #include "store/sqlite_priv.h"
 
-#define BALLAST_BYTES (64U * 1024 * 1024)
-#define LABELS_MAX_BYTES (1024U * 1024)
+#define BALLAST_BYTES (64ULL * 1024 * 1024)
+#define LABELS_MAX_BYTES (1024UL * 1024)
 #define SESSIONS_KEPT 100
 #define DIRECTORY_MAX_BYTES 400 /* the library's paths end at 512 */
 
@@ -120,7 +120,7 @@ static void add_uri_path(struct strbuf *out, const char *path)
  * would drop the library's POSIX locks). */
 static int open_file(struct store *s, const char *lock_path, struct err *reterr)
 {
-    struct strbuf uri = STRBUF_INIT(3 * PATH_MAX * 2);
+    struct strbuf uri = STRBUF_INIT((size_t)PATH_MAX * 6);
     strbuf_addc(&uri, "file:");
     add_uri_path(&uri, s->db_path);
     strbuf_addc(&uri, "?modeof=");

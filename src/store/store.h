@@ -103,13 +103,13 @@ struct store_pin {
 struct store_op {
     struct list link; /* the committer's */
     enum store_op_kind kind;
+    int result;
     union {
         struct store_ingest ingest;
         struct store_claim claim;
         struct store_apply apply;
         struct store_pin pin;
     };
-    int result;
     void (*done)(struct store_op *op);
     void *context; /* the submitter's */
 };

@@ -40,7 +40,7 @@ static void ingest(struct pair *p)
     for (uint32_t i = 0; i < count; i++) {
         events[i] = fixture_event(p->f[0], "x");
         events[i].source = name_of(below(p, NAMES));
-        events[i].dedup_key = name_of(below(p, NAMES * 2));
+        events[i].dedup_key = name_of(below(p, 2ULL * NAMES));
         events[i].fingerprint = name_of(below(p, NAMES));
         events[i].state = (enum event_state)below(p, 3);
         events[i].ends_ms = below(p, 2) * (p->f[0]->now_ms + below(p, 100000));
@@ -53,7 +53,7 @@ static void ingest(struct pair *p)
         .kind = STORE_INGEST,
         .ingest = {.events = events,
                    .count = count,
-                   .request_key = name_of(below(p, NAMES * 3)),
+                   .request_key = name_of(below(p, 3ULL * NAMES)),
                    .request_hash = {(uint8_t)below(p, 2)},
                    .request_expires_ms = p->f[0]->now_ms + 30000,
                    .dedup_expires_ms = p->f[0]->now_ms + 20000},

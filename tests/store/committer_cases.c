@@ -234,7 +234,8 @@ static void a_group_is_limited(void **state)
         jobs[i] = new_ingest(f);
         list_push(&f->group.ops, &jobs[i]->op.link);
     }
-    static const uint64_t wanted[] = {STORE_GROUP_MAX, STORE_GROUP_MAX * 2, N};
+    static const uint64_t wanted[] = {STORE_GROUP_MAX, 2ULL * STORE_GROUP_MAX,
+                                      N};
     int told = 0;
     for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
         assert_int_equal(

@@ -168,7 +168,7 @@ static void a_full_disk_refuses_events_and_serves_the_rest(void **state)
     }
     char filler[128];
     (void)snprintf(filler, sizeof(filler), "%s/filler", f->directory);
-    f->options.ballast_bytes = 512 * 1024;
+    f->options.ballast_bytes = 524288;
     fixture_open(f);
     write_filler(filler);
     fixture_fill(f, 100);

@@ -96,7 +96,7 @@ int fixture_setup(void **state)
     f->options = (struct store_options){
         .queue_limit = 10000,
         .node = STR("here"),
-        .ballast_bytes = 64 * 1024,
+        .ballast_bytes = 65536,
     };
     fixture_open(f);
     *state = f;

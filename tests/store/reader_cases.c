@@ -82,7 +82,7 @@ static void filters_combine(void **state)
         events[i] = fixture_event(f, words[i & 1]);
         events[i].type = str_c(words[i >> 1 & 1]);
         events[i].severity = str_c(words[i >> 2 & 1]);
-        events[i].received_ms = T0_MS + i / 8 * 60000;
+        events[i].received_ms = T0_MS + i / 8 * 60000ULL;
     }
     assert_int_equal(fixture_ingest(f, events, 16), 0);
     struct store_claim claim;

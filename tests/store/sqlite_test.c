@@ -163,8 +163,8 @@ static void load_version_1(struct fixture *f)
                    root != NULL ? root : ".");
     FILE *file = fopen(path, "re");
     assert_non_null(file);
-    char *sql = arena_alloc(&f->arena, 64 * 1024, 1);
-    assert_true(fread(sql, 1, 64 * 1024 - 1, file) > 0);
+    char *sql = arena_alloc(&f->arena, 65536, 1);
+    assert_true(fread(sql, 1, 65536 - 1, file) > 0);
     (void)fclose(file);
     exec_on(f, sql);
 }
