@@ -18,6 +18,10 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+# ./check installs Debian's pytest, which another python3 ahead in the PATH
+# does not see.
+PYTHON = "/usr/bin/python3" if Path("/usr/bin/python3").exists() \
+    else sys.executable
 SHOWN_LINES = 40  # of the output of a program that failed
 
 
@@ -147,7 +151,7 @@ def run_pytest(options, count):
     report.unlink(missing_ok=True)
     environment = dict(os.environ, ADP_BUILD=str(options.build.resolve()))
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
+        [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider",
          f"--junitxml={report}", str(options.pytest)],
         capture_output=True, text=True, stdin=subprocess.DEVNULL,
         env=environment, check=False)
