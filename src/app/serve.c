@@ -27,6 +27,9 @@
 #include "proc/client.h"
 #include "runtime/service.h"
 
+/* How often a foreground daemon looks whether its executor is there. */
+#define EXECUTOR_LOOK_MS 1000
+
 struct daemon {
     const char *config_path;
     struct config *config;
@@ -39,7 +42,8 @@ struct daemon {
     struct service_request reload;
     struct service_request configure;
     bool reloading;
-    int status; /* exit status */
+    bool executor_missed; /* at the last look */
+    int status;           /* exit status */
 };
 
 /* ---- folders --------------------------------------------------------------
@@ -275,6 +279,23 @@ static int on_hangup(sd_event_source *source,
     return 0;
 }
 
+/* An executor that has ended is started again: at the second look, so that one
+ * that is just reconnecting is left alone. */
+static int on_executor_look(sd_event_source *source, uint64_t usec,
+                            void *context)
+{
+    struct daemon *d = context;
+    (void)usec;
+    bool up = service_status(d->service).executor_up;
+    struct err err = ERR_INIT;
+    if (!up && d->executor_missed && start_executor(d, &err) < 0) {
+        log_error("cannot start the executor: %s", err.message);
+    }
+    d->executor_missed = !up;
+    (void)sd_event_source_set_time_relative(source, EXECUTOR_LOOK_MS * 1000);
+    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
 static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
                    void *context)
 {
@@ -322,6 +343,11 @@ static int open_loop(struct daemon *d)
     if (r >= 0) {
         r = sd_event_add_io(d->event, NULL, d->fatal_fd, EPOLLIN, on_fatal_fd,
                             d);
+    }
+    if (r >= 0 && d->config->executor_autostart) {
+        r = sd_event_add_time_relative(d->event, NULL, CLOCK_MONOTONIC,
+                                       EXECUTOR_LOOK_MS * 1000, 0,
+                                       on_executor_look, d);
     }
     if (r >= 0) {
         r = sd_event_set_watchdog(d->event, true);
