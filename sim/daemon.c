@@ -120,15 +120,24 @@ static void port_submit(void *context, struct store_op *op)
     daemon_submit(context, op);
 }
 
+/* Takes the job off the list; false if it died with its daemon. */
+static bool take_job(struct world *w, const struct match_job *job)
+{
+    size_t i = 0;
+    while (i < w->jobs.count && w->jobs.at[i] != job) {
+        i++;
+    }
+    if (i == w->jobs.count) {
+        return false;
+    }
+    VEC_REMOVE(&w->jobs, i);
+    return true;
+}
+
 static void job_done(struct world *w, struct happening *h)
 {
-    struct match_job *job = h->subject;
-    VEC_EACH (&w->jobs, i) {
-        if (w->jobs.at[i] == job && w->daemon_epoch == h->epoch) {
-            VEC_REMOVE(&w->jobs, i);
-            runtime_job_done(w->rt, job);
-            return;
-        }
+    if (h->epoch == w->daemon_epoch && take_job(w, h->subject)) {
+        runtime_job_done(w->rt, h->subject);
     }
 }
 

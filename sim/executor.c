@@ -115,7 +115,7 @@ static void tell(struct world *w, const struct exec_message *m,
     }
     struct happening *h = world_plan(w, at_ms - w->now_ms, reach_daemon, NULL);
     h->epoch = x->connection;
-    h->datagram = STRBUF_INIT(EXEC_MESSAGE_MAX_BYTES);
+    h->datagram = STRBUF_INIT((size_t)EXEC_MESSAGE_MAX_BYTES);
     ASSERT(exec_encode(m, &h->datagram) == 0);
 }
 
@@ -361,7 +361,7 @@ void executor_send(struct world *w, const struct exec_message *m)
         world_plan(w, at_ms - w->now_ms, reach_executor, NULL);
     h->epoch = x->epoch;
     h->serial = ++x->sent;
-    h->datagram = STRBUF_INIT(EXEC_MESSAGE_MAX_BYTES);
+    h->datagram = STRBUF_INIT((size_t)EXEC_MESSAGE_MAX_BYTES);
     ASSERT(exec_encode(m, &h->datagram) == 0);
 }
 

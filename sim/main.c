@@ -13,7 +13,7 @@
 #include "sim/swarm.h"
 #include "sim/world.h"
 
-#define FILE_MAX_BYTES (1024 * 1024)
+#define FILE_MAX_BYTES 1048576U
 #define PROGRESS_S 2
 
 /* How many boundaries after a crash another one is tried: the recovery and a

@@ -226,7 +226,8 @@ static void read_block(struct reader_state *s, struct strbuf *out)
 
 static int read_version(struct reader_state *s, struct str path, bool later)
 {
-    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(RUNBOOK_MAX_BYTES);
+    CLEANUP(strbuf_deinit)
+    struct strbuf text = STRBUF_INIT((size_t)RUNBOOK_MAX_BYTES);
     struct runbook_defaults defaults = RUNBOOK_DEFAULTS;
     struct runbook_report report = {0};
     struct runbook *rb = NULL;
@@ -334,7 +335,7 @@ int scenario_read(struct str text, struct str file, struct scenario **ret,
 {
     struct scenario *scenario = MEM_NEW(struct scenario);
     scenario->config = ENGINE_CONFIG_DEFAULT;
-    scenario->config.held_timeout_ms = 3600 * 1000;
+    scenario->config.held_timeout_ms = 3600000;
     scenario->max_attempts = 3;
     scenario->file = arena_str(&scenario->arena, file);
     struct reader_state s = {.scenario = scenario,

@@ -121,28 +121,29 @@ struct world {
     struct prng prng;
     uint64_t now_ms;
     struct heap queue;
-    bool trace;
-    bool calm; /* no crash is planned: "expect" lines count */
 
     uint64_t boundary; /* the next one's number */
     struct planned plan;
     uint64_t plan_from; /* the boundary before which this world is the calm
                            one, which has been looked at */
+    bool trace;
+    bool calm; /* no fault is planned: "expect" lines count */
+
+    bool commit_planned;
+    bool dying; /* the daemon died inside a call: nothing leaves it */
+    bool paused;
+    int allowed_errnum; /* an injected fault: the daemon may end with it */
 
     struct store *store;
     struct reader *reader;
     struct commit_group group;
-    bool commit_planned;
     struct list done; /* operations to be told */
     uint64_t commits;
 
     struct runtime *rt; /* NULL: no daemon */
-    bool dying;         /* it died inside a call: nothing leaves it */
     uint64_t daemon_epoch;
     uint64_t downtime_ms;
-    int allowed_errnum; /* an injected fault: the daemon may end with it */
     struct engine_config config;
-    bool paused;
     struct generation *generation;
     uint64_t generation_number;
     struct runbook **files; /* in force, one per version slot; borrowed */

@@ -49,10 +49,10 @@ struct engine_config {
                             .batch_size = 100,                                 \
                             .max_concurrent = 20,                              \
                             .max_live = 10000,                                 \
-                            .workflow_timeout_ms = 600 * 1000,                 \
-                            .stop_grace_ms = 10 * 1000,                        \
-                            .report_margin_ms = 30 * 1000,                     \
-                            .held_timeout_ms = 7 * 86400 * 1000ULL})
+                            .workflow_timeout_ms = 600000,                     \
+                            .stop_grace_ms = 10000,                            \
+                            .report_margin_ms = 30000,                         \
+                            .held_timeout_ms = 604800000 /* 7 d */})
 
 /* ---- facts -------------------------------------------------------------- */
 

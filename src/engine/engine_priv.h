@@ -144,6 +144,8 @@ void lane_update(struct engine *e, struct lane *lane);
 /* Starts queued flows, oldest first, while there are places. */
 void lanes_admit(struct engine *e);
 
+/* ---- workers.c ---------------------------------------------------------- */
+
 /* Gives each idle worker a claim while that is allowed. */
 void workers_claim(struct engine *e);
 

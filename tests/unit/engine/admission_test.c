@@ -21,10 +21,10 @@ static void first_come_first_served(void **state)
     struct runbook *two = RUNBOOK(b, "b.yaml", STEP());
     b->config.max_concurrent = 2;
     begin(b);
-    for (char c = 'A'; c <= 'H'; c++) {
+    for (char c = 'A'; c != 'I'; c++) {
         (void)run(b, c % 3 == 0 ? one : two, c);
     }
-    for (char c = 'A'; c <= 'F'; c++) {
+    for (char c = 'A'; c != 'G'; c++) {
         assert_int_equal(status_of(b, c), WORKFLOW_RUNNING);
         assert_int_equal(status_of(b, (char)(c + 2)), WORKFLOW_QUEUED);
         finish(b, c);
@@ -106,7 +106,7 @@ static void the_limit_moves(void **state)
     struct runbook *rb = RUNBOOK(b, "a.yaml", STEP());
     b->config.max_concurrent = 3;
     begin(b);
-    for (char c = 'A'; c <= 'G'; c++) {
+    for (char c = 'A'; c != 'H'; c++) {
         (void)run(b, rb, c);
     }
     b->config.max_concurrent = 1;

@@ -57,12 +57,12 @@ static void a_retry_waits_longer_each_time(void **state)
     struct runbook *rb = RUNBOOK(
         b, "a.yaml",
         STEP(.max_attempts = 9, .backoff_ms = 1000, .backoff_max_ms = 5000));
-    b->config.workflow_timeout_ms = 3600 * 1000;
+    b->config.workflow_timeout_ms = 3600000;
     begin(b);
     (void)run(b, rb, 'A');
     static const uint64_t plain_ms[] = {1000, 2000, 4000, 5000, 5000};
     for (uint32_t i = 0; i < ARRAY_LEN(plain_ms); i++) {
-        b->entropy = i * 7919;
+        b->entropy = UINT64_C(7919) * i;
         (void)ended(b, 'A', 0, i + 1, ATTEMPT_FAILED);
         uint64_t delay_ms = next_in(b);
         assert_true(delay_ms >= plain_ms[i] * 8 / 10);
@@ -145,7 +145,8 @@ static void a_long_reason_is_shortened(void **state)
     struct runbook *rb = RUNBOOK(b, "a.yaml", STEP());
     char reason[3001] = "";
     for (size_t i = 0; i + 2 < sizeof(reason); i += 2) {
-        memcpy(reason + i, "\xc3\xa9", 2); /* e acute, from an odd place */
+        reason[i] = (char)0xC3; /* an e acute, from an odd place */
+        reason[i + 1] = (char)0xA9;
     }
     reason[0] = '-';
     reason[1] = '-';
