@@ -35,7 +35,7 @@ void arena_reset(struct arena *a)
         return;
     }
     struct arena_block *kept = a->blocks;
-    struct arena rest = { .blocks = kept->next };
+    struct arena rest = {.blocks = kept->next};
     arena_deinit(&rest);
     kept->next = NULL;
     memset(kept->data, 0, a->used_bytes);
@@ -46,8 +46,7 @@ void arena_reset(struct arena *a)
 static void add_block(struct arena *a, size_t at_least)
 {
     size_t size = MAX((size_t)BLOCK_BYTES, at_least);
-    struct arena_block *block =
-        mem_alloc(1, sizeof(struct arena_block) + size);
+    struct arena_block *block = mem_alloc(1, sizeof(struct arena_block) + size);
     block->size_bytes = size;
     block->next = a->blocks;
     a->blocks = block;
@@ -60,8 +59,7 @@ void *arena_alloc(struct arena *a, size_t n, size_t size)
     ASSERT(!__builtin_mul_overflow(n, size, &bytes));
     ASSERT(!__builtin_add_overflow(bytes, alignof(max_align_t) - 1, &bytes));
     bytes &= ~(alignof(max_align_t) - 1);
-    if (a->blocks == NULL ||
-        a->blocks->size_bytes - a->used_bytes < bytes) {
+    if (a->blocks == NULL || a->blocks->size_bytes - a->used_bytes < bytes) {
         add_block(a, bytes);
     }
     void *p = a->blocks->data + a->used_bytes;

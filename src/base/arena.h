@@ -17,7 +17,7 @@ struct arena {
     size_t total_bytes;         /* handed out since init or reset */
 };
 
-#define ARENA_INIT ((struct arena){ 0 })
+#define ARENA_INIT ((struct arena){0})
 
 void arena_init(struct arena *a);
 void arena_deinit(struct arena *a);

@@ -18,19 +18,19 @@ void assert_set_hook(assert_hook_fn *hook);
 /* Reports the failure and aborts. Use the macros. */
 NORETURN void assert_failed(const char *what, const char *file, int line);
 
-#define ASSERT(cond)                                                          \
-    do {                                                                      \
-        if (__builtin_expect(!(cond), 0)) {                                   \
-            assert_failed(#cond, __FILE__, __LINE__);                         \
-        }                                                                     \
+#define ASSERT(cond)                                                           \
+    do {                                                                       \
+        if (__builtin_expect(!(cond), 0)) {                                    \
+            assert_failed(#cond, __FILE__, __LINE__);                          \
+        }                                                                      \
     } while (0)
 
 /* An assertion of one of the numbered invariants of ARCHITECTURE.md. */
-#define INVARIANT(number, cond)                                               \
-    do {                                                                      \
-        if (__builtin_expect(!(cond), 0)) {                                   \
-            assert_failed(number ": " #cond, __FILE__, __LINE__);             \
-        }                                                                     \
+#define INVARIANT(number, cond)                                                \
+    do {                                                                       \
+        if (__builtin_expect(!(cond), 0)) {                                    \
+            assert_failed(number ": " #cond, __FILE__, __LINE__);              \
+        }                                                                      \
     } while (0)
 
 #define UNREACHABLE() assert_failed("unreachable", __FILE__, __LINE__)

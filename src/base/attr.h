@@ -17,16 +17,16 @@
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
 
 /* Hands a pointer out of a CLEANUP variable: the variable becomes NULL. */
-#define TAKE(p)                                                               \
-    ({                                                                        \
-        __typeof__(p) take_ = (p);                                            \
-        (p) = NULL;                                                           \
-        take_;                                                                \
+#define TAKE(p)                                                                \
+    ({                                                                         \
+        __typeof__(p) take_ = (p);                                             \
+        (p) = NULL;                                                            \
+        take_;                                                                 \
     })
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-#define CONTAINER_OF(ptr, type, member)                                       \
+#define CONTAINER_OF(ptr, type, member)                                        \
     ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))

@@ -6,11 +6,11 @@
  */
 #pragma once
 
-#include <ctype.h>   /* locale-dependent: nothing here is used */
-#include <stdio.h>   /* sprintf, vsprintf, popen, gets */
-#include <stdlib.h>  /* atoi, rand, system */
-#include <string.h>  /* strcpy, strcat, strncpy, strtok */
-#include <time.h>    /* gmtime, localtime, ctime */
+#include <ctype.h>  /* locale-dependent: nothing here is used */
+#include <stdio.h>  /* sprintf, vsprintf, popen, gets */
+#include <stdlib.h> /* atoi, rand, system */
+#include <string.h> /* strcpy, strcat, strncpy, strtok */
+#include <time.h>   /* gmtime, localtime, ctime */
 
 /* With clang, glibc's fortified headers make macros of these. */
 #undef sprintf

@@ -33,11 +33,10 @@ struct err {
     char hint[192];    /* what to do, "" if there is nothing to add */
 };
 
-#define ERR_INIT ((struct err){ 0 })
+#define ERR_INIT ((struct err){0})
 
 /* Fills message and code; keeps place, field and hint. Returns errnum. */
-int err_set(struct err *e, int errnum, const char *fmt, ...)
-    PRINTF_LIKE(3, 4);
+int err_set(struct err *e, int errnum, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* Puts "what: " in front of the message. Returns e->errnum. */
 int err_wrap(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -6,7 +6,7 @@
 void heap_deinit(struct heap *h)
 {
     mem_free(h->at);
-    *h = (struct heap){ 0 };
+    *h = (struct heap){0};
 }
 
 static bool before(const struct heap_node *a, const struct heap_node *b)

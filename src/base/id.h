@@ -16,7 +16,7 @@ struct id {
     uint8_t bytes[16];
 };
 
-#define ID_NULL ((struct id){ { 0 } })
+#define ID_NULL ((struct id){{0}})
 #define ID_TEXT_LEN 26
 #define ID_TEXT_SIZE (ID_TEXT_LEN + 5) /* prefix, dash, NUL */
 

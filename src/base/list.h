@@ -63,8 +63,8 @@ static inline void list_splice(struct list *to, struct list *from)
     list_init(from);
 }
 
-#define LIST_EACH(head, it)                                                   \
+#define LIST_EACH(head, it)                                                    \
     for (struct list *it = (head)->next; it != (head); it = it->next)
-#define LIST_EACH_SAFE(head, it, after)                                       \
-    for (struct list *it = (head)->next, *after = it->next; it != (head);     \
+#define LIST_EACH_SAFE(head, it, after)                                        \
+    for (struct list *it = (head)->next, *after = it->next; it != (head);      \
          it = after, after = it->next)

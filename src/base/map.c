@@ -54,8 +54,7 @@ static void rebuild(struct map *m)
     m->slots = mem_alloc(slots, sizeof(*m->slots));
     m->slot_count = slots;
     m->entry_cap = slots / 2;
-    m->entries =
-        mem_realloc(m->entries, m->entry_cap, sizeof(*m->entries));
+    m->entries = mem_realloc(m->entries, m->entry_cap, sizeof(*m->entries));
     for (size_t i = 0; i < live; i++) {
         size_t at = find_slot(m, m->entries[i].key, m->entries[i].hash);
         m->slots[at] = (uint32_t)(i + 1);
@@ -78,7 +77,7 @@ void *map_put(struct map *m, struct str key, void *value)
         return old;
     }
     m->entries[m->entry_count] =
-        (struct map_entry){ .key = key, .value = value, .hash = hash };
+        (struct map_entry){.key = key, .value = value, .hash = hash};
     m->entry_count++;
     m->live_count++;
     m->slots[at] = (uint32_t)m->entry_count;

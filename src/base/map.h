@@ -28,7 +28,7 @@ struct map {
     size_t live_count;
 };
 
-#define MAP_INIT ((struct map){ 0 })
+#define MAP_INIT ((struct map){0})
 
 void map_deinit(struct map *m);
 

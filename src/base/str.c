@@ -7,12 +7,12 @@
 
 struct str str_c(const char *c)
 {
-    return (struct str){ .at = c, .len = c != NULL ? strlen(c) : 0 };
+    return (struct str){.at = c, .len = c != NULL ? strlen(c) : 0};
 }
 
 struct str str_n(const char *at, size_t len)
 {
-    return (struct str){ .at = at, .len = len };
+    return (struct str){.at = at, .len = len};
 }
 
 bool str_eq(struct str a, struct str b)
@@ -75,8 +75,8 @@ struct str str_slice(struct str s, size_t from, size_t to)
 {
     to = MIN(to, s.len);
     from = MIN(from, to);
-    return (struct str){ .at = s.at != NULL ? s.at + from : NULL,
-                         .len = to - from };
+    return (struct str){.at = s.at != NULL ? s.at + from : NULL,
+                        .len = to - from};
 }
 
 struct str str_trim(struct str s)
@@ -84,8 +84,7 @@ struct str str_trim(struct str s)
     while (s.len != 0 && (s.at[0] == ' ' || s.at[0] == '\t')) {
         s = str_slice(s, 1, s.len);
     }
-    while (s.len != 0 &&
-           (s.at[s.len - 1] == ' ' || s.at[s.len - 1] == '\t')) {
+    while (s.len != 0 && (s.at[s.len - 1] == ' ' || s.at[s.len - 1] == '\t')) {
         s.len--;
     }
     return s;
@@ -137,10 +136,10 @@ static size_t utf8_sequence(const unsigned char *p, size_t left)
     static const struct {
         unsigned char first_lo, first_hi, second_lo, second_hi, len;
     } forms[] = {
-        { 0xC2, 0xDF, 0x80, 0xBF, 2 }, { 0xE0, 0xE0, 0xA0, 0xBF, 3 },
-        { 0xE1, 0xEC, 0x80, 0xBF, 3 }, { 0xED, 0xED, 0x80, 0x9F, 3 },
-        { 0xEE, 0xEF, 0x80, 0xBF, 3 }, { 0xF0, 0xF0, 0x90, 0xBF, 4 },
-        { 0xF1, 0xF3, 0x80, 0xBF, 4 }, { 0xF4, 0xF4, 0x80, 0x8F, 4 },
+        {0xC2, 0xDF, 0x80, 0xBF, 2}, {0xE0, 0xE0, 0xA0, 0xBF, 3},
+        {0xE1, 0xEC, 0x80, 0xBF, 3}, {0xED, 0xED, 0x80, 0x9F, 3},
+        {0xEE, 0xEF, 0x80, 0xBF, 3}, {0xF0, 0xF0, 0x90, 0xBF, 4},
+        {0xF1, 0xF3, 0x80, 0xBF, 4}, {0xF4, 0xF4, 0x80, 0x8F, 4},
     };
     for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
         if (p[0] < forms[i].first_lo || p[0] > forms[i].first_hi) {

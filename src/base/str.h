@@ -15,9 +15,8 @@ struct str {
     size_t len;
 };
 
-#define STR(literal)                                                          \
-    ((struct str){ .at = (literal), .len = sizeof(literal) - 1 })
-#define STR_NULL ((struct str){ .at = NULL, .len = 0 })
+#define STR(literal) ((struct str){.at = (literal), .len = sizeof(literal) - 1})
+#define STR_NULL ((struct str){.at = NULL, .len = 0})
 
 /* printf("%.*s", STR_ARG(s)) */
 #define STR_ARG(s) (int)(s).len, (s).at != NULL ? (s).at : ""

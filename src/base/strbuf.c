@@ -196,7 +196,7 @@ int strbuf_error(const struct strbuf *b)
 
 struct str strbuf_str(const struct strbuf *b)
 {
-    return (struct str){ .at = b->at != NULL ? b->at : "", .len = b->len };
+    return (struct str){.at = b->at != NULL ? b->at : "", .len = b->len};
 }
 
 char *strbuf_take(struct strbuf *b)

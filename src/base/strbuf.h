@@ -22,7 +22,7 @@ struct strbuf {
 };
 
 /* An empty buffer that never holds more than limit_bytes bytes. */
-#define STRBUF_INIT(limit) ((struct strbuf){ .limit_bytes = (limit) })
+#define STRBUF_INIT(limit) ((struct strbuf){.limit_bytes = (limit)})
 
 void strbuf_init(struct strbuf *b, size_t limit_bytes);
 void strbuf_deinit(struct strbuf *b);

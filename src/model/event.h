@@ -54,12 +54,12 @@ struct event {
     uint64_t ends_ms;   /* alerts: over by itself then; 0: when resolved */
     enum event_state state;
     uint8_t priority;
-    uint32_t attempt;        /* times claimed, this one included */
-    struct str type;         /* "alert" */
-    struct str severity;     /* "" if none */
-    struct str source;       /* "" if none */
-    struct str fingerprint;  /* "" if none: what makes two events the same */
-    struct str dedup_key;    /* "" if the event can never be a duplicate */
+    uint32_t attempt;       /* times claimed, this one included */
+    struct str type;        /* "alert" */
+    struct str severity;    /* "" if none */
+    struct str source;      /* "" if none */
+    struct str fingerprint; /* "" if none: what makes two events the same */
+    struct str dedup_key;   /* "" if the event can never be a duplicate */
     struct labels labels;
     struct str body; /* JSON object text: all fields as accepted */
 };

@@ -13,12 +13,12 @@
 #include "model/workflow.h"
 
 enum record_kind {
-    RECORD_EVENT_DONE,    /* a claimed event reached this status */
-    RECORD_WORKFLOW_NEW,  /* a workflow row is born */
-    RECORD_WORKFLOW_SET,  /* the changing half of a workflow row */
-    RECORD_ATTEMPT_NEW,   /* the intent to run a step: before it is run */
-    RECORD_ATTEMPT_SET,   /* the changing half of an attempt row */
-    RECORD_OUTPUT,        /* a chunk of output; a repeated one is ignored */
+    RECORD_EVENT_DONE,   /* a claimed event reached this status */
+    RECORD_WORKFLOW_NEW, /* a workflow row is born */
+    RECORD_WORKFLOW_SET, /* the changing half of a workflow row */
+    RECORD_ATTEMPT_NEW,  /* the intent to run a step: before it is run */
+    RECORD_ATTEMPT_SET,  /* the changing half of an attempt row */
+    RECORD_OUTPUT,       /* a chunk of output; a repeated one is ignored */
     RECORD_KINDS
 };
 

@@ -19,8 +19,7 @@
  * field ("alerts[3].labels"). */
 NODISCARD int alertmanager_webhook(const json_t *body, struct arena *a,
                                    struct event **ret, uint32_t *ret_count,
-                                   uint64_t *ret_truncated,
-                                   struct err *reterr);
+                                   uint64_t *ret_truncated, struct err *reterr);
 
 /* POST /api/v2/alerts: an array. now_ms decides what a missing time is and
  * whether ends_at has passed (resolved). Valid entries are returned even when

@@ -34,7 +34,7 @@ static void behaves_as_a_model(void **state)
     enum { KEYS = 300 };
     static char names[KEYS][16];
     static int values[KEYS];
-    bool in[KEYS] = { false };
+    bool in[KEYS] = {false};
     struct map m = MAP_INIT;
     struct prng p;
     prng_seed(&p, 42);
