@@ -145,43 +145,55 @@ void events_post(struct call *c)
 /* ---- reading
  * ------------------------------------------------------------------ */
 
-static void events_put(struct strbuf *out, const struct event_view *v)
+static void put_event(struct strbuf *out, const struct event_view *v)
 {
     put_element(out);
     event_add_json(out, &v->event, v->status, v->error, &v->duplicate_of);
 }
 
-/* Reads page by page, so that what is held at once stays small. */
-static void answer_list(struct call *c, struct event_filter *f, uint32_t limit)
+/* Reads page by page, so that what is held at once stays small, and one row
+ * more than is shown, to know whether there is a next page. Sets *ret_next to
+ * its cursor, or 0. */
+static int put_events(struct call *c, struct event_filter *f, uint32_t limit,
+                      uint64_t *ret_next)
 {
     struct strbuf *out = call_out(c);
     struct arena page = ARENA_INIT;
-    uint64_t last_seq = 0;
     uint32_t given = 0;
-    uint32_t count = 0;
     int r = 0;
+    bool more = true;
+    while (r == 0 && more && given < limit && out->len < API_LIST_MAX_BYTES) {
+        struct event_view *rows = NULL;
+        uint32_t count = 0;
+        uint32_t shown = MIN(limit - given, (uint32_t)LIST_PAGE);
+        arena_reset(&page);
+        f->limit = shown + 1;
+        r = c->reader->ops->events(c->reader, f, &page, &rows, &count);
+        more = count > shown;
+        for (uint32_t i = 0; r == 0 && i < MIN(count, shown); i++) {
+            put_event(out, &rows[i]);
+            f->before_seq = rows[i].event.seq;
+        }
+        given += MIN(count, shown);
+    }
+    arena_deinit(&page);
+    *ret_next = more ? f->before_seq : 0;
+    return r;
+}
+
+static void answer_list(struct call *c, struct event_filter *f, uint32_t limit)
+{
+    struct strbuf *out = call_out(c);
+    uint64_t next = 0;
     put_open(out, NULL, '{');
     put_open(out, "events", '[');
-    do {
-        struct event_view *rows = NULL;
-        arena_reset(&page);
-        f->limit = MIN(limit - given, LIST_PAGE);
-        r = c->reader->ops->events(c->reader, f, &page, &rows, &count);
-        for (uint32_t i = 0; r == 0 && i < count; i++) {
-            events_put(out, &rows[i]);
-            last_seq = rows[i].event.seq;
-        }
-        given += r == 0 ? count : 0;
-        f->before_seq = last_seq;
-    } while (r == 0 && count == f->limit && given < limit &&
-             out->len < API_LIST_MAX_BYTES);
-    arena_deinit(&page);
+    int r = put_events(c, f, limit, &next);
     if (r < 0) {
         answer_read_error(c, r);
         return;
     }
     put_close(out, ']');
-    put_cursor(out, count == f->limit ? last_seq : 0);
+    put_cursor(out, next);
     put_close(out, '}');
     answer_json(c, 200);
 }
@@ -234,7 +246,7 @@ void events_get(struct call *c)
     struct strbuf *out = call_out(c);
     int r = c->reader->ops->event(c->reader, c->id, call_arena(c), &v);
     if (r == 0) {
-        events_put(out, &v);
+        put_event(out, &v);
         out->len--; /* its closing brace: one more field follows */
         r = put_workflows_of(c, c->id);
         put_close(out, '}');

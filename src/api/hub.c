@@ -215,15 +215,12 @@ static bool find_place(struct hub *h, struct str last, uint64_t *ret)
     if (last.len == 0) {
         return true;
     }
-    if (str_to_u64(last, h->base_id + h->first, h->base_id + h->next, &id) ==
-            0 &&
-        id < h->base_id + h->next) {
-        *ret = id - h->base_id + 1;
-        return true;
+    if (str_to_u64(last, h->base_id + h->first - 1, h->base_id + h->next - 1,
+                   &id) < 0) {
+        return false;
     }
-    /* The newest message there ever was, the ring since emptied. */
-    return str_to_u64(last, 0, UINT64_MAX, &id) == 0 &&
-           id + 1 == h->base_id + h->next && h->first == h->next;
+    *ret = id - h->base_id + 1;
+    return true;
 }
 
 static void greet(struct hub_client *c, bool reset)
@@ -290,12 +287,16 @@ ssize_t hub_pull(void *client, char *buf, size_t max)
     struct hub *h = c->hub;
     size_t n = 0;
     pthread_mutex_lock(&h->lock);
-    /* A heartbeat must not come into the middle of a message. */
-    if (c->offset == 0) {
-        n += give(str_n(c->intro, c->intro_len), &c->intro_sent, buf, max);
-    }
-    while (!c->dropped && n < max && c->next < h->next &&
-           c->intro_sent == c->intro_len) {
+    while (n < max) {
+        /* A heartbeat must not come into the middle of a message. */
+        if (c->offset == 0 && c->intro_sent < c->intro_len) {
+            n += give(str_n(c->intro, c->intro_len), &c->intro_sent, buf + n,
+                      max - n);
+            continue;
+        }
+        if (c->dropped || c->next == h->next) {
+            break;
+        }
         struct message *m = slot(h, c->next);
         n += give(str_n(m->text, m->len), &c->offset, buf + n, max - n);
         if (c->offset == m->len) {

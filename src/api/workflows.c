@@ -25,8 +25,8 @@ static void put_row(struct call *c, const struct pinned_source *from,
     runbook_unref(rb);
 }
 
-/* Page by page, so that what is held at once stays small. Returns the cursor
- * of the next page (0: that was all), or negative errno. */
+/* Page by page, as events are listed. Sets *ret_next to the cursor of the next
+ * page, or 0. */
 static int put_rows(struct call *c, struct workflow_filter *f, uint32_t limit,
                     uint64_t *ret_next)
 {
@@ -35,23 +35,25 @@ static int put_rows(struct call *c, struct workflow_filter *f, uint32_t limit,
     struct generation *g = service_generation(c->api->service);
     struct pinned_source from = source(c, g);
     uint32_t given = 0;
-    uint32_t count = 0;
     int r = 0;
-    do {
+    bool more = true;
+    while (r == 0 && more && given < limit && out->len < API_LIST_MAX_BYTES) {
         struct workflow_view *rows = NULL;
+        uint32_t count = 0;
+        uint32_t shown = MIN(limit - given, (uint32_t)LIST_PAGE);
         arena_reset(&page);
-        f->limit = MIN(limit - given, LIST_PAGE);
+        f->limit = shown + 1;
         r = c->reader->ops->workflows(c->reader, f, &page, &rows, &count);
-        for (uint32_t i = 0; r == 0 && i < count; i++) {
+        more = count > shown;
+        for (uint32_t i = 0; r == 0 && i < MIN(count, shown); i++) {
             put_row(c, &from, &rows[i].row, &page);
             f->before_seq = rows[i].seq;
         }
-        given += r == 0 ? count : 0;
-    } while (r == 0 && count == f->limit && given < limit &&
-             out->len < API_LIST_MAX_BYTES);
-    *ret_next = count == f->limit ? f->before_seq : 0;
+        given += MIN(count, shown);
+    }
     generation_unref(g);
     arena_deinit(&page);
+    *ret_next = more ? f->before_seq : 0;
     return r;
 }
 

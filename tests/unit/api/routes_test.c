@@ -1,0 +1,174 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "api/api_priv.h"
+#include "data/json.h"
+
+static void every_route_says_who_may_use_it(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < route_count; i++) {
+        const struct route *r = &routes[i];
+        assert_true(r->scope > SCOPE_DENY && r->scope < SCOPES);
+        bool probe = strncmp(r->path, "/-/", 3) == 0;
+        assert_int_equal(r->scope == SCOPE_PUBLIC, probe);
+        assert_int_equal(scope_bit(r->scope) == 0, probe);
+        assert_true(r->method != HTTP_POST || r->scope != SCOPE_PUBLIC);
+    }
+    assert_int_equal(scope_bit(SCOPE_DENY), 0);
+}
+
+static void every_route_is_complete(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < route_count; i++) {
+        const struct route *r = &routes[i];
+        assert_non_null(r->handler);
+        assert_non_null(r->summary);
+        assert_in_range(r->status, 200, 299);
+        assert_int_equal(r->path[0], '/');
+        assert_int_equal(strstr(r->path, "{id}") != NULL, r->id_prefix != NULL);
+        /* A GET has no body, a POST always may have one. */
+        assert_int_equal(r->method == HTTP_POST, r->body_limit_bytes != 0);
+        size_t n = 0;
+        while (r->query != NULL && r->query[n].name != NULL) {
+            assert_non_null(r->query[n].help);
+            n++;
+        }
+        assert_true(n <= QUERY_MAX);
+        for (size_t j = 0; j < i; j++) {
+            assert_true(strcmp(r->path, routes[j].path) != 0 ||
+                        r->method != routes[j].method);
+        }
+    }
+}
+
+/* Each row is what its own method and path lead to. */
+static void finds_every_route(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < route_count; i++) {
+        char path[200];
+        const char *id = strstr(routes[i].path, "{id}");
+        if (id != NULL) {
+            (void)snprintf(path, sizeof(path), "%.*s%s-x%s",
+                           (int)(id - routes[i].path), routes[i].path,
+                           routes[i].id_prefix, id + 4);
+        } else {
+            (void)snprintf(path, sizeof(path), "%s", routes[i].path);
+        }
+        struct route_match m = route_find(routes[i].method, str_c(path));
+        assert_ptr_equal(m.route, &routes[i]);
+        assert_int_equal(m.id.len != 0, id != NULL);
+    }
+}
+
+static void matches_whole_segments_only(void **state)
+{
+    (void)state;
+    static const char *const none[] = {"",
+                                       "/api",
+                                       "/api/",
+                                       "/api/events/",
+                                       "/api/event",
+                                       "/api/eventsx",
+                                       "/API/events",
+                                       "//",
+                                       "/-/",
+                                       "/-/healthyx",
+                                       "/api/workflows/wf-1/logs/x",
+                                       "/x/-/healthy",
+                                       "/api/workflows//logs",
+                                       "/api/events/evt-1/x",
+                                       "/api/stream/-/ready",
+                                       "/metrics/"};
+    for (size_t i = 0; i < ARRAY_LEN(none); i++) {
+        struct route_match m = route_find(HTTP_GET, str_c(none[i]));
+        assert_null(m.route);
+        assert_int_equal(m.methods, 0);
+    }
+}
+
+static void tells_which_methods_a_path_takes(void **state)
+{
+    (void)state;
+    struct route_match m = route_find(HTTP_DELETE, STR("/api/events"));
+    assert_null(m.route);
+    assert_int_equal(m.methods, 1U << HTTP_GET | 1U << HTTP_POST);
+    m = route_find(HTTP_HEAD, STR("/api/events"));
+    assert_non_null(m.route);
+    assert_int_equal(m.route->method, HTTP_GET);
+    /* Not an event whose id is "alertmanager". */
+    m = route_find(HTTP_POST, STR("/api/events/recent"));
+    assert_null(m.route);
+    assert_int_equal(m.methods, 1U << HTTP_GET);
+}
+
+static void check_refs(const json_t *at, const json_t *schemas)
+{
+    const char *key = NULL;
+    json_t *value = NULL;
+    size_t i = 0;
+    if (json_is_array(at)) {
+        json_array_foreach (at, i, value) {
+            check_refs(value, schemas);
+        }
+        return;
+    }
+    json_object_foreach ((json_t *)(uintptr_t)at, key, value) {
+        if (strcmp(key, "$ref") == 0) {
+            const char *name = strrchr(json_string_value(value), '/') + 1;
+            if (json_object_get(schemas, name) == NULL) {
+                fail_msg("there is no schema %s", name);
+            }
+        }
+        check_refs(value, schemas);
+    }
+}
+
+static void openapi_is_whole(void **state)
+{
+    (void)state;
+    struct strbuf text = STRBUF_INIT(1024 * 1024);
+    json_t *doc = NULL;
+    struct err err = ERR_INIT;
+    api_add_openapi(&text);
+    if (json_read(strbuf_str(&text), NULL, &doc, &err) < 0) {
+        fail_msg("%s at %u:%u", err.message, err.at.line, err.at.column);
+    }
+    json_t *paths = json_object_get(doc, "paths");
+    for (size_t i = 0; i < route_count; i++) {
+        json_t *path = json_object_get(paths, routes[i].path);
+        json_t *op = json_object_get(
+            path, routes[i].method == HTTP_POST ? "post" : "get");
+        assert_string_equal(json_string_value(json_object_get(op, "x-scope")),
+                            scope_name(routes[i].scope));
+    }
+    json_t *schemas =
+        json_object_get(json_object_get(doc, "components"), "schemas");
+    assert_true(json_is_object(json_object_get(
+        json_object_get(json_object_get(schemas, "Event"), "properties"),
+        "labels")));
+    check_refs(doc, schemas);
+    json_decref(doc);
+    strbuf_deinit(&text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_route_says_who_may_use_it),
+        cmocka_unit_test(every_route_is_complete),
+        cmocka_unit_test(finds_every_route),
+        cmocka_unit_test(matches_whole_segments_only),
+        cmocka_unit_test(tells_which_methods_a_path_takes),
+        cmocka_unit_test(openapi_is_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
