@@ -1,0 +1,178 @@
+"""The executor's life beside the engine's, with real processes."""
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from harness import wait_until
+
+
+def runbook(step, **extra):
+    lines = [f"    {k}: {v}" for k, v in extra.items()]
+    return "\n".join(["name: Test", "triggers:", "  - type: alert",
+                      "    labels: {alertname: Test}", "steps:",
+                      "  - name: step", "    action: exec",
+                      f"    command: {json.dumps(step)}", *lines]) + "\n"
+
+
+def fire(d):
+    return d.event(type="alert", labels={"alertname": "Test"})
+
+
+def running(d, event):
+    return wait_until(lambda: [w for w in d.workflows_of(event)
+                               if w["status"] == "running"], 20,
+                      "a running workflow")[0]["id"]
+
+
+def alive(marker):
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                if marker.encode() in f.read():
+                    found.append(int(pid))
+        except OSError:
+            pass
+    return found
+
+
+def test_a_killed_executor_is_started_again(make_daemon):
+    d = make_daemon({"r.yaml": runbook("true")})
+    d.wait_executor()
+    os.kill(d.executor_pid(), signal.SIGKILL)
+    assert d.wait_workflow(fire(d))["status"] == "succeeded"
+
+
+def test_engine_crash_reattaches_and_runs_once(make_daemon, tmp_path):
+    out = tmp_path / "ran"
+    d = make_daemon({"r.yaml": runbook(f"echo one; echo x >> {out}; sleep 2")})
+    d.wait_executor()
+    event = fire(d)
+    workflow = running(d, event)
+    wait_until(out.exists, what="the step's first line")
+    d.kill9()
+    d.start()
+    done = d.wait_status(workflow, "succeeded", "failed", "held")
+    assert done["status"] == "succeeded"
+    assert out.read_text() == "x\n"
+    assert len(done["steps"][0]["attempts"]) == 1
+    logs = d.get(f"/api/workflows/{workflow}/logs")["logs"]
+    assert [x["text"] for x in logs] == ["one\n"]
+
+
+@pytest.mark.parametrize("idempotent,expected", [("true", "succeeded"),
+                                                 ("false", "held")])
+def test_lost_executor(make_daemon, tmp_path, idempotent, expected):
+    mark = tmp_path / "first"
+    d = make_daemon({"r.yaml": runbook(
+        f"test -e {mark} && exit 0; touch {mark}; sleep 300",
+        idempotent=idempotent)})
+    d.wait_executor()
+    event = fire(d)
+    workflow = running(d, event)
+    wait_until(mark.exists, what="the first attempt")
+    os.kill(d.executor_pid(), signal.SIGKILL)
+    done = d.wait_status(workflow, "succeeded", "failed", "held")
+    assert done["status"] == expected
+    assert done["steps"][0]["attempts"][0]["status"] == "unknown"
+    if expected == "held":
+        assert "idempotent" in done["error"]
+        d.post(f"/api/workflows/{workflow}/cancel", status=202)
+        d.wait_status(workflow, "cancelled")
+    wait_until(lambda: not alive("sleep\x00300"), what="no leftovers")
+
+
+def test_executor_restart_in_order_keeps_outcomes(make_daemon, tmp_path):
+    out = tmp_path / "ran"
+    d = make_daemon({"r.yaml": runbook(f"sleep 1; echo x >> {out}")})
+    d.wait_executor()
+    event = fire(d)
+    workflow = running(d, event)
+    executor = d.executor_pid()
+    d.kill9()
+    wait_until(out.exists, what="a step that ended without an engine")
+    time.sleep(0.2)
+    os.kill(executor, signal.SIGTERM)
+    wait_until(lambda: not os.path.exists(f"/proc/{executor}"),
+               what="the executor's end")
+    d.start()
+    done = d.wait_status(workflow, "succeeded", "failed", "held")
+    assert done["status"] == "succeeded"
+    assert out.read_text() == "x\n"
+
+
+def test_cancel_ends_the_whole_tree(make_daemon):
+    # A daemon of the step: double fork, a session of its own, deaf to TERM.
+    d = make_daemon({"r.yaml": runbook(
+        "trap '' TERM; setsid sh -c 'trap \"\" TERM; "
+        "setsid sleep 31337 & sleep 31337' & sleep 31337")},
+        config={"engine": {"workflow_execution": {"stop_grace": "1s"}}})
+    d.wait_executor()
+    workflow = running(d, fire(d))
+    wait_until(lambda: len(alive("sleep\x0031337")) >= 3,
+               what="the step's processes")
+    d.post(f"/api/workflows/{workflow}/cancel", status=202)
+    done = d.wait_status(workflow, "cancelled")
+    assert alive("sleep\x0031337") == []
+    assert done["steps"][0]["attempts"][0]["survivors"] > 0
+
+
+def test_kill_is_immediate_and_final(make_daemon):
+    d = make_daemon({"r.yaml": runbook("trap '' TERM; sleep 31338")})
+    d.wait_executor()
+    workflow = running(d, fire(d))
+    wait_until(lambda: alive("sleep\x0031338"), what="the step")
+    d.post(f"/api/workflows/{workflow}/kill", status=202)
+    d.wait_status(workflow, "killed")
+    assert alive("sleep\x0031338") == []
+    again = d.post(f"/api/workflows/{workflow}/kill", status=409)
+    assert again["code"] == "already_final"
+
+
+def test_timeout(make_daemon):
+    d = make_daemon({"r.yaml": runbook("sleep 31339", timeout=1)})
+    done = d.wait_workflow(fire(d))
+    assert done["status"] == "failed"
+    assert "timed out after 1 s" in done["error"]
+    assert alive("sleep\x0031339") == []
+
+
+def test_environment_is_built_from_nothing(make_daemon, monkeypatch):
+    monkeypatch.setenv("PLANTED_SECRET", "xyzzy")
+    d = make_daemon({"r.yaml": runbook("env; pwd; ls -A; cat; umask; id -u")})
+    event = d.post("/api/events", {"type": "alert", "labels": {
+        "alertname": "Test"}})["id"]
+    done = d.wait_workflow(event)
+    assert done["status"] == "succeeded", done
+    logs = d.get(f"/api/workflows/{done['id']}/logs")["logs"]
+    text = "".join(x["text"] for x in logs)
+    assert "xyzzy" not in text and "PLANTED" not in text
+    names = {line.split("=")[0] for line in text.splitlines() if "=" in line}
+    assert names <= {"PATH", "LANG", "HOME", "PWD", "OLDPWD", "_", "SHLVL",
+                     "ADP_WORKFLOW_ID", "ADP_STEP", "ADP_ATTEMPT",
+                     "ADP_IDEMPOTENCY_KEY", "ADP_ATTEMPT_ID",
+                     "ADP_EXECUTOR"}, names
+    assert "0077" in text
+
+
+def test_output_is_cut_and_says_so(make_daemon):
+    d = make_daemon({"r.yaml": runbook("head -c 300000 /dev/zero | tr '\\0' a")},
+                    config={"executor": {"output_keep_bytes": "64KiB"}})
+    done = d.wait_workflow(fire(d))
+    attempt = done["steps"][0]["attempts"][0]
+    assert attempt["output_bytes"] == 300000
+    assert attempt["output_truncated"] is True
+    logs = []
+    after = 0
+    while True:
+        page = d.get(f"/api/workflows/{done['id']}/logs?after={after}")
+        logs += page["logs"]
+        after = page["next_after"]
+        if not page["logs"]:
+            break
+    text = "".join(x["text"] for x in logs)
+    assert "bytes of output were not kept" in text
+    assert 60000 < text.count("a") <= 66000
