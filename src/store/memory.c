@@ -23,12 +23,6 @@ void memory_save_event(struct store *s, struct mem_event *e)
              (struct undo){.kind = UNDO_EVENT, .at = e, .bytes = old});
 }
 
-void memory_save_count(struct store *s, size_t *count)
-{
-    struct undo u = {.kind = UNDO_COUNT, .at = count};
-    VEC_PUSH(&s->undo, u);
-}
-
 void memory_put(struct store *s, struct map *m, struct str key, void *value)
 {
     void *old = map_put(m, key, value);
@@ -81,12 +75,6 @@ static void undo_one(struct store *s, const struct undo *u)
         memory_ready(s, e);
         break;
     }
-    case UNDO_COUNT:
-        (*(size_t *)u->at)--;
-        if (u->at == &s->workflows.count) {
-            free_workflow(s->workflows.at[s->workflows.count]);
-        }
-        break;
     case UNDO_MAP:
         if (u->value != NULL) {
             (void)map_put(u->at, u->bytes, u->value);

@@ -59,11 +59,11 @@ struct mem_runbook {
     struct str text;
 };
 
-enum undo_kind { UNDO_BYTES, UNDO_EVENT, UNDO_COUNT, UNDO_MAP };
+enum undo_kind { UNDO_BYTES, UNDO_EVENT, UNDO_MAP };
 
 struct undo {
     enum undo_kind kind;
-    void *at;         /* object, event, count, map */
+    void *at;         /* object, event, map */
     struct str bytes; /* what it was; of a map: the key */
     void *value;      /* of a map: the old value, NULL if it had none */
 };
@@ -109,12 +109,10 @@ void memory_ready(struct store *s, struct mem_event *e);
 void memory_put(struct store *s, struct map *m, struct str key, void *value);
 void memory_remove(struct store *s, struct map *m, struct str key);
 
-/* Remembers a count that is about to rise. */
-void memory_save_count(struct store *s, size_t *count);
-
+/* VEC_PUSH, undone by rollback. */
 #define MEMORY_PUSH(s, v, ...)                                                 \
     do {                                                                       \
-        memory_save_count((s), &(v)->count);                                   \
+        memory_save((s), &(v)->count, sizeof((v)->count));                     \
         VEC_PUSH((v), __VA_ARGS__);                                            \
     } while (0)
 

@@ -145,7 +145,7 @@ struct store_driver {
      * -EBUSY: another engine has it; -EBADMSG: damaged; -EINVAL: too new. */
     int (*open)(const struct store_options *options, struct store **ret,
                 struct store_opened *ret_opened, struct err *reterr);
-    /* Marks a clean stop and frees everything. */
+    /* Marks a clean stop and frees everything; close its readers before. */
     void (*close)(struct store *s);
 
     /* One transaction around a group. commit: 0, -ENOSPC (nothing was

@@ -9,6 +9,25 @@
 static const struct store_driver *const drivers[] = {&store_memory,
                                                      &store_sqlite};
 
+struct suite {
+    VEC(struct CMUnitTest) tests;
+    struct arena names;
+};
+
+static void add(struct suite *suite, const struct store_driver *driver,
+                const struct conformance_case *c)
+{
+    char *name = arena_alloc(&suite->names, 100, 1);
+    (void)snprintf(name, 100, "%s: %s", driver->name, c->name);
+    VEC_PUSH(&suite->tests, (struct CMUnitTest){
+                                .name = name,
+                                .test_func = c->run,
+                                .setup_func = fixture_setup,
+                                .teardown_func = fixture_teardown,
+                                .initial_state = (void *)(uintptr_t)driver,
+                            });
+}
+
 int main(void)
 {
     const struct {
@@ -20,28 +39,17 @@ int main(void)
         {reader_cases, reader_case_count},
         {committer_cases, committer_case_count},
     };
-    VEC(struct CMUnitTest) tests = {0};
-    struct arena names = ARENA_INIT;
+    struct suite suite = {0};
     for (size_t d = 0; d < ARRAY_LEN(drivers); d++) {
         for (size_t t = 0; t < ARRAY_LEN(tables); t++) {
             for (size_t c = 0; c < tables[t].count; c++) {
-                char *name = arena_alloc(&names, 100, 1);
-                (void)snprintf(name, 100, "%s: %s", drivers[d]->name,
-                               tables[t].cases[c].name);
-                VEC_PUSH(&tests,
-                         (struct CMUnitTest){
-                             .name = name,
-                             .test_func = tables[t].cases[c].run,
-                             .setup_func = fixture_setup,
-                             .teardown_func = fixture_teardown,
-                             .initial_state = (void *)(uintptr_t)drivers[d],
-                         });
+                add(&suite, drivers[d], &tables[t].cases[c]);
             }
         }
     }
-    int failed = _cmocka_run_group_tests("store conformance", tests.at,
-                                         tests.count, NULL, NULL);
-    VEC_DEINIT(&tests);
-    arena_deinit(&names);
+    int failed = _cmocka_run_group_tests("store conformance", suite.tests.at,
+                                         suite.tests.count, NULL, NULL);
+    VEC_DEINIT(&suite.tests);
+    arena_deinit(&suite.names);
     return failed;
 }
