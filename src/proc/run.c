@@ -133,7 +133,7 @@ static void finish(struct run *r, enum attempt_state state)
     r->timer = sd_event_source_disable_unref(r->timer);
     os_closep(&r->report);
     if (r->has_tree) {
-        tree_deinit(&r->tree, &x->groups);
+        tree_deinit(&r->tree);
         r->has_tree = false;
     }
     if (r->has_folder) {
@@ -446,7 +446,7 @@ static int begin(struct run *r, struct plan *p, const struct exec_message *m,
         return e;
     }
     r->report = spawned.report;
-    r->tree.main = r->tree.session = spawned.pid;
+    tree_started(&r->tree, spawned.pid);
     r->row.pid = (uint32_t)spawned.pid;
     r->row.started_ms = os_epoch_ms();
     r->row.state = ATTEMPT_RUNNING;

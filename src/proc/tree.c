@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -9,239 +10,278 @@
 #include "os/fd.h"
 #include "os/process.h"
 #include "proc/executor_priv.h"
+#include "proc/tree_priv.h"
 
-#define GROUPS_IDLE_MAX 128
+/* So often is a tree without a group looked at while it is being stopped. */
+#define FREEZE_ROUNDS 64
 #define LEFTOVER_LOOKS 1000
 #define LEFTOVER_PAUSE_US 2000
 
-/* ---- the pool of control groups -------------------------------------------
- */
-
-static void group_name(const struct group_pool *pool, uint32_t slot,
-                       char out[64])
-{
-    (void)snprintf(out, 64, "%s-%u", pool->name, slot);
-}
-
-void group_pool_init(struct group_pool *pool, const char *name)
-{
-    *pool = (struct group_pool){0};
-    (void)snprintf(pool->name, sizeof(pool->name), "%s", name);
-    if (os_cgroup_own(pool->folder) < 0) {
-        return;
-    }
-    char probe[64];
-    int group = -1;
-    group_name(pool, 0, probe);
-    if (os_cgroup_make(pool->folder, probe, &group) == 0) {
-        pool->usable = spawn_probe_group(group) == 0;
-        os_close(group);
-    }
-    pool->made = 1;
-    if (pool->usable) {
-        VEC_PUSH(&pool->idle, 0);
-    }
-}
-
-static void remove_group(const struct group_pool *pool, uint32_t slot)
-{
-    char name[64];
-    int folder = -1;
-    group_name(pool, slot, name);
-    if (os_cgroup_open(pool->folder, &folder) == 0) {
-        (void)!os_cgroup_remove(folder, name);
-        os_close(folder);
-    }
-}
-
-void group_pool_deinit(struct group_pool *pool)
-{
-    VEC_EACH (&pool->idle, i) {
-        remove_group(pool, pool->idle.at[i]);
-    }
-    VEC_DEINIT(&pool->idle);
-}
-
-static int take_group(struct group_pool *pool, uint32_t *ret_slot)
-{
-    if (!pool->usable) {
-        return -1;
-    }
-    uint32_t slot = pool->made;
-    if (pool->idle.count != 0) {
-        slot = pool->idle.at[--pool->idle.count];
-    } else {
-        pool->made++;
-    }
-    char name[64];
-    int group = -1;
-    group_name(pool, slot, name);
-    if (os_cgroup_make(pool->folder, name, &group) < 0) {
-        return -1; /* the mark does instead */
-    }
-    *ret_slot = slot;
-    return group;
-}
-
 void tree_init(struct tree *t, struct group_pool *pool, const char *mark)
 {
-    *t = (struct tree){.mark = mark};
-    t->group = take_group(pool, &t->slot);
+    *t = (struct tree){.pool = pool, .mark = mark};
+    t->group = group_take(pool, &t->slot);
+    list_push(&pool->trees, &t->node);
 }
 
-void tree_deinit(struct tree *t, struct group_pool *pool)
+void tree_started(struct tree *t, pid_t main)
 {
-    if (t->group < 0) {
-        return;
-    }
-    os_closep(&t->group);
-    if (pool->idle.count < GROUPS_IDLE_MAX) {
-        VEC_PUSH(&pool->idle, t->slot);
-    } else {
-        remove_group(pool, t->slot);
+    struct os_process p;
+    t->main = t->session = main;
+    if (t->group < 0 && os_process_read(main, &p) == 0) {
+        t->start_ticks = p.start_ticks;
     }
 }
 
-/* ---- processes by mark ------------------------------------------------------
+void tree_deinit(struct tree *t)
+{
+    list_remove(&t->node);
+    if (t->group >= 0) {
+        group_give_back(t->pool, t->slot, t->group);
+        t->group = -1;
+    }
+}
+
+/* ---- trees in a group -----------------------------------------------------
  */
 
-struct scan {
+struct members {
     VEC(struct os_process) all;
+    int signal;
+};
+
+static void note_member(void *context, pid_t pid)
+{
+    struct members *m = context;
+    struct os_process p;
+    if (os_process_read(pid, &p) == 0) {
+        VEC_PUSH(&m->all, p);
+    }
+}
+
+/* On a second look: a number that is still in the group, and still has the
+ * start time that was read in between, was no other process then. */
+static void signal_member(void *context, pid_t pid)
+{
+    const struct members *m = context;
+    VEC_EACH (&m->all, i) {
+        if (m->all.at[i].pid == pid) {
+            (void)!os_process_signal(&m->all.at[i], m->signal);
+            return;
+        }
+    }
+}
+
+static uint32_t signal_group(const struct tree *t, int signal)
+{
+    struct members m = {.signal = signal};
+    int count = os_cgroup_each(t->group, note_member, &m);
+    if (signal == SIGKILL) {
+        (void)!os_cgroup_kill(t->group);
+    } else if (signal != 0) {
+        (void)!os_cgroup_each(t->group, signal_member, &m);
+    }
+    VEC_DEINIT(&m.all);
+    return count > 0 ? (uint32_t)count : 0;
+}
+
+/* ---- trees by descent and mark --------------------------------------------
+ */
+
+struct candidate {
+    struct os_process process;
+    bool member;
+};
+
+struct scan {
+    VEC(struct candidate) all; /* by number */
 };
 
 static bool collect(void *context, const struct os_process *p)
 {
     struct scan *s = context;
-    VEC_PUSH(&s->all, *p);
+    VEC_PUSH(&s->all, (struct candidate){.process = *p});
     return true;
 }
 
-static const struct os_process *find(const struct scan *s, pid_t pid)
+static int by_pid(const void *a, const void *b)
 {
-    VEC_EACH (&s->all, i) {
-        if (s->all.at[i].pid == pid) {
-            return &s->all.at[i];
+    const struct candidate *x = a;
+    const struct candidate *y = b;
+    return (x->process.pid > y->process.pid) -
+           (x->process.pid < y->process.pid);
+}
+
+static bool is_member(const struct scan *s, pid_t pid)
+{
+    const struct candidate key = {.process = {.pid = pid}};
+    const struct candidate *hit =
+        bsearch(&key, s->all.at, s->all.count, sizeof(*s->all.at), by_pid);
+    return hit != NULL && hit->member;
+}
+
+/* The tree whose main process this is, or in whose session it is. */
+static const struct tree *tree_of(const struct group_pool *pool, pid_t pid,
+                                  pid_t session)
+{
+    LIST_EACH (&pool->trees, node) {
+        const struct tree *t = CONTAINER_OF(node, struct tree, node);
+        if ((pid != 0 && t->main == pid) ||
+            (session != 0 && t->session == session)) {
+            return t;
         }
     }
     return NULL;
 }
 
-/* Ours by descent: as a subreaper we inherit every orphan below us. */
-static bool is_descendant(const struct scan *s, const struct os_process *p,
-                          pid_t ancestor)
+static bool is_marked_by_any(const struct group_pool *pool, pid_t pid)
 {
-    for (int depth = 0; p != NULL && depth < 1000; depth++) {
-        if (p->parent == ancestor) {
+    LIST_EACH (&pool->trees, node) {
+        const struct tree *t = CONTAINER_OF(node, struct tree, node);
+        if (os_process_has_env(pid, str_c(t->mark))) {
             return true;
         }
-        p = find(s, p->parent);
     }
     return false;
 }
 
-/* Does the process belong to the step: below its main process, in its
- * session, or marked? A process that has hidden its mark and left the session
- * still has a marked or known parent, until that ends; then the orphan is our
- * own child without a mark, and belongs to nobody but a step. */
-static bool belongs(const struct tree *t, const struct scan *s,
-                    const struct os_process *p)
+/* Is it the root of a part of the tree: the main process, one of its session,
+ * or an orphan of the step? */
+static bool is_root(const struct tree *t, const struct os_process *p)
 {
-    if (p->pid == getpid() || p->state == 'Z' || p->state == 'X') {
+    if (p->start_ticks < t->start_ticks) {
         return false;
     }
-    if (p->pid == t->main || p->session == t->session ||
-        (t->main != 0 && is_descendant(s, p, t->main))) {
+    if (p->pid == t->main || p->session == t->session) {
         return true;
     }
-    if (!is_descendant(s, p, getpid())) {
+    if (p->parent != getpid() || tree_of(t->pool, p->pid, p->session) != NULL) {
         return false;
     }
-    for (int depth = 0; p != NULL && p->pid != getpid() && depth < 1000;
-         depth++) {
-        if (os_process_has_env(p->pid, str_c(t->mark))) {
-            return true;
-        }
-        p = find(s, p->parent);
-    }
-    return false;
+    return os_process_has_env(p->pid, str_c(t->mark)) ||
+           !is_marked_by_any(t->pool, p->pid);
 }
 
-static uint32_t signal_marked(const struct tree *t, int signal)
+/* Marks the roots, then whatever has a member as its parent, until nothing
+ * changes. */
+static void find_members(const struct tree *t, struct scan *s)
+{
+    VEC_EACH (&s->all, i) {
+        s->all.at[i].member = is_root(t, &s->all.at[i].process);
+    }
+    bool changed = true;
+    while (changed) {
+        changed = false;
+        VEC_EACH (&s->all, i) {
+            struct candidate *c = &s->all.at[i];
+            if (!c->member && is_member(s, c->process.parent)) {
+                c->member = changed = true;
+            }
+        }
+    }
+}
+
+static bool is_gone(const struct os_process *p)
+{
+    return p->state == 'Z' || p->state == 'X';
+}
+
+/* One look at all processes: sends the signal to those of the tree that live
+ * (0: to none) and counts them; *ret_awake: how many of them are not stopped.
+ */
+static uint32_t look(const struct tree *t, int signal, uint32_t *ret_awake)
 {
     struct scan s = {0};
     uint32_t count = 0;
-    if (os_process_each(collect, &s) == 0) {
-        VEC_EACH (&s.all, i) {
-            if (!belongs(t, &s, &s.all.at[i])) {
-                continue;
-            }
-            count++;
-            if (signal != 0) {
-                (void)!os_process_signal(&s.all.at[i], signal);
-            }
+    uint32_t awake = 0;
+    if (os_process_each(collect, &s) < 0) {
+        *ret_awake = 1;
+        return 1; /* nothing is proved */
+    }
+    qsort(s.all.at, s.all.count, sizeof(*s.all.at), by_pid);
+    find_members(t, &s);
+    VEC_EACH (&s.all, i) {
+        const struct candidate *c = &s.all.at[i];
+        if (!c->member || is_gone(&c->process)) {
+            continue;
+        }
+        count++;
+        awake += c->process.state == 'T' ? 0 : 1;
+        if (signal != 0) {
+            (void)!os_process_signal(&c->process, signal);
         }
     }
     VEC_DEINIT(&s.all);
+    *ret_awake = awake;
     return count;
 }
 
-/* ---- the tree
- * ---------------------------------------------------------------- */
-
-struct group_signal {
-    int signal;
-    uint32_t count;
-};
-
-static void signal_one(void *context, pid_t pid)
+/* What forks faster than one can kill is stopped first, one by one, until
+ * nobody is left awake to fork. */
+static uint32_t kill_scattered(const struct tree *t)
 {
-    struct group_signal *g = context;
-    g->count++;
-    if (g->signal != SIGKILL) {
-        (void)kill(pid, g->signal);
+    uint32_t most = 0;
+    uint32_t awake = 1;
+    for (int i = 0; i < FREEZE_ROUNDS && awake != 0; i++) {
+        uint32_t count = look(t, SIGSTOP, &awake);
+        most = MAX(most, count);
     }
+    (void)look(t, SIGKILL, &awake);
+    return most;
 }
 
-uint32_t tree_signal(const struct tree *t, int signal)
-{
-    if (t->group < 0) {
-        return signal_marked(t, signal);
-    }
-    struct group_signal g = {.signal = signal};
-    (void)!os_cgroup_each(t->group, signal_one, &g);
-    if (signal == SIGKILL) {
-        (void)!os_cgroup_kill(t->group);
-    }
-    return g.count;
-}
-
-/* Whether we have any child at all: an orphan of a step is always one. Cheap,
- * where the kernel tells children. */
-static bool has_children(void)
+/* Whether there is a child of ours that is no step's main process: whoever
+ * lost its parent is one. Where the kernel does not tell: true. */
+static bool has_orphans(const struct group_pool *pool)
 {
     CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(1024 * 1024);
     char path[64];
     (void)snprintf(path, sizeof(path), "/proc/self/task/%d/children",
                    (int)getpid());
     if (os_read_file(AT_FDCWD, path, &text) < 0) {
-        return true; /* not told: look closely */
+        return true;
     }
-    return text.len != 0;
+    struct str rest = strbuf_str(&text);
+    while (rest.len > 0) {
+        uint64_t pid = 0;
+        ptrdiff_t space = str_find(rest, ' ');
+        size_t len = space < 0 ? rest.len : (size_t)space;
+        if (str_to_u64(str_slice(rest, 0, len), 1, INT32_MAX, &pid) < 0 ||
+            tree_of(pool, (pid_t)pid, 0) == NULL) {
+            return true;
+        }
+        rest = str_slice(rest, len + 1, rest.len);
+    }
+    return false;
+}
+
+/* ---- either way -----------------------------------------------------------
+ */
+
+uint32_t tree_signal(const struct tree *t, int signal)
+{
+    uint32_t awake = 0;
+    if (t->group >= 0) {
+        return signal_group(t, signal);
+    }
+    return signal == SIGKILL ? kill_scattered(t) : look(t, signal, &awake);
 }
 
 bool tree_is_empty(const struct tree *t)
 {
+    uint32_t awake = 0;
     if (t->group >= 0) {
         return os_cgroup_populated(t->group) == 0;
     }
-    if (t->main == 0 && !has_children()) {
+    /* All that the main process left behind hangs below an orphan of ours. */
+    if (t->main == 0 && !has_orphans(t->pool)) {
         return true;
     }
-    return signal_marked(t, 0) == 0;
+    return look(t, 0, &awake) == 0;
 }
 
-/* ---- leftovers
- * --------------------------------------------------------------- */
+/* ---- leftovers ------------------------------------------------------------
+ */
 
 struct leftovers {
     const char *mark;
@@ -251,7 +291,7 @@ struct leftovers {
 static bool kill_marked(void *context, const struct os_process *p)
 {
     struct leftovers *l = context;
-    if (p->pid != getpid() && p->state != 'Z' &&
+    if (p->pid != getpid() && !is_gone(p) &&
         os_process_has_env(p->pid, str_c(l->mark))) {
         l->count++;
         (void)!os_process_signal(p, SIGKILL);
@@ -259,42 +299,16 @@ static bool kill_marked(void *context, const struct os_process *p)
     return true;
 }
 
-static void ignore_process(void *context, pid_t pid)
-{
-    (void)pid;
-    (*(uint32_t *)context)++;
-}
-
-/* The groups of an earlier life have the same names: all are emptied. */
-static uint32_t kill_groups(const struct group_pool *pool)
-{
-    uint32_t count = 0;
-    for (uint32_t slot = 0; pool->usable; slot++) {
-        char path[sizeof(pool->folder) + 80];
-        char name[64];
-        int group = -1;
-        group_name(pool, slot, name);
-        (void)snprintf(path, sizeof(path), "%s/%s", pool->folder, name);
-        if (os_cgroup_open(path, &group) < 0) {
-            break;
-        }
-        (void)!os_cgroup_each(group, ignore_process, &count);
-        (void)!os_cgroup_kill(group);
-        os_close(group);
-    }
-    return count;
-}
-
 uint32_t tree_kill_leftovers(const struct group_pool *pool, const char *mark)
 {
-    uint32_t count = kill_groups(pool);
-    for (int look = 0; look < LEFTOVER_LOOKS; look++) {
+    uint32_t most = 0;
+    for (int i = 0; i < LEFTOVER_LOOKS; i++) {
         struct leftovers l = {.mark = mark};
         if (os_process_each(kill_marked, &l) < 0 || l.count == 0) {
             break;
         }
-        count = MAX(count, l.count);
+        most = MAX(most, l.count);
         (void)usleep(LEFTOVER_PAUSE_US); /* until they are gone */
     }
-    return count;
+    return pool->leftovers + most;
 }

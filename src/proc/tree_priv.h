@@ -1,0 +1,12 @@
+/*
+ * The pool of control groups, for tree.c. One thread.
+ */
+#pragma once
+
+#include "proc/executor_priv.h"
+
+/* A group that holds nothing; -1: none to be had, the mark does instead. */
+int group_take(struct group_pool *pool, uint32_t *ret_slot);
+
+/* Takes an empty group back, descriptor and all. */
+void group_give_back(struct group_pool *pool, uint32_t slot, int group);
