@@ -49,8 +49,7 @@ struct strbuf *call_out(struct call *c)
     return &c->http->out;
 }
 
-/* ---- the gate: everything before the handler ------------------------------
- */
+/* ---- the gate: everything before the handler ----------------------------- */
 
 static struct call *call_new(struct api *a, struct http_request *r)
 {
@@ -233,8 +232,7 @@ struct http_handler api_handler(struct api *a)
                                  .admits = on_admits};
 }
 
-/* ---- life ------------------------------------------------------------------
- */
+/* ---- life ---------------------------------------------------------------- */
 
 int api_new(const struct api_options *options, struct api **ret,
             struct err *reterr)

@@ -15,6 +15,7 @@
 #include "api/answer.h"
 #include "api/api.h"
 #include "api/auth.h"
+#include "api/put.h"
 #include "api/routes.h"
 #include "loop/pool.h"
 #include "runtime/service.h"

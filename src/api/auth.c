@@ -66,8 +66,7 @@ void auth_free(struct auth *a)
     mem_free(a);
 }
 
-/* ---- local users ----------------------------------------------------------
- */
+/* ---- local users --------------------------------------------------------- */
 
 static bool group_id(const char *name, gid_t *ret)
 {
@@ -150,8 +149,7 @@ static enum auth_result by_uid(struct auth *a, struct http_request *r,
     return AUTH_OK;
 }
 
-/* ---- tokens ---------------------------------------------------------------
- */
+/* ---- tokens -------------------------------------------------------------- */
 
 static bool bearer(struct str header, struct str *ret)
 {

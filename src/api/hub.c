@@ -155,8 +155,7 @@ void hub_wake(struct hub *h)
     pthread_mutex_unlock(&h->lock);
 }
 
-/* ---- heartbeat --------------------------------------------------------------
- */
+/* ---- heartbeat ----------------------------------------------------------- */
 
 static void beat(struct hub *h)
 {
@@ -204,8 +203,7 @@ static void *run(void *context)
     return NULL;
 }
 
-/* ---- clients ----------------------------------------------------------------
- */
+/* ---- clients ------------------------------------------------------------- */
 
 /* Where a client that saw `last` goes on; false: it must start over. */
 static bool find_place(struct hub *h, struct str last, uint64_t *ret)

@@ -2,7 +2,6 @@
 
 #include "api/api_priv.h"
 #include "api/schemas.h"
-#include "model/event_json.h"
 
 static void put_ref(struct strbuf *out, const char *key, const char *schema)
 {
@@ -144,23 +143,6 @@ static void put_paths(struct strbuf *out)
     put_close(out, '}');
 }
 
-static void put_event_schema(struct strbuf *out)
-{
-    size_t count = 0;
-    const struct event_field *fields = event_fields(&count);
-    put_open(out, "Event", '{');
-    put_text_c(out, "type", "object");
-    put_open(out, "properties", '{');
-    for (size_t i = 0; i < count; i++) {
-        put_open(out, fields[i].name, '{');
-        put_text_c(out, "type", fields[i].type);
-        put_text_c(out, "description", fields[i].help);
-        put_close(out, '}');
-    }
-    put_close(out, '}');
-    put_close(out, '}');
-}
-
 void api_add_openapi(struct strbuf *out)
 {
     put_open(out, NULL, '{');
@@ -175,10 +157,7 @@ void api_add_openapi(struct strbuf *out)
     put_raw(out, "securitySchemes",
             STR("{\"token\":{\"type\":\"http\",\"scheme\":\"bearer\"}}"));
     put_open(out, "schemas", '{');
-    put_event_schema(out);
-    for (size_t i = 0; i < schema_count; i++) {
-        put_raw(out, schemas[i].name, str_c(schemas[i].json));
-    }
+    schemas_add(out);
     put_close(out, '}');
     put_close(out, '}');
     put_close(out, '}');

@@ -25,8 +25,7 @@ uint32_t scope_bit(enum scope s)
     return bits[s];
 }
 
-/* ---- query parameters -----------------------------------------------------
- */
+/* ---- query parameters ---------------------------------------------------- */
 
 static const char *event_status_word(size_t i)
 {
@@ -174,7 +173,7 @@ const struct route routes[] = {
      .answer = "Accepted",
      .summary = "Receive Alertmanager's webhook, version 4"},
     {HTTP_GET, "/api/events/{id}", SCOPE_READ, ON_READER, .handler = events_get,
-     .id_prefix = ID_PREFIX_EVENT, .status = 200, .answer = "Event",
+     .id_prefix = ID_PREFIX_EVENT, .status = 200, .answer = "EventDetail",
      .summary = "Show an event and its workflows"},
 
     {HTTP_POST, "/api/v2/alerts", SCOPE_INGEST, ON_SERVER, EVENT_BODY,

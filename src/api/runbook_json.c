@@ -1,6 +1,6 @@
 #include "api/runbook_json.h"
 
-#include "api/answer.h"
+#include "api/put.h"
 #include "model/params.h"
 #include "model/params_value.h"
 

@@ -1,142 +1,218 @@
 #include "api/schemas.h"
 
-#include "base/attr.h"
+#include <string.h>
 
-#define TEXT "{\"type\":\"string\"}"
-#define MAYBE_TEXT "{\"type\":[\"string\",\"null\"]}"
-#define COUNT "{\"type\":\"integer\",\"minimum\":0}"
-#define FLAG "{\"type\":\"boolean\"}"
-#define SECONDS "{\"type\":[\"number\",\"null\"]}"
-#define ANY "{}"
-#define LIST(of) "{\"type\":\"array\",\"items\":" of "}"
-#define REF(name) "{\"$ref\":\"#/components/schemas/" name "\"}"
-#define OBJECT(properties)                                                     \
-    "{\"type\":\"object\",\"properties\":{" properties "}}"
-#define P(name, schema) "\"" name "\":" schema
-#define INSTANT(name) P(name, SECONDS) "," P(name "_iso", MAYBE_TEXT)
+#include "api/put.h"
+#include "model/event_json.h"
 
-/* Event is not here: it is made from the table of event_json.h. */
-const struct schema
-    schemas[] =
-        {
-            {"Any", ANY},
-            {"Error",
-             "{\"type\":\"object\",\"required\":[\"error\",\"code\","
-             "\"detail\"],\"properties\":{" P("error", TEXT) "," P(
-                 "code", TEXT) "," P("detail", "{\"type\":\"object\"}") "}}"},
-            {"Events", "{\"oneOf\":[" REF("Event") "," LIST(REF("Event")) "]}"},
-            {"Accepted",
-             OBJECT(P("id", TEXT) "," P("ids", LIST(TEXT)) "," P(
-                 "count", COUNT) "," P("status", TEXT) "," P("deduplicated",
-                                                             COUNT))},
-            {"EventList", OBJECT(P("events", LIST(REF("Event"))) "," P(
-                              "next_cursor", MAYBE_TEXT))},
-            {"Workflow",
-             OBJECT(
-                 P("id", TEXT) "," P("runbook", TEXT) "," P("runbook_name", TEXT) "," P("runbook_hash", TEXT) "," P("commit", MAYBE_TEXT) "," P("event_id", MAYBE_TEXT) "," P(
-                     "trigger", "{\"type\":["
-                                "\"integer\","
-                                "\"null\"]}") "," P("status",
-                                                    TEXT) "," P("result",
-                                                                MAYBE_TEXT) "," P("parameters",
-                                                                                  "{\"type\":\"object\"}") "," P("requested_by",
-                                                                                                                 TEXT) "," P("dry_run",
-                                                                                                                             FLAG) "," INSTANT("created_at") "," INSTANT("started_at") "," INSTANT("finished_at") "," P("duration_seconds", SECONDS) "," P("current_step",
-                                                                                                                                                                                                                                                           MAYBE_TEXT) "," P("current_step_index",
-                                                                                                                                                                                                                                                                             "{\"type\":[\"integer\",\"null\"]}") "," P("error",
-                                                                                                                                                                                                                                                                                                                        MAYBE_TEXT) "," P("stop_requested",
-                                                                                                                                                                                                                                                                                                                                          MAYBE_TEXT))},
-            {"WorkflowList",
-             OBJECT(
-                 P("workflows",
-                   LIST(
-                       REF("Workflow"))) "," P("active_workflows", COUNT) "," P("next_cursor", MAYBE_TEXT))},
-            {"Attempt", OBJECT(P("attempt", COUNT) "," P("status", TEXT) "," P("exit_code", "{"
-                                                                                            "\"type\":[\"integer\",\"null\"]}") "," P("signal",
-                                                                                                                                      "{\"type\":[\"integer\",\"null\"]}") "," P("pid",
-                                                                                                                                                                                 "{\"type\":[\"integer\",\"null\"]}") "," INSTANT("requested_at") "," INSTANT("started_at") "," INSTANT("finished_at") "," P("duration_seconds",
-                                                                                                                                                                                                                                                                                                             SECONDS) "," P("output_bytes", COUNT) "," P("output_truncated", FLAG) "," P("survivors", COUNT) "," P("error", MAYBE_TEXT))},
-            {"WorkflowDetail",
-             "{\"allOf\":[" REF("Workflow") "," OBJECT(P(
-                 "steps",
-                 LIST(OBJECT(P("name", MAYBE_TEXT) "," P("index", COUNT) "," P(
-                     "status", TEXT) "," P("attempts",
-                                           LIST(REF("Attempt"))))))) "]}"},
-            {"Logs",
-             OBJECT(
-                 P("workflow_id", TEXT) "," P(
-                     "logs",
-                     LIST(OBJECT(P("seq", COUNT) "," P("step", MAYBE_TEXT) "," P("step_index", COUNT) "," P(
-                         "attempt",
-                         COUNT) "," P("stream",
-                                      TEXT) "," INSTANT("at") "," P("text",
-                                                                    TEXT)))) "," P("next_after",
-                                                                                   COUNT) "," P("comp"
-                                                                                                "let"
-                                                                                                "e",
-                                                                                                FLAG))},
-            {"Stopping", OBJECT(P("id", TEXT) "," P("status", TEXT) "," P(
-                             "stop_requested", TEXT))},
-            {"Problem",
-             OBJECT(P("file", TEXT) "," P("line", SECONDS) "," P(
-                 "column",
-                 SECONDS) "," P("field",
-                                MAYBE_TEXT) "," P("message",
-                                                  TEXT) "," P("hint",
-                                                              MAYBE_TEXT))},
-            {"Runbook",
-             OBJECT(P("path", TEXT) "," P("name", TEXT) "," P("category", MAYBE_TEXT) "," P("description", MAYBE_TEXT) "," P("hash", TEXT) "," P(
-                 "state",
-                 TEXT) "," P("steps",
-                             COUNT) "," P("triggers",
-                                          COUNT) "," P("parameters",
-                                                       LIST(OBJECT(
-                                                           P("name", TEXT) "," P("type", TEXT) "," P("required", FLAG) "," P(
-                                                               "default",
-                                                               ANY) "," P("desc"
-                                                                          "ript"
-                                                                          "ion",
-                                                                          MAYBE_TEXT)))) "," P("concurrency",
-                                                                                               COUNT) "," P("timeout_seconds",
-                                                                                                            SECONDS))},
-            {"RunbookList",
-             OBJECT(P("runbooks", LIST(REF("Runbook"))) "," P(
-                 "count", COUNT) "," P("rejected",
-                                       LIST(OBJECT(P("path", TEXT) "," P(
-                                           "errors", LIST(REF("Problem")))))))},
-            {"Validate", OBJECT(P("runbook_path", TEXT) "," P("text", TEXT))},
-            {"Validation",
-             OBJECT(P("valid", FLAG) "," P("path", TEXT) "," P(
-                 "errors", LIST(REF("Problem"))) "," P("warnings",
-                                                       LIST(REF("Problem"))))},
-            {"Execute",
-             "{\"type\":\"object\",\"required\":[\"runbook\"],"
-             "\"properties\":{" P("runbook", TEXT) "," P(
-                 "parameters",
-                 "{\"type\":\"object\"}") "," P("dry_run",
-                                                FLAG) "},"
-                                                      "\"additionalPrope"
-                                                      "rties\":false}"},
-            {"Executed",
-             OBJECT(P("workflow_id", TEXT) "," P("status", TEXT) "," P(
-                 "runbook",
-                 TEXT) "," P("dry_run",
-                             FLAG) "," P("plan",
-                                         LIST("{\"type\":\"object\"}")))},
-            {"Reloaded",
-             OBJECT(P("generation", COUNT) "," P("loaded", COUNT) "," P(
-                 "added",
-                 COUNT) "," P("changed",
-                              COUNT) "," P("removed",
-                                           COUNT) "," P("rejected",
-                                                        COUNT) "," P("problems",
-                                                                     LIST(REF(
-                                                                         "Probl"
-                                                                         "e"
-                                                                         "m"))))},
-            {"Health", OBJECT(P("status", TEXT) "," P("version", TEXT) "," P(
-                           "uptime_seconds",
-                           COUNT) "," P("checks", "{\"type\":\"object\"}"))},
+#define FIELDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+const struct schema schemas[] = {
+    {"Error", FIELDS("error string", "code string", "detail object"), NULL},
+    {"Accepted",
+     FIELDS("id string?", "ids []string?", "count integer?", "status string?",
+            "deduplicated integer?"),
+     NULL},
+    {"StoredEvent",
+     FIELDS("id string", "seq integer", "status string", "received_at instant",
+            "attempts integer", "error string?", "duplicate_of string?"),
+     "Event"},
+    {"EventList", FIELDS("events []StoredEvent", "next_cursor string?"), NULL},
+    {"EventDetail", FIELDS("workflows []WorkflowOfEvent"), "StoredEvent"},
+    {"WorkflowOfEvent", FIELDS("id string", "runbook string", "status string"),
+     NULL},
+    {"Workflow",
+     FIELDS("id string", "runbook string", "runbook_name string",
+            "runbook_hash string", "commit string?", "event_id string?",
+            "trigger integer?", "status string", "result string?",
+            "parameters object", "requested_by string", "dry_run boolean",
+            "created_at instant", "started_at instant", "finished_at instant",
+            "duration_seconds number?", "current_step string?",
+            "current_step_index integer?", "error string?",
+            "stop_requested string?"),
+     NULL},
+    {"WorkflowList",
+     FIELDS("workflows []Workflow", "active_workflows integer",
+            "next_cursor string?"),
+     NULL},
+    {"WorkflowDetail", FIELDS("steps []Step"), "Workflow"},
+    {"Step",
+     FIELDS("name string?", "index integer", "status string",
+            "attempts []Attempt"),
+     NULL},
+    {"Attempt",
+     FIELDS("attempt integer", "status string", "exit_code integer?",
+            "signal integer?", "pid integer?", "requested_at instant",
+            "started_at instant", "finished_at instant",
+            "duration_seconds number?", "output_bytes integer",
+            "output_truncated boolean", "survivors integer", "error string?"),
+     NULL},
+    {"Logs",
+     FIELDS("workflow_id string", "logs []Chunk", "next_after integer",
+            "complete boolean"),
+     NULL},
+    {"Chunk",
+     FIELDS("seq integer", "step string?", "step_index integer",
+            "attempt integer", "stream string", "at instant", "text string"),
+     NULL},
+    {"Stopping", FIELDS("id string", "status string", "stop_requested string"),
+     NULL},
+    {"Problem",
+     FIELDS("file string", "line integer?", "column integer?", "field string?",
+            "message string", "hint string?"),
+     NULL},
+    {"Runbook",
+     FIELDS("path string", "name string", "category string?",
+            "description string?", "hash string", "state string",
+            "steps integer", "triggers integer", "parameters []Parameter",
+            "concurrency integer", "timeout_seconds number?"),
+     NULL},
+    {"Parameter",
+     FIELDS("name string", "type string", "required boolean", "default any",
+            "description string?", "secret boolean?", "values []string?"),
+     NULL},
+    {"RunbookList",
+     FIELDS("runbooks []Runbook", "count integer", "rejected []Rejected"),
+     NULL},
+    {"Rejected", FIELDS("path string", "errors []Problem"), NULL},
+    {"Validate", FIELDS("runbook_path string?", "text string?"), NULL},
+    {"Validation",
+     FIELDS("valid boolean", "path string", "errors []Problem",
+            "warnings []Problem"),
+     NULL},
+    {"Execute",
+     FIELDS("runbook string", "parameters object?", "dry_run boolean?"), NULL},
+    {"Executed",
+     FIELDS("workflow_id string", "status string", "runbook string",
+            "dry_run boolean", "plan []PlannedStep?"),
+     NULL},
+    {"PlannedStep",
+     FIELDS("index integer", "name string", "action string", "argv []string?",
+            "command string?", "env object", "timeout_seconds number",
+            "max_attempts integer", "continue_on_error boolean"),
+     NULL},
+    {"Reloaded",
+     FIELDS("generation integer", "loaded integer", "added integer",
+            "changed integer", "removed integer", "rejected integer",
+            "problems []ReloadProblem"),
+     NULL},
+    {"ReloadProblem", FIELDS("warning boolean"), "Problem"},
+    {"Health",
+     FIELDS("status string", "version string", "uptime_seconds integer",
+            "checks object"),
+     NULL},
 };
 
 const size_t schema_count = ARRAY_LEN(schemas);
+
+/* ---- as JSON schema ------------------------------------------------------ */
+
+static void put_ref(struct strbuf *out, struct str name)
+{
+    put_element(out);
+    strbuf_addf(out, "\"$ref\":\"#/components/schemas/%.*s\"", STR_ARG(name));
+}
+
+/* "string", "string" or null, a reference: inside the braces. */
+static void put_scalar(struct strbuf *out, struct str type, bool or_null)
+{
+    if (str_eq(type, STR("any"))) {
+        return;
+    }
+    if (type.at[0] >= 'A' && type.at[0] <= 'Z') {
+        put_ref(out, type);
+    } else if (or_null) {
+        put_open(out, "type", '[');
+        put_text(out, NULL, type);
+        put_text_c(out, NULL, "null");
+        put_close(out, ']');
+    } else {
+        put_text(out, "type", type);
+    }
+}
+
+static void put_type(struct strbuf *out, const char *key, struct str type)
+{
+    bool or_null = str_ends(type, STR("?"));
+    bool is_list = str_starts(type, STR("[]"));
+    type = str_slice(type, is_list ? 2 : 0, type.len - (or_null ? 1 : 0));
+    put_open(out, key, '{');
+    if (is_list) {
+        put_scalar(out, STR("array"), or_null);
+        put_open(out, "items", '{');
+        put_scalar(out, type, false);
+        put_close(out, '}');
+    } else {
+        put_scalar(out, type, or_null);
+    }
+    put_close(out, '}');
+}
+
+static void put_field(struct strbuf *out, const char *field)
+{
+    char name[64];
+    struct str text = str_c(field);
+    ptrdiff_t space = str_find(text, ' ');
+    struct str type = str_slice(text, (size_t)space + 1, text.len);
+    (void)snprintf(name, sizeof(name), "%.*s", (int)space, field);
+    if (!str_eq(type, STR("instant"))) {
+        put_type(out, name, type);
+        return;
+    }
+    put_type(out, name, STR("number?"));
+    (void)snprintf(name, sizeof(name), "%.*s_iso", (int)space, field);
+    put_type(out, name, STR("string?"));
+}
+
+static void put_object(struct strbuf *out, const struct schema *s)
+{
+    put_text_c(out, "type", "object");
+    put_open(out, "properties", '{');
+    for (size_t i = 0; s->fields[i] != NULL; i++) {
+        put_field(out, s->fields[i]);
+    }
+    put_close(out, '}');
+}
+
+static void put_schema(struct strbuf *out, const struct schema *s)
+{
+    put_open(out, s->name, '{');
+    if (s->base != NULL) {
+        put_open(out, "allOf", '[');
+        put_type(out, NULL, str_c(s->base));
+        put_close(out, ']');
+    }
+    put_object(out, s);
+    put_close(out, '}');
+}
+
+/* What an event may have stands in the table of its reader. */
+static void put_event(struct strbuf *out)
+{
+    size_t count = 0;
+    const struct event_field *fields = event_fields(&count);
+    put_open(out, "Event", '{');
+    put_text_c(out, "type", "object");
+    put_open(out, "properties", '{');
+    for (size_t i = 0; i < count; i++) {
+        put_open(out, fields[i].name, '{');
+        put_text_c(out, "type", fields[i].type);
+        put_text_c(out, "description", fields[i].help);
+        put_close(out, '}');
+    }
+    put_close(out, '}');
+    put_close(out, '}');
+}
+
+void schemas_add(struct strbuf *out)
+{
+    put_raw(out, "Any", STR("{}"));
+    put_event(out);
+    put_raw(out, "Events",
+            STR("{\"oneOf\":[{\"$ref\":\"#/components/schemas/Event\"},"
+                "{\"type\":\"array\",\"items\":{\"$ref\":"
+                "\"#/components/schemas/Event\"}}]}"));
+    for (size_t i = 0; i < schema_count; i++) {
+        put_schema(out, &schemas[i]);
+    }
+}

@@ -1,14 +1,24 @@
 /*
- * The JSON schemas that openapi.json shows, by name. Immutable.
+ * The shapes of bodies, by name, for openapi.json. One table; immutable.
  */
 #pragma once
+
+#include <stddef.h>
 
 #include "base/strbuf.h"
 
 struct schema {
     const char *name;
-    const char *json; /* the schema's text */
+    /* "name type", one after the other, up to NULL. A type is string, integer,
+     * number, boolean, object, any, or the name of a schema; in front of it
+     * may stand "[]" (a list of it), behind it "?" (or null). "instant" is
+     * epoch seconds and its _iso twin. */
+    const char *const *fields;
+    const char *base; /* the fields of this schema, too; NULL: none */
 };
 
 extern const struct schema schemas[];
 extern const size_t schema_count;
+
+/* Appends all of them as the members of components.schemas. */
+void schemas_add(struct strbuf *out);

@@ -2,7 +2,7 @@
 
 #include <jansson.h>
 
-#include "api/answer.h"
+#include "api/put.h"
 #include "data/json.h"
 #include "model/params.h"
 

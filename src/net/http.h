@@ -107,7 +107,7 @@ struct http_request {
  * On the server's thread only (in begin and handle, before they return). */
 NODISCARD int http_peer_uid(struct http_request *r, uid_t *ret);
 
-/* ---- answers ------------------------------------------------------------ */
+/* ---- answers ------------------------------------------------------------- */
 
 struct http_field {
     const char *name; /* NULL: none */
@@ -152,7 +152,7 @@ void http_respond_stream(struct http_request *r, const char *type,
  * handler orders the two by a lock of its own. */
 void http_wake(struct http_request *r);
 
-/* ---- server ------------------------------------------------------------- */
+/* ---- server -------------------------------------------------------------- */
 
 struct http_handler {
     void *context;

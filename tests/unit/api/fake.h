@@ -42,8 +42,7 @@ static struct raw_answer answer;
 static const struct runbook_defaults fake_defaults = {.step_timeout_ms = 60000,
                                                       .retry_attempts = 3};
 
-/* ---- the service -----------------------------------------------------------
- */
+/* ---- the service --------------------------------------------------------- */
 
 static void fake_run(struct store_op *op)
 {
