@@ -39,16 +39,20 @@ static void attempt_free(struct world *w, struct sim_attempt *a)
     mem_free(a);
 }
 
-static void free_all(struct world *w)
+/* All, or all but the outcomes that a life leaves to the next. */
+static void free_attempts(struct world *w, bool keep_outcomes)
 {
     LIST_EACH_SAFE (&w->executor.attempts, it, after) {
-        attempt_free(w, CONTAINER_OF(it, struct sim_attempt, link));
+        struct sim_attempt *a = CONTAINER_OF(it, struct sim_attempt, link);
+        if (!keep_outcomes || !attempt_state_is_final(a->row.state)) {
+            attempt_free(w, a);
+        }
     }
 }
 
 void executor_deinit(struct world *w)
 {
-    free_all(w);
+    free_attempts(w, false);
     VEC_DEINIT(&w->executor.starts);
 }
 
@@ -95,6 +99,10 @@ static void reach_daemon(struct world *w, struct happening *h)
     }
     if (world_chance(w, w->faults.disconnect)) {
         executor_drop(w);
+        return;
+    }
+    if (world_chance(w, w->faults.executor_lost)) {
+        executor_lose(w, world_chance(w, 32768));
         return;
     }
     ASSERT(exec_decode(strbuf_str(&h->datagram), &m) == 0);
@@ -254,16 +262,19 @@ static struct sim_attempt *attempt_new(struct world *w,
     return a;
 }
 
-static void refuse_foreign(struct world *w, const struct attempt_key *key)
+/* An attempt for another life, of which nothing was kept. */
+static void answer_unknown(struct world *w, const struct exec_message *m)
 {
-    report(w, &(struct exec_message){
-                  .kind = EXEC_ENDED,
-                  .ended = {.key = *key,
-                            .state = ATTEMPT_UNKNOWN,
-                            .executor = w->executor.life,
-                            .finished_ms = w->now_ms,
-                            .exit_code = -1,
-                            .error = STR("asked of another executor")}});
+    struct exec_message answer = {
+        .kind = EXEC_ENDED,
+        .ended = {.key = m->start.key,
+                  .state = ATTEMPT_UNKNOWN,
+                  .executor = m->start.executor,
+                  .finished_ms = w->now_ms,
+                  .exit_code = -1,
+                  .error = STR("the executor that was asked for it is gone")},
+    };
+    report(w, &answer);
 }
 
 static void take_start(struct world *w, const struct exec_message *m)
@@ -274,7 +285,7 @@ static void take_start(struct world *w, const struct exec_message *m)
         return;
     }
     if (!id_eq(m->start.executor, w->executor.life)) {
-        refuse_foreign(w, &m->start.key);
+        answer_unknown(w, m);
         return;
     }
     const struct runbook *rb = find_version(w, &m->start.hash);
@@ -398,16 +409,15 @@ void executor_disconnect(struct world *w)
     w->executor.to_daemon_ms = 0;
 }
 
-void executor_lose(struct world *w)
+void executor_lose(struct world *w, bool in_order)
 {
     struct sim_executor *x = &w->executor;
-    world_say(w, "the executor is lost, with %s",
-              list_empty(&x->attempts) ? "nothing" : "what it ran");
-    free_all(w);
+    world_say(w, "the executor ends%s", in_order ? " in order" : "");
+    free_attempts(w, in_order);
     executor_disconnect(w);
     x->epoch++;
     x->life = world_id(w);
-    if (w->rt != NULL) {
+    if (w->rt != NULL && !w->dying) {
         runtime_executor_message(w->rt, NULL);
     }
     (void)world_plan(w, world_delay(w, 20), reconnect, NULL);

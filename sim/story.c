@@ -56,7 +56,9 @@ static void do_executor(struct world *w, const struct scn_line *line)
         w->executor.reachable = true;
         executor_connect(w);
     } else if (str_eq_c(what, "lost")) {
-        executor_lose(w);
+        executor_lose(w, false);
+    } else if (str_eq_c(what, "replaced")) {
+        executor_lose(w, true);
     } else {
         world_violation(w, "line %u: executor what?", line->number);
     }
@@ -325,7 +327,7 @@ static const struct scn_verb verbs[] = {
     {"cancel", 1, false, do_stop, "NAME [PATH]"},
     {"kill", 1, false, do_stop, "NAME [PATH]"},
     {"crash", 0, false, do_crash, "[for TIME]: the daemon"},
-    {"executor", 1, false, do_executor, "down | up | lost"},
+    {"executor", 1, false, do_executor, "down | up | lost | replaced"},
     {"load", 1, true, do_load, "PATH and a text: another version"},
     {"remove", 1, false, do_remove, "PATH"},
     {"limits", 1, false, do_limits, "name=value..."},

@@ -186,7 +186,8 @@ static void write_story(struct swarm *s)
         write_pair(s, "executor down", "executor up");
     }
     if (coin(s)) {
-        write_pair(s, "executor lost", "crash for 3s");
+        write_pair(s, coin(s) ? "executor lost" : "executor replaced",
+                   "crash for 3s");
     }
     if (coin(s)) {
         write_pair(s, "pause", "resume");

@@ -163,7 +163,7 @@ static void lose_sight(struct world *w, struct happening *h)
 {
     (void)h;
     if (w->plan.kind == PLANNED_LOSS) {
-        executor_lose(w);
+        executor_lose(w, false);
     } else if (w->executor.connected) {
         executor_drop(w);
     }

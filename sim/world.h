@@ -224,8 +224,9 @@ void executor_disconnect(struct world *w);
 /* The connection breaks; both sides find each other again after a while. */
 void executor_drop(struct world *w);
 
-/* It ends with everything it ran; another life takes its place. */
-void executor_lose(struct world *w);
+/* It ends with everything it ran; another life takes its place. In order: what
+ * had ended already is kept for that one. */
+void executor_lose(struct world *w, bool in_order);
 
 /* ---- clients.c ---------------------------------------------------------- */
 

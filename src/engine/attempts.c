@@ -61,18 +61,27 @@ void attempts_next(struct engine *e, struct flow *f)
     flow_arm(e, f);
 }
 
+/* Asked of the life of the executor that is connected now? */
+static bool is_ours(const struct engine *e, const struct flow *f)
+{
+    return id_eq(f->attempt.executor, e->executor);
+}
+
+/* Another life of the executor runs nothing of ours: it has been asked what it
+ * knows, and there is nothing to be stopped. */
 void attempts_stop(struct engine *e, struct flow *f, bool kill)
 {
     ASSERT(flow_in_flight(f));
     if (!e->executor_up) {
         return; /* told when it is back: attempts_ask */
     }
-    effects_action(e->fx, (struct action){
-                              .kind = ENGINE_ACT_STOP,
-                              .stop = {.key = f->attempt.key,
-                                       .kill = kill,
-                                       .grace_ms = e->config.stop_grace_ms},
-                          });
+    if (is_ours(e, f)) {
+        struct action a = {.kind = ENGINE_ACT_STOP,
+                           .stop = {.key = f->attempt.key,
+                                    .kill = kill,
+                                    .grace_ms = e->config.stop_grace_ms}};
+        effects_action(e->fx, a);
+    }
     f->stop_sent = true;
     f->check_ms = e->now_ms + patience_ms(e);
     flow_arm(e, f);
@@ -81,11 +90,11 @@ void attempts_stop(struct engine *e, struct flow *f, bool kill)
 void attempts_ask(struct engine *e, struct flow *f, bool kill)
 {
     ASSERT(flow_in_flight(f) && e->executor_up);
+    uint64_t end_ms = is_ours(e, f) ? expected_end_ms(e, f) : 0;
     f->stop_sent = false;
+    f->check_ms = MAX(end_ms, e->now_ms + patience_ms(e));
     if (kill || f->row.stop != STOP_NONE || flow_expired(e, f)) {
         attempts_stop(e, f, kill || f->row.stop == STOP_KILL);
-    } else {
-        f->check_ms = MAX(expected_end_ms(e, f), e->now_ms + patience_ms(e));
     }
     effects_start(e->fx, f, &e->config);
     flow_arm(e, f);
@@ -314,9 +323,22 @@ static void forget(struct engine *e, const struct attempt_key *key)
                                           .forget = {.key = *key}});
 }
 
-/* A report about anything but the attempt in flight is late. One by another
- * life of the executor can only say that it knows nothing. One that cannot
- * follow what was said before tells nothing either. */
+/* What a report says about the attempt in flight. Another life of the executor
+ * can have heard of it only by a STOP that came too late, and a report that
+ * cannot follow what was said before is no better: neither tells what the step
+ * has done. */
+static void distrust(const struct flow *f, struct attempt_row *report)
+{
+    if (!id_eq(report->executor, f->attempt.executor)) {
+        report->state = ATTEMPT_UNKNOWN;
+        report->error = STR("the executor that ran it was lost");
+    } else if (!attempt_state_may(f->attempt.state, report->state)) {
+        report->state = ATTEMPT_UNKNOWN;
+        report->error = STR("the executor contradicts itself");
+    }
+}
+
+/* A report about anything but the attempt in flight is late. */
 void attempts_ended(struct engine *e, const struct fact *fact)
 {
     struct attempt_row report = fact->ended.row;
@@ -325,36 +347,17 @@ void attempts_ended(struct engine *e, const struct fact *fact)
     }
     forget(e, &report.key);
     struct flow *f = find_in_flight(e, &report.key);
-    if (f == NULL || (report.state != ATTEMPT_UNKNOWN &&
-                      !id_eq(report.executor, f->attempt.executor))) {
+    if (f == NULL) {
         return;
     }
-    if (!attempt_state_may(f->attempt.state, report.state)) {
-        report.state = ATTEMPT_UNKNOWN;
-        report.error = STR("the executor contradicts itself");
-    }
+    distrust(f, &report);
     conclude(e, f, &report);
     decide(e, f);
 }
 
-/* What runs with this life of the executor is asked for again; what ran with
- * another one is lost, and nobody will ever tell how it ended. */
-static void ask_again(struct engine *e, struct flow *f)
-{
-    if (id_eq(f->attempt.executor, e->executor)) {
-        list_push(&e->inflight, &f->place);
-        attempts_ask(e, f, false);
-        return;
-    }
-    struct attempt_row lost = {
-        .state = ATTEMPT_UNKNOWN,
-        .exit_code = -1,
-        .error = STR("the executor that ran it was lost"),
-    };
-    conclude(e, f, &lost);
-    decide(e, f);
-}
-
+/* Every attempt in flight is asked about, whichever life was to run it: its
+ * successor may have kept the outcome, and otherwise answers that it is
+ * unknown. It cannot start what was asked of another one. */
 void attempts_executor_up(struct engine *e, struct id executor)
 {
     struct list inflight;
@@ -367,7 +370,8 @@ void attempts_executor_up(struct engine *e, struct id executor)
     e->executor = executor;
     for (struct list *node = list_pop(&inflight); node != NULL;
          node = list_pop(&inflight)) {
-        ask_again(e, CONTAINER_OF(node, struct flow, place));
+        list_push(&e->inflight, node);
+        attempts_ask(e, CONTAINER_OF(node, struct flow, place), false);
     }
     for (struct list *node = list_pop(&parked); node != NULL;
          node = list_pop(&parked)) {

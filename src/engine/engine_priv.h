@@ -41,7 +41,7 @@ struct flow {
     uint64_t order; /* of creation: first come, first served */
     bool has_attempt;
     struct attempt_row attempt; /* the newest one of the current step */
-    bool stop_sent;             /* the executor was told to end it */
+    bool stop_sent;             /* whoever can end it was told to */
     uint64_t check_ms;          /* when silence about it becomes suspicious */
     struct list place;
     struct list touched; /* in engine.touched, while record != 0 */

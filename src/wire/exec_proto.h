@@ -21,9 +21,10 @@
  * After WELCOME it sends ENDED of every outcome that it still keeps. FORGET
  * of an unknown attempt is fine.
  *
- * START quotes the life of the executor it was decided for;
- * another life answers ENDED with ATTEMPT_UNKNOWN, because that attempt may
- * have run and been lost. Outcomes are kept until FORGET.
+ * START quotes the life of the executor it was decided for. Another life
+ * answers with the outcome that it was left, or else ENDED with
+ * ATTEMPT_UNKNOWN, because that attempt may have run and been lost; it never
+ * starts it. Outcomes are kept until FORGET.
  */
 #pragma once
 

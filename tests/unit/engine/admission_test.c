@@ -93,7 +93,7 @@ static void backoff_keeps_the_place_and_held_gives_it_back(void **state)
     assert_int_equal(status_of(b, 'A'), WORKFLOW_WAITING);
     assert_int_equal(status_of(b, 'B'), WORKFLOW_QUEUED);
     (void)after(b, 1200);
-    (void)up(b, 'y');
+    (void)lost(b, 'y', 'A', 2);
     assert_int_equal(status_of(b, 'A'), WORKFLOW_HELD);
     assert_int_equal(status_of(b, 'B'), WORKFLOW_RUNNING);
     bench_free(b);
@@ -156,7 +156,7 @@ static void each_end_wakes_the_workers(void **state)
         (void)run(b, rb, 'A');
         SAYS(take(b, (struct fact){.kind = FACT_BATCH_MATCHED}), "");
         if (way == TIMES_OUT || way == IS_STOPPED) {
-            (void)up(b, 'y'); /* fails: tries are used up; A is over */
+            (void)lost(b, 'y', 'A', 1); /* tries are used up: A is over */
             (void)take(b, (struct fact){.kind = FACT_BATCH_MATCHED});
             (void)down(b);
             (void)run(b, rb, 'B');
@@ -170,7 +170,7 @@ static void each_end_wakes_the_workers(void **state)
         } else if (way == IS_STOPPED) {
             said = stop(b, 'B', STOP_KILL);
         } else if (way == IS_LOST) {
-            said = up(b, 'y');
+            said = lost(b, 'y', 'A', 1);
         } else {
             b->config.max_live = 2;
             said = take(

@@ -226,10 +226,6 @@ static void reports_that_change_nothing(void **state)
     SAYS(ended(b, 'A', 0, 1, ATTEMPT_RUNNING), "");
     SAYS(started(b, 'A', 0, 2), "");
     SAYS(started(b, 'B', 0, 1), "");
-    SAYS(ended_row(b, (struct attempt_row){.key = key_of('A', 0, 1),
-                                           .executor = id_of('y'),
-                                           .state = ATTEMPT_SUCCEEDED}),
-         "FORGET A 0.1");
     SAYS(started(b, 'A', 0, 1), "put A 0.1 running");
     SAYS(started(b, 'A', 0, 1), "");
     (void)ended(b, 'A', 0, 1, ATTEMPT_FAILED);

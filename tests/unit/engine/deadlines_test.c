@@ -175,7 +175,7 @@ static void nobody_decides(void **state)
     b->config.held_timeout_ms = 7200000;
     begin(b);
     (void)run(b, rb, 'A');
-    (void)up(b, 'y');
+    (void)lost(b, 'y', 'A', 1);
     (void)after(b, 7200000);
     const struct workflow_row *w = &shadow_find(b, id_of('A'))->row;
     assert_int_equal(w->status, WORKFLOW_FAILED);

@@ -36,7 +36,47 @@ static void the_same_life_is_asked_again(void **state)
     bench_free(b);
 }
 
-static void another_life_retries_what_is_idempotent(void **state)
+/* It is asked in the name of the life that was to run it. */
+static void another_life_is_asked_what_it_knows(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new();
+    struct runbook *rb = RUNBOOK(b, "a.yaml", STEP(), STEP());
+    begin(b);
+    (void)run(b, rb, 'A');
+    SAYS(up(b, 'y'), "START A 0.1");
+    assert_true(id_eq(b->fx.actions.at[0].start.executor, id_of('x')));
+    /* An outcome that was kept; the next step is for the new life. */
+    SAYS(ended_row(b, (struct attempt_row){.key = key_of('A', 0, 1),
+                                           .executor = id_of('x'),
+                                           .state = ATTEMPT_SUCCEEDED}),
+         "put A 0.1 succeeded; set A running; try A 1.1; FORGET A 0.1; "
+         "START A 1.1");
+    assert_true(id_eq(b->fx.actions.at[1].start.executor, id_of('y')));
+    bench_free(b);
+}
+
+/* It cannot stop what it does not run: it is only asked, now and then. */
+static void another_life_is_not_told_to_stop(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new();
+    struct runbook *rb = RUNBOOK(b, "a.yaml", STEP());
+    rb->timeout_ms = 50000;
+    begin(b);
+    (void)run(b, rb, 'A');
+    SAYS(up(b, 'y'), "START A 0.1");
+    SAYS(stop(b, 'A', STOP_KILL), "set A running; REPLY 0 running");
+    SAYS(after(b, 40000), "START A 0.1");
+    SAYS(after(b, 40000), "START A 0.1");
+    SAYS(up(b, 'z'), "START A 0.1");
+    b->executor = id_of('x');
+    SAYS(ended(b, 'A', 0, 1, ATTEMPT_UNKNOWN),
+         "put A 0.1 unknown; set A killed; FORGET A 0.1");
+    bench_free(b);
+}
+
+static void a_lost_attempt_is_retried_if_idempotent(void **state)
 {
     (void)state;
     struct bench *b = bench_new();
@@ -44,26 +84,28 @@ static void another_life_retries_what_is_idempotent(void **state)
         RUNBOOK(b, "a.yaml", STEP(.idempotent = true, .max_attempts = 3));
     begin(b);
     (void)run(b, rb, 'A');
-    SAYS(up(b, 'y'), "put A 0.1 unknown; try A 0.2; START A 0.2");
-    assert_true(id_eq(b->fx.actions.at[0].start.executor, id_of('y')));
-    SAYS(up(b, 'z'), "put A 0.2 unknown; try A 0.3; START A 0.3");
-    SAYS(up(b, 'w'),
+    SAYS(lost(b, 'y', 'A', 1),
+         "put A 0.1 unknown; try A 0.2; FORGET A 0.1; START A 0.2");
+    assert_true(id_eq(b->fx.actions.at[1].start.executor, id_of('y')));
+    SAYS(lost(b, 'z', 'A', 2),
+         "put A 0.2 unknown; try A 0.3; FORGET A 0.2; START A 0.3");
+    SAYS(lost(b, 'w', 'A', 3),
          "put A 0.3 unknown; set A failed (step 'check' has an unknown "
-         "outcome: the executor that ran it was lost)");
+         "outcome: it is gone); FORGET A 0.3");
     bench_free(b);
 }
 
-static void another_life_holds_what_is_not_idempotent(void **state)
+static void a_lost_attempt_is_held_if_not(void **state)
 {
     (void)state;
     struct bench *b = bench_new();
     struct runbook *rb = RUNBOOK(b, "a.yaml", STEP(.max_attempts = 3));
     begin(b);
     (void)run(b, rb, 'A');
-    SAYS(up(b, 'y'),
+    SAYS(lost(b, 'y', 'A', 1),
          "put A 0.1 unknown; set A held (step 'check' has an unknown outcome: "
-         "the executor that ran it was lost; it is not idempotent, so an "
-         "operator must see what it did and then cancel this workflow)");
+         "it is gone; it is not idempotent, so an operator must see what it "
+         "did and then cancel this workflow); FORGET A 0.1");
     assert_int_equal(next_in(b), b->config.held_timeout_ms);
     assert_int_equal(engine_count(b->engine).held, 1);
     assert_int_equal(engine_count(b->engine).running, 0);
@@ -80,26 +122,31 @@ static void unknown_then_continue_on_error(void **state)
                 STEP(.idempotent = true, .continue_on_error = true), STEP());
     begin(b);
     (void)run(b, rb, 'A');
-    SAYS(up(b, 'y'), "put A 0.1 unknown; set A running; try A 1.1; "
-                     "START A 1.1");
+    SAYS(lost(b, 'y', 'A', 1),
+         "put A 0.1 unknown; set A running; try A 1.1; FORGET A 0.1; "
+         "START A 1.1");
     bench_free(b);
 }
 
-/* A START that reached another life is answered "unknown" by it. */
-static void a_foreign_life_says_unknown(void **state)
+/* Whatever another life says of the attempt, it cannot know. */
+static void another_life_is_not_believed(void **state)
 {
     (void)state;
-    struct bench *b = bench_new();
-    struct runbook *rb =
-        RUNBOOK(b, "a.yaml", STEP(.idempotent = true, .max_attempts = 2));
-    begin(b);
-    (void)run(b, rb, 'A');
-    SAYS(ended_row(b, (struct attempt_row){.key = key_of('A', 0, 1),
-                                           .executor = id_of('y'),
-                                           .exit_code = -1,
-                                           .state = ATTEMPT_UNKNOWN}),
-         "put A 0.1 unknown; try A 0.2; FORGET A 0.1; START A 0.2");
-    bench_free(b);
+    static const enum attempt_state said[] = {
+        ATTEMPT_UNKNOWN, ATTEMPT_SUCCEEDED, ATTEMPT_CANCELLED, ATTEMPT_FAILED};
+    for (size_t i = 0; i < ARRAY_LEN(said); i++) {
+        struct bench *b = bench_new();
+        struct runbook *rb =
+            RUNBOOK(b, "a.yaml", STEP(.idempotent = true, .max_attempts = 2));
+        begin(b);
+        (void)run(b, rb, 'A');
+        SAYS(ended_row(b, (struct attempt_row){.key = key_of('A', 0, 1),
+                                               .executor = id_of('y'),
+                                               .exit_code = -1,
+                                               .state = said[i]}),
+             "put A 0.1 unknown; try A 0.2; FORGET A 0.1; START A 0.2");
+        bench_free(b);
+    }
 }
 
 /* Only a report by the life that was asked counts as a start. */
@@ -138,10 +185,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_workflow_waits_for_the_executor),
         cmocka_unit_test(the_same_life_is_asked_again),
-        cmocka_unit_test(another_life_retries_what_is_idempotent),
-        cmocka_unit_test(another_life_holds_what_is_not_idempotent),
+        cmocka_unit_test(another_life_is_asked_what_it_knows),
+        cmocka_unit_test(another_life_is_not_told_to_stop),
+        cmocka_unit_test(a_lost_attempt_is_retried_if_idempotent),
+        cmocka_unit_test(a_lost_attempt_is_held_if_not),
         cmocka_unit_test(unknown_then_continue_on_error),
-        cmocka_unit_test(a_foreign_life_says_unknown),
+        cmocka_unit_test(another_life_is_not_believed),
         cmocka_unit_test(a_foreign_start_is_ignored),
         cmocka_unit_test(the_same_life_goes_on_after_a_restart),
     };

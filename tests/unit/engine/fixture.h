@@ -416,6 +416,19 @@ static inline const char *ended(struct bench *b, char letter, uint32_t step,
                                 .exit_code = state == ATTEMPT_FAILED ? 3 : -1});
 }
 
+/* Another life of the executor comes and knows nothing of the attempt. */
+static inline const char *lost(struct bench *b, char life, char letter,
+                               uint32_t attempt)
+{
+    struct attempt_row row = {.key = key_of(letter, 0, attempt),
+                              .state = ATTEMPT_UNKNOWN,
+                              .executor = b->executor,
+                              .exit_code = -1,
+                              .error = STR("it is gone")};
+    (void)up(b, life);
+    return ended_row(b, row);
+}
+
 /* Time passes; FACT_TIME comes. */
 static inline const char *after(struct bench *b, uint64_t ms)
 {

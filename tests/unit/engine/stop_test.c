@@ -101,7 +101,7 @@ static void a_held_workflow_keeps_its_story(void **state)
         struct runbook *rb = RUNBOOK(b, "a.yaml", STEP());
         begin(b);
         (void)run(b, rb, 'A');
-        (void)up(b, 'y');
+        (void)lost(b, 'y', 'A', 1);
         (void)stop(b, 'A', how[i]);
         const struct workflow_row *w = &shadow_find(b, id_of('A'))->row;
         assert_int_equal(w->status, end[i]);
@@ -126,7 +126,7 @@ static void a_stop_outlives_the_connection(void **state)
     (void)stop(b, 'A', STOP_KILL);
     SAYS(up(b, 'x'), "KILL A 0.1; START A 0.1");
     (void)down(b);
-    SAYS(up(b, 'y'), "put A 0.1 unknown; set A killed");
+    SAYS(lost(b, 'y', 'A', 1), "put A 0.1 unknown; set A killed; FORGET A 0.1");
     bench_free(b);
 }
 
