@@ -10,6 +10,12 @@
 #include "os/clock.h"
 #include "proc/executor_priv.h"
 
+/* Attempts in memory, whatever their state, and output of those that ended. */
+#define KEPT_MAX 8192
+#define KEPT_MAX_BYTES (256ULL * 1024 * 1024)
+
+#define STOPPED_EARLY "it was stopped before it began"
+
 static struct str key_bytes(const struct attempt_key *key)
 {
     return str_n((const char *)key, sizeof(*key));
@@ -39,6 +45,13 @@ struct run *attempts_new(struct executor *x, const struct attempt_key *key)
     output_init(&r->output, x->options.output_keep_bytes);
     ASSERT(map_put(&x->runs, key_bytes(&r->key), r) == NULL);
     return r;
+}
+
+void attempts_count(struct run *r)
+{
+    ASSERT(r->kept_bytes == 0);
+    r->kept_bytes = output_kept_bytes(&r->output);
+    r->x->kept_bytes += r->kept_bytes;
 }
 
 static struct run *find(struct executor *x, const struct attempt_key *key)
@@ -136,20 +149,26 @@ void attempts_attach(struct executor *x)
 /* ---- asking
  * ------------------------------------------------------------------- */
 
-/* An attempt that was decided for another life of ours, and of which nothing
- * was kept: nobody knows what it did. */
-static void answer_unknown(struct executor *x, const struct exec_message *m)
+/* Ends an attempt of which nothing is kept. */
+static void answer(struct executor *x, const struct attempt_key *key,
+                   struct id life, enum attempt_state state, const char *error)
 {
-    struct exec_message answer = {
+    struct exec_message m = {
         .kind = EXEC_ENDED,
-        .ended = {.key = m->start.key,
-                  .state = ATTEMPT_UNKNOWN,
-                  .executor = m->start.executor,
+        .ended = {.key = *key,
+                  .state = state,
+                  .executor = life,
                   .finished_ms = os_epoch_ms(),
                   .exit_code = -1,
-                  .error = STR("the executor that was asked for it is gone")},
+                  .error = str_c(error)},
     };
-    (void)link_send(x, &answer);
+    (void)link_send(x, &m);
+}
+
+/* An engine that never forgets must not fill our memory. */
+static bool is_full(const struct executor *x)
+{
+    return map_count(&x->runs) >= KEPT_MAX || x->kept_bytes >= KEPT_MAX_BYTES;
 }
 
 static void take_start(struct executor *x, const struct exec_message *m)
@@ -159,7 +178,12 @@ static void take_start(struct executor *x, const struct exec_message *m)
         rewind_run(r);
         attempts_pump_one(r);
     } else if (!id_eq(m->start.executor, x->id)) {
-        answer_unknown(x, m);
+        /* Decided for another life of ours: nobody knows what it did. */
+        answer(x, &m->start.key, m->start.executor, ATTEMPT_UNKNOWN,
+               "the executor that was asked for it is gone");
+    } else if (is_full(x)) {
+        answer(x, &m->start.key, x->id, ATTEMPT_REFUSED,
+               "too many outcomes wait for the engine to store them");
     } else {
         r = attempts_new(x, &m->start.key);
         if (x->ending) {
@@ -174,17 +198,23 @@ static void take_start(struct executor *x, const struct exec_message *m)
 static void take_stop(struct executor *x, const struct exec_message *m)
 {
     struct run *r = find(x, &m->stop.key);
+    if (r == NULL && is_full(x)) {
+        /* Not kept, but neither can a START of it succeed now. */
+        answer(x, &m->stop.key, x->id, ATTEMPT_CANCELLED, STOPPED_EARLY);
+        return;
+    }
     if (r == NULL) {
         r = attempts_new(x, &m->stop.key);
         r->cancelled = true;
-        run_conclude(r, ATTEMPT_CANCELLED, "it was stopped before it began");
+        run_conclude(r, ATTEMPT_CANCELLED, STOPPED_EARLY);
         return;
     }
     if (!r->attached) {
         rewind_run(r);
     }
     if (r->phase != RUN_ENDED) {
-        r->cancelled = r->cancelled || !r->timed_out;
+        /* What only tidies up after its main process has its outcome. */
+        r->cancelled = r->cancelled || (!r->timed_out && !r->exited);
         run_stop(r, m->stop.kill, m->stop.grace_ms);
     }
     attempts_pump_one(r);
@@ -205,14 +235,16 @@ static void take_forget(struct executor *x, const struct exec_message *m)
 static void take_pin(struct executor *x, const struct exec_message *m)
 {
     struct err err = ERR_INIT;
-    struct exec_message answer = {
+    CLEANUP(mem_freep) char *error = NULL;
+    struct exec_message pinned = {
         .kind = EXEC_PINNED,
         .pin = {.path = m->pin.path, .hash = m->pin.hash, .error = STR("")},
     };
     if (versions_pin(x, m->pin.path, &m->pin.hash, &err) < 0) {
-        answer.pin.error = str_c(err.message);
+        error = link_text(err.message);
+        pinned.pin.error = str_c(error);
     }
-    (void)link_send(x, &answer);
+    (void)link_send(x, &pinned);
 }
 
 void attempts_take(struct executor *x, const struct exec_message *m)

@@ -1,5 +1,6 @@
 #include "proc/executor.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,6 +19,7 @@
 #include "os/clock.h"
 #include "os/fd.h"
 #include "os/random.h"
+#include "os/remove.h"
 #include "proc/executor_priv.h"
 
 #define END_GRACE_MS 5000
@@ -107,9 +109,55 @@ static int open_folder(const char *path, int *ret, struct err *reterr)
                  : 0;
 }
 
+/* Whoever writes to our spool, or to the runbooks of a privileged executor,
+ * decides what runs as us. */
+static int check_owners(const struct executor *x, struct err *reterr)
+{
+    struct stat st;
+    if (fstat(x->spool, &st) < 0) {
+        return err_set(reterr, -errno, "cannot look at %s: %s",
+                       x->options.spool, strerror(errno));
+    }
+    if (st.st_uid != geteuid()) {
+        return err_set(reterr, -EPERM,
+                       "the spool %s belongs to user %u, not to the executor's",
+                       x->options.spool, (unsigned)st.st_uid);
+    }
+    if (fchmod(x->spool, 0700) < 0) {
+        return err_set(reterr, -errno, "cannot close %s to others: %s",
+                       x->options.spool, strerror(errno));
+    }
+    if (geteuid() == 0 && stat(x->options.repository, &st) == 0 &&
+        (st.st_mode & S_IWOTH) != 0) {
+        return err_set(reterr, -EPERM,
+                       "everybody can write to the runbooks in %s, and the "
+                       "executor runs as root",
+                       x->options.repository);
+    }
+    return 0;
+}
+
+/* Folders of steps that were cut short. */
+static void empty_work(const struct executor *x)
+{
+    int fd = openat(x->work, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (dir == NULL) {
+        os_close(fd);
+        return;
+    }
+    for (const struct dirent *d = readdir(dir); d != NULL; d = readdir(dir)) {
+        if (str_starts(str_c(d->d_name), STR(ID_PREFIX_WORKFLOW "-"))) {
+            (void)!os_remove_tree(x->work, d->d_name);
+        }
+    }
+    (void)closedir(dir);
+}
+
 static int open_folders(struct executor *x, struct err *reterr)
 {
     int e = open_folder(x->options.spool, &x->spool, reterr);
+    e = e < 0 ? e : check_owners(x, reterr);
     if (e < 0) {
         return e;
     }
@@ -177,6 +225,7 @@ static void clean_up_after_last_life(struct executor *x)
                       " processes that the last executor left behind\n",
                       killed);
     }
+    empty_work(x); /* not before nobody is left who writes there */
 }
 
 static int start(struct executor *x, struct err *reterr)

@@ -113,13 +113,15 @@ struct run {
     bool cancelled; /* STOP came */
     bool timed_out;
     uint64_t grace_ms;
-    int report; /* spawn_failure's descriptor, or -1 */
+    uint64_t kill_at_ms; /* monotonic: when the grace is over */
+    int report;          /* spawn_failure's descriptor, or -1 */
     sd_event_source *out;
     sd_event_source *err;
     sd_event_source *timer;
     uint32_t polls; /* looks at an emptying tree */
     bool has_folder;
-    bool spooled; /* a file of the spool holds it */
+    bool spooled;        /* a file of the spool holds it */
+    uint64_t kept_bytes; /* its part of the executor's */
     /* what the connected engine has been told */
     bool attached;
     bool started_sent;
@@ -152,6 +154,9 @@ void attempts_pump_one(struct run *r);
 /* A new engine: kept outcomes are told at once, the rest when asked. */
 void attempts_attach(struct executor *x);
 struct run *attempts_new(struct executor *x, const struct attempt_key *key);
+
+/* Its output is complete: counts it as kept until the run is freed. */
+void attempts_count(struct run *r);
 struct run *attempts_by_pid(struct executor *x, pid_t pid);
 
 /* ---- link.c -----------------------------------------------------------------
@@ -163,8 +168,13 @@ NODISCARD int link_open(struct executor *x, struct err *reterr);
 void link_close(struct executor *x);
 bool link_is_up(const struct executor *x);
 
+/* A text as a message may hold it: UTF-8, printable, not too long. Messages of
+ * errors quote what the engine sent, and are cut anywhere. Owned. */
+NODISCARD char *link_text(const char *text);
+
 /* Queues a message. False: the queue is full, try again when link calls
- * attempts_pump; control messages are queued regardless. */
+ * attempts_pump. Other messages than output are queued regardless; while the
+ * queue is full nothing more is read, so each of them is the last. */
 bool link_send(struct executor *x, const struct exec_message *m);
 
 /* ---- versions.c -------------------------------------------------------------
@@ -209,6 +219,7 @@ struct executor {
     struct link *link;
     struct map runs; /* key bytes -> struct run */
     uint32_t running;
+    uint64_t kept_bytes; /* output of runs that have ended */
     struct group_pool groups;
     int spool; /* folders */
     int outcomes;

@@ -22,6 +22,8 @@
 #define QUEUE_SOFT_BYTES (1024UL * 1024)
 #define BUFFER_BYTES (1024 * 1024)
 #define RECEIVE_BATCH 64
+#define TEXT_MAX_BYTES 1000
+#define TEXT_ROOM_BYTES 16384
 
 struct datagram {
     struct list node;
@@ -32,6 +34,7 @@ struct datagram {
 struct link {
     int listener;
     bool made_socket;
+    uid_t owner; /* of the socket's file */
     sd_event_source *accept;
     sd_event_source *peer; /* NULL: no engine */
     bool greeted;
@@ -65,10 +68,17 @@ static void drop_peer(struct executor *x)
 /* ---- sending
  * ------------------------------------------------------------------ */
 
+/* An engine that does not read its answers is not listened to. */
+static bool is_clogged(const struct link *l)
+{
+    return l->queued_bytes > QUEUE_SOFT_BYTES;
+}
+
 static void want_output(struct link *l, bool wanted)
 {
-    int e = sd_event_source_set_io_events(l->peer, wanted ? EPOLLIN | EPOLLOUT
-                                                          : EPOLLIN);
+    uint32_t events = (is_clogged(l) ? 0U : (uint32_t)EPOLLIN) |
+                      (wanted ? (uint32_t)EPOLLOUT : 0U);
+    int e = sd_event_source_set_io_events(l->peer, events);
     ASSERT(e >= 0 || e == -ESTALE); /* the loop has ended: last words */
 }
 
@@ -100,8 +110,7 @@ static bool flush(struct executor *x)
 bool link_send(struct executor *x, const struct exec_message *m)
 {
     struct link *l = x->link;
-    if (l->peer == NULL ||
-        (m->kind == EXEC_OUTPUT && l->queued_bytes > QUEUE_SOFT_BYTES)) {
+    if (l->peer == NULL || (m->kind == EXEC_OUTPUT && is_clogged(l))) {
         return false;
     }
     CLEANUP(strbuf_deinit)
@@ -114,8 +123,24 @@ bool link_send(struct executor *x, const struct exec_message *m)
     bool was_empty = list_empty(&l->queue);
     list_push(&l->queue, &d->node);
     l->queued_bytes += d->len;
-    /* A broken connection is noticed, and dropped, when it is read. */
-    return !was_empty || flush(x) || true;
+    if (was_empty) {
+        /* A broken connection is noticed, and dropped, when it is read. */
+        (void)flush(x);
+    } else if (is_clogged(l)) {
+        want_output(l, true);
+    }
+    return true;
+}
+
+char *link_text(const char *text)
+{
+    CLEANUP(strbuf_deinit) struct strbuf visible = STRBUF_INIT(TEXT_ROOM_BYTES);
+    strbuf_add_visible(&visible, str_c(text));
+    struct str cut = str_slice(strbuf_str(&visible), 0, TEXT_MAX_BYTES);
+    while (!str_is_utf8(cut)) {
+        cut.len--; /* the cut went through a character */
+    }
+    return str_dup(cut);
 }
 
 /* ---- receiving
@@ -159,7 +184,7 @@ static bool take(struct executor *x, struct str datagram)
 static bool receive(struct executor *x, int fd)
 {
     static char buffer[EXEC_MESSAGE_MAX_BYTES];
-    for (int i = 0; i < RECEIVE_BATCH; i++) {
+    for (int i = 0; i < RECEIVE_BATCH && !is_clogged(x->link); i++) {
         ssize_t n = recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT | MSG_TRUNC);
         if (n < 0) {
             return errno == EAGAIN || errno == EINTR;
@@ -192,11 +217,13 @@ static int on_peer(sd_event_source *source, int fd, uint32_t events,
     return 0;
 }
 
-static bool may_connect(int fd)
+/* Root, ourselves, and whom the socket's file belongs to: a privileged
+ * executor's socket is handed to the engine's user by whoever made it. */
+static bool may_connect(const struct link *l, int fd)
 {
     struct os_peer peer;
     return os_unix_peer(fd, &peer) == 0 &&
-           (peer.uid == 0 || peer.uid == geteuid());
+           (peer.uid == 0 || peer.uid == geteuid() || peer.uid == l->owner);
 }
 
 static int on_accept(sd_event_source *source, int listener, uint32_t events,
@@ -209,7 +236,7 @@ static int on_accept(sd_event_source *source, int listener, uint32_t events,
     if (fd < 0) {
         return 0; /* it has gone again */
     }
-    if (!may_connect(fd)) {
+    if (!may_connect(x->link, fd)) {
         os_close(fd);
         return 0;
     }
@@ -259,14 +286,43 @@ static int bind_socket(const char *path, struct err *reterr)
     return fd;
 }
 
+/* The socket that systemd made for us. */
+static int take_socket(struct link *l, int passed, struct err *reterr)
+{
+    int fd = SD_LISTEN_FDS_START;
+    struct sockaddr_un address = {.sun_family = AF_UNSPEC};
+    socklen_t len = sizeof(address) - 1; /* a NUL stays behind the path */
+    struct stat st;
+    if (passed != 1 || sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, NULL, 0) <= 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &len) < 0) {
+        return err_set(reterr, -EINVAL,
+                       "the socket unit must pass one listening socket of "
+                       "ListenSequentialPacket=");
+    }
+    int e = os_set_nonblock(fd);
+    if (e < 0) {
+        return err_set(reterr, e, "cannot use the socket: %s", strerror(-e));
+    }
+    l->listener = fd;
+    if (address.sun_path[0] == '/' && lstat(address.sun_path, &st) == 0) {
+        l->owner = st.st_uid;
+    }
+    return 0;
+}
+
 int link_open(struct executor *x, struct err *reterr)
 {
     struct link *l = MEM_NEW(struct link);
     list_init(&l->queue);
     l->listener = -1;
     x->link = l;
-    if (sd_listen_fds(0) == 1) {
-        l->listener = SD_LISTEN_FDS_START;
+    l->owner = geteuid();
+    int passed = sd_listen_fds(1);
+    if (passed > 0) {
+        int e = take_socket(l, passed, reterr);
+        if (e < 0) {
+            return e;
+        }
     } else {
         int fd = bind_socket(x->options.socket_path, reterr);
         if (fd < 0) {

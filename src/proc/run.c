@@ -27,6 +27,7 @@
 #include "proc/executor_priv.h"
 
 #define LEFTOVER_GRACE_MS 2000
+#define DRAIN_READS 256
 #define POLL_FIRST_MS 1
 #define POLL_MAX_MS 50
 #define ENV_MAX 512
@@ -51,12 +52,32 @@ static void set_timer(struct run *r, uint64_t in_ms)
     ASSERT(e >= 0); /* a step without a time limit must not exist */
 }
 
-static void poll_soon(struct run *r)
+static uint64_t next_poll_ms(struct run *r)
 {
     uint64_t in_ms = MIN((uint64_t)POLL_FIRST_MS << MIN(r->polls, 10U),
                          (uint64_t)POLL_MAX_MS);
     r->polls++;
-    set_timer(r, in_ms);
+    return in_ms;
+}
+
+/* While main lives, its end wakes us; afterwards nothing but the clock does. */
+static void await_grace(struct run *r)
+{
+    uint64_t now = os_monotonic_ms();
+    uint64_t left = r->kill_at_ms > now ? r->kill_at_ms - now : 0;
+    set_timer(r, r->exited ? MIN(left, next_poll_ms(r)) : left);
+}
+
+/* TERM to all, KILL to whoever is left after the grace. Returns how many
+ * processes there were. */
+static uint32_t begin_to_stop(struct run *r, uint64_t grace_ms)
+{
+    r->phase = RUN_STOPPING;
+    r->kill_at_ms = os_monotonic_ms() + grace_ms;
+    r->polls = 0;
+    uint32_t count = tree_signal(&r->tree, SIGTERM);
+    await_grace(r);
+    return count;
 }
 
 /* ---- output ---------------------------------------------------------------
@@ -93,7 +114,8 @@ static int on_output(sd_event_source *source, int fd, uint32_t events,
     return 0;
 }
 
-/* What the pipes still hold when nobody is left who could write. */
+/* What the pipes still hold when nobody of the step is left. Whoever was
+ * handed an end of them and writes on is not waited for. */
 static void drain(struct run *r)
 {
     const struct {
@@ -101,11 +123,12 @@ static void drain(struct run *r)
         enum output_stream stream;
     } pipes[] = {{&r->out, OUTPUT_STDOUT}, {&r->err, OUTPUT_STDERR}};
     for (size_t i = 0; i < ARRAY_LEN(pipes); i++) {
-        uint64_t before = 0;
-        do {
+        uint64_t before = UINT64_MAX;
+        for (int n = 0; n < DRAIN_READS && r->output.written_bytes != before;
+             n++) {
             before = r->output.written_bytes;
             read_output(r, pipes[i].source, pipes[i].stream);
-        } while (r->output.written_bytes != before);
+        }
         *pipes[i].source = sd_event_source_disable_unref(*pipes[i].source);
     }
 }
@@ -116,7 +139,7 @@ static void drain(struct run *r)
 static void set_error(struct run *r, const char *text)
 {
     mem_free(r->error);
-    r->error = str_dup(str_c(text));
+    r->error = link_text(text);
     r->row.error = str_c(r->error);
 }
 
@@ -126,6 +149,7 @@ static void finish(struct run *r, enum attempt_state state)
     struct executor *x = r->x;
     drain(r);
     output_finish(&r->output, os_epoch_ms());
+    attempts_count(r);
     r->row.state = state;
     r->row.finished_ms = os_epoch_ms();
     r->row.output_bytes = r->output.written_bytes;
@@ -171,10 +195,13 @@ static enum attempt_state final_state(struct run *r)
 
 static void kill_tree(struct run *r)
 {
-    r->row.survivors += tree_signal(&r->tree, SIGKILL);
+    uint32_t count = tree_signal(&r->tree, SIGKILL);
+    if (r->phase == RUN_STOPPING) {
+        r->row.survivors = MAX(r->row.survivors, count);
+    }
     r->phase = RUN_KILLING;
     r->polls = 0;
-    poll_soon(r);
+    set_timer(r, next_poll_ms(r));
 }
 
 /* True when it ended here. */
@@ -198,15 +225,20 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
         run_stop(r, false, r->grace_ms);
         break;
     case RUN_STOPPING:
-        if (!end_if_empty(r)) {
+        if (end_if_empty(r)) {
+            break;
+        }
+        if (os_monotonic_ms() >= r->kill_at_ms) {
             kill_tree(r);
+        } else {
+            await_grace(r);
         }
         break;
     case RUN_KILLING:
         if (!end_if_empty(r)) {
             /* What was being forked, or has joined since. */
             (void)tree_signal(&r->tree, SIGKILL);
-            poll_soon(r);
+            set_timer(r, next_poll_ms(r));
         }
         break;
     case RUN_ENDED:
@@ -227,9 +259,7 @@ void run_stop(struct run *r, bool kill, uint64_t grace_ms)
     if (r->phase == RUN_STOPPING) {
         return;
     }
-    r->phase = RUN_STOPPING;
-    (void)tree_signal(&r->tree, SIGTERM);
-    set_timer(r, grace_ms);
+    (void)begin_to_stop(r, grace_ms);
 }
 
 void run_exited(struct run *r, const siginfo_t *info)
@@ -247,9 +277,11 @@ void run_exited(struct run *r, const siginfo_t *info)
     }
     /* A step that is over leaves nothing behind. */
     if (r->phase == RUN_RUNNING) {
-        r->phase = RUN_STOPPING;
-        (void)tree_signal(&r->tree, SIGTERM);
-        set_timer(r, MIN(r->grace_ms, (uint64_t)LEFTOVER_GRACE_MS));
+        uint64_t grace_ms = MIN(r->grace_ms, (uint64_t)LEFTOVER_GRACE_MS);
+        r->row.survivors = begin_to_stop(r, grace_ms);
+    } else {
+        r->polls = 0;
+        set_timer(r, next_poll_ms(r));
     }
 }
 
@@ -264,6 +296,7 @@ void run_conclude(struct run *r, enum attempt_state state, const char *error)
 void run_free(struct run *r)
 {
     ASSERT(r->phase == RUN_ENDED);
+    r->x->kept_bytes -= r->kept_bytes;
     output_deinit(&r->output);
     mem_free(r->error);
     mem_free(r);
@@ -353,7 +386,35 @@ static char *entry(struct plan *p, const char *fmt, ...)
     return copy;
 }
 
-/* From nothing: what we give, then what the runbook gives. */
+static bool is_named_like(const char *a, const char *b)
+{
+    size_t len = strcspn(a, "=");
+    return len == strcspn(b, "=") && memcmp(a, b, len) == 0;
+}
+
+static bool has_name(char *const *list, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (is_named_like(list[i], name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t add_env(char **env, size_t count, char *const *more, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!has_name(env, count, more[i])) {
+            env[count++] = more[i];
+        }
+    }
+    return count;
+}
+
+/* From nothing: what is ours alone, what the runbook gives, and our defaults
+ * for what it did not. Each name once, because which of two entries counts is
+ * every program's own choice. */
 static int plan_env(struct run *r, struct plan *p, struct err *reterr)
 {
     char id[ID_TEXT_SIZE];
@@ -367,10 +428,6 @@ static int plan_env(struct run *r, struct plan *p, struct err *reterr)
                        ENV_MAX);
     }
     char *ours[] = {
-        entry(p, BASE_PATH),
-        entry(p, "LANG=C.UTF-8"),
-        p->has_user ? entry(p, "HOME=%s", p->user.home)
-                    : entry(p, "HOME=%s/%s", r->x->options.work, r->name),
         entry(p, "ADP_WORKFLOW_ID=%s", id),
         entry(p, "ADP_STEP=%u", r->key.step_no + 1),
         entry(p, "ADP_ATTEMPT=%u", r->key.attempt),
@@ -378,9 +435,19 @@ static int plan_env(struct run *r, struct plan *p, struct err *reterr)
         entry(p, "%s", r->mark),
         entry(p, "%s", r->x->mark),
     };
-    p->env = ARENA_ARRAY(&p->arena, ARRAY_LEN(ours) + given + 1, char *);
-    memcpy(p->env, ours, sizeof(ours));
-    memcpy(p->env + ARRAY_LEN(ours), p->step.env, given * sizeof(char *));
+    char *defaults[] = {
+        entry(p, BASE_PATH),
+        entry(p, "LANG=C.UTF-8"),
+        p->has_user ? entry(p, "HOME=%s", p->user.home)
+                    : entry(p, "HOME=%s/%s", r->x->options.work, r->name),
+    };
+    size_t room = ARRAY_LEN(ours) + given + ARRAY_LEN(defaults) + 1;
+    p->env = ARENA_ARRAY(&p->arena, room, char *);
+    size_t count = 0;
+    count = add_env(p->env, count, ours, ARRAY_LEN(ours));
+    count = add_env(p->env, count, p->step.env, given);
+    count = add_env(p->env, count, defaults, ARRAY_LEN(defaults));
+    ASSERT(count < room);
     return 0;
 }
 

@@ -113,6 +113,7 @@ static void restore(struct executor *x, struct str text)
     }
     r->output.written_bytes = r->row.output_bytes;
     output_finish(&r->output, r->row.finished_ms);
+    attempts_count(r);
 }
 
 void spool_load(struct executor *x)

@@ -148,6 +148,10 @@ static int get_text(struct executor *x, struct str path,
                     const struct runbook_hash *hash, struct strbuf *out,
                     struct err *reterr)
 {
+    int e = repo_path_check(path, reterr);
+    if (e < 0) {
+        return e;
+    }
     if (read_copy(x->versions, hash, out) == 0) {
         return 0;
     }
@@ -164,12 +168,12 @@ int versions_pin(struct executor *x, struct str path,
 /* ---- runbooks
  * ---------------------------------------------------------------------- */
 
-static struct runbook *find_loaded(struct versions *v,
+static struct runbook *find_loaded(struct versions *v, struct str path,
                                    const struct runbook_hash *hash)
 {
     VEC_EACH (&v->loaded, i) {
-        if (hash_eq(&v->loaded.at[i]->hash, hash)) {
-            struct runbook *rb = v->loaded.at[i];
+        struct runbook *rb = v->loaded.at[i];
+        if (hash_eq(&rb->hash, hash) && str_eq(rb->path, path)) {
             VEC_REMOVE(&v->loaded, i);
             VEC_PUSH(&v->loaded, rb);
             return rb;
@@ -187,13 +191,23 @@ static void remember(struct versions *v, struct runbook *rb)
     VEC_PUSH(&v->loaded, runbook_ref(rb));
 }
 
+static const char *first_error(const struct runbook_report *report)
+{
+    VEC_EACH (&report->problems, i) {
+        if (!report->problems.at[i].warning) {
+            return report->problems.at[i].err.message;
+        }
+    }
+    return "no reason given";
+}
+
 int versions_get(struct executor *x, struct str path,
                  const struct runbook_hash *hash, struct runbook **ret,
                  struct err *reterr)
 {
-    *ret = find_loaded(x->versions, hash);
-    if (*ret != NULL) {
-        (void)runbook_ref(*ret);
+    struct runbook *loaded = find_loaded(x->versions, path, hash);
+    if (loaded != NULL) {
+        *ret = runbook_ref(loaded);
         return 0;
     }
     CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(RUNBOOK_MAX_BYTES);
@@ -205,7 +219,7 @@ int versions_get(struct executor *x, struct str path,
     e = runbook_load(path, strbuf_str(&text), &x->defaults, ret, &report);
     if (e < 0) {
         err_set(reterr, e, "%.*s does not load: %s", STR_ARG(path),
-                report.problems.at[0].err.message);
+                first_error(&report));
     } else {
         remember(x->versions, *ret);
     }
