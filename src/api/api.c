@@ -18,7 +18,7 @@
 #include "os/clock.h"
 #include "os/random.h"
 
-#define OPENAPI_MAX_BYTES (1024 * 1024)
+#define OPENAPI_MAX_BYTES (1024UL * 1024)
 
 uint64_t api_now_us(void)
 {

@@ -21,16 +21,16 @@
 #include "runtime/service.h"
 #include "wire/url.h"
 
-#define API_EVENT_BODY_MAX_BYTES (1024 * 1024)
-#define API_RUNBOOK_BODY_MAX_BYTES (1024 * 1024 + 4096)
-#define API_OTHER_BODY_MAX_BYTES (64 * 1024)
+#define API_EVENT_BODY_MAX_BYTES (1024UL * 1024)
+#define API_RUNBOOK_BODY_MAX_BYTES (1024UL * 1024 + 4096)
+#define API_OTHER_BODY_MAX_BYTES (64UL * 1024)
 
 #define API_PAGE_DEFAULT 50
 #define API_PAGE_MAX 1000
 #define API_EXPORT_MAX 10000 /* workflows and events */
 
 /* A list stops growing past this and continues at next_cursor. */
-#define API_LIST_MAX_BYTES (32U * 1024 * 1024)
+#define API_LIST_MAX_BYTES (32UL * 1024 * 1024)
 
 struct hub;
 struct host_list;

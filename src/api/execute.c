@@ -141,7 +141,7 @@ static void answer_absent(struct call *c, const struct generation *g,
 static void answer_rejected(struct call *c, const struct generation_file *f)
 {
     char sentence[512];
-    struct strbuf detail = STRBUF_INIT(256 * 1024);
+    struct strbuf detail = STRBUF_INIT(256UL * 1024);
     (void)snprintf(sentence, sizeof(sentence), "Runbook validation failed: %s",
                    f->problem_count != 0 ? f->problems[0].message
                                          : "the file could not be loaded");

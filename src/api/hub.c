@@ -1,6 +1,7 @@
 #include "api/hub.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -13,7 +14,7 @@
 #include "base/strbuf.h"
 #include "os/clock.h"
 
-#define MESSAGE_MAX_BYTES (16 * 1024)
+#define MESSAGE_MAX_BYTES (16UL * 1024)
 #define ID_SHIFT 20
 
 struct message {
@@ -116,14 +117,15 @@ void hub_add(struct hub *h, const char *event, struct str data)
     struct strbuf text = STRBUF_INIT(MESSAGE_MAX_BYTES);
     pthread_mutex_lock(&h->lock);
     close_gap(h);
-    strbuf_addf(&text, "id: %llu\nevent: %s\ndata: ",
-                (unsigned long long)(h->base_id + h->next), event);
+    strbuf_addf(&text,
+                "id: %" PRIu64 "\nevent: %s\ndata: ", h->base_id + h->next,
+                event);
     strbuf_add(&text, data);
     strbuf_add(&text, STR("\n\n"));
     if (strbuf_error(&text) < 0) {
         strbuf_reset(&text);
-        strbuf_addf(&text, "id: %llu\nevent: reset\ndata: {}\n\n",
-                    (unsigned long long)(h->base_id + h->next));
+        strbuf_addf(&text, "id: %" PRIu64 "\nevent: reset\ndata: {}\n\n",
+                    h->base_id + h->next);
     }
     while (h->next - h->first == HUB_MESSAGES_MAX ||
            (h->first < h->next &&
@@ -225,10 +227,9 @@ static void greet(struct hub_client *c, bool reset)
 {
     int n = snprintf(c->intro, sizeof(c->intro), "retry: %d\n\n", HUB_RETRY_MS);
     if (reset) {
-        unsigned long long id =
-            (unsigned long long)(c->hub->base_id + c->next - 1);
+        uint64_t id = c->hub->base_id + c->next - 1;
         n += snprintf(c->intro + n, sizeof(c->intro) - (size_t)n,
-                      "id: %llu\nevent: reset\ndata: {}\n\n", id);
+                      "id: %" PRIu64 "\nevent: reset\ndata: {}\n\n", id);
     }
     c->intro_len = (size_t)n;
 }

@@ -22,8 +22,8 @@
 
 #define HUB_CLIENTS_MAX 64
 #define HUB_MESSAGES_MAX 4096
-#define HUB_BYTES_MAX (1024U * 1024)
-#define HUB_BEHIND_MAX_BYTES (256U * 1024) /* then a client is dropped */
+#define HUB_BYTES_MAX (1024UL * 1024)
+#define HUB_BEHIND_MAX_BYTES (256UL * 1024) /* then a client is dropped */
 #define HUB_HEARTBEAT_MS 15000
 #define HUB_LINGER_MS 60000 /* how long the ring is fed without clients */
 #define HUB_RETRY_MS 2000   /* when clients are to come back */

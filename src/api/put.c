@@ -4,8 +4,9 @@
 
 void put_element(struct strbuf *out)
 {
-    char last = out->len != 0 ? out->at[out->len - 1] : '{';
-    if (last != '{' && last != '[') {
+    bool first = out->len == 0 || out->at[out->len - 1] == '{' ||
+                 out->at[out->len - 1] == '[';
+    if (!first) {
         strbuf_addch(out, ',');
     }
 }

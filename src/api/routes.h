@@ -60,16 +60,16 @@ enum route_thread { ON_SERVER, ON_READER };
 typedef void route_fn(struct call *c);
 
 struct route {
-    enum http_method method;
     const char *path; /* "/api/workflows/{id}/logs" */
+    enum http_method method;
     enum scope scope;
     enum route_thread thread;
+    unsigned status;         /* when all is well */
     size_t body_limit_bytes; /* 0: no body */
     route_fn *handler;
     const struct query *query; /* ends with a NULL name; NULL: none */
     const char *id_prefix;     /* of {id} */
     const char *summary;
-    unsigned status;     /* when all is well */
     const char *request; /* schema names in schemas.c; NULL: none */
     const char *answer;
 };

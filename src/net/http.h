@@ -23,13 +23,13 @@
 #include "base/strbuf.h"
 
 #define HTTP_TARGET_MAX_BYTES 8192
-#define HTTP_HEAD_MAX_BYTES (32 * 1024) /* request line and all headers */
+#define HTTP_HEAD_MAX_BYTES (32UL * 1024) /* request line and all headers */
 #define HTTP_HEADERS_MAX 100
-#define HTTP_ANSWER_MAX_BYTES (64 * 1024 * 1024)
+#define HTTP_ANSWER_MAX_BYTES (64UL * 1024 * 1024)
 
 /* Up to this much of a refused body is read and dropped, so that the client
  * sees the answer and the connection stays good. */
-#define HTTP_DROP_MAX_BYTES (64 * 1024)
+#define HTTP_DROP_MAX_BYTES (64UL * 1024)
 
 struct http_limits {
     unsigned connections;

@@ -7,12 +7,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/str.h"
 #include "net/http_priv.h"
 #include "os/fd.h"
 
 #define BACKLOG 511
-#define PEM_MAX_BYTES (1024 * 1024)
+#define PEM_MAX_BYTES (1024UL * 1024)
 
 bool http_is_loopback(const uint8_t address[16])
 {
@@ -113,14 +114,15 @@ static int check_exposure(const struct http_options *o, struct err *reterr)
 
 static uint16_t bound_port(int fd)
 {
-    struct sockaddr_storage sa = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } sa = {.in6 = {0}};
     socklen_t len = sizeof(sa);
-    (void)getsockname(fd, (struct sockaddr *)&sa, &len);
-    return sa.ss_family == AF_INET6
-               ? ntohs(((const struct sockaddr_in6 *)(const void *)&sa)
-                           ->sin6_port)
-               : ntohs(
-                     ((const struct sockaddr_in *)(const void *)&sa)->sin_port);
+    ASSERT(getsockname(fd, &sa.any, &len) == 0);
+    return ntohs(sa.any.sa_family == AF_INET6 ? sa.in6.sin6_port
+                                              : sa.in.sin_port);
 }
 
 int http_listen(const struct http_options *o, int *ret_fd, uint16_t *ret_port,

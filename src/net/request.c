@@ -7,7 +7,7 @@
 #include "os/peer.h"
 
 /* Buffers larger than this are given back between requests. */
-#define KEEP_BYTES (64 * 1024)
+#define KEEP_BYTES (64UL * 1024)
 
 static struct http_conn *conn_of(struct MHD_Connection *mhd)
 {
@@ -231,6 +231,7 @@ static enum MHD_Result on_complete(struct http_conn *c)
     return http_queue(c);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the signature is MHD's */
 enum MHD_Result http_on_access(void *cls, struct MHD_Connection *mhd,
                                const char *url, const char *method,
                                const char *version, const char *upload,

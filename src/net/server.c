@@ -14,7 +14,7 @@
 
 /* Room for the longest head, what MHD makes of it, and our answer's head. MHD
  * clears the whole of it between requests, so more than needed costs time. */
-#define POOL_BYTES (HTTP_HEAD_MAX_BYTES + 8 * 1024)
+#define POOL_BYTES (HTTP_HEAD_MAX_BYTES + 8UL * 1024)
 
 /* Only suites with forward secrecy and authenticated encryption. */
 #define TLS_PRIORITIES                                                         \
