@@ -65,9 +65,13 @@ static void free_workflow(struct mem_workflow *w)
 
 static void undo_one(struct store *s, const struct undo *u)
 {
+    size_t workflows = s->workflows.count;
     switch (u->kind) {
     case UNDO_BYTES:
         memcpy(u->at, u->bytes.at, u->bytes.len);
+        while (workflows > s->workflows.count) {
+            free_workflow(s->workflows.at[--workflows]); /* never was */
+        }
         break;
     case UNDO_EVENT: {
         struct mem_event *e = u->at;
