@@ -68,7 +68,7 @@ def test_engine_crash_reattaches_and_runs_once(make_daemon, tmp_path):
 def test_lost_executor(make_daemon, tmp_path, idempotent, expected):
     mark = tmp_path / "first"
     d = make_daemon({"r.yaml": runbook(
-        f"test -e {mark} && exit 0; touch {mark}; sleep 300",
+        f"test -e {mark} && exit 0; touch {mark}; sleep 31340",
         idempotent=idempotent)})
     d.wait_executor()
     event = fire(d)
@@ -82,7 +82,7 @@ def test_lost_executor(make_daemon, tmp_path, idempotent, expected):
         assert "idempotent" in done["error"]
         d.post(f"/api/workflows/{workflow}/cancel", status=202)
         d.wait_status(workflow, "cancelled")
-    wait_until(lambda: not alive("sleep\x00300"), what="no leftovers")
+    wait_until(lambda: not alive("sleep\x0031340"), what="no leftovers")
 
 
 def test_executor_restart_in_order_keeps_outcomes(make_daemon, tmp_path):
