@@ -73,11 +73,21 @@ void strbuf_addv(struct strbuf *b, const char *fmt, va_list args)
 {
     va_list again;
     va_copy(again, args);
-    int len = vsnprintf(NULL, 0, fmt, args);
+    /* Mostly there is room already; then formatting once is enough. */
+    size_t room = b->cap - b->len;
+    char *end = room != 0 ? b->at + b->len : NULL;
+    int len = vsnprintf(end, room, fmt, args);
     ASSERT(len >= 0);
-    if (reserve(b, (size_t)len)) {
-        int written = vsnprintf(b->at + b->len, (size_t)len + 1, fmt, again);
-        ASSERT(written == len);
+    if (!reserve(b, (size_t)len)) {
+        if (end != NULL) {
+            *end = '\0';
+        }
+    } else {
+        if ((size_t)len >= room) {
+            int written =
+                vsnprintf(b->at + b->len, (size_t)len + 1, fmt, again);
+            ASSERT(written == len);
+        }
         b->len += (size_t)len;
     }
     va_end(again);

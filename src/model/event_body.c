@@ -5,8 +5,12 @@
 
 static void add_name(struct strbuf *out, enum event_field_no field)
 {
-    strbuf_addf(out, "%s\"%s\":", out->len > 1 ? "," : "",
-                event_field_table[field].name);
+    if (out->len > 1) {
+        strbuf_addch(out, ',');
+    }
+    strbuf_addch(out, '"');
+    strbuf_addc(out, event_field_table[field].name);
+    strbuf_add(out, STR("\":"));
 }
 
 static void add_text(struct strbuf *out, enum event_field_no field,

@@ -114,8 +114,9 @@ struct pair_limits {
     size_t value_bytes;
 };
 
-static int check_pair(struct event_reading *r, const struct pair_limits *limits,
-                      struct str name, const json_t *value)
+static int refuse_pair(struct event_reading *r,
+                       const struct pair_limits *limits, struct str name,
+                       const json_t *value)
 {
     char path[128];
     (void)snprintf(path, sizeof(path), "%s.%.*s",
@@ -124,23 +125,24 @@ static int check_pair(struct event_reading *r, const struct pair_limits *limits,
     if (!json_is_string(value)) {
         return json_wrong_type(r->err, path, "a string", value);
     }
-    const char *problem = NULL;
-    size_t limit = 0;
     if (name.len == 0) {
         return refuse(r, -EINVAL, limits->field, "has an empty name");
     }
-    if (name.len > EVENT_LABEL_NAME_MAX_BYTES) {
-        problem = "the name is longer than";
-        limit = EVENT_LABEL_NAME_MAX_BYTES;
-    } else if (json_text(value).len > limits->value_bytes) {
-        problem = "longer than";
-        limit = limits->value_bytes;
-    }
-    if (problem == NULL) {
-        return 0;
-    }
+    bool name_too_long = name.len > EVENT_LABEL_NAME_MAX_BYTES;
     err_field(r->err, "%s", path);
-    return err_set(r->err, -E2BIG, "%s: %s %zu bytes", path, problem, limit);
+    return err_set(r->err, -E2BIG, "%s: %s %zu bytes", path,
+                   name_too_long ? "the name is longer than" : "longer than",
+                   name_too_long ? (size_t)EVENT_LABEL_NAME_MAX_BYTES
+                                 : limits->value_bytes);
+}
+
+static int check_pair(struct event_reading *r, const struct pair_limits *limits,
+                      struct str name, const json_t *value)
+{
+    bool good = json_is_string(value) && name.len != 0 &&
+                name.len <= EVENT_LABEL_NAME_MAX_BYTES &&
+                json_string_length(value) <= limits->value_bytes;
+    return good ? 0 : refuse_pair(r, limits, name, value);
 }
 
 static int check_pairs(struct event_reading *r,
