@@ -7,25 +7,75 @@
 
 /* ---- events ------------------------------------------------------------- */
 
-static int event_done(struct store *s, const struct record_event_done *r)
+static bool is_next(const struct record *before, const struct record *r)
 {
-    INVARIANT("I3", event_status_may(EVENT_PROCESSING, r->status));
-    sqlite3_stmt *st = sqlite_statement(s, SQL_EVENT_DONE);
-    stmt_bind_u64(st, 1, r->seq);
-    stmt_bind_id(st, 2, &r->event_id);
-    stmt_bind_u64(st, 3, r->claim);
-    stmt_bind_u64(st, 4, r->status);
-    stmt_bind_u64(st, 5, r->status == EVENT_ERROR ? 0 : r->at_ms);
-    stmt_bind_text(st, 6, r->error);
-    int run = sqlite_run(s, st);
-    if (run < 0) {
-        return run;
+    const struct record_event_done *a = &before->event_done;
+    const struct record_event_done *b = &r->event_done;
+    return r->kind == RECORD_EVENT_DONE && b->seq == a->seq + 1 &&
+           b->claim == a->claim && b->status == a->status &&
+           b->at_ms == a->at_ms && str_eq(b->error, a->error);
+}
+
+/* How many records from here on say the same of one event after the other. */
+static uint32_t count_alike(const struct record *records, uint32_t count)
+{
+    uint32_t n = 1;
+    while (n < count && is_next(&records[n - 1], &records[n])) {
+        n++;
     }
-    if (sqlite3_changes(s->db) == 0) {
-        return -ESTALE;
+    return n;
+}
+
+/* Are these the events that the records mean? 0, -ESTALE, or the doom. */
+static int compare_ids(struct store *s, const struct record *records,
+                       uint32_t count)
+{
+    uint64_t first_seq = records[0].event_done.seq;
+    sqlite3_stmt *st = sqlite_statement(s, SQL_EVENT_IDS);
+    stmt_bind_u64(st, 1, first_seq);
+    stmt_bind_u64(st, 2, first_seq + count - 1);
+    uint32_t n = 0;
+    int r = sqlite_next(s, st);
+    while (r == 1 && n < count &&
+           id_eq(stmt_id(st, 0), records[n].event_done.event_id)) {
+        n++;
+        r = sqlite_next(s, st);
     }
-    sqlite_count_event(s, EVENT_PROCESSING, r->status);
-    return 0;
+    (void)sqlite3_reset(st);
+    if (r < 0) {
+        return r;
+    }
+    return n == count ? 0 : -ESTALE;
+}
+
+/* The claim that quotes its token is the only one that may say what became of
+ * its events. They may be in several spans. */
+static int events_done(struct store *s, const struct record *records,
+                       uint32_t count)
+{
+    const struct record_event_done *d = &records[0].event_done;
+    INVARIANT("I3", event_status_may(EVENT_PROCESSING, d->status));
+    int r = compare_ids(s, records, count);
+    uint64_t seq = d->seq;
+    uint64_t end_seq = d->seq + count;
+    while (r == 0 && seq < end_seq) {
+        struct sqlite_span span = {0};
+        int found = sqlite_span_find(s, seq, &s->arena, &span);
+        if (found <= 0 || span.status != EVENT_PROCESSING ||
+            span.claim != d->claim) {
+            return found < 0 ? found : -ESTALE;
+        }
+        struct sqlite_span part = span;
+        part.first_seq = seq;
+        part.last_seq = MIN(span.last_seq, end_seq - 1);
+        part.status = d->status;
+        part.claim = 0;
+        part.processed_ms = d->status == EVENT_ERROR ? 0 : d->at_ms;
+        part.error = d->error;
+        r = sqlite_span_change(s, &span, &part);
+        seq = part.last_seq + 1;
+    }
+    return r;
 }
 
 /* ---- workflows ---------------------------------------------------------- */
@@ -199,7 +249,7 @@ static int apply_one(struct store *s, const struct record *r)
 {
     switch (r->kind) {
     case RECORD_EVENT_DONE:
-        return event_done(s, &r->event_done);
+        return events_done(s, r, 1);
     case RECORD_WORKFLOW_NEW:
         return workflow_new(s, &r->workflow);
     case RECORD_WORKFLOW_SET:
@@ -218,11 +268,11 @@ static int apply_one(struct store *s, const struct record *r)
 
 int sqlite_apply(struct store *s, const struct store_apply *op)
 {
-    for (uint32_t i = 0; i < op->count; i++) {
-        int r = apply_one(s, &op->records[i]);
-        if (r < 0) {
-            return r;
-        }
+    int r = 0;
+    for (uint32_t i = 0, n = 1; r == 0 && i < op->count; i += n) {
+        const struct record *at = &op->records[i];
+        n = at->kind == RECORD_EVENT_DONE ? count_alike(at, op->count - i) : 1;
+        r = n > 1 ? events_done(s, at, n) : apply_one(s, at);
     }
-    return 0;
+    return r;
 }

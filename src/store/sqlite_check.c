@@ -67,8 +67,15 @@ static const struct {
     {"events before the first of their minute",
      "SELECT count(*) FROM event WHERE seq < coalesce((SELECT first_seq"
      " FROM event_minute WHERE minute = received_ms / 60000), seq + 1)"},
-    {"processing events without a claim, or the other way round",
-     "SELECT count(*) FROM event WHERE (status = 1) <> (claim IS NOT NULL)"},
+    {"spans that overlap or are empty",
+     "SELECT count(*) FROM event_span AS s WHERE last_seq < first_seq"
+     " OR last_seq >= (SELECT min(first_seq) FROM event_span"
+     " WHERE first_seq > s.first_seq)"},
+    {"spans with events that are not there",
+     "SELECT count(*) FROM event_span WHERE last_seq - first_seq + 1 <>"
+     " (SELECT count(*) FROM event WHERE seq BETWEEN first_seq AND last_seq)"},
+    {"processing spans without a claim, or the other way round",
+     "SELECT count(*) FROM event_span WHERE (status = 1) <> (claim <> 0)"},
     {"attempts or outputs without a workflow",
      "SELECT count(*) FROM (SELECT workflow FROM attempt UNION"
      " SELECT workflow FROM output) WHERE workflow NOT IN"
@@ -79,7 +86,8 @@ static int count_rows(struct store *s, struct store_counts *ret)
 {
     static const char sql[] =
         "SELECT 0, 0, count(*) FROM event UNION ALL"
-        " SELECT 1, status, count(*) FROM event GROUP BY status UNION ALL"
+        " SELECT 1, status, sum(last_seq - first_seq + 1) FROM event_span"
+        " GROUP BY status UNION ALL"
         " SELECT 2, status, count(*) FROM workflow GROUP BY status";
     sqlite3_stmt *st = NULL;
     int rc = sqlite3_prepare_v2(s->db, sql, -1, &st, NULL);

@@ -60,8 +60,6 @@ static int insert_event(struct store *s, const struct event *e)
     stmt_bind_u64(st, c++, e->starts_ms);
     stmt_bind_u64(st, c++, e->ends_ms);
     stmt_bind_u64(st, c++, e->state);
-    stmt_bind_u64(st, c++, e->priority);
-    c++; /* attempt: 0 in the text */
     stmt_bind_text(st, c++, e->type);
     stmt_bind_text(st, c++, e->severity);
     stmt_bind_text(st, c++, e->source);
@@ -95,10 +93,7 @@ static int deduplicate(struct store *s, const struct event *e,
     }
     *ret_of = r == 1 ? stmt_id(st, 0) : ID_NULL;
     (void)sqlite3_reset(st);
-    st = sqlite_statement(s, SQL_EVENT_DUPLICATE);
-    stmt_bind_u64(st, 1, e->seq);
-    stmt_bind_id(st, 2, ret_of);
-    return sqlite_run(s, st);
+    return 0;
 }
 
 /* Keeps the live alerts: the newest event of a fingerprint decides. */
@@ -131,6 +126,13 @@ static int note_minute(struct store *s, const struct event *e)
     return sqlite_run(s, st);
 }
 
+static int queue(struct store *s, const struct event *e, struct id duplicate_of)
+{
+    return id_is_null(duplicate_of)
+               ? sqlite_span_accept(s, e->seq, e->priority)
+               : sqlite_span_duplicate(s, e->seq, e->priority, duplicate_of);
+}
+
 static int ingest_one(struct store *s, struct store_ingest *op, uint32_t i,
                       uint64_t now_ms)
 {
@@ -144,7 +146,8 @@ static int ingest_one(struct store *s, struct store_ingest *op, uint32_t i,
     if (e.dedup_key.len != 0) {
         r = deduplicate(s, &e, op, now_ms, &duplicate_of);
     }
-    if (r < 0 || (r = note_alert(s, &e)) < 0 || (r = note_minute(s, &e)) < 0) {
+    if (r < 0 || (r = note_alert(s, &e)) < 0 || (r = note_minute(s, &e)) < 0 ||
+        (r = queue(s, &e, duplicate_of)) < 0) {
         return r;
     }
     s->tally.last_seq = e.seq;
@@ -154,7 +157,7 @@ static int ingest_one(struct store *s, struct store_ingest *op, uint32_t i,
         .status = id_is_null(duplicate_of) ? EVENT_QUEUED : EVENT_DEDUPLICATED,
         .duplicate_of = duplicate_of,
     };
-    sqlite_count_event(s, -1, op->results[i].status);
+    sqlite_count_events(s, -1, op->results[i].status, 1);
     return 0;
 }
 
@@ -187,62 +190,92 @@ int sqlite_ingest(struct store *s, struct store_ingest *op, uint64_t now_ms)
 
 /* ---- claim -------------------------------------------------------------- */
 
-static int make_poison(struct store *s, uint64_t seq, enum event_status from,
-                       uint64_t now_ms)
+/* A span that a claim gives, or the first `count` events of it. */
+struct given {
+    struct sqlite_span span;
+    uint32_t count;
+};
+
+static struct sqlite_span first_of(const struct given *g)
 {
-    sqlite3_stmt *st = sqlite_statement(s, SQL_EVENT_POISON);
-    stmt_bind_u64(st, 1, seq);
-    stmt_bind_u64(st, 2, now_ms);
-    int r = sqlite_run(s, st);
-    if (r == 0) {
-        sqlite_count_event(s, (int)from, EVENT_POISON);
-    }
-    return r;
+    struct sqlite_span part = g->span;
+    part.last_seq = part.first_seq + g->count - 1;
+    return part;
 }
 
-/* Reads up to limit events that may be given together; statuses[i] is what
- * they are now. */
-static int read_ready(struct store *s, struct store_claim *op, uint32_t limit,
-                      enum event_status *statuses)
+static int make_poison(struct store *s, const struct given *g, uint64_t now_ms)
+{
+    struct sqlite_span part = first_of(g);
+    part.status = EVENT_POISON;
+    part.processed_ms = now_ms;
+    return sqlite_span_change(s, &g->span, &part);
+}
+
+/* Finds up to limit events that may be given together: how many spans they
+ * are in, 0 if there is nothing, or the doom. */
+static int find_ready(struct store *s, struct arena *a, uint32_t limit,
+                      struct given *given)
 {
     sqlite3_stmt *st = sqlite_statement(s, SQL_READY);
     stmt_bind_u64(st, 1, limit);
-    op->count = 0;
+    int count = 0;
     int r = sqlite_next(s, st);
     while (r == 1) {
-        struct event *e = &op->events[op->count];
-        if (stmt_event(st, op->arena, e) < 0) {
-            r = sqlite_doom(s, SQLITE_CORRUPT);
+        struct given g = {.span = sqlite_span_read(st, a)};
+        bool was_tried = g.span.attempt > 0;
+        if (was_tried && count > 0) {
             break;
         }
-        if (op->count > 0 && e->attempt > 0) {
-            break;
-        }
-        statuses[op->count] = (enum event_status)stmt_u32(st, STMT_EVENT_COUNT);
-        op->count++;
-        if (e->attempt > 0) {
+        g.count = (uint32_t)MIN(sqlite_span_count(&g.span),
+                                was_tried ? 1 : (uint64_t)limit);
+        given[count++] = g;
+        limit -= g.count;
+        if (was_tried || limit == 0) {
             break;
         }
         r = sqlite_next(s, st);
     }
     (void)sqlite3_reset(st);
+    return r < 0 ? r : count;
+}
+
+static int read_events(struct store *s, const struct given *g,
+                       struct store_claim *op)
+{
+    sqlite3_stmt *st = sqlite_statement(s, SQL_EVENT_READ);
+    stmt_bind_u64(st, 1, g->span.first_seq);
+    stmt_bind_u64(st, 2, g->count);
+    uint32_t count = 0;
+    int r = sqlite_next(s, st);
+    while (r == 1 && count < g->count) {
+        struct event *e = &op->events[op->count + count];
+        if (stmt_event(st, op->arena, e) < 0) {
+            r = sqlite_doom(s, SQLITE_CORRUPT);
+            break;
+        }
+        e->attempt++;
+        count++;
+        r = sqlite_next(s, st);
+    }
+    (void)sqlite3_reset(st);
+    if (r >= 0 && count != g->count) {
+        r = sqlite_doom(s, SQLITE_CORRUPT);
+    }
+    op->count += count;
     return MIN(r, 0);
 }
 
-static int take(struct store *s, struct store_claim *op, uint32_t i,
-                enum event_status from)
+static int take(struct store *s, const struct given *g, struct store_claim *op)
 {
-    struct event *e = &op->events[i];
-    e->attempt++;
-    sqlite3_stmt *st = sqlite_statement(s, SQL_EVENT_CLAIM);
-    stmt_bind_u64(st, 1, e->seq);
-    stmt_bind_u64(st, 2, op->claim);
-    stmt_bind_u64(st, 3, e->attempt);
-    int r = sqlite_run(s, st);
-    if (r == 0) {
-        sqlite_count_event(s, (int)from, EVENT_PROCESSING);
+    int r = read_events(s, g, op);
+    if (r < 0) {
+        return r;
     }
-    return r;
+    struct sqlite_span part = first_of(g);
+    part.status = EVENT_PROCESSING;
+    part.claim = op->claim;
+    part.attempt++;
+    return sqlite_span_change(s, &g->span, &part);
 }
 
 int sqlite_claim(struct store *s, struct store_claim *op, uint64_t now_ms)
@@ -253,26 +286,20 @@ int sqlite_claim(struct store *s, struct store_claim *op, uint64_t now_ms)
         return -EAGAIN;
     }
     uint32_t limit = (uint32_t)MIN((uint64_t)op->limit, store_sqlite.queued(s));
+    struct given *given = ARENA_ARRAY(&s->arena, limit, struct given);
+    int r = sqlite_span_flush(s);
+    int count = r < 0 ? r : find_ready(s, &s->arena, limit, given);
+    while (count > 0 && given[0].span.attempt >= op->max_attempts) {
+        r = make_poison(s, &given[0], now_ms);
+        count = r < 0 ? r : find_ready(s, &s->arena, limit, given);
+    }
+    if (count <= 0) {
+        return count < 0 ? count : -EAGAIN;
+    }
     op->events = ARENA_ARRAY(op->arena, limit, struct event);
-    enum event_status *statuses =
-        ARENA_ARRAY(op->arena, limit, enum event_status);
-    int r = read_ready(s, op, limit, statuses);
-    while (r == 0 && op->count > 0 &&
-           op->events[0].attempt >= op->max_attempts) {
-        r = make_poison(s, op->events[0].seq, statuses[0], now_ms);
-        if (r == 0) {
-            r = read_ready(s, op, limit, statuses);
-        }
-    }
-    if (r < 0) {
-        return r;
-    }
-    if (op->count == 0) {
-        return -EAGAIN;
-    }
     op->claim = ++s->last_claim;
-    for (uint32_t i = 0; r == 0 && i < op->count; i++) {
-        r = take(s, op, i, statuses[i]);
+    for (int i = 0; r == 0 && i < count; i++) {
+        r = take(s, &given[i], op);
     }
     return r;
 }

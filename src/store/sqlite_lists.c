@@ -50,31 +50,39 @@ int sqlite_read_event_views(sqlite3_stmt *st, struct arena *a,
     return n;
 }
 
-/* The statuses that have an index of their own: they are rare among all
- * events, or soon will be. */
-static const char *index_of(int status)
+#define SINCE_SEQ                                                              \
+    "(SELECT min(first_seq) FROM event_minute WHERE minute >= ?4 / 60000)"
+
+/* Events of one status are read span by span, in the same order; nearly all
+ * are processed in the end, so those have no index. The status is a literal:
+ * the planner must see that the index applies. */
+static void from_spans(const struct event_filter *f, struct strbuf *sql)
 {
-    switch (status) {
-    case EVENT_QUEUED:
-    case EVENT_ERROR:
-        return " INDEXED BY event_ready WHERE status IN (0, 8) AND";
-    case EVENT_PROCESSING:
-        return " INDEXED BY event_processing WHERE";
-    case EVENT_POISON:
-        return " INDEXED BY event_poison WHERE";
-    default:
-        return " WHERE";
+    strbuf_addc(sql, " FROM event_span");
+    strbuf_addc(sql, f->status != EVENT_PROCESSED
+                         ? " INDEXED BY event_span_status CROSS JOIN event"
+                           " WHERE status <> 2 AND"
+                         : " CROSS JOIN event WHERE");
+    strbuf_addf(sql,
+                " status = %d AND seq BETWEEN event_span.first_seq"
+                " AND last_seq AND event_span.first_seq >="
+                " coalesce((SELECT max(first_seq) FROM event_span"
+                " WHERE first_seq <= %s), 0) AND",
+                f->status, f->since_ms != 0 ? SINCE_SEQ : "?6 + 1");
+    if (f->before_seq != 0) {
+        strbuf_addc(sql, " event_span.first_seq < ?5 AND");
     }
 }
 
 /* ?1 type, ?2 severity, ?3 source, ?4 since, ?5 before, ?6 after, ?7 limit */
 static void events_sql(const struct event_filter *f, struct strbuf *sql)
 {
-    strbuf_addc(sql, "SELECT " EVENT_VIEW_COLUMNS " FROM event");
-    strbuf_addc(sql, index_of(f->status));
-    if (f->status >= 0) {
-        /* As a literal: the planner must see that the index applies. */
-        strbuf_addf(sql, " status = %d AND", f->status);
+    bool by_status = f->status >= 0;
+    strbuf_addc(sql, "SELECT " EVENT_VIEW_COLUMNS);
+    if (by_status) {
+        from_spans(f, sql);
+    } else {
+        strbuf_addc(sql, EVENT_VIEW_FROM " WHERE");
     }
     const struct {
         bool wanted;
@@ -83,9 +91,7 @@ static void events_sql(const struct event_filter *f, struct strbuf *sql)
         {f->type.len != 0, " type = ?1 AND"},
         {f->severity.len != 0, " severity = ?2 AND"},
         {f->source.len != 0, " source = ?3 AND"},
-        {f->since_ms != 0,
-         " received_ms >= ?4 AND seq >= (SELECT min(first_seq)"
-         " FROM event_minute WHERE minute >= ?4 / 60000) AND"},
+        {f->since_ms != 0, " received_ms >= ?4 AND seq >= " SINCE_SEQ " AND"},
         {f->before_seq != 0, " seq < ?5 AND"},
     };
     for (size_t i = 0; i < ARRAY_LEN(conditions); i++) {
@@ -93,8 +99,12 @@ static void events_sql(const struct event_filter *f, struct strbuf *sql)
             strbuf_addc(sql, conditions[i].text);
         }
     }
-    strbuf_addf(sql, " seq > ?6 ORDER BY seq %s LIMIT ?7",
-                f->oldest_first ? "ASC" : "DESC");
+    const char *order = f->oldest_first ? "ASC" : "DESC";
+    strbuf_addc(sql, " seq > ?6 ORDER BY ");
+    if (by_status) {
+        strbuf_addf(sql, "event_span.first_seq %s, ", order);
+    }
+    strbuf_addf(sql, "seq %s LIMIT ?7", order);
 }
 
 int sqlite_read_events(struct reader *r, const struct event_filter *f,

@@ -257,8 +257,8 @@ static int take_over(struct store *s, const struct store_options *options)
                    "UPDATE workflow SET owner = %llu"
                    " WHERE status IN (0, 1, 2, 7);"
                    "DELETE FROM session WHERE no <= %lld;"
-                   "UPDATE event SET status = 0, claim = NULL"
-                   " WHERE status = 1;",
+                   "UPDATE event_span SET status = 0, claim = 0"
+                   " WHERE status <> 2 AND status = 1;",
                    (unsigned long long)s->session,
                    (long long)s->session - SESSIONS_KEPT);
     return sqlite3_exec(s->db, sql, NULL, NULL, NULL);
@@ -274,9 +274,8 @@ static int open_session(struct store *s, const struct store_options *options,
     if (rc != SQLITE_OK) {
         return sqlite_open_error(s, rc, "open a session in", reterr);
     }
-    uint64_t requeued = (uint64_t)sqlite3_changes64(s->db);
-    s->tally.counts.events[EVENT_PROCESSING] -= requeued;
-    s->tally.counts.events[EVENT_QUEUED] += requeued;
+    uint64_t requeued = s->tally.counts.events[EVENT_PROCESSING];
+    sqlite_count_events(s, EVENT_PROCESSING, EVENT_QUEUED, requeued);
     s->at_begin = s->tally;
     s->in_transaction = true;
     int r = store_sqlite.commit(s);
@@ -401,6 +400,7 @@ void sqlite_free(struct store *s)
         (void)close(s->lock_fd);
     }
     strbuf_deinit(&s->scratch);
+    arena_deinit(&s->arena);
     mem_free(s->directory);
     mem_free(s->db_path);
     mem_free(s->ballast_path);

@@ -28,7 +28,10 @@ enum sqlite_statement {
     SQL_UNDO,
     SQL_LEDGER_SET,
     SQL_EVENT_INSERT,
-    SQL_EVENT_DUPLICATE,
+    SQL_EVENT_READ,
+    SQL_EVENT_IDS,
+    SQL_SPAN_PUT,
+    SQL_SPAN_FIND,
     SQL_MINUTE_INSERT,
     SQL_DEDUP_TAKE,
     SQL_DEDUP_FIND,
@@ -37,9 +40,6 @@ enum sqlite_statement {
     SQL_ALERT_SET,
     SQL_ALERT_CLEAR,
     SQL_READY,
-    SQL_EVENT_CLAIM,
-    SQL_EVENT_POISON,
-    SQL_EVENT_DONE,
     SQL_RUNBOOK_INSERT,
     SQL_WORKFLOW_FIND,
     SQL_WORKFLOW_INSERT,
@@ -54,9 +54,18 @@ enum sqlite_statement {
     SQL_STATEMENTS
 };
 
+/* The span of queued events that new ones are added to; all zero: none. */
+struct sqlite_tail {
+    uint64_t first_seq;
+    uint64_t last_seq;
+    uint8_t priority;
+    bool changed; /* its row does not say so yet */
+};
+
 /* What the writer keeps in memory and a rollback must put back. */
 struct sqlite_tally {
     struct store_counts counts;
+    struct sqlite_tail tail;
     uint64_t last_seq;    /* of events */
     uint64_t last_minute; /* known to stand in event_minute */
 };
@@ -88,6 +97,7 @@ struct store {
     struct sqlite_tally at_savepoint;
     struct sqlite_tally written; /* what the ledger table says */
     struct strbuf scratch;       /* encoded labels */
+    struct arena arena;          /* for the length of one operation */
 };
 
 #define SQLITE_DB_FILE "engine.db"
@@ -153,8 +163,55 @@ int sqlite_doom(struct store *s, int rc);
 #define SQLITE_LEDGER_SQL "SELECT kind, status, n FROM ledger"
 NODISCARD int sqlite_ledger_read(sqlite3_stmt *st, struct store_counts *ret);
 
-/* Counts a status change of an event in the ledger; `from` < 0: accepted. */
-void sqlite_count_event(struct store *s, int from, enum event_status to);
+/* Counts a status change of n events in the ledger; `from` < 0: accepted. */
+void sqlite_count_events(struct store *s, int from, enum event_status to,
+                         uint64_t n);
+
+/* ---- sqlite_spans.c, inside a transaction ---- */
+
+/* A row of event_span: what is so of all events of a range. Every event is in
+ * exactly one (I1). */
+struct sqlite_span {
+    uint64_t first_seq;
+    uint64_t last_seq;
+    enum event_status status;
+    uint8_t priority;
+    uint32_t attempt;
+    uint64_t claim; /* 0: none */
+    uint64_t processed_ms;
+    struct str error;
+    struct id duplicate_of;
+};
+
+#define SQLITE_SPAN_COLUMNS                                                    \
+    "first_seq, last_seq, status, priority, attempt, claim, processed_ms, "    \
+    "error, duplicate_of"
+
+uint64_t sqlite_span_count(const struct sqlite_span *span);
+
+/* The span of this row of SQLITE_SPAN_COLUMNS; its error in the arena. */
+struct sqlite_span sqlite_span_read(sqlite3_stmt *st, struct arena *a);
+
+/* Queues the event that has just been stored. 0 or the doom. */
+NODISCARD int sqlite_span_accept(struct store *s, uint64_t seq,
+                                 uint8_t priority);
+
+/* The same for a duplicate, which is not queued. */
+NODISCARD int sqlite_span_duplicate(struct store *s, uint64_t seq,
+                                    uint8_t priority, struct id of);
+
+/* Writes what accept has kept back: before spans are read, and at the end of
+ * the transaction. 0 or the doom. */
+NODISCARD int sqlite_span_flush(struct store *s);
+
+/* The span that this event is in. 1, 0 (no such event), or the doom. */
+NODISCARD int sqlite_span_find(struct store *s, uint64_t seq, struct arena *a,
+                               struct sqlite_span *ret);
+
+/* Makes a part (or all) of the old span the new one and counts that in the
+ * ledger; what is left of the old one stays as it was. 0 or the doom. */
+NODISCARD int sqlite_span_change(struct store *s, const struct sqlite_span *old,
+                                 const struct sqlite_span *part);
 
 /* ---- operations, inside a transaction; see store_driver.run ---- */
 

@@ -16,8 +16,9 @@
 #define PROGRESS_STEPS 4000 /* of the library's machine, well under 1 ms */
 
 static const char *const texts[READ_STATEMENTS] = {
-    [READ_EVENT] = "SELECT " EVENT_VIEW_COLUMNS " FROM event WHERE id = ?1",
-    [READ_ALERTS] = "SELECT " EVENT_VIEW_COLUMNS " FROM event WHERE seq IN"
+    [READ_EVENT] =
+        "SELECT " EVENT_VIEW_COLUMNS EVENT_VIEW_FROM " WHERE id = ?1",
+    [READ_ALERTS] = "SELECT " EVENT_VIEW_COLUMNS EVENT_VIEW_FROM " WHERE seq IN"
                     " (SELECT seq FROM alert WHERE ends_ms = 0 OR ends_ms > ?1"
                     "  ORDER BY seq DESC LIMIT ?2) ORDER BY seq DESC",
     [READ_WORKFLOW] =

@@ -27,6 +27,11 @@ struct sqlite_reader {
 #define EVENT_VIEW_COLUMNS                                                     \
     STMT_EVENT_COLUMNS ", status, error, duplicate_of, processed_ms"
 
+/* Each event with the one span that it is in. */
+#define EVENT_VIEW_FROM                                                        \
+    " FROM event CROSS JOIN event_span ON first_seq = (SELECT max(first_seq)"  \
+    " FROM event_span WHERE first_seq <= seq)"
+
 /* Starts a call: its statement, and its deadline. */
 sqlite3_stmt *sqlite_read_begin(struct reader *reader, enum sqlite_read which);
 

@@ -11,7 +11,7 @@
 #define APPLICATION_ID 0x41445045 /* "ADPE", in the file's header */
 
 _Static_assert(EVENT_QUEUED == 0 && EVENT_PROCESSING == 1 &&
-                   EVENT_POISON == 6 && EVENT_ERROR == 8,
+                   EVENT_PROCESSED == 2 && EVENT_ERROR == 8,
                "the SQL below says these numbers");
 _Static_assert(WORKFLOW_QUEUED == 0 && WORKFLOW_RUNNING == 1 &&
                    WORKFLOW_WAITING == 2 && WORKFLOW_HELD == 7,
@@ -21,9 +21,13 @@ _Static_assert(ATTEMPT_STARTING == 0 && ATTEMPT_RUNNING == 1 &&
                "the SQL below says these numbers");
 _Static_assert(EVENT_FIRING == 1, "the SQL below says this number");
 
-/* Events: what changes stands in front, so that a page of a long body is not
- * read for it. An event costs its row and two index entries when it comes;
- * everything else that could be an index is not worth its price on that path.
+/* Events: a row is written once and never again. What becomes of events is in
+ * event_span, a row for each range of events that share it (sqlite_spans.c).
+ * An event costs its row and one index entry when it comes; everything else
+ * that could be an index is not worth its price on that path. alert has the
+ * newest firing alert of each fingerprint, so that nobody has to look for it;
+ * event_minute the first event of each minute, so that lists by time start
+ * near the right place (and although the clock may have been set back).
  * dedup and request rows are in order of age, so trimming looks only at the
  * oldest. attempt and output name their workflow by its seq. */
 static const char schema_1[] =
@@ -36,20 +40,32 @@ static const char schema_1[] =
     " PRIMARY KEY (kind, status)"
     ") STRICT, WITHOUT ROWID;"
     "CREATE TABLE event ("
-    " seq INTEGER PRIMARY KEY, status INTEGER NOT NULL,"
-    " attempt INTEGER NOT NULL, claim INTEGER, processed_ms INTEGER,"
-    " priority INTEGER NOT NULL, state INTEGER NOT NULL,"
+    " seq INTEGER PRIMARY KEY, id BLOB NOT NULL, state INTEGER NOT NULL,"
     " received_ms INTEGER NOT NULL, starts_ms INTEGER NOT NULL,"
-    " ends_ms INTEGER NOT NULL, id BLOB NOT NULL, type TEXT NOT NULL,"
+    " ends_ms INTEGER NOT NULL, type TEXT NOT NULL,"
     " severity TEXT NOT NULL, source TEXT NOT NULL,"
-    " fingerprint TEXT NOT NULL, dedup_key TEXT NOT NULL, error TEXT,"
-    " duplicate_of BLOB, labels BLOB NOT NULL, body TEXT NOT NULL"
+    " fingerprint TEXT NOT NULL, dedup_key TEXT NOT NULL,"
+    " labels BLOB NOT NULL, body TEXT NOT NULL"
     ") STRICT;"
     "CREATE UNIQUE INDEX event_id ON event (id);"
-    "CREATE INDEX event_ready ON event (priority, seq)"
+    "CREATE TABLE event_span ("
+    " first_seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL,"
+    " status INTEGER NOT NULL, priority INTEGER NOT NULL,"
+    " attempt INTEGER NOT NULL, claim INTEGER NOT NULL,"
+    " processed_ms INTEGER NOT NULL, error TEXT NOT NULL,"
+    " duplicate_of BLOB"
+    ") STRICT;"
+    "CREATE INDEX event_ready ON event_span (priority, first_seq)"
     " WHERE status IN (0, 8);"
-    "CREATE INDEX event_processing ON event (seq) WHERE status = 1;"
-    "CREATE INDEX event_poison ON event (seq) WHERE status = 6;"
+    "CREATE INDEX event_span_status ON event_span (status, first_seq)"
+    " WHERE status <> 2;"
+    "CREATE TABLE event_minute ("
+    " minute INTEGER PRIMARY KEY, first_seq INTEGER NOT NULL"
+    ") STRICT;"
+    "CREATE TABLE alert ("
+    " fingerprint TEXT NOT NULL PRIMARY KEY, seq INTEGER NOT NULL,"
+    " ends_ms INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
     "CREATE TABLE dedup ("
     " seq INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE,"
     " expires_ms INTEGER NOT NULL"
@@ -106,26 +122,7 @@ static const char schema_1[] =
     ") STRICT;"
     "CREATE INDEX output_workflow ON output (workflow);";
 
-/* The newest firing alert of each fingerprint, so that nobody has to look for
- * it; and the first event of each minute, so that lists by time start near
- * the right place although there is no index on received_ms (and although the
- * clock may have been set back). */
-static const char schema_2[] =
-    "CREATE TABLE alert ("
-    " fingerprint TEXT NOT NULL PRIMARY KEY, seq INTEGER NOT NULL,"
-    " ends_ms INTEGER NOT NULL"
-    ") STRICT, WITHOUT ROWID;"
-    "INSERT INTO alert SELECT fingerprint, seq, ends_ms FROM ("
-    " SELECT fingerprint, max(seq) AS seq, state, ends_ms FROM event"
-    " WHERE state <> 0 AND fingerprint <> '' GROUP BY fingerprint"
-    ") WHERE state = 1;"
-    "CREATE TABLE event_minute ("
-    " minute INTEGER PRIMARY KEY, first_seq INTEGER NOT NULL"
-    ") STRICT;"
-    "INSERT INTO event_minute SELECT received_ms / 60000, min(seq)"
-    " FROM event GROUP BY 1;";
-
-static const char *const steps[] = {schema_1, schema_2};
+static const char *const steps[] = {schema_1};
 
 int sqlite_query_u64(sqlite3 *db, const char *sql, uint64_t *ret)
 {

@@ -17,11 +17,20 @@ static const char *const texts[SQL_STATEMENTS] = {
     [SQL_LEDGER_SET] = "INSERT INTO ledger VALUES (?1, ?2, ?3)"
                        " ON CONFLICT DO UPDATE SET n = excluded.n",
     [SQL_EVENT_INSERT] =
-        "INSERT INTO event (" STMT_EVENT_COLUMNS ", status)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?9, ?10, ?11, ?12, ?13,"
-        " ?14, ?15, 0)",
-    [SQL_EVENT_DUPLICATE] =
-        "UPDATE event SET status = 4, duplicate_of = ?2 WHERE seq = ?1",
+        "INSERT INTO event (seq, id, received_ms, starts_ms, ends_ms, state,"
+        " type, severity, source, fingerprint, dedup_key, labels, body)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    [SQL_EVENT_READ] =
+        "SELECT " STMT_EVENT_COLUMNS " FROM event_span CROSS JOIN event"
+        " ON seq BETWEEN first_seq AND last_seq WHERE first_seq = ?1"
+        " ORDER BY seq LIMIT ?2",
+    [SQL_EVENT_IDS] =
+        "SELECT id FROM event WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq",
+    [SQL_SPAN_PUT] =
+        "INSERT OR REPLACE INTO event_span (" SQLITE_SPAN_COLUMNS ")"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [SQL_SPAN_FIND] = "SELECT " SQLITE_SPAN_COLUMNS " FROM event_span"
+                      " WHERE first_seq <= ?1 ORDER BY first_seq DESC LIMIT 1",
     [SQL_MINUTE_INSERT] = "INSERT OR IGNORE INTO event_minute VALUES (?1, ?2)",
     /* Taken only if it is new or has expired: one row changes, or none. */
     [SQL_DEDUP_TAKE] =
@@ -39,17 +48,9 @@ static const char *const texts[SQL_STATEMENTS] = {
         "INSERT INTO alert VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE"
         " SET seq = excluded.seq, ends_ms = excluded.ends_ms",
     [SQL_ALERT_CLEAR] = "DELETE FROM alert WHERE fingerprint = ?1",
-    [SQL_READY] = "SELECT " STMT_EVENT_COLUMNS ", status FROM event"
+    [SQL_READY] = "SELECT " SQLITE_SPAN_COLUMNS " FROM event_span"
                   " INDEXED BY event_ready WHERE status IN (0, 8)"
-                  " ORDER BY priority, seq LIMIT ?1",
-    [SQL_EVENT_CLAIM] = "UPDATE event SET status = 1, claim = ?2,"
-                        " attempt = ?3 WHERE seq = ?1",
-    [SQL_EVENT_POISON] =
-        "UPDATE event SET status = 6, processed_ms = ?2 WHERE seq = ?1",
-    [SQL_EVENT_DONE] =
-        "UPDATE event SET status = ?4, claim = NULL, processed_ms = ?5,"
-        " error = ?6 WHERE seq = ?1 AND id = ?2 AND claim = ?3"
-        " AND status = 1",
+                  " ORDER BY priority, first_seq LIMIT ?1",
     [SQL_RUNBOOK_INSERT] = "INSERT OR IGNORE INTO runbook (hash, path, text)"
                            " VALUES (?1, ?2, ?3)",
     [SQL_WORKFLOW_FIND] =
@@ -137,15 +138,16 @@ int sqlite_next(struct store *s, sqlite3_stmt *st)
 
 /* ---- ledger ------------------------------------------------------------- */
 
-void sqlite_count_event(struct store *s, int from, enum event_status to)
+void sqlite_count_events(struct store *s, int from, enum event_status to,
+                         uint64_t n)
 {
     struct store_counts *counts = &s->tally.counts;
     if (from < 0) {
-        counts->accepted++;
+        counts->accepted += n;
     } else {
-        counts->events[from]--;
+        counts->events[from] -= n;
     }
-    counts->events[to]++;
+    counts->events[to] += n;
 }
 
 static int write_count(struct store *s, uint64_t kind, uint64_t status,
@@ -265,7 +267,7 @@ static int commit(struct store *s)
 {
     ASSERT(s->in_transaction);
     if (s->doomed == 0) {
-        (void)(write_ledger(s) == 0 &&
+        (void)(sqlite_span_flush(s) == 0 && write_ledger(s) == 0 &&
                sqlite_run(s, sqlite_statement(s, SQL_COMMIT)) == 0);
     }
     if (s->doomed == 0) {
@@ -318,6 +320,7 @@ static int run(struct store *s, struct store_op *op, uint64_t now_ms)
     if (s->doomed != 0) {
         return s->doomed;
     }
+    arena_reset(&s->arena);
     if (!needs_savepoint(op)) {
         return run_op(s, op, now_ms);
     }
