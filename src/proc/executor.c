@@ -1,6 +1,5 @@
 #include "proc/executor.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -19,7 +18,6 @@
 #include "os/clock.h"
 #include "os/fd.h"
 #include "os/random.h"
-#include "os/remove.h"
 #include "proc/executor_priv.h"
 
 #define END_GRACE_MS 5000
@@ -137,23 +135,6 @@ static int check_owners(const struct executor *x, struct err *reterr)
     return 0;
 }
 
-/* Folders of steps that were cut short. */
-static void empty_work(const struct executor *x)
-{
-    int fd = openat(x->work, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (dir == NULL) {
-        os_close(fd);
-        return;
-    }
-    for (const struct dirent *d = readdir(dir); d != NULL; d = readdir(dir)) {
-        if (str_starts(str_c(d->d_name), STR(ID_PREFIX_WORKFLOW "-"))) {
-            (void)!os_remove_tree(x->work, d->d_name);
-        }
-    }
-    (void)closedir(dir);
-}
-
 static int open_folders(struct executor *x, struct err *reterr)
 {
     int e = open_folder(x->options.spool, &x->spool, reterr);
@@ -225,7 +206,8 @@ static void clean_up_after_last_life(struct executor *x)
                       " processes that the last executor left behind\n",
                       killed);
     }
-    empty_work(x); /* not before nobody is left who writes there */
+    /* Not before nobody is left who writes there. */
+    folder_pool_init(&x->folders, x->work);
 }
 
 static int start(struct executor *x, struct err *reterr)
@@ -268,6 +250,7 @@ static void stop(struct executor *x)
     map_deinit(&x->runs);
     versions_close(x);
     group_pool_deinit(&x->groups);
+    folder_pool_deinit(&x->folders);
     x->idle = sd_event_source_disable_unref(x->idle);
     repo_close(x->repo);
     sd_event_unref(x->event);

@@ -4,6 +4,7 @@
  *   executor.c  start, stop, signals       link.c      the engine's connection
  *   attempts.c  messages about attempts    run.c       one attempt's life
  *   tree.c      all processes of a step    versions.c  runbooks by hash
+ *   group.c     control groups             folder.c    where steps run
  *   spool.c     outcomes that outlive us
  */
 #pragma once
@@ -88,6 +89,37 @@ bool tree_is_empty(const struct tree *t);
  * the groups included. */
 uint32_t tree_kill_leftovers(const struct group_pool *pool, const char *mark);
 
+/* ---- folder.c ---------------------------------------------------------------
+ * The private folders in which steps run, below the work folder. */
+#define FOLDER_NAME_SIZE 32
+
+struct folder {
+    uint32_t slot;
+    uid_t uid;
+    gid_t gid;
+    int fd; /* -1: none */
+};
+
+struct folder_pool {
+    int work; /* borrowed */
+    uint32_t made;
+    VEC(struct folder) idle;
+};
+
+/* Removes what an earlier life left in the work folder. */
+void folder_pool_init(struct folder_pool *pool, int work);
+void folder_pool_deinit(struct folder_pool *pool);
+
+/* An empty folder that is this user's (NULL: ours) alone; or -errno. */
+NODISCARD int folder_take(struct folder_pool *pool,
+                          const struct spawn_user *user, struct folder *ret);
+
+/* Nobody of the step is left: empties, removes or keeps it for another. */
+void folder_give_back(struct folder_pool *pool, struct folder *f);
+
+/* Its name in the work folder. */
+void folder_name(const struct folder *f, char out[FOLDER_NAME_SIZE]);
+
 /* ---- run.c ------------------------------------------------------------------
  */
 
@@ -119,7 +151,7 @@ struct run {
     sd_event_source *err;
     sd_event_source *timer;
     uint32_t polls; /* looks at an emptying tree */
-    bool has_folder;
+    struct folder folder;
     bool spooled;        /* a file of the spool holds it */
     uint64_t kept_bytes; /* its part of the executor's */
     /* what the connected engine has been told */
@@ -221,6 +253,7 @@ struct executor {
     uint32_t running;
     uint64_t kept_bytes; /* output of runs that have ended */
     struct group_pool groups;
+    struct folder_pool folders;
     int spool; /* folders */
     int outcomes;
     int work;

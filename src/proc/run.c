@@ -23,7 +23,6 @@
 #include "model/params.h"
 #include "os/clock.h"
 #include "os/fd.h"
-#include "os/remove.h"
 #include "proc/executor_priv.h"
 
 #define LEFTOVER_GRACE_MS 2000
@@ -73,7 +72,8 @@ static void await_grace(struct run *r)
 static uint32_t begin_to_stop(struct run *r, uint64_t grace_ms)
 {
     r->phase = RUN_STOPPING;
-    r->kill_at_ms = os_monotonic_ms() + grace_ms;
+    /* The clock is cut to milliseconds: one more, so never too early. */
+    r->kill_at_ms = os_monotonic_ms() + grace_ms + 1;
     r->polls = 0;
     uint32_t count = tree_signal(&r->tree, SIGTERM);
     await_grace(r);
@@ -160,9 +160,8 @@ static void finish(struct run *r, enum attempt_state state)
         tree_deinit(&r->tree);
         r->has_tree = false;
     }
-    if (r->has_folder) {
-        (void)!os_remove_tree(x->work, r->name);
-        r->has_folder = false;
+    if (r->folder.fd >= 0) {
+        folder_give_back(&x->folders, &r->folder);
     }
     if (r->phase != RUN_ENDED) {
         x->running--;
@@ -312,7 +311,6 @@ struct plan {
     struct rendered_step step;
     struct spawn_user user;
     bool has_user;
-    int folder;
     char **env;
 };
 
@@ -322,7 +320,6 @@ static void plan_deinit(struct plan *p)
     if (p->has_user) {
         spawn_user_deinit(&p->user);
     }
-    os_closep(&p->folder);
     arena_deinit(&p->arena);
 }
 
@@ -359,14 +356,8 @@ static int plan_user(struct run *r, struct plan *p, struct err *reterr)
 
 static int plan_folder(struct run *r, struct plan *p, struct err *reterr)
 {
-    /* Of an earlier life, if it is there: emptied, never shared. */
-    (void)!os_remove_tree(r->x->work, r->name);
-    int e = os_open_folder(r->x->work, r->name, 0700, &p->folder);
-    r->has_folder = e == 0;
-    if (e == 0 && p->has_user &&
-        fchown(p->folder, p->user.uid, p->user.gid) < 0) {
-        e = -errno;
-    }
+    int e =
+        folder_take(&r->x->folders, p->has_user ? &p->user : NULL, &r->folder);
     return e < 0 ? err_set(reterr, e, "cannot make the step's folder: %s",
                            strerror(-e))
                  : 0;
@@ -418,7 +409,9 @@ static size_t add_env(char **env, size_t count, char *const *more, size_t n)
 static int plan_env(struct run *r, struct plan *p, struct err *reterr)
 {
     char id[ID_TEXT_SIZE];
+    char folder[FOLDER_NAME_SIZE];
     id_format(r->key.workflow_id, ID_PREFIX_WORKFLOW, id);
+    folder_name(&r->folder, folder);
     size_t given = 0;
     while (p->step.env[given] != NULL) {
         given++;
@@ -439,7 +432,7 @@ static int plan_env(struct run *r, struct plan *p, struct err *reterr)
         entry(p, BASE_PATH),
         entry(p, "LANG=C.UTF-8"),
         p->has_user ? entry(p, "HOME=%s", p->user.home)
-                    : entry(p, "HOME=%s/%s", r->x->options.work, r->name),
+                    : entry(p, "HOME=%s/%s", r->x->options.work, folder),
     };
     size_t room = ARRAY_LEN(ours) + given + ARRAY_LEN(defaults) + 1;
     p->env = ARENA_ARRAY(&p->arena, room, char *);
@@ -503,7 +496,7 @@ static int begin(struct run *r, struct plan *p, const struct exec_message *m,
     struct spawn_request request = {
         .argv = p->step.argv,
         .env = p->env,
-        .folder = p->folder,
+        .folder = r->folder.fd,
         .group = r->tree.group,
         .user = p->has_user ? &p->user : NULL,
     };
@@ -534,7 +527,7 @@ static int begin(struct run *r, struct plan *p, const struct exec_message *m,
 void run_start(struct run *r, const struct exec_message *m)
 {
     struct err err = ERR_INIT;
-    struct plan plan = {.folder = -1};
+    struct plan plan = {0};
     int e = 0;
     if (r->x->running >= r->x->options.max_running) {
         e = err_set(&err, -EAGAIN,

@@ -25,6 +25,23 @@ static unsigned entries(const char *folder)
     return count;
 }
 
+/* What is in the folders of the steps, which themselves may stay. */
+static unsigned entries_of_steps(const struct lab *l)
+{
+    unsigned count = 0;
+    DIR *dir = opendir(l->work);
+    assert_non_null(dir);
+    for (const struct dirent *d = readdir(dir); d != NULL; d = readdir(dir)) {
+        char path[512];
+        if (d->d_name[0] != '.') {
+            (void)snprintf(path, sizeof(path), "%s/%s", l->work, d->d_name);
+            count += entries(path);
+        }
+    }
+    (void)closedir(dir);
+    return count;
+}
+
 static void expect_exit(struct lab *l, uint32_t no, const char *command,
                         int code)
 {
@@ -92,14 +109,14 @@ static void a_program_that_is_missing_is_refused(void **state)
     assert_non_null(strstr(a->error, "No such file"));
 }
 
-static void nothing_stays_in_the_work_folder(void **state)
+static void nothing_stays_in_the_folder(void **state)
 {
     struct lab *l = *state;
     expect_exit(l, 1,
                 "mkdir -p a/b; echo x > a/b/c; ln -s /etc d; mkfifo e; "
                 "mkdir locked; touch locked/f; chmod 0 locked",
                 0);
-    assert_int_equal(entries(l->work), 0);
+    assert_int_equal(entries_of_steps(l), 0);
     assert_int_equal(access("/etc/passwd", F_OK), 0);
 }
 
@@ -118,7 +135,7 @@ static void many_at_once(void **state)
         assert_int_equal(a->ended, 1);
         assert_int_equal(a->row.state, ATTEMPT_SUCCEEDED);
     }
-    assert_int_equal(entries(l->work), 0);
+    assert_int_equal(entries_of_steps(l), 0);
 }
 
 /* All live at the same time: each waits for a file that comes last. */
@@ -260,7 +277,7 @@ static void the_folder_is_private(void **state)
     const struct lab_attempt *a = lab_run(
         l, 1,
         "test \"$(pwd -P)\" = \"$(realpath \"$HOME\")\" && echo home\n"
-        "stat -c %a .\nls -A | wc -l\ncase $PWD in *work/wf-*) echo below;; "
+        "stat -c %a .\nls -A | wc -l\ncase $PWD in *work/step-*) echo below;; "
         "esac");
     assert_string_equal(a->out.at, "home\n700\n0\nbelow\n");
 }
@@ -274,6 +291,23 @@ static void two_attempts_share_no_folder(void **state)
     assert_string_equal(a->out.at, "0\n");
     lab_stop_attempt(l, 1, true, 0);
     (void)lab_wait_ended(l, 1);
+}
+
+/* A folder that serves again is as good as a new one. */
+static void a_folder_is_not_handed_on_with_anything_in_it(void **state)
+{
+    static const char *const deeds[] = {
+        "touch .hidden", "mkdir d",          "chmod 755 .",
+        "ln -s / link",  "rmdir \"$PWD\"",   "mv \"$PWD\" ../elsewhere",
+        "chmod 0 .",     "touch x; rm x; :", "mkdir d; chmod 0 d",
+    };
+    struct lab *l = *state;
+    for (uint32_t i = 0; i < ARRAY_LEN(deeds); i++) {
+        (void)lab_run(l, 2 * i + 1, deeds[i]);
+        const struct lab_attempt *a =
+            lab_run(l, 2 * i + 2, "test -d \"$HOME\"; stat -c %a .; ls -A");
+        assert_string_equal(a->out.at, "700\n");
+    }
 }
 
 static void input_is_empty(void **state)
@@ -329,7 +363,7 @@ int main(void)
         CASE(the_row_tells_all),
         CASE(signals_come_through),
         CASE(a_program_that_is_missing_is_refused),
-        CASE(nothing_stays_in_the_work_folder),
+        CASE(nothing_stays_in_the_folder),
         CASE(many_at_once),
         CASE(many_side_by_side),
         CASE(output_streams_are_apart),
@@ -340,6 +374,7 @@ int main(void)
         CASE(the_environment_is_made_from_nothing),
         CASE(the_folder_is_private),
         CASE(two_attempts_share_no_folder),
+        CASE(a_folder_is_not_handed_on_with_anything_in_it),
         CASE(input_is_empty),
         CASE(no_descriptor_leaks),
         CASE(the_executor_keeps_no_descriptor),
