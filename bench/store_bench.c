@@ -46,6 +46,7 @@ struct bench {
 struct span {
     double wall_s;
     double cpu_s;
+    double written_bytes; /* to the disk, log and checkpoints */
 };
 
 static double seconds(clockid_t clock)
@@ -55,18 +56,36 @@ static double seconds(clockid_t clock)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+static double written_bytes(void)
+{
+    double bytes = 0;
+    char line[64];
+    FILE *io = fopen("/proc/self/io", "re");
+    while (io != NULL && fgets(line, sizeof(line), io) != NULL) {
+        if (strncmp(line, "write_bytes: ", 13) == 0) {
+            bytes = strtod(line + 13, NULL);
+        }
+    }
+    if (io != NULL) {
+        (void)fclose(io);
+    }
+    return bytes;
+}
+
 static struct span now(void)
 {
     return (struct span){.wall_s = seconds(CLOCK_MONOTONIC),
-                         .cpu_s = seconds(CLOCK_PROCESS_CPUTIME_ID)};
+                         .cpu_s = seconds(CLOCK_PROCESS_CPUTIME_ID),
+                         .written_bytes = written_bytes()};
 }
 
 static double report(const char *what, uint32_t events, struct span from)
 {
     struct span to = now();
     double rate = events / (to.wall_s - from.wall_s);
-    (void)printf("%-28s %9.0f events/s %7.2f us CPU an event\n", what, rate,
-                 (to.cpu_s - from.cpu_s) * 1e6 / events);
+    (void)printf("%-28s %9.0f events/s %7.2f us CPU and %.0f bytes an event\n",
+                 what, rate, (to.cpu_s - from.cpu_s) * 1e6 / events,
+                 (to.written_bytes - from.written_bytes) / events);
     return rate;
 }
 
@@ -257,6 +276,7 @@ static void drain(struct bench *b)
     double claiming = 0;
     double finishing = 0;
     double wall = 0;
+    double bytes = 0;
     for (;;) {
         struct store_op op;
         struct span from = now();
@@ -271,11 +291,12 @@ static void drain(struct bench *b)
         claiming += between.cpu_s - from.cpu_s;
         finishing += to.cpu_s - between.cpu_s;
         wall += to.wall_s - from.wall_s;
+        bytes += to.written_bytes - from.written_bytes;
     }
     (void)printf("%-28s %9.0f events/s %7.2f us CPU to claim, %.2f us to "
-                 "mark done\n",
+                 "mark done, %.0f bytes\n",
                  "claim 100, mark done", total / wall, claiming * 1e6 / total,
-                 finishing * 1e6 / total);
+                 finishing * 1e6 / total, bytes / total);
 }
 
 int main(int argc, char **argv)

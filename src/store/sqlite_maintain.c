@@ -7,11 +7,13 @@
 #include "base/assert.h"
 #include "store/sqlite_priv.h"
 
-/* A checkpoint of this many pages stalls the writer for a few milliseconds.
- * Past the second number (256 MiB) readers have kept the log from starting
- * over for too long: the writer waits for them, which their deadline bounds,
- * and if that did not help, again after the third. */
-#define CHECKPOINT_FRAMES 1000
+/* A log of this many pages (16 MiB) is copied at once: the fewer times, the
+ * more often a page has changed in between, and the stall is still short. The
+ * log keeps its size, for a sync of what is overwritten costs the file system
+ * no transaction of its own. Past the second number (256 MiB) readers have kept
+ * the log from starting over for too long: the writer waits for them, which
+ * their deadline bounds, and if that did not help, again after the third. */
+#define CHECKPOINT_FRAMES 4000
 #define RESTART_FRAMES (64 * 1024)
 #define RESTART_STEP_FRAMES (16 * 1024)
 
@@ -55,7 +57,7 @@ static int checkpoint_if_due(struct store *s, bool idle)
     }
     int r = 0;
     if (idle && s->wal_frames != 0) {
-        r = checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE, 0);
+        r = checkpoint(s, SQLITE_CHECKPOINT_RESTART, 0);
     } else if (s->wal_frames >= MAX(s->restart_frames, RESTART_FRAMES)) {
         s->restart_frames = s->wal_frames + RESTART_STEP_FRAMES;
         r = checkpoint(s, SQLITE_CHECKPOINT_RESTART,

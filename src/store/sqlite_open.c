@@ -115,6 +115,13 @@ static void add_uri_path(struct strbuf *out, const char *path)
     }
 }
 
+/* The library's own statistics of memory, which nobody reads, take a lock for
+ * each allocation. Has no effect when somebody has used the library before. */
+static void configure_library(void)
+{
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 /* modeof: the file and its companions get the access mode of the lock file,
  * whatever the umask is, and we never open the database by other means (that
  * would drop the library's POSIX locks). */
@@ -126,6 +133,7 @@ static int open_file(struct store *s, const char *lock_path, struct err *reterr)
     strbuf_addc(&uri, "?modeof=");
     add_uri_path(&uri, lock_path);
     ASSERT(strbuf_error(&uri) == 0);
+    configure_library();
     int rc = sqlite3_open_v2(uri.at, &s->db,
                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
                                  SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX |
@@ -148,7 +156,7 @@ static const char wal_settings[] =
     "PRAGMA synchronous = FULL;" /* one fsync a commit: survives power loss */
     "PRAGMA wal_autocheckpoint = 0;"
     "PRAGMA secure_delete = OFF;"
-    "PRAGMA journal_size_limit = 67108864;"
+    "PRAGMA journal_size_limit = 33554432;" /* what the log grew past it goes */
     "PRAGMA cache_size = -65536;";
 
 static int set_up_file(struct store *s, struct err *reterr)
