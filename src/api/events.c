@@ -20,6 +20,9 @@ static int read_event(struct call *c, struct str text, struct event *ret,
                       struct err *reterr)
 {
     json_t *json = NULL;
+    if (event_from_text(text, call_arena(c), ret) == 0) {
+        return 0;
+    }
     int r = json_read(text, NULL, &json, reterr);
     if (r < 0) {
         return r == -E2BIG ? r : -EBADMSG;

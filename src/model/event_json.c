@@ -37,7 +37,7 @@ static int read_text(struct event_reading *r, enum event_field_no field,
     return 0;
 }
 
-static bool is_type_word(struct str s)
+bool event_is_type_word(struct str s)
 {
     if (s.len == 0 || s.at[0] < 'a' || s.at[0] > 'z') {
         return false;
@@ -60,7 +60,7 @@ static int read_type(struct event_reading *r)
         return refuse(r, -EINVAL, FIELD_TYPE, "required");
     }
     int e = read_text(r, FIELD_TYPE, EVENT_WORD_MAX_BYTES, &r->event.type);
-    if (e == 0 && !is_type_word(r->event.type)) {
+    if (e == 0 && !event_is_type_word(r->event.type)) {
         err_hint(r->err, "lower case letters, digits and _ . -, a letter "
                          "first");
         return refuse(r, -EINVAL, FIELD_TYPE, "not a valid word");

@@ -1,7 +1,7 @@
 /*
  * What the files that read an event share: its fields as numbers, and the
- * state of one reading. Private to event_json.c, event_fields.c and
- * event_body.c.
+ * state of one reading. Private to event_json.c, event_fields.c, event_body.c
+ * and event_plain.c.
  */
 #pragma once
 
@@ -40,6 +40,9 @@ struct event_reading {
     bool fingerprint_made; /* filled in, not given */
     struct err *err;
 };
+
+/* [a-z][a-z0-9_.-]* */
+bool event_is_type_word(struct str s);
 
 /* Writes the canonical body of what was read into r->event.body: 0, or -E2BIG
  * when it is longer than an event may be. */
