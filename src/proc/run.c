@@ -38,14 +38,18 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context);
 
 /* ---- time --------------------------------------------------------------- */
 
+/* Counted from now, not from when the loop woke up, which may have been a
+ * spawned process ago; and one more, because the clock is cut to milliseconds:
+ * nothing is ever ended early. */
 static void set_timer(struct run *r, uint64_t in_ms)
 {
+    uint64_t at_us = (os_monotonic_ms() + in_ms + 1) * 1000;
     int e = 0;
     if (r->timer == NULL) {
-        e = sd_event_add_time_relative(r->x->event, &r->timer, CLOCK_MONOTONIC,
-                                       in_ms * 1000, 1000, on_timer, r);
+        e = sd_event_add_time(r->x->event, &r->timer, CLOCK_MONOTONIC, at_us,
+                              1000, on_timer, r);
     } else {
-        e = sd_event_source_set_time_relative(r->timer, in_ms * 1000);
+        e = sd_event_source_set_time(r->timer, at_us);
         e = e < 0 ? e : sd_event_source_set_enabled(r->timer, SD_EVENT_ONESHOT);
     }
     ASSERT(e >= 0); /* a step without a time limit must not exist */
