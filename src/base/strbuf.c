@@ -69,26 +69,29 @@ void strbuf_addch(struct strbuf *b, char c)
     strbuf_add(b, str_n(&c, 1));
 }
 
+/* Formats into the room that is there; returns the length that it takes. */
+static size_t try_format(struct strbuf *b, const char *fmt, va_list args)
+{
+    char *end = b->cap != 0 ? b->at + b->len : NULL;
+    int len = vsnprintf(end, b->cap - b->len, fmt, args);
+    ASSERT(len >= 0);
+    return (size_t)len;
+}
+
 void strbuf_addv(struct strbuf *b, const char *fmt, va_list args)
 {
     va_list again;
     va_copy(again, args);
     /* Mostly there is room already; then formatting once is enough. */
     size_t room = b->cap - b->len;
-    char *end = room != 0 ? b->at + b->len : NULL;
-    int len = vsnprintf(end, room, fmt, args);
-    ASSERT(len >= 0);
-    if (!reserve(b, (size_t)len)) {
-        if (end != NULL) {
-            *end = '\0';
-        }
-    } else {
-        if ((size_t)len >= room) {
-            int written =
-                vsnprintf(b->at + b->len, (size_t)len + 1, fmt, again);
-            ASSERT(written == len);
-        }
-        b->len += (size_t)len;
+    size_t len = try_format(b, fmt, args);
+    bool fits = reserve(b, len);
+    if (fits && len >= room) {
+        (void)try_format(b, fmt, again);
+    }
+    b->len += fits ? len : 0;
+    if (b->cap != 0) {
+        b->at[b->len] = '\0';
     }
     va_end(again);
 }
