@@ -70,6 +70,7 @@ void strbuf_addch(struct strbuf *b, char c)
 }
 
 /* Formats into the room that is there; returns the length that it takes. */
+PRINTF_LIKE(2, 0)
 static size_t try_format(struct strbuf *b, const char *fmt, va_list args)
 {
     char *end = b->cap != 0 ? b->at + b->len : NULL;
