@@ -1,0 +1,265 @@
+#include "app/cli_commands.h"
+
+#include "app/config.h"
+
+static const char *const severities[] = {"info", "warning", "critical", NULL};
+static const char *const event_statuses[] = {
+    "queued",  "processing", "processed", "suppressed", "deduplicated",
+    "drained", "poison",     "archived",  "error",      NULL};
+static const char *const workflow_statuses[] = {
+    "queued", "running",   "waiting", "succeeded", "failed",
+    "held",   "cancelled", "killed",  NULL};
+
+#define END                                                                    \
+    {                                                                          \
+        .name = NULL                                                           \
+    }
+#define LIMIT                                                                  \
+    {                                                                          \
+        "limit", 'n', "N", "at most N entries (default 50)", NULL              \
+    }
+#define CURSOR                                                                 \
+    {                                                                          \
+        "cursor", 0, "CURSOR", "go on where an earlier list ended", NULL       \
+    }
+#define SINCE                                                                  \
+    {                                                                          \
+        "since", 0, "TIME",                                                    \
+            "only newer ones: 1h, 7d, an RFC 3339 time, epoch seconds", NULL   \
+    }
+#define WAIT                                                                   \
+    {                                                                          \
+        "wait", 'w', NULL, "wait for the end, and end with its result", NULL   \
+    }
+#define TIMEOUT                                                                \
+    {                                                                          \
+        "timeout", 't', "DURATION", "how long to wait (default 10m)", NULL     \
+    }
+
+const struct cli_flag cli_global_flags[] = {
+    {"server", 's', "URL", "the engine (default http://127.0.0.1:9000)", NULL},
+    {"token-file", 0, "FILE", "file that holds the bearer token", NULL},
+    {"output", 'o', "FORMAT", "table, wide, json, jsonl or name",
+     cli_format_names},
+    {"header", 0, NULL, "table headers also when not on a terminal", NULL},
+    {"no-color", 0, NULL, "no colours", NULL},
+    {"help", 'h', NULL, "help for the command", NULL},
+    END,
+};
+
+static const struct cli_flag no_flags[] = {END};
+
+static const struct cli_flag doctor_flags[] = {
+    {"config", 'c', "FILE",
+     "the engine's configuration (default " CONFIG_PATH_DEFAULT ")", NULL},
+    END,
+};
+
+static const struct cli_flag send_flags[] = {
+    {"type", 0, "TYPE", "alert, metric, webhook, change or your own", NULL},
+    {"severity", 0, "SEVERITY", "info, warning, critical or your own",
+     severities},
+    {"source", 0, "SOURCE", "where it comes from", NULL},
+    {"label", 'l', "NAME=VALUE", "a label; may be repeated", NULL},
+    {"annotation", 'a', "NAME=VALUE", "an annotation; may be repeated", NULL},
+    {"metric", 0, "NAME", "name of the metric", NULL},
+    {"value", 0, "NUMBER", "value of the metric", NULL},
+    {"file", 'f', "FILE", "the event as JSON; - reads standard input", NULL},
+    {"key", 0, "KEY", "idempotency key: sending again adds nothing", NULL},
+    {"wait", 'w', NULL, "show the workflows it starts, until they end", NULL},
+    TIMEOUT,
+    END,
+};
+
+static const struct cli_flag event_list_flags[] = {
+    {"type", 0, "TYPE", "only this type", NULL},
+    {"status", 0, "STATUS", "only this status", event_statuses},
+    {"severity", 0, "SEVERITY", "only this severity", severities},
+    {"source", 0, "SOURCE", "only from there", NULL},
+    SINCE,
+    LIMIT,
+    CURSOR,
+    END,
+};
+
+static const struct cli_flag runbook_list_flags[] = {
+    {"category", 0, "CATEGORY", "only this category", NULL},
+    {"search", 'q', "TEXT", "only those that mention the text", NULL},
+    END,
+};
+
+static const struct cli_flag validate_flags[] = {
+    {"all", 0, "DIR", "every runbook below this folder", NULL},
+    END,
+};
+
+static const struct cli_flag run_flags[] = {
+    {"param", 'p', "NAME=VALUE", "a parameter; may be repeated", NULL},
+    {"dry-run", 0, NULL, "show the plan, run nothing", NULL},
+    WAIT,
+    TIMEOUT,
+    END,
+};
+
+static const struct cli_flag workflow_list_flags[] = {
+    {"status", 0, "STATUS", "only this status", workflow_statuses},
+    {"runbook", 0, "PATH", "only of this runbook", NULL},
+    {"event", 0, "ID", "only those this event started", NULL},
+    SINCE,
+    LIMIT,
+    CURSOR,
+    END,
+};
+
+static const struct cli_flag logs_flags[] = {
+    {"follow", 'f', NULL, "go on until the workflow ends", NULL},
+    {"raw", 0, NULL, "the bytes as they are, control characters too", NULL},
+    {"step", 0, "NAME", "only of this step", NULL},
+    END,
+};
+
+static const struct cli_flag stop_flags[] = {
+    WAIT,
+    TIMEOUT,
+    END,
+};
+
+const struct cli_command cli_commands[] = {
+    {"status", NULL, "", 0, 0, CLI_NO_SUBJECT, no_flags,
+     "the engine's state in a few lines",
+     "Ends with 0 when everything is well and with 1 when something is "
+     "not.",
+     "adctl status\nadctl status -o json\n", cli_status},
+    {"doctor", NULL, "", 0, 0, CLI_NO_SUBJECT, doctor_flags,
+     "check one thing after another and say what to do",
+     "Works while the engine is down, too. Ends with 1 when a check failed "
+     "and with 3 when there are only warnings.",
+     "adctl doctor\nadctl doctor --config ./config.yaml\n", cli_doctor},
+    {"event", "send", "", 0, 0, CLI_NO_SUBJECT, send_flags,
+     "send an event and print its id",
+     "Once the id is printed, the event is stored.",
+     "adctl event send --type alert --severity warning --source prometheus "
+     "\\\n    --label alertname=HighMemoryUsage --label "
+     "instance=server-01\n"
+     "adctl event send --type metric --metric cpu_usage_percent --value 95\n"
+     "adctl event send --file event.json --wait\n",
+     cli_event_send},
+    {"event", "list", "", 0, 0, CLI_NO_SUBJECT, event_list_flags,
+     "events, newest first", NULL,
+     "adctl event list --type alert --since 1h\n"
+     "adctl event list --status error -o json\n",
+     cli_event_list},
+    {"event", "show", "ID", 1, 1, CLI_EVENT_ID, no_flags,
+     "one event and the workflows it started", NULL,
+     "adctl event show @latest\n", cli_event_show},
+    {"event", "watch", "", 0, 0, CLI_NO_SUBJECT, no_flags,
+     "events as they come", "Ends with Ctrl-C.", "adctl event watch\n",
+     cli_event_watch},
+    {"runbook", "list", "", 0, 0, CLI_NO_SUBJECT, runbook_list_flags,
+     "the runbooks in force, and the files that were refused", NULL,
+     "adctl runbook list --category remediation\n"
+     "adctl runbook list --search memory\n",
+     cli_runbook_list},
+    {"runbook", "show", "RUNBOOK", 1, 1, CLI_RUNBOOK_PATH, no_flags,
+     "one runbook: parameters, triggers, limits", NULL,
+     "adctl runbook show remediation/restart-service.yaml\n", cli_runbook_show},
+    {"runbook", "validate", "[FILE...]", 0, 1000, CLI_FILE, validate_flags,
+     "check runbooks",
+     "A file that exists here is checked here, without the engine; any "
+     "other path is one of the engine's repository. Ends with 1 when there "
+     "are errors and with 3 when there are only warnings.",
+     "adctl runbook validate ./high-cpu-usage.yaml\n"
+     "adctl runbook validate remediation/high-cpu-usage.yaml\n"
+     "adctl runbook validate --all /var/lib/autonomous-devops/runbooks\n",
+     cli_runbook_validate},
+    {"runbook", "run", "RUNBOOK", 1, 1, CLI_RUNBOOK_PATH, run_flags,
+     "run a runbook and print the workflow's id",
+     "With --wait the result of the workflow becomes the exit status.",
+     "adctl runbook run remediation/restart-service.yaml -p service=nginx\n"
+     "adctl runbook run test.yaml --wait --timeout 5m\n"
+     "adctl runbook run test.yaml --dry-run\n",
+     cli_runbook_run},
+    {"workflow", "list", "", 0, 0, CLI_NO_SUBJECT, workflow_list_flags,
+     "workflows, newest first", NULL,
+     "adctl workflow list --status failed --since 1h\n", cli_workflow_list},
+    {"workflow", "show", "ID", 1, 1, CLI_WORKFLOW_ID, no_flags,
+     "one workflow with its steps", NULL,
+     "adctl workflow show @latest\nadctl workflow show @failed -o json\n",
+     cli_workflow_show},
+    {"workflow", "logs", "ID", 1, 1, CLI_WORKFLOW_ID, logs_flags,
+     "what the steps wrote",
+     "Control characters are shown as escapes unless --raw is given.",
+     "adctl workflow logs @failed\nadctl workflow logs @latest --follow\n",
+     cli_workflow_logs},
+    {"workflow", "cancel", "ID", 1, 1, CLI_WORKFLOW_ID, stop_flags,
+     "ask a workflow to stop: SIGTERM first", NULL,
+     "adctl workflow cancel wf-01jc --wait\n", cli_workflow_cancel},
+    {"workflow", "kill", "ID", 1, 1, CLI_WORKFLOW_ID, stop_flags,
+     "end a workflow and all its processes at once: SIGKILL", NULL,
+     "adctl workflow kill wf-01jc\n", cli_workflow_kill},
+    {"completion", NULL, "SHELL", 1, 1, CLI_SHELL, no_flags,
+     "print the completion script for bash, zsh or fish", NULL,
+     "adctl completion bash > /etc/bash_completion.d/adctl\n", cli_completion},
+    {"version", NULL, "", 0, 0, CLI_NO_SUBJECT, no_flags,
+     "the version of adctl and, if it answers, of the engine", NULL,
+     "adctl version\n", cli_version},
+    {"help", NULL, "[COMMAND | TOPIC]", 0, 2, CLI_TOPIC, no_flags,
+     "help for a command, or on exit-codes or environment", NULL,
+     "adctl help event send\nadctl help exit-codes\n", cli_help},
+};
+
+const size_t cli_command_count = ARRAY_LEN(cli_commands);
+
+const struct cli_alias cli_noun_aliases[] = {
+    {"events", "event"},       {"runbooks", "runbook"},  {"rb", "runbook"},
+    {"workflows", "workflow"}, {"wf", "workflow"},       {"run", "workflow"},
+    {"runs", "workflow"},      {"--version", "version"},
+};
+
+const size_t cli_noun_alias_count = ARRAY_LEN(cli_noun_aliases);
+
+/* `get` is resolved by whether something stands behind it. */
+const struct cli_alias cli_verb_aliases[] = {
+    {"ls", "list"},       {"describe", "show"}, {"create", "send"},
+    {"lint", "validate"}, {"start", "run"},     {"log", "logs"},
+};
+
+const size_t cli_verb_alias_count = ARRAY_LEN(cli_verb_aliases);
+
+const struct cli_topic cli_topics[] = {
+    {"exit-codes", "what the exit status means",
+     "0    done, or nothing to do\n"
+     "1    what you asked about failed: a workflow, a check, a request\n"
+     "2    wrong usage, or the engine refused the request's form\n"
+     "3    only warnings were found\n"
+     "4    not authenticated, or not allowed\n"
+     "5    not found\n"
+     "6    conflict with the present state\n"
+     "7    timed out waiting\n"
+     "8    still pending: held for an operator\n"
+     "9    the engine cannot be reached, or cannot answer now\n"
+     "130  ended by Ctrl-C\n"},
+    {"environment", "variables that adctl reads",
+     "AD_SERVER       address of the engine, as --server\n"
+     "AD_TOKEN_FILE   file that holds the bearer token, as --token-file\n"
+     "NO_COLOR        no colours when set and not empty\n"
+     "CLICOLOR_FORCE  colours also when not on a terminal\n"
+     "TERM            dumb: no colours\n"
+     "COLUMNS         width of tables on a terminal\n"
+     "LC_ALL, LC_CTYPE, LANG\n"
+     "                symbols beyond ASCII only where they say UTF-8\n"},
+};
+
+const size_t cli_topic_count = ARRAY_LEN(cli_topics);
+
+const struct cli_command *cli_find(struct str noun, struct str verb)
+{
+    for (size_t i = 0; i < cli_command_count; i++) {
+        const struct cli_command *c = &cli_commands[i];
+        if (str_eq_c(noun, c->noun) &&
+            (c->verb == NULL || str_eq_c(verb, c->verb))) {
+            return c;
+        }
+    }
+    return NULL;
+}

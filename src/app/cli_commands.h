@@ -1,0 +1,104 @@
+/*
+ * The table of commands and flags. A new command is a row here and its
+ * function. A flag of one name takes a value in all commands or in none, so
+ * that flags may stand before the command (checked by a test).
+ */
+#pragma once
+
+#include "app/cli.h"
+#include "base/strbuf.h"
+
+struct cli_flag {
+    const char *name;           /* without the dashes */
+    char letter;                /* 0: none */
+    const char *value;          /* what stands behind it; NULL: a switch */
+    const char *help;           /* no full stop */
+    const char *const *choices; /* for completion and checks; may be NULL */
+};
+
+/* What stands behind a command, for completion. */
+enum cli_subject {
+    CLI_NO_SUBJECT,
+    CLI_EVENT_ID,
+    CLI_WORKFLOW_ID,
+    CLI_RUNBOOK_PATH,
+    CLI_FILE,
+    CLI_SHELL,
+    CLI_TOPIC
+};
+
+struct cli_command {
+    const char *noun;
+    const char *verb;      /* NULL: the noun is the whole command */
+    const char *arguments; /* "ID", "[FILE...]", "" */
+    unsigned min_words;
+    unsigned max_words;
+    enum cli_subject subject;
+    const struct cli_flag *flags; /* ends with a row without a name */
+    const char *summary;          /* no full stop */
+    const char *details;          /* sentences, or NULL */
+    const char *examples;         /* one per line */
+    int (*run)(struct cli *cli);
+};
+
+extern const struct cli_command cli_commands[];
+extern const size_t cli_command_count;
+extern const struct cli_flag cli_global_flags[];
+
+/* Other names: "runs" for "workflow", "ls" for "list". */
+struct cli_alias {
+    const char *alias;
+    const char *name;
+};
+
+extern const struct cli_alias cli_noun_aliases[];
+extern const size_t cli_noun_alias_count;
+extern const struct cli_alias cli_verb_aliases[];
+extern const size_t cli_verb_alias_count;
+
+/* Pages of `adctl help TOPIC`. */
+struct cli_topic {
+    const char *name;
+    const char *summary;
+    const char *text;
+};
+
+extern const struct cli_topic cli_topics[];
+extern const size_t cli_topic_count;
+
+/* The command of that noun and verb (NULL: none needed), or NULL. */
+const struct cli_command *cli_find(struct str noun, struct str verb);
+
+/* Parses the words and flags into cli; 0 or CLI_USAGE (printed). */
+NODISCARD int cli_parse(struct cli *cli, int argc, char *const *argv);
+
+/* Help: for everything, for a command, for a noun; appended to out. */
+void cli_add_help(struct strbuf *out);
+void cli_add_command_help(const struct cli_command *c, struct strbuf *out);
+void cli_add_noun_help(struct str noun, struct strbuf *out);
+
+/* The commands as sections of adctl(1) in scdoc. */
+void cli_add_man(struct strbuf *out);
+
+/* A completion script; 0, or -ENOENT for a shell that has none. */
+NODISCARD int cli_add_completion(struct str shell, struct strbuf *out);
+
+/* The commands. */
+int cli_status(struct cli *cli);
+int cli_doctor(struct cli *cli);
+int cli_event_send(struct cli *cli);
+int cli_event_list(struct cli *cli);
+int cli_event_show(struct cli *cli);
+int cli_event_watch(struct cli *cli);
+int cli_runbook_list(struct cli *cli);
+int cli_runbook_show(struct cli *cli);
+int cli_runbook_validate(struct cli *cli);
+int cli_runbook_run(struct cli *cli);
+int cli_workflow_list(struct cli *cli);
+int cli_workflow_show(struct cli *cli);
+int cli_workflow_logs(struct cli *cli);
+int cli_workflow_cancel(struct cli *cli);
+int cli_workflow_kill(struct cli *cli);
+int cli_completion(struct cli *cli);
+int cli_version(struct cli *cli);
+int cli_help(struct cli *cli);

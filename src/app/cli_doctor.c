@@ -1,0 +1,420 @@
+/*
+ * adctl doctor: one check after another, each with what to do. Those that
+ * need no engine look at this machine, so that they also help while it is
+ * down.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/timex.h>
+#include <unistd.h>
+
+#include "app/cli_commands.h"
+#include "app/cli_http.h"
+#include "app/cli_output.h"
+#include "app/config.h"
+#include "repo/repo.h"
+
+#define MIB (1024ULL * 1024)
+#define FREE_LOW_BYTES (1024 * MIB)
+#define FREE_TOO_LOW_BYTES (64 * MIB)
+#define SKEW_MAX_SECONDS 5
+#define QUEUE_LONG 0.5 /* of its limit */
+
+enum verdict { GOOD, WARNING, BAD, SKIPPED };
+
+static const char *const verdict_names[] = {"ok", "warning", "failed",
+                                            "skipped"};
+
+struct visit {
+    struct cli *cli;
+    json_t *items;
+    const char *check; /* the one that is running */
+    unsigned bad;
+    unsigned warnings;
+    struct config *config; /* NULL: none that can be read */
+    struct cli_answer health;
+    json_t *metrics; /* NULL: unknown */
+};
+
+static void say(struct visit *v, enum verdict verdict, const char *next,
+                const char *fmt, ...) PRINTF_LIKE(4, 5);
+
+static void say(struct visit *v, enum verdict verdict, const char *next,
+                const char *fmt, ...)
+{
+    struct strbuf raw = STRBUF_INIT(16 * 1024);
+    va_list args;
+    va_start(args, fmt);
+    strbuf_addv(&raw, fmt, args);
+    va_end(args);
+    json_t *item = json_pack("{s:s, s:s, s:s*, s:s?}", "check", v->check,
+                             "status", verdict_names[verdict], "detail",
+                             strbuf_str(&raw).at, "next", next);
+    v->bad += verdict == BAD ? 1 : 0;
+    v->warnings += verdict == WARNING ? 1 : 0;
+    if (item != NULL) {
+        (void)json_array_append_new(v->items, item);
+    }
+    strbuf_deinit(&raw);
+}
+
+static const json_t *health_check(const struct visit *v, const char *name)
+{
+    return json_object_get(json_object_get(v->health.body, "checks"), name);
+}
+
+static bool is_well(const struct visit *v, const char *name)
+{
+    return json_is_true(json_object_get(health_check(v, name), "ok"));
+}
+
+static bool is_known(const struct visit *v)
+{
+    return health_check(v, "store") != NULL;
+}
+
+/* ---- the engine --------------------------------------------------------- */
+
+static void check_server(struct visit *v)
+{
+    struct cli *cli = v->cli;
+    struct cli_answer a;
+    cli_send(cli, &(struct cli_request){.method = "GET", .path = "/-/healthy"},
+             &a);
+    if (a.status == 200 || a.status == 503) {
+        say(v, GOOD, NULL, "%s answers", cli->server);
+    } else if (a.status != 0) {
+        say(v, BAD, "adctl doctor --server URL",
+            "what answers at %s is not the engine", cli->server);
+    } else {
+        say(v, BAD,
+            cli_is_local(cli->server)
+                ? "systemctl status autonomous-devops, or journalctl -u "
+                  "autonomous-devops -n 50"
+                : "adctl doctor on the engine's own machine",
+            "%s: %s", cli->server, a.why);
+    }
+    cli_answer_deinit(&a);
+}
+
+static void check_access(struct visit *v)
+{
+    struct cli *cli = v->cli;
+    cli_send(cli, &(struct cli_request){.method = "GET", .path = "/api/health"},
+             &v->health);
+    if (v->health.status == 0) {
+        say(v, SKIPPED, NULL, "the engine is not reachable");
+    } else if (v->health.status == 401 || v->health.status == 403) {
+        const char *why = cli_get_raw(v->health.body, "error");
+        say(v, BAD,
+            "sudo adctl doctor, join the group autonomous-devops, or give "
+            "--token-file FILE",
+            "%s", why != NULL ? why : "the engine does not know you");
+    } else if (is_known(v)) {
+        say(v, GOOD, NULL, "the engine answers you");
+    } else {
+        say(v, BAD, "adctl doctor --server URL", "%s/api/health answered %ld",
+            cli->server, v->health.status);
+    }
+}
+
+static void check_version(struct visit *v)
+{
+    const char *engine = cli_get_raw(v->health.body, "version");
+    if (engine == NULL) {
+        say(v, SKIPPED, NULL, "the engine's is not known");
+    } else if (strcmp(engine, ADP_VERSION) == 0) {
+        say(v, GOOD, NULL, "%s, the same as the engine's", ADP_VERSION);
+    } else {
+        say(v, WARNING, "install the same package on both sides",
+            "adctl is %s, the engine %s", ADP_VERSION, engine);
+    }
+}
+
+static void check_store(struct visit *v)
+{
+    if (!is_known(v)) {
+        say(v, SKIPPED, NULL, "the engine does not say");
+    } else if (is_well(v, "store")) {
+        say(v, GOOD, NULL, "it takes events");
+    } else {
+        say(v, BAD, "journalctl -u autonomous-devops -n 50, then restart it",
+            "it has failed: no event is accepted");
+    }
+}
+
+static void check_executor(struct visit *v)
+{
+    if (!is_known(v)) {
+        say(v, SKIPPED, NULL, "the engine does not say");
+    } else if (is_well(v, "executor")) {
+        say(v, GOOD, NULL, "it is connected");
+    } else {
+        say(v, BAD, "journalctl -t autonomous-devops -n 50",
+            "it is not connected: no step can run");
+    }
+}
+
+static void check_queue(struct visit *v)
+{
+    const json_t *queue = health_check(v, "queue");
+    double depth = cli_get_number(queue, "depth");
+    double limit = cli_get_number(queue, "limit");
+    if (!is_known(v)) {
+        say(v, SKIPPED, NULL, "the engine does not say");
+    } else if (!is_well(v, "queue")) {
+        say(v, BAD, "adctl event list --status queued",
+            "full: %.0f events wait, new ones get 503", depth);
+    } else {
+        say(v, depth > limit * QUEUE_LONG ? WARNING : GOOD,
+            depth > limit * QUEUE_LONG ? "adctl event list --status queued"
+                                       : NULL,
+            "%.0f of at most %.0f events wait", depth, limit);
+    }
+}
+
+/* What waits for a person. */
+static void check_people(struct visit *v)
+{
+    static const struct {
+        const char *ledger, *word, *next, *text;
+    } rows[] = {
+        {"workflows", "held", "adctl workflow list --status held",
+         "workflows are held for a decision"},
+        {"events", "poison", "adctl event list --status poison",
+         "events could not be processed"},
+    };
+    const json_t *ledger = json_object_get(v->metrics, "ledger");
+    unsigned before = v->warnings;
+    if (ledger == NULL) {
+        say(v, SKIPPED, NULL, "the engine does not say");
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        double count = cli_get_number(json_object_get(ledger, rows[i].ledger),
+                                      rows[i].word);
+        if (count > 0) {
+            say(v, WARNING, rows[i].next, "%.0f %s", count, rows[i].text);
+        }
+    }
+    if (v->warnings == before) {
+        say(v, GOOD, NULL, "nothing waits for a decision");
+    }
+}
+
+static void check_clock(struct visit *v)
+{
+    struct timex t = {.modes = 0};
+    int64_t now = (int64_t)(v->cli->now_ms / 1000);
+    int64_t skew = v->health.date > 0 ? now - v->health.date : 0;
+    if (skew > SKEW_MAX_SECONDS || skew < -SKEW_MAX_SECONDS) {
+        say(v, WARNING, "timedatectl status, on both sides",
+            "this clock and the engine's differ by %lld s", (long long)skew);
+    } else if (adjtimex(&t) == TIME_ERROR) {
+        say(v, WARNING, "timedatectl set-ntp true",
+            "nothing keeps the clock: ages and cooldowns may be wrong");
+    } else {
+        say(v, GOOD, NULL, "it is kept in step");
+    }
+}
+
+/* ---- this machine ------------------------------------------------------- */
+
+static const char *config_path(const struct visit *v)
+{
+    const char *path = cli_value(v->cli, "config");
+    if (path != NULL) {
+        return path;
+    }
+    return access(CONFIG_PATH_DEFAULT, F_OK) == 0 ? CONFIG_PATH_DEFAULT : NULL;
+}
+
+static void check_config(struct visit *v)
+{
+    struct config_report report = {0};
+    const char *path = config_path(v);
+    if (!cli_is_local(v->cli->server)) {
+        say(v, SKIPPED, NULL, "the engine is on another machine");
+        return;
+    }
+    int r = config_load(path, &v->config, &report);
+    const char *next = cli_text(v->cli, "autonomous-devops check-config %s",
+                                path != NULL ? path : "");
+    if (r == -EACCES) {
+        say(v, WARNING, "sudo adctl doctor", "%s may not be read by you", path);
+    } else if (r < 0) {
+        say(v, BAD, next, "%s has %u errors", path, report.error_count);
+    } else if (report.problems.count != 0) {
+        say(v, WARNING, next, "%s has %zu warnings", path,
+            report.problems.count);
+    } else {
+        say(v, GOOD, NULL, "%s",
+            path != NULL ? path : "no file: the defaults are in force");
+    }
+    config_report_deinit(&report);
+}
+
+static void count_rejected(struct visit *v, const struct generation *g)
+{
+    uint32_t rejected = 0;
+    const struct generation_file *first = NULL;
+    for (uint32_t i = 0; i < g->file_count; i++) {
+        if (g->files[i].state != FILE_LOADED) {
+            rejected++;
+            first = first != NULL ? first : &g->files[i];
+        }
+    }
+    if (first != NULL) {
+        say(v, BAD,
+            cli_text(v->cli, "adctl runbook validate --all %s",
+                     v->config->repository),
+            "%u of %u files have errors, %.*s first", rejected, g->file_count,
+            STR_ARG(first->path));
+    } else {
+        say(v, g->file_count != 0 ? GOOD : WARNING,
+            g->file_count != 0 ? NULL
+                               : cli_text(v->cli, "put a runbook into %s",
+                                          v->config->repository),
+            "%u runbooks in %s", g->file_count, v->config->repository);
+    }
+}
+
+/* On disk when they can be read here, else as the engine says. */
+static void check_runbooks(struct visit *v)
+{
+    struct repo *repo = NULL;
+    struct generation *g = NULL;
+    struct repo_changes changes;
+    struct err e = ERR_INIT;
+    const json_t *known = health_check(v, "runbooks");
+    int r = v->config == NULL
+                ? -ENOENT
+                : repo_open(str_c(v->config->repository), &repo, &e);
+    if (r == 0) {
+        const struct repo_load_options how = {
+            .defaults = &RUNBOOK_DEFAULTS,
+            .number = 1,
+            .now_ms = v->cli->now_ms,
+        };
+        r = repo_load(repo, &how, &g, &changes, &e);
+    }
+    if (r == 0) {
+        count_rejected(v, g);
+        generation_unref(g);
+    } else if (known != NULL) {
+        bool well = is_well(v, "runbooks");
+        say(v, well ? GOOD : BAD, well ? NULL : "adctl runbook list",
+            "%.0f in force, %.0f refused", cli_get_number(known, "loaded"),
+            cli_get_number(known, "rejected"));
+    } else {
+        say(v, v->config != NULL ? BAD : SKIPPED, NULL, "%s",
+            v->config != NULL ? e.message : "the folder is not known");
+    }
+    repo_close(repo);
+}
+
+/* Whoever writes a runbook decides what the executor runs. */
+static void check_permissions(struct visit *v)
+{
+    const char *repository = v->config != NULL ? v->config->repository : NULL;
+    struct stat st;
+    if (repository == NULL || stat(repository, &st) < 0) {
+        say(v, SKIPPED, NULL, "the folder of the runbooks is not here");
+    } else if ((st.st_mode & S_IWOTH) != 0) {
+        say(v, BAD, cli_text(v->cli, "chmod o-w %s", repository),
+            "everybody may write runbooks in %s", repository);
+    } else {
+        say(v, GOOD, NULL, "not everybody may write runbooks");
+    }
+}
+
+static void check_space(struct visit *v)
+{
+    const char *folder = v->config != NULL ? v->config->state_directory : NULL;
+    struct statvfs fs;
+    if (folder == NULL || statvfs(folder, &fs) < 0) {
+        say(v, SKIPPED, NULL, "the folder of the state is not here");
+        return;
+    }
+    uint64_t free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+    enum verdict verdict = free_bytes < FREE_TOO_LOW_BYTES ? BAD
+                           : free_bytes < FREE_LOW_BYTES   ? WARNING
+                                                           : GOOD;
+    say(v, verdict,
+        verdict == GOOD ? NULL : cli_text(v->cli, "df -h %s", folder),
+        "%llu MiB free for %s", (unsigned long long)(free_bytes / MIB), folder);
+}
+
+/* ---- the command -------------------------------------------------------- */
+
+/* In this order: later ones use what earlier ones found. */
+static const struct {
+    const char *name;
+    void (*run)(struct visit *v);
+} checks[] = {
+    {"configuration", check_config},
+    {"server", check_server},
+    {"access", check_access},
+    {"version", check_version},
+    {"store", check_store},
+    {"executor", check_executor},
+    {"queue", check_queue},
+    {"runbooks", check_runbooks},
+    {"permissions", check_permissions},
+    {"disk space", check_space},
+    {"clock", check_clock},
+    {"decisions", check_people},
+};
+
+static void print_checks(const struct visit *v)
+{
+    struct cli *cli = v->cli;
+    size_t i = 0;
+    json_t *item = NULL;
+    json_array_foreach (v->items, i, item) {
+        struct strbuf line = STRBUF_INIT(4096);
+        const char *status = cli_get(cli, item, "status");
+        const char *next = cli_get(cli, item, "next");
+        cli_add_status(cli, &line, status);
+        (void)fprintf(cli->out, "%s%*s%-14s%s\n", strbuf_str(&line).at,
+                      (int)(strlen("warning") - strlen(status) + 2), "",
+                      cli_get(cli, item, "check"),
+                      cli_get(cli, item, "detail"));
+        if (next[0] != '\0') {
+            (void)fprintf(cli->out, "%11stry: %s\n", "", next);
+        }
+        strbuf_deinit(&line);
+    }
+}
+
+static json_t *fetch_metrics(struct visit *v)
+{
+    struct cli_answer a;
+    cli_send(v->cli,
+             &(struct cli_request){.method = "GET", .path = "/api/metrics"},
+             &a);
+    json_t *metrics = a.status == 200 ? json_incref(a.body) : NULL;
+    cli_answer_deinit(&a);
+    return metrics;
+}
+
+int cli_doctor(struct cli *cli)
+{
+    json_auto_t *items = json_array();
+    struct visit v = {.cli = cli, .items = items};
+    v.metrics = fetch_metrics(&v);
+    for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
+        v.check = checks[i].name;
+        checks[i].run(&v);
+    }
+    if (!cli_print_items(cli, items, NULL, "check")) {
+        print_checks(&v);
+    }
+    json_decref(v.metrics);
+    cli_answer_deinit(&v.health);
+    config_free(v.config);
+    return v.bad != 0 ? CLI_FAILED : v.warnings != 0 ? CLI_FINDINGS : CLI_OK;
+}

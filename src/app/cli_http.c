@@ -1,0 +1,362 @@
+#include "app/cli_http.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <curl/curl.h>
+
+#include "app/cli_output.h"
+#include "base/mem.h"
+#include "data/json.h"
+
+#define CONNECT_MS 5000L
+#define REQUEST_MS 30000L
+#define TOKEN_MAX_BYTES 512
+
+/* ---- where to, and as whom ---------------------------------------------- */
+
+bool cli_is_local(const char *server)
+{
+    static const char *const hosts[] = {"127.", "localhost", "[::1]"};
+    const char *host = strstr(server, "://");
+    for (size_t i = 0; host != NULL && i < ARRAY_LEN(hosts); i++) {
+        if (strncmp(host + 3, hosts[i], strlen(hosts[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int read_token(struct cli *cli, const char *path)
+{
+    char room[TOKEN_MAX_BYTES + 2];
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    ssize_t len = fd >= 0 ? read(fd, room, sizeof(room)) : -1;
+    int error = errno;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    if (len < 0) {
+        return cli_fail(cli, CLI_DENIED, NULL,
+                        "cannot read the token file %s: %s", path,
+                        strerror(error));
+    }
+    while (len > 0 && (room[len - 1] == '\n' || room[len - 1] == '\r')) {
+        len--;
+    }
+    for (ssize_t i = 0; i < len; i++) {
+        if (room[i] <= ' ' || room[i] == 0x7F) {
+            len = 0; /* would end the header line */
+        }
+    }
+    if (len == 0 || len > TOKEN_MAX_BYTES) {
+        return cli_fail(cli, CLI_DENIED, NULL,
+                        "the file %s does not hold a token on one line", path);
+    }
+    cli->token = arena_strdup(&cli->arena, str_n(room, (size_t)len));
+    return 0;
+}
+
+int cli_connect_options(struct cli *cli)
+{
+    const char *server = cli_value(cli, "server");
+    const char *token = cli_value(cli, "token-file");
+    server = server != NULL ? server : getenv("AD_SERVER");
+    token = token != NULL ? token : getenv("AD_TOKEN_FILE");
+    server = server != NULL && server[0] != '\0' ? server : CLI_SERVER_DEFAULT;
+    if (strncmp(server, "http://", 7) != 0 &&
+        strncmp(server, "https://", 8) != 0) {
+        return cli_fail(cli, CLI_USAGE,
+                        cli_text(cli, "adctl --server http://%s ...", server),
+                        "the server \"%s\" is not a URL", server);
+    }
+    size_t len = strlen(server);
+    while (len > 0 && server[len - 1] == '/') {
+        len--;
+    }
+    cli->server = arena_strdup(&cli->arena, str_n(server, len));
+    int r = token != NULL && token[0] != '\0' ? read_token(cli, token) : 0;
+    if (r == 0 && cli->token != NULL && strncmp(server, "http://", 7) == 0 &&
+        !cli_is_local(server)) {
+        cli_note(cli, "the token travels unencrypted to %s; use https", server);
+    }
+    return r;
+}
+
+/* ---- one request -------------------------------------------------------- */
+
+void cli_answer_deinit(struct cli_answer *a)
+{
+    json_decref(a->body);
+    a->body = NULL;
+    strbuf_deinit(&a->text);
+}
+
+static size_t on_data(char *data, size_t size, size_t n, void *context)
+{
+    struct strbuf *text = context;
+    strbuf_add(text, str_n(data, size * n));
+    return text->full ? 0 : n; /* 0 ends the transfer with an error */
+}
+
+static struct curl_slist *make_headers(const struct cli *cli,
+                                       const struct cli_request *request)
+{
+    struct strbuf line = STRBUF_INIT(2048);
+    struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
+    headers = curl_slist_append(headers, "Accept: application/json");
+    if (cli->token != NULL) {
+        strbuf_addf(&line, "Authorization: Bearer %s", cli->token);
+        headers = curl_slist_append(headers, strbuf_str(&line).at);
+    }
+    if (request->key != NULL) {
+        strbuf_reset(&line);
+        strbuf_addf(&line, "Idempotency-Key: %s", request->key);
+        headers = curl_slist_append(headers, strbuf_str(&line).at);
+    }
+    if (request->body != NULL || request->text.len != 0) {
+        headers = curl_slist_append(headers, "Content-Type: application/json");
+    }
+    strbuf_deinit(&line);
+    return headers;
+}
+
+/* The handle with what all requests share; its connection is kept. */
+static CURL *prepare(struct cli *cli, const char *path)
+{
+    if (cli->curl == NULL) {
+        (void)curl_global_init(CURL_GLOBAL_DEFAULT);
+        cli->curl = curl_easy_init();
+    }
+    CURL *c = cli->curl;
+    curl_easy_reset(c);
+    (void)curl_easy_setopt(c, CURLOPT_URL,
+                           cli_text(cli, "%s%s", cli->server, path));
+    (void)curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    (void)curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+    (void)curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
+    (void)curl_easy_setopt(c, CURLOPT_USERAGENT, "adctl/" ADP_VERSION);
+    if (cli_is_local(cli->server)) {
+        (void)curl_easy_setopt(c, CURLOPT_PROXY, "");
+    }
+    return c;
+}
+
+static void set_body(CURL *c, const struct cli_request *request,
+                     struct strbuf *room)
+{
+    (void)curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, request->method);
+    if (request->body != NULL) {
+        json_write(request->body, room);
+    } else {
+        strbuf_add(room, request->text);
+    }
+    if (strcmp(request->method, "GET") != 0) {
+        (void)curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)room->len);
+        (void)curl_easy_setopt(c, CURLOPT_POSTFIELDS, strbuf_str(room).at);
+    }
+}
+
+void cli_send(struct cli *cli, const struct cli_request *request,
+              struct cli_answer *ret)
+{
+    *ret = (struct cli_answer){.text = STRBUF_INIT(CLI_ANSWER_MAX_BYTES)};
+    struct strbuf body = STRBUF_INIT(CLI_ANSWER_MAX_BYTES);
+    char why[CURL_ERROR_SIZE] = "";
+    CURL *c = prepare(cli, request->path);
+    struct curl_slist *headers = make_headers(cli, request);
+    set_body(c, request, &body);
+    (void)curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
+    (void)curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, REQUEST_MS);
+    (void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_data);
+    (void)curl_easy_setopt(c, CURLOPT_WRITEDATA, &ret->text);
+    (void)curl_easy_setopt(c, CURLOPT_ERRORBUFFER, why);
+    CURLcode r = curl_easy_perform(c);
+    if (r == CURLE_OK) {
+        struct curl_header *date = NULL;
+        (void)curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &ret->status);
+        if (curl_easy_header(c, "Date", 0, CURLH_HEADER, -1, &date) ==
+            CURLHE_OK) {
+            ret->date = (int64_t)curl_getdate(date->value, NULL);
+        }
+        ret->body = json_loadb(strbuf_str(&ret->text).at, ret->text.len,
+                               JSON_REJECT_DUPLICATES, NULL);
+    } else {
+        (void)snprintf(ret->why, sizeof(ret->why), "%s",
+                       ret->text.full   ? "the answer is larger than 64 MiB"
+                       : why[0] != '\0' ? why
+                                        : curl_easy_strerror(r));
+    }
+    (void)curl_easy_setopt(c, CURLOPT_ERRORBUFFER, NULL);
+    curl_slist_free_all(headers);
+    strbuf_deinit(&body);
+}
+
+/* ---- what an answer means ----------------------------------------------- */
+
+static const struct {
+    long status;
+    int code;
+    const char *next; /* NULL: the command's own */
+} meanings[] = {
+    {400, CLI_USAGE, NULL},
+    {401, CLI_DENIED,
+     "adctl --token-file FILE ..., or as a member of the group "
+     "autonomous-devops"},
+    {403, CLI_DENIED, "a token with a scope that permits it"},
+    {404, CLI_NOT_FOUND, NULL},
+    {409, CLI_CONFLICT, NULL},
+    {413, CLI_USAGE, NULL},
+    {415, CLI_USAGE, NULL},
+    {422, CLI_FAILED, NULL},
+    {503, CLI_UNREACHABLE, "adctl status, then the same again"},
+    {507, CLI_FAILED, "free space for the engine's state, adctl doctor"},
+};
+
+static void print_details(struct cli *cli, const json_t *body)
+{
+    const json_t *detail = json_object_get(body, "detail");
+    size_t i = 0;
+    json_t *e = NULL;
+    json_array_foreach (json_object_get(detail, "errors"), i, e) {
+        struct strbuf line = STRBUF_INIT(8192);
+        strbuf_add_visible(&line, str_c(cli_get_raw(e, "file")));
+        strbuf_addf(&line, ":%.0f:%.0f: ",
+                    json_number_value(json_object_get(e, "line")),
+                    json_number_value(json_object_get(e, "column")));
+        strbuf_add_visible(&line, str_c(cli_get_raw(e, "message")));
+        (void)fprintf(cli->err, "  %s\n", strbuf_str(&line).at);
+        strbuf_deinit(&line);
+    }
+}
+
+int cli_explain(struct cli *cli, const struct cli_answer *a, const char *next)
+{
+    int code = CLI_FAILED;
+    const char *message = cli_get_raw(a->body, "error");
+    if (a->status == 0) {
+        return cli_fail(cli, CLI_UNREACHABLE, "adctl doctor",
+                        "the engine at %s cannot be reached: %s", cli->server,
+                        a->why);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(meanings); i++) {
+        if (meanings[i].status == a->status) {
+            code = meanings[i].code;
+            next = meanings[i].next != NULL ? meanings[i].next : next;
+        }
+    }
+    if (message != NULL) {
+        code = cli_fail(cli, code, next, "%s", message);
+        print_details(cli, a->body);
+        return code;
+    }
+    return cli_fail(cli, code, next != NULL ? next : "adctl doctor",
+                    "%s answered %ld without saying why", cli->server,
+                    a->status);
+}
+
+int cli_call(struct cli *cli, const struct cli_request *request,
+             const char *next, json_t **ret)
+{
+    struct cli_answer a;
+    cli_send(cli, request, &a);
+    int r = 0;
+    if (a.status < 200 || a.status > 299) {
+        r = cli_explain(cli, &a, next);
+    } else if (!json_is_object(a.body)) {
+        r = cli_fail(cli, CLI_FAILED, "adctl --server URL ...",
+                     "what answers at %s is not the engine", cli->server);
+    } else {
+        *ret = json_incref(a.body);
+    }
+    cli_answer_deinit(&a);
+    return r;
+}
+
+int cli_fetch(struct cli *cli, const char *path, const char *next, json_t **ret)
+{
+    return cli_call(cli, &(struct cli_request){.method = "GET", .path = path},
+                    next, ret);
+}
+
+/* ---- the stream --------------------------------------------------------- */
+
+struct stream {
+    struct strbuf rest; /* of a line that has not ended */
+    struct strbuf body; /* of an answer that is no stream */
+    CURL *curl;
+    cli_line_fn *line;
+    void *context;
+};
+
+static size_t on_stream(char *data, size_t size, size_t n, void *context)
+{
+    struct stream *s = context;
+    long status = 0;
+    (void)curl_easy_getinfo(s->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status != 200) {
+        return on_data(data, size, n, &s->body);
+    }
+    for (size_t i = 0; i < size * n; i++) {
+        if (data[i] != '\n') {
+            strbuf_addch(&s->rest, data[i]);
+            continue;
+        }
+        struct str line = strbuf_str(&s->rest);
+        if (line.len != 0 && line.at[line.len - 1] == '\r') {
+            line.len--;
+        }
+        s->line(s->context, line);
+        strbuf_reset(&s->rest);
+    }
+    return s->rest.full ? 0 : n;
+}
+
+int cli_stream(struct cli *cli, const char *last_id, cli_line_fn *line,
+               void *context)
+{
+    struct stream s = {.rest = STRBUF_INIT(1024 * 1024),
+                       .body = STRBUF_INIT(1024 * 1024),
+                       .curl = prepare(cli, "/api/stream"),
+                       .line = line,
+                       .context = context};
+    struct cli_answer a = {.text = STRBUF_INIT(1)};
+    struct curl_slist *headers =
+        make_headers(cli, &(struct cli_request){.method = "GET"});
+    if (last_id != NULL) {
+        headers = curl_slist_append(
+            headers, cli_text(cli, "Last-Event-ID: %s", last_id));
+    }
+    (void)curl_easy_setopt(s.curl, CURLOPT_HTTPHEADER, headers);
+    (void)curl_easy_setopt(s.curl, CURLOPT_WRITEFUNCTION, on_stream);
+    (void)curl_easy_setopt(s.curl, CURLOPT_WRITEDATA, &s);
+    /* The server sends a comment every 15 s: silence means that it is gone. */
+    (void)curl_easy_setopt(s.curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    (void)curl_easy_setopt(s.curl, CURLOPT_LOW_SPEED_TIME, 60L);
+    CURLcode r = curl_easy_perform(s.curl);
+    (void)curl_easy_getinfo(s.curl, CURLINFO_RESPONSE_CODE, &a.status);
+    (void)snprintf(a.why, sizeof(a.why), "%s", curl_easy_strerror(r));
+    int code = 0;
+    if (a.status != 200) {
+        a.body = json_loadb(strbuf_str(&s.body).at, s.body.len, 0, NULL);
+        code = cli_explain(cli, &a, NULL);
+    }
+    curl_slist_free_all(headers);
+    cli_answer_deinit(&a);
+    strbuf_deinit(&s.rest);
+    strbuf_deinit(&s.body);
+    return code;
+}
+
+void cli_http_deinit(struct cli *cli)
+{
+    if (cli->curl != NULL) {
+        curl_easy_cleanup(cli->curl);
+        curl_global_cleanup();
+        cli->curl = NULL;
+    }
+}

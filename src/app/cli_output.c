@@ -1,0 +1,291 @@
+#include "app/cli_output.h"
+
+#include <langinfo.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <wchar.h>
+
+#include "base/mem.h"
+
+#define COLUMNS_FALLBACK 80
+#define COLUMN_MIN 8 /* a flexible column shrinks no further */
+#define GAP 2
+
+/* ---- the terminal ------------------------------------------------------- */
+
+static bool is_set(const char *name)
+{
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0';
+}
+
+static unsigned detect_columns(int fd)
+{
+    uint64_t columns = 0;
+    struct winsize size = {0};
+    const char *given = getenv("COLUMNS");
+    if (given != NULL && str_to_u64(str_c(given), 20, 1000, &columns) == 0) {
+        return (unsigned)columns;
+    }
+    if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col >= 20) {
+        return size.ws_col;
+    }
+    return COLUMNS_FALLBACK;
+}
+
+void cli_terminal_detect(struct cli_terminal *t, FILE *out)
+{
+    int fd = fileno(out);
+    const char *term = getenv("TERM");
+    const char *force = getenv("CLICOLOR_FORCE");
+    bool forced = is_set("CLICOLOR_FORCE") && strcmp(force, "0") != 0;
+    bool dumb = term != NULL && strcmp(term, "dumb") == 0;
+    t->tty = isatty(fd) == 1;
+    t->header = t->tty;
+    t->columns = detect_columns(fd);
+    t->colour = !is_set("NO_COLOR") && (forced || (t->tty && !dumb));
+    (void)setlocale(LC_CTYPE, "");
+    t->unicode = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+    /* Widths are computed on UTF-8 whatever the user's locale is. */
+    (void)setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+/* ---- status ------------------------------------------------------------- */
+
+static const struct {
+    const char *word;
+    const char *symbol;
+    const char *plain;
+    const char *colour;
+} statuses[] = {
+    {"succeeded", "✓", "+", "32"},
+    {"processed", "✓", "+", "32"},
+    {"ok", "✓", "+", "32"},
+    {"loaded", "✓", "+", "32"},
+    {"failed", "✗", "x", "31"},
+    {"killed", "✗", "x", "31"},
+    {"error", "✗", "x", "31"},
+    {"poison", "✗", "x", "31"},
+    {"rejected", "✗", "x", "31"},
+    {"timed_out", "✗", "x", "31"},
+    {"refused", "✗", "x", "31"},
+    {"held", "‖", "!", "33"},
+    {"unknown", "?", "?", "33"},
+    {"degraded", "!", "!", "33"},
+    {"warning", "!", "!", "33"},
+    {"cancelled", "-", "-", "33"},
+    {"last_known_good", "!", "!", "33"},
+    {"running", "▸", ">", "36"},
+    {"starting", "▸", ">", "36"},
+    {"processing", "▸", ">", "36"},
+    {"waiting", "…", ".", "36"},
+    {"queued", "…", ".", "36"},
+    {"pending", "·", ".", "2"},
+    {"skipped", "·", ".", "2"},
+};
+
+void cli_add_status(const struct cli *cli, struct strbuf *out,
+                    const char *status)
+{
+    const struct cli_terminal *t = &cli->terminal;
+    const char *symbol = t->unicode ? "·" : ".";
+    const char *colour = "2";
+    for (size_t i = 0; i < ARRAY_LEN(statuses); i++) {
+        if (strcmp(statuses[i].word, status) == 0) {
+            symbol = t->unicode ? statuses[i].symbol : statuses[i].plain;
+            colour = statuses[i].colour;
+        }
+    }
+    if (t->colour) {
+        strbuf_addf(out, "\033[%sm%s %s\033[0m", colour, symbol, status);
+    } else {
+        strbuf_addf(out, "%s %s", symbol, status);
+    }
+}
+
+/* ---- width -------------------------------------------------------------- */
+
+/* Bytes of the first character and the columns it takes. The text was made
+ * visible before, so it is valid UTF-8. */
+static size_t character(struct str text, size_t *columns)
+{
+    wchar_t wide = 0;
+    mbstate_t state;
+    memset(&state, 0, sizeof(state));
+    size_t len = mbrtowc(&wide, text.at, text.len, &state);
+    if (len == 0 || len > text.len) {
+        *columns = 1;
+        return 1;
+    }
+    int width = wcwidth(wide);
+    *columns = width >= 0 ? (size_t)width : 1;
+    return len;
+}
+
+size_t cli_width(struct str text)
+{
+    size_t total = 0;
+    while (text.len != 0) {
+        size_t columns = 0;
+        text = str_slice(text, character(text, &columns), text.len);
+        total += columns;
+    }
+    return total;
+}
+
+/* Appends the text cut to `room` columns, with a mark where it was cut. */
+static size_t add_cut(const struct cli *cli, struct strbuf *out,
+                      struct str text, size_t room)
+{
+    size_t width = cli_width(text);
+    if (width <= room) {
+        strbuf_add(out, text);
+        return width;
+    }
+    size_t used = 0;
+    while (text.len != 0) {
+        size_t columns = 0;
+        size_t len = character(text, &columns);
+        if (used + columns + 1 > room) {
+            break;
+        }
+        strbuf_add(out, str_slice(text, 0, len));
+        text = str_slice(text, len, text.len);
+        used += columns;
+    }
+    strbuf_addc(out, cli->terminal.unicode ? "…" : "~");
+    return used + 1;
+}
+
+/* ---- tables ------------------------------------------------------------- */
+
+void cli_table_init(struct cli_table *t, struct cli *cli,
+                    const struct cli_column *columns)
+{
+    *t = (struct cli_table){.cli = cli, .columns = columns};
+    while (columns[t->column_count].title != NULL) {
+        t->column_count++;
+    }
+}
+
+void cli_cell(struct cli_table *t, const char *text)
+{
+    struct strbuf b = STRBUF_INIT(64 * 1024);
+    strbuf_add_visible(&b, str_c(text));
+    VEC_PUSH(&t->cells,
+             b.len != 0 ? arena_strdup(&t->cli->arena, strbuf_str(&b)) : "-");
+    strbuf_deinit(&b);
+}
+
+static bool is_shown(const struct cli_table *t, unsigned column)
+{
+    return (t->columns[column].flags & CLI_ONLY_WIDE) == 0 ||
+           t->cli->format == CLI_WIDE;
+}
+
+static size_t natural_width(const struct cli_table *t, unsigned column)
+{
+    size_t width =
+        t->cli->terminal.header ? strlen(t->columns[column].title) : 0;
+    size_t symbol = (t->columns[column].flags & CLI_STATUS) != 0 ? 2 : 0;
+    for (size_t i = column; i < t->cells.count; i += t->column_count) {
+        width = MAX(width, cli_width(str_c(t->cells.at[i])) + symbol);
+    }
+    return width;
+}
+
+/* Takes from the widest flexible column until the row fits. */
+static void shrink(const struct cli_table *t, size_t *widths, size_t limit)
+{
+    size_t total = 0;
+    for (unsigned c = 0; c < t->column_count; c++) {
+        total += is_shown(t, c) ? widths[c] + GAP : 0;
+    }
+    total = total > GAP ? total - GAP : 0;
+    while (total > limit) {
+        unsigned widest = t->column_count;
+        for (unsigned c = 0; c < t->column_count; c++) {
+            if (is_shown(t, c) && (t->columns[c].flags & CLI_FLEX) != 0 &&
+                widths[c] > COLUMN_MIN &&
+                (widest == t->column_count || widths[c] > widths[widest])) {
+                widest = c;
+            }
+        }
+        if (widest == t->column_count) {
+            return;
+        }
+        widths[widest]--;
+        total--;
+    }
+}
+
+static void add_cell(const struct cli_table *t, struct strbuf *out,
+                     unsigned column, const char *text, size_t width)
+{
+    bool status = (t->columns[column].flags & CLI_STATUS) != 0 &&
+                  text != t->columns[column].title;
+    CLEANUP(strbuf_deinit) struct strbuf cell = STRBUF_INIT(64 * 1024);
+    size_t used = 0;
+    if (status && strcmp(text, "-") != 0) {
+        cli_add_status(t->cli, &cell, text);
+        used = cli_width(str_c(text)) + 2;
+    } else {
+        used = add_cut(t->cli, &cell, str_c(text), width);
+    }
+    int pad = (int)(width > used ? width - used : 0);
+    bool last = true;
+    for (unsigned c = column + 1; c < t->column_count; c++) {
+        last = last && !is_shown(t, c);
+    }
+    if ((t->columns[column].flags & CLI_RIGHT) != 0) {
+        strbuf_addf(out, "%*s", pad, "");
+        strbuf_add(out, strbuf_str(&cell));
+    } else {
+        strbuf_add(out, strbuf_str(&cell));
+        strbuf_addf(out, "%*s", last ? 0 : pad, "");
+    }
+    strbuf_addf(out, "%*s", last ? 0 : GAP, "");
+}
+
+void cli_table_print(struct cli_table *t)
+{
+    size_t widths[CLI_COLUMNS_MAX] = {0};
+    CLEANUP(strbuf_deinit) struct strbuf out = STRBUF_INIT(64 * 1024 * 1024);
+    for (unsigned c = 0; c < t->column_count; c++) {
+        widths[c] = natural_width(t, c);
+    }
+    if (t->cli->format != CLI_WIDE && t->cli->terminal.columns != 0) {
+        shrink(t, widths, t->cli->terminal.columns);
+    }
+    if (t->cli->terminal.header) {
+        for (unsigned c = 0; c < t->column_count; c++) {
+            if (is_shown(t, c)) {
+                add_cell(t, &out, c, t->columns[c].title, widths[c]);
+            }
+        }
+        strbuf_addch(&out, '\n');
+    }
+    for (size_t i = 0; i + t->column_count <= t->cells.count;
+         i += t->column_count) {
+        for (unsigned c = 0; c < t->column_count; c++) {
+            if (is_shown(t, c)) {
+                add_cell(t, &out, c, t->cells.at[i + c], widths[c]);
+            }
+        }
+        strbuf_addch(&out, '\n');
+    }
+    (void)fputs(strbuf_str(&out).at, t->cli->out);
+    VEC_DEINIT(&t->cells);
+}
+
+void cli_print_field(struct cli *cli, const char *title, const char *value)
+{
+    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(1024 * 1024);
+    strbuf_add_visible(&text, str_c(value));
+    if (text.len != 0) {
+        (void)fprintf(cli->out, "%-14s%s\n", title, text.at);
+    }
+}

@@ -1,0 +1,357 @@
+/*
+ * adctl runbook: list, show, run. validate is in cli_validate.c.
+ */
+#include <string.h>
+
+#include "app/cli_commands.h"
+#include "app/cli_http.h"
+#include "app/cli_output.h"
+#include "app/cli_wait.h"
+#include "data/json.h"
+
+static const struct cli_column runbook_columns[] = {
+    {"PATH", CLI_FLEX},
+    {"STATE", CLI_STATUS},
+    {"NAME", CLI_FLEX},
+    {"STEPS", CLI_RIGHT},
+    {"TRIGGERS", CLI_RIGHT | CLI_ONLY_WIDE},
+    {"CATEGORY", CLI_FLEX | CLI_ONLY_WIDE},
+    {"DESCRIPTION", CLI_FLEX | CLI_ONLY_WIDE},
+    {NULL, 0},
+};
+
+/* A member that is a list or already its length. */
+static const char *count_of(struct cli *cli, const json_t *o, const char *key)
+{
+    const json_t *value = json_object_get(o, key);
+    return json_is_array(value) ? cli_text(cli, "%zu", json_array_size(value))
+                                : cli_get(cli, o, key);
+}
+
+static void add_runbook(struct cli_table *t, const json_t *rb)
+{
+    struct cli *cli = t->cli;
+    cli_cell(t, cli_get(cli, rb, "path"));
+    cli_cell(t, cli_get(cli, rb, "state"));
+    cli_cell(t, cli_get(cli, rb, "name"));
+    cli_cell(t, count_of(cli, rb, "steps"));
+    cli_cell(t, count_of(cli, rb, "triggers"));
+    cli_cell(t, cli_get(cli, rb, "category"));
+    cli_cell(t, cli_get(cli, rb, "description"));
+}
+
+static void add_rejected(struct cli_table *t, const json_t *file)
+{
+    cli_cell(t, cli_get(t->cli, file, "path"));
+    cli_cell(t, "rejected");
+    for (unsigned c = 2; c < t->column_count; c++) {
+        cli_cell(t, NULL);
+    }
+}
+
+static int fetch_list(struct cli *cli, json_t **ret)
+{
+    static const char *const category[] = {"category", NULL};
+    CLEANUP(strbuf_deinit) struct strbuf path = STRBUF_INIT(64 * 1024);
+    const char *search = cli_value(cli, "search");
+    if (search != NULL) {
+        if (cli_has(cli, "category")) {
+            return cli_fail(cli, CLI_USAGE, NULL,
+                            "--search and --category exclude each other");
+        }
+        strbuf_addc(&path, "/api/runbooks/search?q=");
+        cli_add_encoded(&path, search, false);
+    } else {
+        strbuf_addc(&path, "/api/runbooks");
+        cli_add_query(cli, &path, category);
+    }
+    return cli_fetch(cli, path.at, "adctl doctor", ret);
+}
+
+int cli_runbook_list(struct cli *cli)
+{
+    json_auto_t *answer = NULL;
+    struct cli_table t;
+    size_t i = 0;
+    json_t *row = NULL;
+    int r = fetch_list(cli, &answer);
+    if (r != 0) {
+        return r;
+    }
+    const json_t *rejected = json_object_get(answer, "rejected");
+    if (!cli_print_items(cli, json_object_get(answer, "runbooks"), NULL,
+                         "path")) {
+        cli_table_init(&t, cli, runbook_columns);
+        json_array_foreach (json_object_get(answer, "runbooks"), i, row) {
+            add_runbook(&t, row);
+        }
+        json_array_foreach (rejected, i, row) {
+            add_rejected(&t, row);
+        }
+        cli_table_print(&t);
+    }
+    if (json_array_size(rejected) != 0) {
+        const char *path = cli_get(cli, json_array_get(rejected, 0), "path");
+        cli_note(cli, "%zu refused; see: adctl runbook validate %s",
+                 json_array_size(rejected), path);
+    }
+    return CLI_OK;
+}
+
+/* ---- show --------------------------------------------------------------- */
+
+static const struct cli_column param_columns[] = {
+    {"PARAMETER", CLI_FLEX},   {"TYPE", 0},
+    {"REQUIRED", 0},           {"DEFAULT", CLI_FLEX},
+    {"DESCRIPTION", CLI_FLEX}, {NULL, 0},
+};
+
+static void print_parameters(struct cli *cli, const json_t *rb)
+{
+    const json_t *params = json_object_get(rb, "parameters");
+    struct cli_table t;
+    size_t i = 0;
+    json_t *p = NULL;
+    if (json_array_size(params) == 0) {
+        return;
+    }
+    (void)fputc('\n', cli->out);
+    cli_table_init(&t, cli, param_columns);
+    json_array_foreach (params, i, p) {
+        cli_cell(&t, cli_get(cli, p, "name"));
+        cli_cell(&t, cli_get(cli, p, "type"));
+        cli_cell(&t,
+                 json_is_true(json_object_get(p, "required")) ? "yes" : "no");
+        cli_cell(&t, cli_get(cli, p, "default"));
+        cli_cell(&t, cli_get(cli, p, "description"));
+    }
+    cli_table_print(&t);
+}
+
+static void print_errors(struct cli *cli, const json_t *file)
+{
+    size_t i = 0;
+    json_t *e = NULL;
+    json_array_foreach (json_object_get(file, "errors"), i, e) {
+        (void)fprintf(cli->out, "  %s:%s: %s\n", cli_get(cli, e, "line"),
+                      cli_get(cli, e, "column"), cli_get(cli, e, "message"));
+    }
+}
+
+static void print_runbook(struct cli *cli, const json_t *rb)
+{
+    static const char *const fields[] = {
+        "path", "name",        "category",       "description",
+        "hash", "concurrency", "timeout_seconds"};
+    struct strbuf state = STRBUF_INIT(256);
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+        cli_print_field(cli, fields[i], cli_get(cli, rb, fields[i]));
+    }
+    cli_add_status(cli, &state, cli_get(cli, rb, "state"));
+    (void)fprintf(cli->out, "%-14s%s\n", "state", strbuf_str(&state).at);
+    strbuf_deinit(&state);
+    cli_print_field(cli, "steps", count_of(cli, rb, "steps"));
+    cli_print_field(cli, "triggers", count_of(cli, rb, "triggers"));
+    print_parameters(cli, rb);
+}
+
+static json_t *find_path(const json_t *list, const char *path)
+{
+    size_t i = 0;
+    json_t *row = NULL;
+    json_array_foreach (list, i, row) {
+        const char *have = cli_get_raw(row, "path");
+        if (have != NULL && strcmp(have, path) == 0) {
+            return row;
+        }
+    }
+    return NULL;
+}
+
+static const char *nearest_path(const json_t *list, const char *path)
+{
+    enum { MOST = 1000 };
+    const char *paths[MOST];
+    size_t count = 0;
+    size_t i = 0;
+    json_t *row = NULL;
+    json_array_foreach (list, i, row) {
+        const char *have = cli_get_raw(row, "path");
+        if (have != NULL && count < MOST) {
+            paths[count++] = have;
+        }
+    }
+    return str_nearest(str_c(path), paths, count);
+}
+
+int cli_runbook_show(struct cli *cli)
+{
+    json_auto_t *answer = NULL;
+    const char *path = cli_word(cli, 0);
+    int r = cli_fetch(cli, "/api/runbooks", "adctl doctor", &answer);
+    if (r != 0) {
+        return r;
+    }
+    const json_t *runbooks = json_object_get(answer, "runbooks");
+    json_t *rb = find_path(runbooks, path);
+    json_t *bad = find_path(json_object_get(answer, "rejected"), path);
+    if (rb != NULL) {
+        if (!cli_print_item(cli, rb, "path")) {
+            print_runbook(cli, rb);
+        }
+        return CLI_OK;
+    }
+    if (bad != NULL) {
+        r = cli_fail(cli, CLI_FAILED,
+                     cli_text(cli, "adctl runbook validate %s", path),
+                     "the runbook %s is refused:", path);
+        print_errors(cli, bad);
+        return r;
+    }
+    const char *near = nearest_path(runbooks, path);
+    return cli_fail(cli, CLI_NOT_FOUND,
+                    near != NULL ? cli_text(cli, "adctl runbook show %s", near)
+                                 : "adctl runbook list",
+                    "there is no runbook %s", path);
+}
+
+/* ---- run ---------------------------------------------------------------- */
+
+/* A value as JSON when it is a number or a boolean ("threshold=90"), else as
+ * text: the runbook's own declaration checks it. */
+static json_t *param_value(const char *text)
+{
+    json_t *value = NULL;
+    struct err e = ERR_INIT;
+    if (json_read(str_c(text), NULL, &value, &e) == 0) {
+        if (json_is_number(value) || json_is_boolean(value)) {
+            return value;
+        }
+        json_decref(value);
+    }
+    return json_string(text);
+}
+
+/* The declared type of a parameter, or NULL when the list does not say. */
+static const char *declared_type(const json_t *rb, const char *name)
+{
+    size_t i = 0;
+    json_t *p = NULL;
+    json_array_foreach (json_object_get(rb, "parameters"), i, p) {
+        const char *have = cli_get_raw(p, "name");
+        if (have != NULL && strcmp(have, name) == 0) {
+            return cli_get_raw(p, "type");
+        }
+    }
+    return NULL;
+}
+
+static bool is_numeric(const char *type)
+{
+    return type == NULL || strcmp(type, "integer") == 0 ||
+           strcmp(type, "number") == 0 || strcmp(type, "boolean") == 0;
+}
+
+static int add_params(struct cli *cli, const json_t *rb, json_t *params)
+{
+    VEC_EACH (&cli->given, i) {
+        const struct cli_given *g = &cli->given.at[i];
+        if (strcmp(g->flag->name, "param") != 0) {
+            continue;
+        }
+        const char *equals = strchr(g->value, '=');
+        if (equals == NULL || equals == g->value) {
+            return cli_fail(cli, CLI_USAGE, "--param name=value",
+                            "--param: \"%s\" is not NAME=VALUE", g->value);
+        }
+        const char *name =
+            cli_text(cli, "%.*s", (int)(equals - g->value), g->value);
+        json_t *value = is_numeric(declared_type(rb, name))
+                            ? param_value(equals + 1)
+                            : json_string(equals + 1);
+        if (json_object_set_new(params, name, value) < 0) {
+            return cli_fail(cli, CLI_USAGE, NULL,
+                            "--param: \"%s\" is not UTF-8 text", g->value);
+        }
+    }
+    return 0;
+}
+
+static void print_plan(struct cli *cli, const json_t *answer)
+{
+    static const struct cli_column columns[] = {
+        {"STEP", CLI_RIGHT},    {"NAME", CLI_FLEX},      {"RUNS", CLI_FLEX},
+        {"TIMEOUT", CLI_RIGHT}, {"ATTEMPTS", CLI_RIGHT}, {NULL, 0},
+    };
+    struct cli_table t;
+    size_t i = 0;
+    json_t *step = NULL;
+    cli_table_init(&t, cli, columns);
+    json_array_foreach (json_object_get(answer, "plan"), i, step) {
+        const char *command = cli_get(cli, step, "command");
+        cli_cell(&t, cli_text(cli, "%zu", i + 1));
+        cli_cell(&t, cli_get(cli, step, "name"));
+        cli_cell(&t, command[0] != '\0' ? command : cli_get(cli, step, "argv"));
+        cli_cell(&t, cli_seconds(cli, step, "timeout_seconds"));
+        cli_cell(&t, cli_get(cli, step, "max_attempts"));
+    }
+    cli_table_print(&t);
+}
+
+static int execute(struct cli *cli, json_t **ret)
+{
+    const char *path = cli_word(cli, 0);
+    json_auto_t *list = NULL;
+    json_auto_t *params = json_object();
+    struct cli_answer known;
+    /* Types only matter when there are values; without the list the engine
+     * still checks them. */
+    if (cli_has(cli, "param")) {
+        cli_send(
+            cli,
+            &(struct cli_request){.method = "GET", .path = "/api/runbooks"},
+            &known);
+        list = json_incref(known.body);
+        cli_answer_deinit(&known);
+    }
+    int r = add_params(cli, find_path(json_object_get(list, "runbooks"), path),
+                       params);
+    if (r != 0) {
+        return r;
+    }
+    json_auto_t *body =
+        json_pack("{s:s, s:O, s:b}", "runbook", path, "parameters", params,
+                  "dry_run", cli_has(cli, "dry-run") ? 1 : 0);
+    if (body == NULL) {
+        return cli_fail(cli, CLI_USAGE, "adctl runbook list",
+                        "\"%s\" is not UTF-8 text", path);
+    }
+    return cli_call(cli,
+                    &(struct cli_request){.method = "POST",
+                                          .path = "/api/runbooks/execute",
+                                          .body = body},
+                    cli_text(cli, "adctl runbook show %s", path), ret);
+}
+
+int cli_runbook_run(struct cli *cli)
+{
+    json_auto_t *answer = NULL;
+    int r = execute(cli, &answer);
+    if (r != 0) {
+        return r;
+    }
+    const char *id = cli_get(cli, answer, "workflow_id");
+    bool machine = cli->format == CLI_JSON || cli->format == CLI_JSONL;
+    if (machine) {
+        cli_print_json(cli, answer);
+    } else if (cli_has(cli, "dry-run")) {
+        print_plan(cli, answer);
+    } else {
+        (void)fprintf(cli->out, "%s\n", id);
+    }
+    if (cli_has(cli, "wait") && !cli_has(cli, "dry-run")) {
+        (void)fflush(cli->out);
+        return cli_wait_workflow(cli, id);
+    }
+    return CLI_OK;
+}

@@ -1,0 +1,146 @@
+/*
+ * adctl status: what the engine says of itself, in a few lines.
+ */
+#include <string.h>
+
+#include "app/cli_commands.h"
+#include "app/cli_http.h"
+#include "app/cli_output.h"
+
+struct status {
+    struct cli *cli;
+    const json_t *health;
+    const json_t *metrics; /* NULL: they could not be had */
+};
+
+static const json_t *check_of(const struct status *s, const char *name)
+{
+    return json_object_get(json_object_get(s->health, "checks"), name);
+}
+
+/* "name          ✓ ok  text" */
+static void print_line(const struct status *s, const char *name, bool ok,
+                       const char *text)
+{
+    struct strbuf line = STRBUF_INIT(64 * 1024);
+    cli_add_status(s->cli, &line, ok ? "ok" : "failed");
+    (void)fprintf(s->cli->out, "%-14s%s%s%s\n", name, strbuf_str(&line).at,
+                  text[0] != '\0' ? "  " : "", text);
+    strbuf_deinit(&line);
+}
+
+static void print_checks(const struct status *s)
+{
+    struct cli *cli = s->cli;
+    const json_t *runbooks = check_of(s, "runbooks");
+    const json_t *queue = check_of(s, "queue");
+    const char *refused = cli_get_number(runbooks, "rejected") > 0
+                              ? "; see: adctl runbook list"
+                              : "";
+    print_line(s, "store",
+               json_is_true(json_object_get(check_of(s, "store"), "ok")), "");
+    print_line(s, "executor",
+               json_is_true(json_object_get(check_of(s, "executor"), "ok")),
+               "");
+    print_line(s, "runbooks", json_is_true(json_object_get(runbooks, "ok")),
+               cli_text(cli, "%s in force, %s refused%s",
+                        cli_get(cli, runbooks, "loaded"),
+                        cli_get(cli, runbooks, "rejected"), refused));
+    print_line(s, "queue", json_is_true(json_object_get(queue, "ok")),
+               cli_text(cli, "%s of at most %s events wait",
+                        cli_get(cli, queue, "depth"),
+                        cli_get(cli, queue, "limit")));
+}
+
+/* "2 running, 5 succeeded": the words of a ledger that are not 0. */
+static const char *counts(struct cli *cli, json_t *ledger)
+{
+    struct strbuf text = STRBUF_INIT(4096);
+    const char *word = NULL;
+    json_t *count = NULL;
+    json_object_foreach (ledger, word, count) {
+        if (json_number_value(count) > 0) {
+            strbuf_addf(&text, "%s%.0f %s", text.len != 0 ? ", " : "",
+                        json_number_value(count), word);
+        }
+    }
+    const char *copy =
+        cli_text(cli, "%s", text.len != 0 ? text.at : "none so far");
+    strbuf_deinit(&text);
+    return copy;
+}
+
+static void print_numbers(const struct status *s)
+{
+    struct cli *cli = s->cli;
+    const json_t *ledger = json_object_get(s->metrics, "ledger");
+    if (s->metrics == NULL) {
+        return;
+    }
+    cli_print_field(cli, "events",
+                    counts(cli, json_object_get(ledger, "events")));
+    cli_print_field(cli, "workflows",
+                    counts(cli, json_object_get(ledger, "workflows")));
+    cli_print_field(cli, "last minute",
+                    cli_text(cli, "%.0f events",
+                             cli_get_number(s->metrics, "events_per_minute")));
+    cli_print_field(
+        cli, "last hour",
+        cli_text(cli, "%.1f %% of the workflows succeeded",
+                 100 * cli_get_number(s->metrics, "workflow_success_rate_1h")));
+}
+
+static void print_status(const struct status *s)
+{
+    struct cli *cli = s->cli;
+    struct strbuf line = STRBUF_INIT(4096);
+    cli_add_status(cli, &line, cli_get(cli, s->health, "status"));
+    (void)fprintf(cli->out, "%-14s%s\n", "engine", strbuf_str(&line).at);
+    strbuf_deinit(&line);
+    cli_print_field(cli, "server", cli->server);
+    cli_print_field(cli, "version", cli_get(cli, s->health, "version"));
+    cli_print_field(cli, "up for",
+                    cli_seconds(cli, s->health, "uptime_seconds"));
+    print_checks(s);
+    print_numbers(s);
+}
+
+/* The numbers are an extra: without them the state is shown all the same. */
+static json_t *fetch_metrics(struct cli *cli)
+{
+    struct cli_answer a;
+    cli_send(cli,
+             &(struct cli_request){.method = "GET", .path = "/api/metrics"},
+             &a);
+    json_t *metrics = a.status == 200 ? json_incref(a.body) : NULL;
+    cli_answer_deinit(&a);
+    return metrics;
+}
+
+int cli_status(struct cli *cli)
+{
+    struct cli_answer a;
+    cli_send(cli, &(struct cli_request){.method = "GET", .path = "/api/health"},
+             &a);
+    const char *word = cli_get_raw(a.body, "status");
+    if ((a.status != 200 && a.status != 503) || word == NULL) {
+        int code = cli_explain(cli, &a, NULL);
+        cli_answer_deinit(&a);
+        return code;
+    }
+    json_auto_t *metrics = fetch_metrics(cli);
+    struct status s = {cli, a.body, metrics};
+    json_auto_t *both = json_pack("{s:s, s:O, s:O?}", "server", cli->server,
+                                  "health", a.body, "metrics", metrics);
+    bool well = strcmp(word, "ok") == 0;
+    if (cli->format == CLI_NAME) {
+        (void)fprintf(cli->out, "%s\n", cli_get(cli, a.body, "status"));
+    } else if (!cli_print_item(cli, both, "server")) {
+        print_status(&s);
+    }
+    if (!well) {
+        cli_note(cli, "not everything is well; try: adctl doctor");
+    }
+    cli_answer_deinit(&a);
+    return well ? CLI_OK : CLI_FAILED;
+}
