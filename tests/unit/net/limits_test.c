@@ -274,28 +274,39 @@ static int set_up_quick(void **state)
     return 0;
 }
 
-/* Sends a byte now and then until the server has had enough. */
-static void trickle(const char *start_with)
-{
-    int fd = raw_connect(fix.port);
-    (void)raw_send(fd, start_with, strlen(start_with));
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    int rounds = 0;
-    while (poll(&p, 1, 100) == 0) {
-        (void)raw_send(fd, "a", 1);
-        assert_true(++rounds < RAW_PATIENCE_MS / 100);
-    }
-    assert_true(raw_ends(fd));
-    close(fd);
-}
-
+/* Each sends a byte now and then until the server has had enough. */
 static void cuts_off_slow_clients(void **state)
 {
     (void)state;
-    trickle("");
-    trickle("GET / HTTP/1.1\r\n");
-    trickle("GET / HTTP/1.1\r\n" HEAD "X: ");
-    trickle("POST / HTTP/1.1\r\n" HEAD "Content-Length: 900\r\n\r\n");
+    static const char *const begun[] = {
+        "",
+        "GET / HTTP/1.1\r\n",
+        "GET / HTTP/1.1\r\n" HEAD "X: ",
+        "POST / HTTP/1.1\r\n" HEAD "Content-Length: 900\r\n\r\n",
+    };
+    struct pollfd fds[ARRAY_LEN(begun)];
+    for (size_t i = 0; i < ARRAY_LEN(begun); i++) {
+        fds[i] = (struct pollfd){.fd = raw_connect(fix.port), .events = POLLIN};
+        (void)raw_send(fds[i].fd, begun[i], strlen(begun[i]));
+    }
+    size_t open = ARRAY_LEN(begun);
+    for (int rounds = 0; open != 0; rounds++) {
+        assert_true(rounds < RAW_PATIENCE_MS / 100);
+        (void)poll(fds, ARRAY_LEN(fds), 100);
+        for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+            if (fds[i].fd < 0) {
+                continue; /* poll() leaves these out */
+            }
+            if (fds[i].revents == 0) {
+                (void)raw_send(fds[i].fd, "a", 1);
+                continue;
+            }
+            assert_true(raw_ends(fds[i].fd));
+            close(fds[i].fd);
+            fds[i].fd = -1;
+            open--;
+        }
+    }
     assert_int_equal(atomic_load(&fix.handled), 0);
 }
 
@@ -435,7 +446,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(refuses_ambiguous_framing),
-        CASE(refuses_lines_that_are_no_http),
+        QUICK(refuses_lines_that_are_no_http),
         CASE(limits_the_target),
         CASE(limits_the_headers),
         CASE(limits_the_body),
