@@ -322,6 +322,8 @@ static void compare(struct pair *p)
     events.status = (int)below(p, EVENT_STATUSES + 1) - 1;
     events.since_ms = p->f[0]->now_ms - below(p, 300000);
     events.oldest_first = below(p, 2) == 0;
+    events.before_seq = below(p, 2) * below(p, 300);
+    events.after_seq = below(p, 2) * below(p, 300);
     events.limit = (uint32_t)below(p, 20) + 1;
     compare_events(p, &events);
     struct workflow_filter workflows = {.status = -1, .limit = 10000};

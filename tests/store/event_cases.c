@@ -410,6 +410,46 @@ static void an_error_is_queued_again(void **state)
     assert_int_equal(fixture_done(f, &second, 0, EVENT_PROCESSED), 0);
 }
 
+/* Neighbours may be stored as one: what is said of some is not said of the
+ * others, in whichever order it comes. */
+static void each_event_of_a_batch_has_its_own_end(void **state)
+{
+    struct fixture *f = *state;
+    fixture_fill(f, 10);
+    struct store_claim claim;
+    assert_int_equal(fixture_claim(f, 10, 3, &claim), 0);
+    struct record records[10];
+    for (uint32_t i = 0; i < 10; i++) {
+        records[i] = (struct record){
+            .kind = RECORD_EVENT_DONE,
+            .event_done = {.seq = claim.events[i].seq,
+                           .event_id = claim.events[i].id,
+                           .claim = claim.claim,
+                           .status = EVENT_PROCESSED,
+                           .at_ms = f->now_ms},
+        };
+    }
+    records[7].event_done.event_id = claim.events[6].id;
+    assert_int_equal(fixture_apply(f, records, 10), -ESTALE);
+    assert_int_equal(fixture_counts(f).events[EVENT_PROCESSING], 10);
+    records[7].event_done.event_id = claim.events[7].id;
+
+    records[4].event_done.status = EVENT_SUPPRESSED;
+    assert_int_equal(fixture_apply(f, &records[3], 3), 0);
+    fixture_check(f);
+    assert_int_equal(fixture_apply(f, records, 10), -ESTALE);
+    assert_int_equal(fixture_apply(f, records, 4), -ESTALE);
+    assert_int_equal(fixture_counts(f).events[EVENT_PROCESSING], 7);
+    records[9].event_done.status = EVENT_ERROR;
+    assert_int_equal(fixture_apply(f, &records[6], 4), 0);
+    assert_int_equal(fixture_apply(f, records, 3), 0);
+    for (uint32_t i = 0; i < 10; i++) {
+        struct event_view v = fixture_read(f, claim.events[i].id);
+        assert_int_equal(v.status, records[i].event_done.status);
+        assert_int_equal(v.event.attempt, 1);
+    }
+}
+
 static void records_are_applied_all_or_none(void **state)
 {
     struct fixture *f = *state;
@@ -566,6 +606,8 @@ const struct conformance_case event_cases[] = {
     {"poison does not stop the rest", poison_does_not_stop_the_rest},
     {"only the claim may finish an event", only_the_claim_may_finish_an_event},
     {"an error is queued again", an_error_is_queued_again},
+    {"each event of a batch has its own end",
+     each_event_of_a_batch_has_its_own_end},
     {"records are applied all or none", records_are_applied_all_or_none},
     {"a restart fences old claims", a_restart_fences_old_claims},
     {"the ledger counts every status", the_ledger_counts_every_status},

@@ -310,6 +310,49 @@ static void the_check_sees_a_wrong_ledger(void **state)
     fixture_open(f);
 }
 
+/* Two spans of two events each; in all but the last case their sum stays what
+ * it was, so that the ledger alone would not tell. */
+static void the_check_sees_wrong_spans(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *damage;
+        const char *repair;
+        const char *complaint;
+    } cases[] = {
+        {"UPDATE event_span SET first_seq = 2, last_seq = 3 WHERE first_seq = "
+         "3",
+         "UPDATE event_span SET first_seq = 3, last_seq = 4 WHERE first_seq = "
+         "2",
+         "overlap"},
+        {"UPDATE event_span SET first_seq = 4, last_seq = 5 WHERE first_seq = "
+         "3",
+         "UPDATE event_span SET first_seq = 3, last_seq = 4 WHERE first_seq = "
+         "4",
+         "not there"},
+        {"UPDATE event_span SET claim = 7 WHERE first_seq = 1",
+         "UPDATE event_span SET claim = 0 WHERE first_seq = 1", "claim"},
+        {"UPDATE event_span SET last_seq = 1 WHERE first_seq = 1",
+         "UPDATE event_span SET last_seq = 2 WHERE first_seq = 1", "ledger"},
+    };
+    fixture_fill(f, 2);
+    struct event urgent[2] = {fixture_event(f, "x"), fixture_event(f, "y")};
+    urgent[0].priority = urgent[1].priority = 1;
+    assert_int_equal(fixture_ingest(f, urgent, 2), 0);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        fixture_close(f);
+        exec_on(f, cases[i].damage);
+        fixture_open(f);
+        struct err err = ERR_INIT;
+        assert_int_equal(store_sqlite.check(f->store, &err), -EBADMSG);
+        assert_non_null(strstr(err.message, cases[i].complaint));
+        fixture_close(f);
+        exec_on(f, cases[i].repair);
+        fixture_open(f);
+        fixture_check(f);
+    }
+}
+
 /* ---- readers and the log ------------------------------------------------ */
 
 static void readers_see_commits_only(void **state)
@@ -401,7 +444,7 @@ static void the_log_does_not_grow_without_bound(void **state)
         assert_int_equal(store_sqlite.maintain(f->store, false), 0);
         largest = MAX(largest, size_of(f, SQLITE_DB_FILE "-wal"));
     }
-    /* 120,000 events are three times this much. */
+    /* 120,000 events are more than ten times this much. */
     assert_in_range(largest, 1, 18 * 1024 * 1024);
     assert_int_equal(store_sqlite.maintain(f->store, true), 0);
     fixture_fill(f, 1);
@@ -519,6 +562,7 @@ int main(void)
         CASE(damage_is_found_and_nothing_deleted),
         CASE(an_unclean_stop_leads_to_a_check),
         CASE(the_check_sees_a_wrong_ledger),
+        CASE(the_check_sees_wrong_spans),
         CASE(readers_see_commits_only),
         CASE(readers_do_not_block_the_writer),
         CASE(a_reader_cannot_write),
