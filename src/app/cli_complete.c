@@ -61,19 +61,25 @@ static void add_choices(struct strbuf *out, const struct cli_flag *f)
     }
 }
 
-/* ---- bash --------------------------------------------------------------- */
-
-static void add_bash_choices(struct strbuf *out, const char *key,
-                             const struct cli_flag *flags)
+/* Text inside single quotes; the shells differ in how they write a quote. */
+static void add_quoted(struct strbuf *out, const char *text, const char *quote)
 {
-    for (const struct cli_flag *f = flags; f->name != NULL; f++) {
-        if (f->choices != NULL) {
-            strbuf_addf(out, "    '%s --%s') words='", key, f->name);
-            add_choices(out, f);
-            strbuf_addc(out, "' ;;\n");
+    for (; *text != '\0'; text++) {
+        if (*text == '\'') {
+            strbuf_addc(out, quote);
+        } else {
+            strbuf_addch(out, *text);
         }
     }
 }
+
+static void add_key(struct strbuf *out, const struct cli_command *c)
+{
+    strbuf_addf(out, "%s%s%s", c->noun, c->verb != NULL ? " " : "",
+                c->verb != NULL ? c->verb : "");
+}
+
+/* ---- bash --------------------------------------------------------------- */
 
 static const char bash_head[] =
     "# bash completion for adctl; printed by: adctl completion bash\n"
@@ -82,13 +88,15 @@ static const char bash_head[] =
     "    local i word noun= verb= key words=\n"
     "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
     "        word=${COMP_WORDS[i]}\n"
-    "        case $word in\n"
+    "        case $word in\n";
+
+static const char bash_nouns[] =
     "        -*) ;;\n"
     "        *) if [[ -z $noun ]]; then noun=$word\n"
     "           elif [[ -z $verb ]]; then verb=$word; fi ;;\n"
     "        esac\n"
     "    done\n"
-    "    key=\"$noun${verb:+ $verb}\"\n";
+    "    case $noun in\n";
 
 static const char bash_tail[] =
     "    if [[ -z $words ]]; then\n"
@@ -99,59 +107,101 @@ static const char bash_tail[] =
     "}\n"
     "complete -F _adctl adctl\n";
 
-static void add_bash_key(struct strbuf *out, const struct cli_command *c)
+/* What follows these is no command. */
+static void add_bash_values(struct strbuf *out, const struct cli_flag *f)
 {
-    strbuf_addf(out, "%s%s%s", c->noun, c->verb != NULL ? " " : "",
-                c->verb != NULL ? c->verb : "");
+    for (; f->name != NULL; f++) {
+        if (f->value != NULL) {
+            strbuf_addf(out, "        --%s", f->name);
+            if (f->letter != 0) {
+                strbuf_addf(out, "|-%c", f->letter);
+            }
+            strbuf_addc(out, ") ((i++)) ;;\n");
+        }
+    }
+}
+
+static void add_bash_words(struct strbuf *out)
+{
+    strbuf_addc(out, bash_head);
+    add_bash_values(out, cli_global_flags);
+    for (size_t i = 0; i < cli_command_count; i++) {
+        add_bash_values(out, cli_commands[i].flags);
+    }
+    strbuf_addc(out, bash_nouns);
+    for (size_t i = 0; i < cli_noun_alias_count; i++) {
+        strbuf_addf(out, "    %s) noun=%s ;;\n", cli_noun_aliases[i].alias,
+                    cli_noun_aliases[i].name);
+    }
+    strbuf_addc(out, "    esac\n    key=\"$noun${verb:+ $verb}\"\n");
+}
+
+static void add_bash_choices(struct strbuf *out, const struct cli_command *c,
+                             const struct cli_flag *f)
+{
+    for (; f->name != NULL; f++) {
+        if (f->choices == NULL) {
+            continue;
+        }
+        strbuf_addc(out, c != NULL ? "    '" : "    *' ");
+        if (c != NULL) {
+            add_key(out, c);
+            strbuf_addch(out, ' ');
+        }
+        strbuf_addf(out, "--%s'", f->name);
+        if (c == NULL && f->letter != 0) {
+            strbuf_addf(out, "|*' -%c'", f->letter);
+        }
+        strbuf_addc(out, ") words='");
+        add_choices(out, f);
+        strbuf_addc(out, "' ;;\n");
+    }
+}
+
+static void add_bash_flags(struct strbuf *out, const struct cli_command *c)
+{
+    CLEANUP(strbuf_deinit) struct strbuf flags = STRBUF_INIT(4096);
+    add_flag_words(&flags, c->flags);
+    add_flag_words(&flags, cli_global_flags);
+    strbuf_addc(out, "    -*/'");
+    add_key(out, c);
+    strbuf_addf(out, "'*) words='%s' ;;\n", strbuf_str(&flags).at + 1);
+}
+
+static void add_bash_subject(struct strbuf *out, const struct cli_command *c,
+                             bool first)
+{
+    if (first && c->verb != NULL) {
+        strbuf_addf(out, "    */%s) words='", c->noun);
+        add_words(out, c->noun);
+        strbuf_addc(out, "' ;;\n");
+    }
+    if (subject_command(c->subject) != NULL) {
+        strbuf_addc(out, "    */'");
+        add_key(out, c);
+        strbuf_addf(out, "'*) words=$(%s 2>/dev/null) ;;\n",
+                    subject_command(c->subject));
+    }
 }
 
 static void add_bash(struct strbuf *out)
 {
-    strbuf_addc(out, bash_head);
+    add_bash_words(out);
     strbuf_addc(out, "    case \"$key $prev\" in\n");
-    for (const struct cli_flag *f = cli_global_flags; f->name != NULL; f++) {
-        if (f->choices != NULL) {
-            strbuf_addf(out, "    *' --%s'|*' -%c') words='", f->name,
-                        f->letter);
-            add_choices(out, f);
-            strbuf_addc(out, "' ;;\n");
-        }
-    }
+    add_bash_choices(out, NULL, cli_global_flags);
     for (size_t i = 0; i < cli_command_count; i++) {
-        struct strbuf key = STRBUF_INIT(128);
-        add_bash_key(&key, &cli_commands[i]);
-        add_bash_choices(out, strbuf_str(&key).at, cli_commands[i].flags);
-        strbuf_deinit(&key);
+        add_bash_choices(out, &cli_commands[i], cli_commands[i].flags);
     }
     strbuf_addc(out, "    esac\n    if [[ -z $words ]]; then\n"
                      "    case $cur/$key in\n");
     for (size_t i = 0; i < cli_command_count; i++) {
-        strbuf_addc(out, "    -*/'");
-        add_bash_key(out, &cli_commands[i]);
-        strbuf_addc(out, "'*) words='");
-        struct strbuf flags = STRBUF_INIT(4096);
-        add_flag_words(&flags, cli_commands[i].flags);
-        add_flag_words(&flags, cli_global_flags);
-        strbuf_add(out, str_slice(strbuf_str(&flags), 1, flags.len));
-        strbuf_deinit(&flags);
-        strbuf_addc(out, "' ;;\n");
+        add_bash_flags(out, &cli_commands[i]);
     }
     strbuf_addc(out, "    */) words='");
     add_words(out, NULL);
     strbuf_addc(out, "' ;;\n");
     for (size_t i = 0; i < cli_command_count; i++) {
-        const struct cli_command *c = &cli_commands[i];
-        if (is_first(i) && c->verb != NULL) {
-            strbuf_addf(out, "    */%s) words='", c->noun);
-            add_words(out, c->noun);
-            strbuf_addc(out, "' ;;\n");
-        }
-        if (subject_command(c->subject) != NULL) {
-            strbuf_addc(out, "    */'");
-            add_bash_key(out, c);
-            strbuf_addf(out, "'*) words=$(%s 2>/dev/null) ;;\n",
-                        subject_command(c->subject));
-        }
+        add_bash_subject(out, &cli_commands[i], is_first(i));
     }
     strbuf_addc(out, "    esac\n    fi\n");
     strbuf_addc(out, bash_tail);
@@ -159,50 +209,80 @@ static void add_bash(struct strbuf *out)
 
 /* ---- zsh ---------------------------------------------------------------- */
 
-/* zsh reads what bash reads. */
+static const char zsh_head[] =
+    "#compdef adctl\n"
+    "# zsh completion for adctl; printed by: adctl completion zsh\n"
+    "_adctl_words() {\n"
+    "    if [[ -n $1 ]]; then compadd -- ${=\"$(eval $1 2>/dev/null)\"}\n"
+    "    else _files; fi\n"
+    "}\n"
+    "_adctl() {\n"
+    "    local noun=${words[2]} verb=${words[3]}\n"
+    "    local -a names\n"
+    "    if (( CURRENT == 2 )); then\n"
+    "        names=(\n";
+
+/* Works as an autoloaded file and when it is sourced. */
+static const char zsh_tail[] =
+    "    esac\n"
+    "}\n"
+    "if [[ ${funcstack[1]} == _adctl ]]; then _adctl \"$@\"\n"
+    "else compdef _adctl adctl; fi\n";
+
+/* '--name[help]:VALUE:(choices)' */
+static void add_zsh_flag(struct strbuf *out, const struct cli_flag *f)
+{
+    strbuf_addf(out, " \\\n        '--%s[", f->name);
+    for (const char *c = f->help; *c != '\0'; c++) {
+        if (strchr("[]:", *c) != NULL) {
+            strbuf_addch(out, '\\');
+        }
+        add_quoted(out, (const char[]){*c, '\0'}, "'\\''");
+    }
+    strbuf_addch(out, ']');
+    if (f->value != NULL) {
+        strbuf_addf(out, ":%s:", f->value);
+    }
+    if (f->choices != NULL) {
+        strbuf_addch(out, '(');
+        add_choices(out, f);
+        strbuf_addch(out, ')');
+    }
+    strbuf_addch(out, '\'');
+}
+
+static void add_zsh_command(struct strbuf *out, const struct cli_command *c)
+{
+    const struct cli_flag *lists[] = {c->flags, cli_global_flags};
+    const char *subject = subject_command(c->subject);
+    strbuf_addf(out, "    '%s %s'*) _arguments '*: :{_adctl_words \"%s\"}'",
+                c->noun, c->verb != NULL ? c->verb : "",
+                subject != NULL ? subject : "");
+    for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
+        for (const struct cli_flag *f = lists[l]; f->name != NULL; f++) {
+            add_zsh_flag(out, f);
+        }
+    }
+    strbuf_addc(out, " ;;\n");
+}
+
 static void add_zsh(struct strbuf *out)
 {
-    strbuf_addc(out, "#compdef adctl\n"
-                     "# zsh completion for adctl; printed by: adctl "
-                     "completion zsh\n"
-                     "_adctl_zsh() {\n"
-                     "    local noun=${words[2]} verb=${words[3]}\n"
-                     "    local -a names\n"
-                     "    if (( CURRENT == 2 )); then\n"
-                     "        names=(\n");
+    strbuf_addc(out, zsh_head);
     for (size_t i = 0; i < cli_command_count; i++) {
         if (is_first(i)) {
-            strbuf_addf(out, "            '%s:%s'\n", cli_commands[i].noun,
-                        cli_commands[i].verb == NULL ? cli_commands[i].summary
-                                                     : "");
+            strbuf_addf(out, "            '%s:", cli_commands[i].noun);
+            if (cli_commands[i].verb == NULL) {
+                add_quoted(out, cli_commands[i].summary, "'\\''");
+            }
+            strbuf_addc(out, "'\n");
         }
     }
     strbuf_addc(out, "        )\n        _describe command names\n"
                      "        return\n    fi\n"
                      "    case \"$noun $verb\" in\n");
     for (size_t i = 0; i < cli_command_count; i++) {
-        const struct cli_command *c = &cli_commands[i];
-        strbuf_addf(
-            out, "    '%s%s%s'*) _arguments '*: :{_adctl_words \"%s\"}'",
-            c->noun, " ", c->verb != NULL ? c->verb : "",
-            subject_command(c->subject) != NULL ? subject_command(c->subject)
-                                                : "");
-        const struct cli_flag *lists[] = {c->flags, cli_global_flags};
-        for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
-            for (const struct cli_flag *f = lists[l]; f->name != NULL; f++) {
-                strbuf_addf(out, " \\\n        '--%s[%s]", f->name, f->help);
-                if (f->value != NULL) {
-                    strbuf_addf(out, ":%s:", f->value);
-                }
-                if (f->choices != NULL) {
-                    strbuf_addch(out, '(');
-                    add_choices(out, f);
-                    strbuf_addch(out, ')');
-                }
-                strbuf_addch(out, '\'');
-            }
-        }
-        strbuf_addc(out, " ;;\n");
+        add_zsh_command(out, &cli_commands[i]);
     }
     for (size_t i = 0; i < cli_command_count; i++) {
         const struct cli_command *c = &cli_commands[i];
@@ -212,15 +292,17 @@ static void add_zsh(struct strbuf *out)
             strbuf_addc(out, " ;;\n");
         }
     }
-    strbuf_addc(out, "    esac\n}\n"
-                     "_adctl_words() {\n"
-                     "    if [[ -n $1 ]]; then compadd -- ${=$(eval $1 "
-                     "2>/dev/null)}\n"
-                     "    else _files; fi\n}\n"
-                     "compdef _adctl_zsh adctl\n");
+    strbuf_addc(out, zsh_tail);
 }
 
 /* ---- fish --------------------------------------------------------------- */
+
+static void add_fish_text(struct strbuf *out, const char *text)
+{
+    strbuf_addc(out, " -d '");
+    add_quoted(out, text, "\\'");
+    strbuf_addc(out, "'\n");
+}
 
 static void add_fish_flag(struct strbuf *out, const struct cli_flag *f,
                           const char *condition)
@@ -237,56 +319,61 @@ static void add_fish_flag(struct strbuf *out, const struct cli_flag *f,
         add_choices(out, f);
         strbuf_addc(out, "'");
     }
-    strbuf_addf(out, " -d '%s'\n", f->help);
+    add_fish_text(out, f->help);
+}
+
+static const char fish_head[] =
+    "# fish completion for adctl; printed by: adctl completion fish\n"
+    "function __adctl_is\n"
+    "    set -l words (commandline -opc | string match -v -- '-*')\n"
+    "    test \"$words[2..]\" = \"$argv\"\n"
+    "end\n"
+    "function __adctl_in\n"
+    "    set -l words (commandline -opc | string match -v -- '-*')\n"
+    "    test \"$words[2..(math 1 + (count $argv))]\" = \"$argv\"\n"
+    "end\n"
+    "complete -c adctl -f\n";
+
+static void add_fish_names(struct strbuf *out, const struct cli_command *c,
+                           bool first)
+{
+    if (first) {
+        strbuf_addf(out, "complete -c adctl -n '__adctl_is' -a %s", c->noun);
+        add_fish_text(out, c->verb == NULL ? c->summary : "");
+    }
+    if (c->verb != NULL) {
+        strbuf_addf(out, "complete -c adctl -n '__adctl_is %s' -a %s", c->noun,
+                    c->verb);
+        add_fish_text(out, c->summary);
+    }
+}
+
+static void add_fish_command(struct strbuf *out, const struct cli_command *c)
+{
+    CLEANUP(strbuf_deinit) struct strbuf in = STRBUF_INIT(256);
+    const char *subject = subject_command(c->subject);
+    strbuf_addc(&in, " -n '__adctl_in ");
+    add_key(&in, c);
+    strbuf_addc(&in, "'");
+    if (c->subject == CLI_FILE) {
+        strbuf_addf(out, "complete -c adctl%s -F\n", strbuf_str(&in).at);
+    } else if (subject != NULL) {
+        strbuf_addf(out,
+                    "complete -c adctl%s -a '(%s 2>/dev/null | string split "
+                    "\" \")'\n",
+                    strbuf_str(&in).at, subject);
+    }
+    for (const struct cli_flag *f = c->flags; f->name != NULL; f++) {
+        add_fish_flag(out, f, strbuf_str(&in).at);
+    }
 }
 
 static void add_fish(struct strbuf *out)
 {
-    strbuf_addc(out, "# fish completion for adctl; printed by: adctl "
-                     "completion fish\n"
-                     "function __adctl_is\n"
-                     "    set -l words (commandline -opc | string match -v "
-                     "-- '-*')\n"
-                     "    test \"$words[2..]\" = \"$argv\"\n"
-                     "end\n"
-                     "function __adctl_in\n"
-                     "    set -l words (commandline -opc | string match -v "
-                     "-- '-*')\n"
-                     "    test \"$words[2..(math 1 + (count $argv))]\" = "
-                     "\"$argv\"\n"
-                     "end\n"
-                     "complete -c adctl -f\n");
+    strbuf_addc(out, fish_head);
     for (size_t i = 0; i < cli_command_count; i++) {
-        const struct cli_command *c = &cli_commands[i];
-        const char *verb = c->verb != NULL ? c->verb : "";
-        struct strbuf in = STRBUF_INIT(256);
-        strbuf_addf(&in, " -n '__adctl_in %s %s'", c->noun, verb);
-        if (is_first(i)) {
-            strbuf_addf(out, "complete -c adctl -n '__adctl_is' -a %s",
-                        c->noun);
-            if (c->verb == NULL) {
-                strbuf_addf(out, " -d '%s'", c->summary);
-            }
-            strbuf_addch(out, '\n');
-        }
-        if (c->verb != NULL) {
-            strbuf_addf(out,
-                        "complete -c adctl -n '__adctl_is %s' -a %s -d "
-                        "'%s'\n",
-                        c->noun, c->verb, c->summary);
-        }
-        if (c->subject == CLI_FILE) {
-            strbuf_addf(out, "complete -c adctl%s -F\n", in.at);
-        } else if (subject_command(c->subject) != NULL) {
-            strbuf_addf(out,
-                        "complete -c adctl%s -a '(%s 2>/dev/null "
-                        "| string split \" \")'\n",
-                        in.at, subject_command(c->subject));
-        }
-        for (const struct cli_flag *f = c->flags; f->name != NULL; f++) {
-            add_fish_flag(out, f, in.at);
-        }
-        strbuf_deinit(&in);
+        add_fish_names(out, &cli_commands[i], is_first(i));
+        add_fish_command(out, &cli_commands[i]);
     }
     for (const struct cli_flag *f = cli_global_flags; f->name != NULL; f++) {
         add_fish_flag(out, f, "");

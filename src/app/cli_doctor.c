@@ -282,17 +282,14 @@ static void count_rejected(struct visit *v, const struct generation *g)
     }
 }
 
-/* On disk when they can be read here, else as the engine says. */
-static void check_runbooks(struct visit *v)
+/* The files themselves, when the engine cannot be asked. */
+static void check_repository(struct visit *v)
 {
     struct repo *repo = NULL;
     struct generation *g = NULL;
     struct repo_changes changes;
     struct err e = ERR_INIT;
-    const json_t *known = health_check(v, "runbooks");
-    int r = v->config == NULL
-                ? -ENOENT
-                : repo_open(str_c(v->config->repository), &repo, &e);
+    int r = repo_open(str_c(v->config->repository), &repo, &e);
     if (r == 0) {
         const struct repo_load_options how = {
             .defaults = &RUNBOOK_DEFAULTS,
@@ -304,16 +301,26 @@ static void check_runbooks(struct visit *v)
     if (r == 0) {
         count_rejected(v, g);
         generation_unref(g);
-    } else if (known != NULL) {
+    } else {
+        say(v, BAD, "adctl doctor --config FILE, if it is elsewhere", "%s",
+            e.message);
+    }
+    repo_close(repo);
+}
+
+static void check_runbooks(struct visit *v)
+{
+    const json_t *known = health_check(v, "runbooks");
+    if (known != NULL) {
         bool well = is_well(v, "runbooks");
         say(v, well ? GOOD : BAD, well ? NULL : "adctl runbook list",
             "%.0f in force, %.0f refused", cli_get_number(known, "loaded"),
             cli_get_number(known, "rejected"));
+    } else if (v->config != NULL) {
+        check_repository(v);
     } else {
-        say(v, v->config != NULL ? BAD : SKIPPED, NULL, "%s",
-            v->config != NULL ? e.message : "the folder is not known");
+        say(v, SKIPPED, NULL, "the folder is not known");
     }
-    repo_close(repo);
 }
 
 /* Whoever writes a runbook decides what the executor runs. */

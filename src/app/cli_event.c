@@ -309,6 +309,7 @@ struct watch {
 
 static void show_message(struct watch *w, struct str data)
 {
+    static const char *const members[] = {"type", "severity", "name", "error"};
     struct cli *cli = w->cli;
     json_auto_t *e = json_loadb(data.at, data.len, 0, NULL);
     if (!json_is_object(e)) {
@@ -323,12 +324,15 @@ static void show_message(struct watch *w, struct str data)
         struct strbuf status = STRBUF_INIT(256);
         const char *at = cli_get(cli, e, "received_at_iso");
         at = at[0] != '\0' ? at : cli_get(cli, e, "at_iso");
-        at = strlen(at) > CLOCK_COLUMN ? at + CLOCK_COLUMN : "-";
+        at = strlen(at) > CLOCK_COLUMN ? at + CLOCK_COLUMN : "--:--:--";
         cli_add_status(cli, &status, cli_get(cli, e, "status"));
-        (void)fprintf(cli->out, "%.8s  %s  %s  %s %s %s %s\n", at,
-                      cli_get(cli, e, "id"), strbuf_str(&status).at,
-                      cli_get(cli, e, "type"), cli_get(cli, e, "severity"),
-                      cli_get(cli, e, "name"), cli_get(cli, e, "error"));
+        (void)fprintf(cli->out, "%.8s  %s  %s", at, cli_get(cli, e, "id"),
+                      strbuf_str(&status).at);
+        for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+            const char *text = cli_get(cli, e, members[i]);
+            (void)fprintf(cli->out, "%s%s", text[0] != '\0' ? "  " : "", text);
+        }
+        (void)fputc('\n', cli->out);
         strbuf_deinit(&status);
     }
     (void)fflush(cli->out);
@@ -354,21 +358,37 @@ static void on_line(void *context, struct str line)
     }
 }
 
+/* The engine restarts: waits until it is back. */
+static void wait_ready(struct cli *cli)
+{
+    long status = 0;
+    unsigned round = 0;
+    while (status != 200) {
+        struct cli_answer a;
+        cli_pause(&round);
+        cli_send(cli,
+                 &(struct cli_request){.method = "GET", .path = "/-/ready"},
+                 &a);
+        status = a.status;
+        cli_answer_deinit(&a);
+    }
+}
+
 int cli_event_watch(struct cli *cli)
 {
     struct watch w = {.cli = cli, .kind = STRBUF_INIT(64)};
-    int r = 0;
     if (cli->terminal.tty) {
         cli_note(cli, "watching %s; Ctrl-C ends", cli->server);
     }
-    do {
+    for (;;) {
         w.seen = false;
-        r = cli_stream(cli, w.last_id[0] != '\0' ? w.last_id : NULL, on_line,
-                       &w);
-        if (r == 0 && w.seen) {
-            (void)usleep(1000 * 1000); /* the engine restarts: resume */
+        int r = cli_stream(cli, w.last_id[0] != '\0' ? w.last_id : NULL,
+                           on_line, &w);
+        if (r != 0 || !w.seen) {
+            strbuf_deinit(&w.kind);
+            return r;
         }
-    } while (r == 0 && w.seen);
-    strbuf_deinit(&w.kind);
-    return r;
+        cli_note(cli, "the connection is lost; waiting for the engine");
+        wait_ready(cli);
+    }
 }

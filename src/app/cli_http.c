@@ -161,6 +161,17 @@ static void set_body(CURL *c, const struct cli_request *request,
     }
 }
 
+/* The kernel's word says more than "couldn't connect". */
+static const char *why_not(CURL *c, CURLcode r, const char *message)
+{
+    long error = 0;
+    (void)curl_easy_getinfo(c, CURLINFO_OS_ERRNO, &error);
+    if (r == CURLE_COULDNT_CONNECT && error != 0) {
+        return strerror((int)error);
+    }
+    return message[0] != '\0' ? message : curl_easy_strerror(r);
+}
+
 void cli_send(struct cli *cli, const struct cli_request *request,
               struct cli_answer *ret)
 {
@@ -187,9 +198,8 @@ void cli_send(struct cli *cli, const struct cli_request *request,
                                JSON_REJECT_DUPLICATES, NULL);
     } else {
         (void)snprintf(ret->why, sizeof(ret->why), "%s",
-                       ret->text.full   ? "the answer is larger than 64 MiB"
-                       : why[0] != '\0' ? why
-                                        : curl_easy_strerror(r));
+                       ret->text.full ? "the answer is larger than 64 MiB"
+                                      : why_not(c, r, why));
     }
     (void)curl_easy_setopt(c, CURLOPT_ERRORBUFFER, NULL);
     curl_slist_free_all(headers);
@@ -339,7 +349,7 @@ int cli_stream(struct cli *cli, const char *last_id, cli_line_fn *line,
     (void)curl_easy_setopt(s.curl, CURLOPT_LOW_SPEED_TIME, 60L);
     CURLcode r = curl_easy_perform(s.curl);
     (void)curl_easy_getinfo(s.curl, CURLINFO_RESPONSE_CODE, &a.status);
-    (void)snprintf(a.why, sizeof(a.why), "%s", curl_easy_strerror(r));
+    (void)snprintf(a.why, sizeof(a.why), "%s", why_not(s.curl, r, ""));
     int code = 0;
     if (a.status != 200) {
         a.body = json_loadb(strbuf_str(&s.body).at, s.body.len, 0, NULL);

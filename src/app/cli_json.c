@@ -141,18 +141,47 @@ static void add_safe(struct strbuf *out, struct str text)
     strbuf_deinit(&one);
 }
 
+/* Compact JSON on many lines, two blanks for each level. */
+static void add_indented(struct strbuf *out, struct str text)
+{
+    int depth = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.at[i];
+        bool opens = !quoted && (c == '{' || c == '[');
+        bool closes = !quoted && (c == '}' || c == ']');
+        bool empty = opens && i + 1 < text.len && text.at[i + 1] == c + 2;
+        if (closes) {
+            depth--;
+            strbuf_addf(out, "\n%*s", depth * 2, "");
+        }
+        strbuf_addch(out, c);
+        if (quoted && c == '\\') {
+            strbuf_addch(out, text.at[++i]); /* json_write leaves no half */
+        } else if (c == '"') {
+            quoted = !quoted;
+        } else if (empty) {
+            strbuf_addch(out, text.at[++i]);
+        } else if (opens || (!quoted && c == ',')) {
+            depth += opens ? 1 : 0;
+            strbuf_addf(out, "\n%*s", depth * 2, "");
+        } else if (!quoted && c == ':') {
+            strbuf_addch(out, ' ');
+        }
+    }
+}
+
 void cli_print_json(struct cli *cli, const json_t *json)
 {
+    CLEANUP(strbuf_deinit) struct strbuf raw = STRBUF_INIT(PRINT_MAX_BYTES);
+    CLEANUP(strbuf_deinit) struct strbuf line = STRBUF_INIT(PRINT_MAX_BYTES);
     CLEANUP(strbuf_deinit) struct strbuf out = STRBUF_INIT(PRINT_MAX_BYTES);
+    json_write(json, &raw);
     if (cli->format == CLI_JSON) {
-        char *text = json_dumps(json, JSON_INDENT(2) | JSON_ENCODE_ANY);
-        add_safe(&out, str_c(text));
-        free(text);
-    } else {
-        CLEANUP(strbuf_deinit)
-        struct strbuf line = STRBUF_INIT(PRINT_MAX_BYTES);
-        json_write(json, &line);
+        add_indented(&line, strbuf_str(&raw));
         add_safe(&out, strbuf_str(&line));
+    } else {
+        add_safe(&out, strbuf_str(&raw));
     }
     (void)fprintf(cli->out, "%s\n", strbuf_str(&out).at);
 }

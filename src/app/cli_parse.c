@@ -311,7 +311,7 @@ static int check_choice(struct cli *cli, const struct cli_given *g)
                     "--%s: unknown word \"%s\"", g->flag->name, g->value);
 }
 
-/* The same letter may mean another flag in another command. */
+/* A flag of one name has its own help and choices in each command. */
 static int settle_flags(struct cli *cli)
 {
     VEC_EACH (&cli->given, i) {

@@ -298,6 +298,29 @@ static void print_plan(struct cli *cli, const json_t *answer)
     cli_table_print(&t);
 }
 
+/* Parameters that do not fit are in `show`, a path that is not in `list`. */
+static int post_run(struct cli *cli, const char *path, const json_t *body,
+                    json_t **ret)
+{
+    struct cli_answer a;
+    int r = 0;
+    cli_send(cli,
+             &(struct cli_request){.method = "POST",
+                                   .path = "/api/runbooks/execute",
+                                   .body = body},
+             &a);
+    if (a.status == 200 || a.status == 202) {
+        *ret = json_incref(a.body);
+    } else {
+        r = cli_explain(cli, &a,
+                        a.status == 404
+                            ? "adctl runbook list"
+                            : cli_text(cli, "adctl runbook show %s", path));
+    }
+    cli_answer_deinit(&a);
+    return r;
+}
+
 static int execute(struct cli *cli, json_t **ret)
 {
     const char *path = cli_word(cli, 0);
@@ -326,11 +349,7 @@ static int execute(struct cli *cli, json_t **ret)
         return cli_fail(cli, CLI_USAGE, "adctl runbook list",
                         "\"%s\" is not UTF-8 text", path);
     }
-    return cli_call(cli,
-                    &(struct cli_request){.method = "POST",
-                                          .path = "/api/runbooks/execute",
-                                          .body = body},
-                    cli_text(cli, "adctl runbook show %s", path), ret);
+    return post_run(cli, path, body, ret);
 }
 
 int cli_runbook_run(struct cli *cli)

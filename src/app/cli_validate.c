@@ -273,8 +273,9 @@ int cli_runbook_validate(struct cli *cli)
         return r;
     }
     if (!cli_print_items(cli, items, NULL, "path") && t.files > 1) {
-        (void)fprintf(cli->out, "%u files, %u errors, %u warnings\n", t.files,
-                      t.errors, t.warnings);
+        (void)fprintf(cli->out, "%u files, %u error%s, %u warning%s\n", t.files,
+                      t.errors, t.errors == 1 ? "" : "s", t.warnings,
+                      t.warnings == 1 ? "" : "s");
     }
     return t.errors != 0 ? CLI_FAILED : t.warnings != 0 ? CLI_FINDINGS : CLI_OK;
 }
