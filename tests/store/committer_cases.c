@@ -44,7 +44,10 @@ static struct job *new_ingest(struct fixture *f)
     j->op = (struct store_op){
         .kind = STORE_INGEST,
         .done = job_done,
-        .ingest = {.events = &j->event, .count = 1, .results = &j->result},
+        .ingest = {.events = &j->event,
+                   .count = 1,
+                   .dedup_expires_ms = T0_MS + 60000,
+                   .results = &j->result},
     };
     return j;
 }
@@ -161,6 +164,8 @@ static void stopping_commits_what_waits(void **state)
     committer_stop(c);
     for (int i = 0; i < N; i++) {
         assert_int_equal(jobs[i]->op.result, 0);
+        assert_int_equal(jobs[i]->result.status,
+                         i == 0 ? EVENT_QUEUED : EVENT_DEDUPLICATED);
         free_job(jobs[i]);
     }
     assert_int_equal(claims[0]->op.result, 0);
