@@ -236,14 +236,12 @@ static void take_forget(struct executor *x, const struct exec_message *m)
 static void take_pin(struct executor *x, const struct exec_message *m)
 {
     struct err err = ERR_INIT;
-    CLEANUP(mem_freep) char *error = NULL;
     struct exec_message pinned = {
         .kind = EXEC_PINNED,
         .pin = {.path = m->pin.path, .hash = m->pin.hash, .error = STR("")},
     };
     if (versions_pin(x, m->pin.path, &m->pin.hash, &err) < 0) {
-        error = link_text(err.message);
-        pinned.pin.error = str_c(error);
+        pinned.pin.error = str_c(err.message);
     }
     (void)link_send(x, &pinned);
 }

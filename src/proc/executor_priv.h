@@ -200,10 +200,6 @@ NODISCARD int link_open(struct executor *x, struct err *reterr);
 void link_close(struct executor *x);
 bool link_is_up(const struct executor *x);
 
-/* A text as a message may hold it: UTF-8, printable, not too long. Messages of
- * errors quote what the engine sent, and are cut anywhere. Owned. */
-NODISCARD char *link_text(const char *text);
-
 /* Queues a message. False: the queue is full, try again when link calls
  * attempts_pump. Other messages than output are queued regardless; while the
  * queue is full nothing more is read, so each of them is the last. */

@@ -22,8 +22,6 @@
 #define QUEUE_SOFT_BYTES (1024UL * 1024)
 #define BUFFER_BYTES (1024 * 1024)
 #define RECEIVE_BATCH 64
-#define TEXT_MAX_BYTES 1000
-#define TEXT_ROOM_BYTES 16384
 
 struct datagram {
     struct list node;
@@ -130,17 +128,6 @@ bool link_send(struct executor *x, const struct exec_message *m)
         want_output(l, true);
     }
     return true;
-}
-
-char *link_text(const char *text)
-{
-    CLEANUP(strbuf_deinit) struct strbuf visible = STRBUF_INIT(TEXT_ROOM_BYTES);
-    strbuf_add_visible(&visible, str_c(text));
-    struct str cut = str_slice(strbuf_str(&visible), 0, TEXT_MAX_BYTES);
-    while (!str_is_utf8(cut)) {
-        cut.len--; /* the cut went through a character */
-    }
-    return str_dup(cut);
 }
 
 /* ---- receiving

@@ -143,7 +143,7 @@ static void drain(struct run *r)
 static void set_error(struct run *r, const char *text)
 {
     mem_free(r->error);
-    r->error = link_text(text);
+    r->error = str_dup(str_c(text));
     r->row.error = str_c(r->error);
 }
 
