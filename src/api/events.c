@@ -3,6 +3,7 @@
  * committer, one answer, and no memory but the connection's own.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "api/api_priv.h"
 #include "api/ingest.h"
@@ -66,37 +67,66 @@ static void refuse_entry(struct call *c, int r, uint32_t index, struct err *e)
     strbuf_deinit(&detail);
 }
 
-static void post_list(struct call *c, enum json_form form)
+/* Events of a list in the request's arena, which has no realloc. */
+struct batch {
+    struct event *at;
+    uint32_t count;
+    uint32_t cap;
+};
+
+static struct event *batch_next(struct batch *b, struct arena *a)
 {
-    struct event *events =
-        ARENA_ARRAY(call_arena(c), STORE_BATCH_MAX, struct event);
+    if (b->count == b->cap) {
+        uint32_t cap = b->cap != 0 ? 2 * b->cap : 16;
+        struct event *larger = ARENA_ARRAY(a, cap, struct event);
+        if (b->count != 0) {
+            memcpy(larger, b->at, b->count * sizeof(struct event));
+        }
+        b->at = larger;
+        b->cap = cap;
+    }
+    return &b->at[b->count];
+}
+
+/* Reads the entries; false when it has answered. */
+static bool read_entries(struct call *c, enum json_form form, struct batch *b)
+{
     struct json_split split;
     struct str text = STR_NULL;
-    uint32_t count = 0;
-    int r = 0;
     struct err err = ERR_INIT;
+    int r = 0;
     json_split_init(&split, c->http->body, form);
     while ((r = json_split_next(&split, &text, &err)) == 1) {
-        if (count == STORE_BATCH_MAX) {
+        if (b->count == STORE_BATCH_MAX) {
             (void)err_set(&err, -E2BIG, "a list has at most %d events",
                           STORE_BATCH_MAX);
             answer_err(c, 413, "too_large", &err);
-            return;
+            return false;
         }
-        r = read_event(c, text, &events[count], &err);
+        r = read_event(c, text, batch_next(b, call_arena(c)), &err);
         if (r < 0) {
-            refuse_entry(c, r, count, &err);
-            return;
+            refuse_entry(c, r, b->count, &err);
+            return false;
         }
-        count++;
+        b->count++;
     }
     if (r < 0) {
         answer_err(c, 400, "bad_json", &err);
-    } else if (count == 0) {
+    }
+    return r == 0;
+}
+
+static void post_list(struct call *c, enum json_form form)
+{
+    struct batch b = {.at = NULL};
+    if (!read_entries(c, form, &b)) {
+        return;
+    }
+    if (b.count == 0) {
         answer_error(c, 400, "event_invalid", "the list holds no event",
                      STR(""));
     } else {
-        ingest_submit(c, events, count, INGEST_LIST);
+        ingest_submit(c, b.at, b.count, INGEST_LIST);
     }
 }
 

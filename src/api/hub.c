@@ -52,6 +52,7 @@ struct hub_client {
     char intro[96]; /* sent before messages: the greeting, a heartbeat */
     size_t intro_len;
     size_t intro_sent;
+    bool ask; /* still(), at the next pull */
     bool dropped;
 };
 
@@ -163,9 +164,8 @@ static void beat(struct hub *h)
 {
     LIST_EACH (&h->clients, it) {
         struct hub_client *c = CONTAINER_OF(it, struct hub_client, link);
-        if (!c->still(c->context)) {
-            c->dropped = true;
-        } else if (c->intro_sent == c->intro_len) {
+        c->ask = true;
+        if (c->intro_sent == c->intro_len) {
             c->intro_len =
                 (size_t)snprintf(c->intro, sizeof(c->intro), ":\n\n");
             c->intro_sent = 0;
@@ -280,20 +280,35 @@ static size_t give(struct str from, size_t *offset, char *buf, size_t room)
     return n;
 }
 
-ssize_t hub_pull(void *client, char *buf, size_t max)
+/* Asking may take its time (a user database), so nobody waits for it who has
+ * something to tell. */
+static void ask_whether_it_may_stay(struct hub_client *c)
 {
-    struct hub_client *c = client;
+    struct hub *h = c->hub;
+    pthread_mutex_lock(&h->lock);
+    bool ask = c->ask;
+    c->ask = false;
+    pthread_mutex_unlock(&h->lock);
+    if (ask && !c->still(c->context)) {
+        pthread_mutex_lock(&h->lock);
+        c->dropped = true;
+        pthread_mutex_unlock(&h->lock);
+    }
+}
+
+/* Under the lock. */
+static size_t fill(struct hub_client *c, char *buf, size_t max)
+{
     struct hub *h = c->hub;
     size_t n = 0;
-    pthread_mutex_lock(&h->lock);
-    while (n < max) {
+    while (n < max && !c->dropped) {
         /* A heartbeat must not come into the middle of a message. */
         if (c->offset == 0 && c->intro_sent < c->intro_len) {
             n += give(str_n(c->intro, c->intro_len), &c->intro_sent, buf + n,
                       max - n);
             continue;
         }
-        if (c->dropped || c->next == h->next) {
+        if (c->next == h->next) {
             break;
         }
         struct message *m = slot(h, c->next);
@@ -303,8 +318,17 @@ ssize_t hub_pull(void *client, char *buf, size_t max)
             c->next++;
         }
     }
+    return n;
+}
+
+ssize_t hub_pull(void *client, char *buf, size_t max)
+{
+    struct hub_client *c = client;
+    ask_whether_it_may_stay(c);
+    pthread_mutex_lock(&c->hub->lock);
+    size_t n = fill(c, buf, max);
     ssize_t r = n == 0 && c->dropped ? -1 : (ssize_t)n;
-    pthread_mutex_unlock(&h->lock);
+    pthread_mutex_unlock(&c->hub->lock);
     return r;
 }
 

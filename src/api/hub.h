@@ -44,8 +44,8 @@ void hub_skip(struct hub *h, size_t messages);
 void hub_add(struct hub *h, const char *event, struct str data);
 void hub_wake(struct hub *h);
 
-/* A new client. `last` is its Last-Event-ID ("" if none), still is asked at
- * each heartbeat whether it may stay. NULL: there are too many. */
+/* A new client. `last` is its Last-Event-ID ("" if none); behind each heartbeat
+ * hub_pull asks still() whether it may stay. NULL: there are too many. */
 struct hub_client *hub_join(struct hub *h, struct str last,
                             bool (*still)(void *context), void *context);
 
