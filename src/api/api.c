@@ -289,7 +289,7 @@ int api_set_service(struct api *a, struct service *service)
 
 void api_set_http(struct api *a, const struct http_server *server)
 {
-    a->http = server;
+    atomic_store(&a->http, server);
 }
 
 void api_add_matrix(struct strbuf *out)

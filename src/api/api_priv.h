@@ -39,7 +39,8 @@ struct replays;
 
 struct api {
     struct service *service;
-    const struct http_server *http;
+    /* Set when the server runs already and requests may come. */
+    _Atomic(const struct http_server *) http;
     struct auth *auth;
     struct host_list *hosts;
     struct hub *hub;

@@ -118,8 +118,8 @@ static bool read_state(struct call *c, struct telemetry_state *ret)
         (struct telemetry_state){.config_reload_ok = 1, .runbook_reload_ok = 1};
     add_counts(ret, &counts);
     add_status(ret, &status);
-    ret->http_connections =
-        c->api->http != NULL ? http_connections(c->api->http) : 0;
+    const struct http_server *http = atomic_load(&c->api->http);
+    ret->http_connections = http != NULL ? http_connections(http) : 0;
     ret->stream_subscribers = hub_count(c->api->hub);
     return true;
 }
