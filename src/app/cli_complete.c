@@ -85,7 +85,7 @@ static const char bash_head[] =
     "# bash completion for adctl; printed by: adctl completion bash\n"
     "_adctl() {\n"
     "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-    "    local i word noun= verb= key words=\n"
+    "    local i word noun='' verb='' key words=''\n"
     "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
     "        word=${COMP_WORDS[i]}\n"
     "        case $word in\n";
@@ -107,11 +107,26 @@ static const char bash_tail[] =
     "}\n"
     "complete -F _adctl adctl\n";
 
-/* What follows these is no command. */
-static void add_bash_values(struct strbuf *out, const struct cli_flag *f)
+/* Does a command before row i have a flag of that name? */
+static bool is_known_flag(size_t i, const char *name)
+{
+    for (size_t c = 0; c < i; c++) {
+        const struct cli_flag *f = cli_commands[c].flags;
+        for (; f->name != NULL; f++) {
+            if (strcmp(f->name, name) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* What follows these is no command; `row` is the command's. */
+static void add_bash_values(struct strbuf *out, const struct cli_flag *f,
+                            size_t row)
 {
     for (; f->name != NULL; f++) {
-        if (f->value != NULL) {
+        if (f->value != NULL && !is_known_flag(row, f->name)) {
             strbuf_addf(out, "        --%s", f->name);
             if (f->letter != 0) {
                 strbuf_addf(out, "|-%c", f->letter);
@@ -124,9 +139,9 @@ static void add_bash_values(struct strbuf *out, const struct cli_flag *f)
 static void add_bash_words(struct strbuf *out)
 {
     strbuf_addc(out, bash_head);
-    add_bash_values(out, cli_global_flags);
+    add_bash_values(out, cli_global_flags, 0);
     for (size_t i = 0; i < cli_command_count; i++) {
-        add_bash_values(out, cli_commands[i].flags);
+        add_bash_values(out, cli_commands[i].flags, i);
     }
     strbuf_addc(out, bash_nouns);
     for (size_t i = 0; i < cli_noun_alias_count; i++) {
@@ -330,7 +345,7 @@ static const char fish_head[] =
     "end\n"
     "function __adctl_in\n"
     "    set -l words (commandline -opc | string match -v -- '-*')\n"
-    "    test \"$words[2..(math 1 + (count $argv))]\" = \"$argv\"\n"
+    "    string match -q -- \"$argv*\" \"$words[2..]\"\n"
     "end\n"
     "complete -c adctl -f\n";
 

@@ -8,6 +8,7 @@
 #include "app/cli_output.h"
 
 #define SUMMARY_COLUMN 30
+#define LINE_COLUMNS 80
 
 static void add_name(struct strbuf *out, const struct cli_command *c)
 {
@@ -17,6 +18,31 @@ static void add_name(struct strbuf *out, const struct cli_command *c)
     }
 }
 
+/* Appends the text from column `used` on, broken at blanks into lines of at
+ * most LINE_COLUMNS that begin at column `indent`. */
+static void add_wrapped(struct strbuf *out, const char *text, size_t used,
+                        size_t indent)
+{
+    struct str rest = str_c(text);
+    bool first = true;
+    while (rest.len != 0) {
+        ptrdiff_t end = str_find(rest, ' ');
+        size_t len = end >= 0 ? (size_t)end : rest.len;
+        if (!first && used + 1 + len > LINE_COLUMNS) {
+            strbuf_addf(out, "\n%*s", (int)indent, "");
+            used = indent;
+        } else if (!first) {
+            strbuf_addch(out, ' ');
+            used++;
+        }
+        strbuf_add(out, str_slice(rest, 0, len));
+        used += len;
+        first = false;
+        rest = str_slice(rest, len + 1, rest.len);
+    }
+    strbuf_addch(out, '\n');
+}
+
 /* "  name args            summary", or on two lines when it is long. */
 static void add_row(struct strbuf *out, struct str left, const char *right)
 {
@@ -24,7 +50,8 @@ static void add_row(struct strbuf *out, struct str left, const char *right)
     if (left.len > SUMMARY_COLUMN - 3) {
         strbuf_addf(out, "\n%*s", SUMMARY_COLUMN - 1, "");
     }
-    strbuf_addf(out, " %s\n", right);
+    strbuf_addch(out, ' ');
+    add_wrapped(out, right, SUMMARY_COLUMN, SUMMARY_COLUMN);
 }
 
 static void add_command_row(struct strbuf *out, const struct cli_command *c)
@@ -97,16 +124,14 @@ void cli_add_command_help(const struct cli_command *c, struct strbuf *out)
     if (c->arguments[0] != '\0') {
         strbuf_addf(out, " %s", c->arguments);
     }
-    strbuf_addf(out, " [FLAGS]\n\n%c%s.", c->summary[0] & ~0x20,
+    strbuf_addf(out, " [FLAGS]\n\n%c%s.\n", c->summary[0] & ~0x20,
                 c->summary + 1);
     if (c->details != NULL) {
-        strbuf_addf(out, "\n%s", c->details);
+        add_wrapped(out, c->details, 0, 0);
     }
     if (c->flags->name != NULL) {
-        strbuf_addc(out, "\n\nFlags:\n");
+        strbuf_addc(out, "\nFlags:\n");
         add_flags(out, c->flags);
-    } else {
-        strbuf_addc(out, "\n");
     }
     strbuf_addc(out, "\nFlags of all commands:\n");
     add_flags(out, cli_global_flags);

@@ -64,13 +64,10 @@ static const char *command_name(struct cli *cli)
 static int unknown_flag(struct cli *cli, const char *arg, struct str name)
 {
     const char *near = nearest_flag(cli->command, name);
-    const char *hint =
-        near != NULL ? cli_text(cli, "did you mean --%s? ", near) : "";
-    return cli_fail(cli, CLI_USAGE,
-                    cli_text(cli, "adctl%s --help", command_name(cli)),
-                    "unknown flag %s%s%s%s", arg, hint[0] != '\0' ? " (" : "",
-                    str_trim(str_c(hint)).at != NULL ? hint : "",
-                    hint[0] != '\0' ? ")" : "");
+    return cli_fail(
+        cli, CLI_USAGE, cli_text(cli, "adctl%s --help", command_name(cli)),
+        "unknown flag %s%s%s%s", arg, near != NULL ? " (did you mean --" : "",
+        near != NULL ? near : "", near != NULL ? "?)" : "");
 }
 
 struct parser {
@@ -79,7 +76,17 @@ struct parser {
     char *const *argv;
     int next;
     VEC(const char *) words;
+    const char *unknown; /* the argument with a flag that no command has */
+    struct str unknown_name;
 };
+
+/* Said once the command is known: the hint depends on it. */
+static int note_unknown(struct parser *p, const char *arg, struct str name)
+{
+    p->unknown = arg;
+    p->unknown_name = name;
+    return CLI_USAGE;
+}
 
 static int give(struct parser *p, const struct cli_flag *f, const char *arg,
                 const char *value)
@@ -106,7 +113,7 @@ static int parse_long(struct parser *p, const char *arg)
     }
     const struct cli_flag *f = anywhere(name, false);
     if (f == NULL) {
-        return unknown_flag(p->cli, arg, name);
+        return note_unknown(p, arg, name);
     }
     if (f->value == NULL && value != NULL) {
         return cli_fail(p->cli, CLI_USAGE, NULL, "--%s takes no value",
@@ -121,7 +128,7 @@ static int parse_short(struct parser *p, const char *arg)
     for (const char *at = arg + 1; *at != '\0'; at++) {
         const struct cli_flag *f = anywhere(str_n(at, 1), true);
         if (f == NULL) {
-            return unknown_flag(p->cli, arg, str_n(at, 1));
+            return note_unknown(p, arg, str_n(at, 1));
         }
         if (f->value != NULL) {
             const char *rest = at[1] == '=' ? at + 2 : at + 1;
@@ -329,6 +336,10 @@ static int settle_flags(struct cli *cli)
             g->flag = own;
         }
         int r = check_choice(cli, g);
+        uint64_t ms = 0;
+        if (r == 0 && f->value != NULL && strcmp(f->value, "DURATION") == 0) {
+            r = cli_duration(cli, f->name, 0, &ms); /* before anything runs */
+        }
         if (r != 0) {
             return r;
         }
@@ -356,19 +367,30 @@ static int check_words(struct cli *cli)
     return 0;
 }
 
+/* The command, then what depends on it. */
+static int settle(struct parser *p)
+{
+    struct cli *cli = p->cli;
+    int r = p->words.count != 0 ? find_command(p) : 0;
+    if (r == 0 && p->unknown != NULL) {
+        r = unknown_flag(cli, p->unknown, p->unknown_name);
+    }
+    if (r == 0) {
+        r = settle_flags(cli);
+    }
+    return r == 0 ? check_words(cli) : r;
+}
+
 int cli_parse(struct cli *cli, int argc, char *const *argv)
 {
     struct parser p = {.cli = cli, .argc = argc, .argv = argv, .next = 1};
     int r = parse_all(&p);
     cli->help = cli_has(cli, "help");
-    if (r == 0 && p.words.count != 0) {
-        r = find_command(&p);
+    if (r == 0 || p.unknown != NULL) {
+        r = settle(&p);
     }
     VEC_DEINIT(&p.words);
-    if (r == 0) {
-        r = settle_flags(cli);
-    }
-    return r == 0 ? check_words(cli) : r;
+    return r;
 }
 
 /* ---- what the commands ask ---------------------------------------------- */
