@@ -145,7 +145,8 @@ def test_kill9_loop(make_daemon, tmp_path):
             held += 1
             assert executor_kills, "held, and no executor was lost"
         else:
-            assert w["status"] == "succeeded", w
+            assert w["status"] == "succeeded", json.dumps(
+                d.get("/api/workflows/" + w["id"]), indent=1) + d.log()
             assert ran[n] == 1, f"{n} says it succeeded and never ran"
     total = d.get("/api/metrics")["ledger"]
     assert total["accepted"] == sum(total["events"].values())
