@@ -225,8 +225,14 @@ static void child(const void *context)
  * copy of our page tables, which costs more than all the rest. It needs a stack
  * of its own for the child, hence a few instructions for each architecture.
  * Sanitizers keep books on stacks and would be misled. */
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) &&                   \
-    !defined(__SANITIZE_THREAD__)
+#if defined(__has_feature) /* clang */
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define BIRTH_IS_WATCHED 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define BIRTH_IS_WATCHED 1
+#endif
+#if defined(__x86_64__) && !defined(BIRTH_IS_WATCHED)
 #define BIRTH_SHARES_MEMORY 1
 #else
 #define BIRTH_SHARES_MEMORY 0
