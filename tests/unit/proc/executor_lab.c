@@ -32,10 +32,11 @@
 /* ---- folders ----------------------------------------------------------------
  */
 
-static void make_folder(struct lab *l, const char *name, char out[96])
+static void make_folder(struct lab *l, const char *name, mode_t mode,
+                        char out[96])
 {
     (void)snprintf(out, 96, "%s/%s", l->folder, name);
-    assert_int_equal(mkdir(out, 0755), 0);
+    assert_int_equal(mkdir(out, mode), 0);
 }
 
 static struct lab *lab_new(void)
@@ -44,9 +45,9 @@ static struct lab *lab_new(void)
     memcpy(l->folder, "/tmp/executor-test-XXXXXX", 26);
     assert_non_null(mkdtemp(l->folder));
     assert_int_equal(chmod(l->folder, 0755), 0);
-    make_folder(l, "runbooks", l->repository);
-    make_folder(l, "spool", l->spool);
-    make_folder(l, "work", l->work);
+    make_folder(l, "runbooks", 0755, l->repository);
+    make_folder(l, "spool", 0700, l->spool);
+    make_folder(l, "work", 0755, l->work);
     (void)snprintf(l->socket, sizeof(l->socket), "%s/socket", l->folder);
     l->link = -1;
     l->options = (struct executor_options){
@@ -156,6 +157,7 @@ void lab_connect_raw(struct lab *l)
     while (connect(l->link, (const struct sockaddr *)&address,
                    sizeof(address)) < 0) {
         assert_true(errno == ENOENT || errno == ECONNREFUSED);
+        assert_int_equal(waitpid(l->executor, NULL, WNOHANG), 0);
         (void)usleep(1000);
     }
 }
