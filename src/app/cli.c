@@ -12,6 +12,9 @@ const char *const cli_format_names[CLI_FORMATS + 1] = {
 };
 
 static void print_message(FILE *to, const char *fmt, va_list args)
+    PRINTF_LIKE(2, 0);
+
+static void print_message(FILE *to, const char *fmt, va_list args)
 {
     struct strbuf text = STRBUF_INIT(64 * 1024);
     struct strbuf safe = STRBUF_INIT(256 * 1024);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -131,7 +132,9 @@ static void the_environment_is_searched_by_whole_entries(void **state)
     (void)state;
     char entry[] = "MARK=one two";
     pid_t pid = start_sleep(entry);
-    assert_true(os_process_has_env(pid, STR("MARK=one two")));
+    while (!os_process_has_env(pid, STR("MARK=one two"))) {
+        (void)sched_yield(); /* until it has become its program */
+    }
     assert_false(os_process_has_env(pid, STR("MARK=one")));
     assert_false(os_process_has_env(pid, STR("ARK=one two")));
     assert_false(os_process_has_env(pid, STR("")));

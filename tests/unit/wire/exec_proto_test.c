@@ -34,6 +34,25 @@ static struct runbook_hash some_hash(void)
     return h;
 }
 
+static struct attempt_row some_end(void)
+{
+    return (struct attempt_row){
+        .key = some_key(),
+        .state = ATTEMPT_FAILED,
+        .executor = some_id(9),
+        .pid = 4711,
+        .requested_ms = 1,
+        .started_ms = 2,
+        .finished_ms = 3,
+        .exit_code = -1,
+        .term_signal = 15,
+        .output_bytes = 99,
+        .output_truncated = true,
+        .survivors = 4,
+        .error = STR("ended by a signal"),
+    };
+}
+
 /* A valid message of each kind. */
 static struct exec_message sample(enum exec_kind kind)
 {
@@ -87,19 +106,7 @@ static struct exec_message sample(enum exec_kind kind)
         m.output.data = STR("raw \xff\x00 bytes");
         break;
     case EXEC_ENDED:
-        m.ended = (struct attempt_row){.key = some_key(),
-                                       .state = ATTEMPT_FAILED,
-                                       .executor = some_id(9),
-                                       .pid = 4711,
-                                       .requested_ms = 1,
-                                       .started_ms = 2,
-                                       .finished_ms = 3,
-                                       .exit_code = -1,
-                                       .term_signal = 15,
-                                       .output_bytes = 99,
-                                       .output_truncated = true,
-                                       .survivors = 4,
-                                       .error = STR("ended by a signal")};
+        m.ended = some_end();
         break;
     case EXEC_KINDS:
         fail();
