@@ -16,8 +16,8 @@
 #include "base/vec.h"
 #include "proc/executor.h"
 #include "proc/output.h"
+#include "proc/place_priv.h"
 #include "proc/spawn.h"
-#include "proc/tree_priv.h"
 #include "repo/repo.h"
 #include "wire/exec_proto.h"
 
