@@ -4,8 +4,11 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
+#include "base/err.h"
 #include "base/list.h"
 #include "base/vec.h"
 
