@@ -1,5 +1,6 @@
 #include "app/cli_http.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -20,14 +21,23 @@
 
 bool cli_is_local(const char *server)
 {
-    static const char *const hosts[] = {"127.", "localhost", "[::1]"};
-    const char *host = strstr(server, "://");
-    for (size_t i = 0; host != NULL && i < ARRAY_LEN(hosts); i++) {
-        if (strncmp(host + 3, hosts[i], strlen(hosts[i])) == 0) {
-            return true;
-        }
+    struct in_addr address;
+    char host[64] = "";
+    const char *at = strstr(server, "://");
+    at = at != NULL ? at + 3 : server;
+    size_t len = strcspn(at, "/?#");
+    bool bracket = at[0] == '[';
+    if (memchr(at, '@', len) != NULL) {
+        return false; /* what stands in front is a user's name */
     }
-    return false;
+    len = MIN(len, bracket ? strcspn(at, "]") + 1 : strcspn(at, ":"));
+    if (len >= sizeof(host) || strchr(":/?#", at[len]) == NULL) {
+        return false;
+    }
+    memcpy(host, at, len);
+    return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+           (inet_pton(AF_INET, host, &address) == 1 &&
+            ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET);
 }
 
 static int read_token(struct cli *cli, const char *path)
