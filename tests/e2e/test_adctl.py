@@ -738,3 +738,42 @@ def test_the_scripts_are_well_formed(tmp_path):
     if shutil.which("shellcheck"):
         shell_output("shellcheck", "-s", "bash", "-e", "SC2116",
                      str(completion("bash", tmp_path)))
+
+
+# ---- manual pages -----------------------------------------------------------
+
+
+def page(name):
+    """A page as it is built, without scdoc's escapes."""
+    with open(os.path.join(BUILD, "doc/man", name + ".scd"),
+              encoding="utf-8") as f:
+        return f.read().replace("\\", "")
+
+
+def test_the_manual_has_every_command_and_option():
+    text = page("adctl.1")
+    for name in re.findall(r"^  ([a-z]+(?: [a-z]+)?)(?: \S+)*  ",
+                           bare("help").stdout, re.M):
+        assert f"\n## adctl {name}" in text
+        for flag in re.findall(r"--[a-z-]+", bare("help",
+                                                  *name.split()).stdout):
+            assert f"*{flag}*" in text or flag in text
+    assert "@COMMANDS@" not in text and "\n# EXIT STATUS\n" in text
+
+
+def test_the_daemon_s_manual_has_every_command_and_option():
+    daemon = os.path.join(BUILD, "autonomous-devops")
+    usage = subprocess.run([daemon, "--help"], capture_output=True, text=True,
+                           timeout=60, check=True).stdout
+    text = page("autonomous-devops.8")
+    commands = re.findall(r"^  ([a-z-]+) .*\n {8}", usage, re.M)
+    assert len(commands) >= 4
+    for command in commands:
+        assert f"\n*{command}*\n" in text
+    for option in re.findall(r"--[a-z]+", usage):
+        assert f"*{option}*" in text
+    sample = subprocess.run([daemon, "print-config"], capture_output=True,
+                            text=True, timeout=60, check=True).stdout
+    options = page("autonomous-devops.yaml.5")
+    for key in re.findall(r"^#? *([a-z_]+): \S", sample, re.M):
+        assert re.search(rf"\.{key}\* \(", options), key
