@@ -71,8 +71,8 @@ static void takes_what_senders_write(void **state)
         "{\"type\":\"metric\",\"value\":999999999999999999}",
         "{\"type\":\"alert\",\"state\":\"resolved\",\"fingerprint\":\"f\"}",
         "{\"type\":\"alert\",\"annotations\":{\"a\":\"\"}}",
-        "{\"type\":\"alert\",\"severity\":\"x\",\"labels\":"
-        "{\"severity\":\"y\"},\"group_key\":\"g\",\"generator_url\":\"u\"}",
+        ("{\"type\":\"alert\",\"severity\":\"x\",\"labels\":"
+         "{\"severity\":\"y\"},\"group_key\":\"g\",\"generator_url\":\"u\"}"),
     };
     for (size_t i = 0; i < ARRAY_LEN(plain); i++) {
         if (!quick_takes(str_c(plain[i]))) {
