@@ -1,3 +1,10 @@
+/*
+ * The pool of control groups. A group in which cgroup.kill was used is never
+ * used again: the kernel numbers these kills to catch a fork that is under way,
+ * and (6.18 at least) compares, for a process born in another group than its
+ * parent's, the parent's number with the new group's. Where they differ it
+ * kills the newborn.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -103,7 +110,7 @@ void group_pool_init(struct group_pool *pool, const char *name)
     }
     pool->made++;
     pool->usable = spawn_probe_group(group) == 0;
-    group_give_back(pool, 0, group);
+    group_give_back(pool, 0, group, false);
 }
 
 void group_pool_deinit(struct group_pool *pool)
@@ -133,9 +140,10 @@ int group_take(struct group_pool *pool, uint32_t *ret_slot)
     return group;
 }
 
-void group_give_back(struct group_pool *pool, uint32_t slot, int group)
+void group_give_back(struct group_pool *pool, uint32_t slot, int group,
+                     bool spent)
 {
-    if (pool->idle.count < IDLE_MAX) {
+    if (!spent && pool->idle.count < IDLE_MAX) {
         VEC_PUSH(&pool->idle, (struct idle_group){slot, group});
     } else {
         os_close(group);

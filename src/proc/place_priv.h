@@ -31,6 +31,7 @@ struct tree {
     pid_t main;           /* 0 when it has been reaped */
     pid_t session;        /* what main was, for good */
     uint64_t start_ticks; /* of main */
+    bool group_spent;     /* cgroup.kill was used: see group.c */
     const char *mark;     /* environment entry "ADP_ATTEMPT_ID=…" */
 };
 
@@ -67,7 +68,7 @@ void tree_deinit(struct tree *t);
 
 /* Sends the signal to every process of the tree; SIGKILL also catches what is
  * being forked meanwhile. Returns how many processes there were. */
-uint32_t tree_signal(const struct tree *t, int signal);
+uint32_t tree_signal(struct tree *t, int signal);
 
 /* True when no process of the tree is left: proof, not hope. */
 bool tree_is_empty(const struct tree *t);

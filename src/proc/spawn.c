@@ -387,6 +387,11 @@ int spawn_probe_group(int group)
     if (pid < 0) {
         return pid;
     }
-    siginfo_t info;
-    return waitid(P_PID, (id_t)pid, &info, WEXITED) < 0 ? -errno : 0;
+    siginfo_t info = {0};
+    if (waitid(P_PID, (id_t)pid, &info, WEXITED) < 0) {
+        return -errno;
+    }
+    /* Some kernels kill whoever is born in one group when another was once
+     * emptied by cgroup.kill: see group.c. */
+    return info.si_code == CLD_EXITED && info.si_status == 0 ? 0 : -ENOTSUP;
 }

@@ -52,5 +52,6 @@ NODISCARD int spawn_start(const struct spawn_request *request,
  * errno with the reason why it could not. */
 NODISCARD int spawn_failure(int report, struct err *reterr);
 
-/* Tries whether processes can be born in this cgroup; 0 or -errno. */
+/* Tries whether processes can be born, and live, in this cgroup; 0 or
+ * -errno. */
 NODISCARD int spawn_probe_group(int group);

@@ -37,7 +37,7 @@ void tree_deinit(struct tree *t)
 {
     list_remove(&t->node);
     if (t->group >= 0) {
-        group_give_back(t->pool, t->slot, t->group);
+        group_give_back(t->pool, t->slot, t->group, t->group_spent);
         t->group = -1;
     }
 }
@@ -72,11 +72,12 @@ static void signal_member(void *context, pid_t pid)
     }
 }
 
-static uint32_t signal_group(const struct tree *t, int signal)
+static uint32_t signal_group(struct tree *t, int signal)
 {
     struct members m = {.signal = signal};
     int count = os_cgroup_each(t->group, note_member, &m);
     if (signal == SIGKILL) {
+        t->group_spent = true;
         (void)!os_cgroup_kill(t->group);
     } else if (signal != 0) {
         (void)!os_cgroup_each(t->group, signal_member, &m);
@@ -258,7 +259,7 @@ static bool has_orphans(const struct group_pool *pool)
 /* ---- either way -----------------------------------------------------------
  */
 
-uint32_t tree_signal(const struct tree *t, int signal)
+uint32_t tree_signal(struct tree *t, int signal)
 {
     uint32_t awake = 0;
     if (t->group >= 0) {

@@ -8,5 +8,7 @@
 /* A group that holds nothing; -1: none to be had, the mark does instead. */
 int group_take(struct group_pool *pool, uint32_t *ret_slot);
 
-/* Takes an empty group back, descriptor and all. */
-void group_give_back(struct group_pool *pool, uint32_t slot, int group);
+/* Takes an empty group back, descriptor and all. A spent one, in which
+ * cgroup.kill was used, is not given out again. */
+void group_give_back(struct group_pool *pool, uint32_t slot, int group,
+                     bool spent);

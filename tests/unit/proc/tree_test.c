@@ -274,6 +274,27 @@ static void groups_are_used_again(void **state)
     assert_int_equal(f->pool.idle.count, 1);
 }
 
+/* A process that is born where others were killed is not killed for it. */
+static void a_group_serves_after_a_kill(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    for (int i = 0; i < 3; i++) {
+        struct sample s;
+        start(f, &s, "a", "sleep 300 & echo; wait");
+        await_line(&s);
+        await_empty(&s, SIGKILL);
+        end(&s);
+        start(f, &s, "b", "exit 7");
+        siginfo_t info;
+        assert_int_equal(waitid(P_PID, (id_t)s.spawned.pid, &info, WEXITED), 0);
+        assert_int_equal(info.si_code, CLD_EXITED);
+        assert_int_equal(info.si_status, 7);
+        s.tree.main = 0;
+        await_empty(&s, 0);
+        end(&s);
+    }
+}
+
 #define BOTH_WAYS(test)                                                        \
     {#test " (groups)", test, set_up_groups, tear_down, NULL},                 \
     {                                                                          \
@@ -290,6 +311,7 @@ int main(void)
         BOTH_WAYS(runners_are_caught),
         BOTH_WAYS(a_stopped_tree_is_killed),
         BOTH_WAYS(leftovers_are_killed),
+        BOTH_WAYS(a_group_serves_after_a_kill),
         cmocka_unit_test_setup_teardown(groups_are_used_again, set_up_groups,
                                         tear_down),
     };
