@@ -5,6 +5,8 @@
 
 #include <cmocka.h>
 
+#include <ifaddrs.h>
+
 #include "tests/unit/net/fixture.h"
 
 /* ---- framing
@@ -325,6 +327,65 @@ static void closes_idle_connections(void **state)
 /* ---- connections
  * ------------------------------------------------------------------- */
 
+/* An address of this machine that is not loopback: callers from there are
+ * told apart by address, and no socket of theirs tells who they are. */
+static bool own_address(struct sockaddr_in *ret)
+{
+    struct ifaddrs *all = NULL;
+    bool found = false;
+    assert_int_equal(getifaddrs(&all), 0);
+    for (struct ifaddrs *it = all; it != NULL && !found; it = it->ifa_next) {
+        if (it->ifa_addr != NULL && it->ifa_addr->sa_family == AF_INET) {
+            memcpy(ret, it->ifa_addr, sizeof(*ret));
+            found = ntohl(ret->sin_addr.s_addr) >> 24 != 127;
+        }
+    }
+    freeifaddrs(all);
+    return found;
+}
+
+static int connect_to(struct sockaddr_in to)
+{
+    to.sin_port = htons(fix.port);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+    return fd;
+}
+
+static void limits_connections_of_one_source(void **state)
+{
+    (void)state;
+    enum { MOST = 3 };
+    static const char request[] = "GET /uid HTTP/1.1\r\n" HEAD "\r\n";
+    struct sockaddr_in to;
+    int fds[MOST];
+    if (!own_address(&to)) {
+        skip();
+    }
+    struct http_options o = options();
+    o.listen = "0.0.0.0:0";
+    o.insecure = true;
+    o.limits.per_source = MOST;
+    start(&o);
+    for (size_t i = 0; i < MOST; i++) {
+        fds[i] = connect_to(to);
+        assert_true(raw_send(fds[i], request, sizeof(request) - 1));
+        raw_read(fds[i], &answer);
+        assert_int_equal(answer.status, 200);
+        assert_string_not_equal(answer.body, "0 0");
+        assert_int_equal(answer.body[0], '-'); /* no user is known */
+    }
+    int one_more = connect_to(to);
+    assert_true(raw_ends(one_more));
+    close(one_more);
+    /* Others are not shut out. */
+    assert_int_equal(ask("GET / HTTP/1.1\r\n" HEAD "\r\n"), 200);
+    for (size_t i = 0; i < MOST; i++) {
+        close(fds[i]);
+    }
+    assert_int_equal(tear_down(NULL), 0);
+}
+
 static bool admits_nobody(void *context, uid_t uid)
 {
     (void)context;
@@ -455,6 +516,7 @@ int main(void)
         CASE(asks_for_the_body_only_if_it_wants_it),
         QUICK(cuts_off_slow_clients),
         QUICK(closes_idle_connections),
+        cmocka_unit_test(limits_connections_of_one_source),
         cmocka_unit_test(keeps_places_for_administrators),
         cmocka_unit_test(refuses_addresses_that_are_none),
         cmocka_unit_test(refuses_to_be_reachable_without_protection),
