@@ -10,8 +10,8 @@
 
 #include "os/fd.h"
 
-#define MOUNTINFO_MAX_BYTES (1024 * 1024)
-#define PROCS_MAX_BYTES (4 * 1024 * 1024)
+#define MOUNTINFO_MAX_BYTES (1024UL * 1024)
+#define PROCS_MAX_BYTES (4096UL * 1024)
 #define SMALL_MAX_BYTES 65536
 #define NESTED_MAX 16
 

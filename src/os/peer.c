@@ -200,8 +200,8 @@ static struct endpoint mapped(const struct endpoint *e)
 
 int os_peer_uid(int fd, uid_t *ret)
 {
-    struct endpoint own;
-    struct endpoint peer;
+    struct endpoint own = {0};
+    struct endpoint peer = {0};
     int r = endpoints(fd, &own, &peer);
     if (r < 0) {
         return r;

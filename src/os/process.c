@@ -10,7 +10,7 @@
 #include "os/fd.h"
 
 #define STAT_MAX_BYTES 4096
-#define ENVIRON_MAX_BYTES (4 * 1024 * 1024)
+#define ENVIRON_MAX_BYTES (4096UL * 1024)
 
 /* Positions behind the command's name: state is the first. */
 enum { FIELD_STATE = 0, FIELD_PARENT = 1, FIELD_SESSION = 3, FIELD_START = 19 };
@@ -109,7 +109,7 @@ int os_process_signal(const struct os_process *p, int signal)
         return -errno;
     }
     /* Now the number cannot pass to another process unseen. */
-    struct os_process now;
+    struct os_process now = {0};
     int r = os_process_read(p->pid, &now);
     if (r < 0) {
         return r;

@@ -264,23 +264,22 @@ static int on_io(sd_event_source *source UNUSED, int fd UNUSED, uint32_t events,
 /* A Unix socket connects at once or not at all. */
 static int connect_now(struct exec_client *c)
 {
-    CLEANUP(os_closep)
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return -errno;
     }
     int size = SEND_BUFFER_BYTES;
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-    if (connect(fd, (const struct sockaddr *)&c->address, sizeof(c->address)) <
-        0) {
-        return -errno;
+    int r = connect(fd, (const struct sockaddr *)&c->address,
+                    sizeof(c->address)) < 0
+                ? -errno
+                : sd_event_add_io(c->event, &c->io, fd, EPOLLIN, on_io, c);
+    if (r < 0) {
+        os_close(fd);
+        return r;
     }
-    int r = sd_event_add_io(c->event, &c->io, fd, EPOLLIN, on_io, c);
-    if (r >= 0) {
-        c->fd = fd;
-        fd = -1;
-    }
-    return r;
+    c->fd = fd;
+    return 0;
 }
 
 static int on_timer(sd_event_source *source UNUSED, uint64_t now_us UNUSED,

@@ -16,7 +16,7 @@
 /* More than the engine can ask for in one go: when the executor welcomes it,
  * that is a START for every attempt in flight (max_concurrent: 10000). */
 #define EXEC_QUEUE_MAX 16384
-#define EXEC_QUEUE_MAX_BYTES (64 * 1024 * 1024)
+#define EXEC_QUEUE_MAX_BYTES (64UL * 1024 * 1024)
 
 struct exec_client;
 

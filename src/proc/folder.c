@@ -91,6 +91,21 @@ static int make(struct folder_pool *pool, struct folder *f)
     return e;
 }
 
+/* An idle folder of this user. */
+static bool take_idle(struct folder_pool *pool, uid_t uid, gid_t gid,
+                      struct folder *ret)
+{
+    for (size_t i = 0; i < pool->idle.count; i++) {
+        const struct folder *f = &pool->idle.at[i];
+        if (f->uid == uid && f->gid == gid) {
+            *ret = *f;
+            pool->idle.at[i] = pool->idle.at[--pool->idle.count];
+            return true;
+        }
+    }
+    return false;
+}
+
 int folder_take(struct folder_pool *pool, const struct spawn_user *user,
                 struct folder *ret)
 {
@@ -99,14 +114,7 @@ int folder_take(struct folder_pool *pool, const struct spawn_user *user,
         .uid = user != NULL ? user->uid : geteuid(),
         .gid = user != NULL ? user->gid : getegid(),
     };
-    VEC_EACH (&pool->idle, i) {
-        if (pool->idle.at[i].uid == f.uid && pool->idle.at[i].gid == f.gid) {
-            *ret = pool->idle.at[i];
-            VEC_REMOVE(&pool->idle, i);
-            return 0;
-        }
-    }
-    int e = make(pool, &f);
+    int e = take_idle(pool, f.uid, f.gid, &f) ? 0 : make(pool, &f);
     if (e == 0) {
         *ret = f;
     }

@@ -494,6 +494,7 @@ static int begin(struct run *r, struct plan *p, const struct exec_message *m,
                  struct err *reterr)
 {
     struct executor *x = r->x;
+    ASSERT(p->runbook != NULL);
     const struct step *step = &p->runbook->steps[r->key.step_no];
     tree_init(&r->tree, &x->groups, r->mark);
     r->has_tree = true;

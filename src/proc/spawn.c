@@ -22,7 +22,8 @@
 
 #define PATH_BYTES 4096
 #define REPORT_FD 3
-#define MIB (1024ULL * 1024)
+#define KIB 1024ULL
+#define MIB (1024 * KIB)
 
 /* What went wrong between the birth of the process and its program. */
 enum stage {
@@ -58,7 +59,7 @@ static const struct {
     {RLIMIT_CORE, 0, 0},
     {RLIMIT_NOFILE, 1024, 65536},
     {RLIMIT_FSIZE, 16384 * MIB, 16384 * MIB},
-    {RLIMIT_MEMLOCK, 64 * 1024, 8 * MIB},
+    {RLIMIT_MEMLOCK, 64 * KIB, 8 * MIB},
 };
 
 /* Everything that the child needs, made ready before it is born. */

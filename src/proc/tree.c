@@ -14,6 +14,7 @@
 
 /* So often is a tree without a group looked at while it is being stopped. */
 #define FREEZE_ROUNDS 64
+#define CHILDREN_MAX_BYTES (1024UL * 1024)
 #define LEFTOVER_LOOKS 1000
 #define LEFTOVER_PAUSE_US 2000
 
@@ -235,7 +236,7 @@ static uint32_t kill_scattered(const struct tree *t)
  * lost its parent is one. Where the kernel does not tell: true. */
 static bool has_orphans(const struct group_pool *pool)
 {
-    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(1024 * 1024);
+    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(CHILDREN_MAX_BYTES);
     char path[64];
     (void)snprintf(path, sizeof(path), "/proc/self/task/%d/children",
                    (int)getpid());

@@ -20,6 +20,7 @@
 #include "os/fd.h"
 #include "proc/executor_priv.h"
 
+#define TEXT_MAX_BYTES ((size_t)RUNBOOK_MAX_BYTES)
 #define LOADED_MAX 64
 #define COPY_MAX_AGE_S (30L * 86400)
 #define COPY_NAME_SIZE (64 + 6)
@@ -161,22 +162,29 @@ static int get_text(struct executor *x, struct str path,
 int versions_pin(struct executor *x, struct str path,
                  const struct runbook_hash *hash, struct err *reterr)
 {
-    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(RUNBOOK_MAX_BYTES);
+    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(TEXT_MAX_BYTES);
     return get_text(x, path, hash, &text, reterr);
 }
 
 /* ---- runbooks
  * ---------------------------------------------------------------------- */
 
+/* Makes a loaded runbook the one that was used last. */
+static struct runbook *touch(struct versions *v, size_t i)
+{
+    struct runbook *rb = v->loaded.at[i];
+    VEC_REMOVE(&v->loaded, i);
+    VEC_PUSH(&v->loaded, rb);
+    return rb;
+}
+
 static struct runbook *find_loaded(struct versions *v, struct str path,
                                    const struct runbook_hash *hash)
 {
     VEC_EACH (&v->loaded, i) {
-        struct runbook *rb = v->loaded.at[i];
+        const struct runbook *rb = v->loaded.at[i];
         if (hash_eq(&rb->hash, hash) && str_eq(rb->path, path)) {
-            VEC_REMOVE(&v->loaded, i);
-            VEC_PUSH(&v->loaded, rb);
-            return rb;
+            return touch(v, i);
         }
     }
     return NULL;
@@ -210,7 +218,7 @@ int versions_get(struct executor *x, struct str path,
         *ret = runbook_ref(loaded);
         return 0;
     }
-    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(RUNBOOK_MAX_BYTES);
+    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(TEXT_MAX_BYTES);
     int e = get_text(x, path, hash, &text, reterr);
     if (e < 0) {
         return e;

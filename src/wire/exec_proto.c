@@ -24,7 +24,7 @@
  * names and punctuation. By the time of START the workflow is durable: there
  * must be no limit left to meet. */
 _Static_assert(EXEC_PARAMETERS_MAX_BYTES >=
-                   RUNBOOK_MAX_PARAMS *
+                   (size_t)RUNBOOK_MAX_PARAMS *
                        (RUNBOOK_PARAM_VALUE_MAX_BYTES * 2 + 128),
                "parameters that were accepted can be said");
 
