@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "os/fd.h"
 
 #define DEPTH_MAX 200
 
@@ -41,6 +44,26 @@ static int empty(int fd, unsigned depth)
     return result;
 }
 
+/* Opens it for emptying, also when its owner, who is us, has forbidden himself
+ * to look into it or to change it. */
+static int open_folder(int folder, const char *name)
+{
+    CLEANUP(os_closep)
+    int fd =
+        openat(folder, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        return -errno;
+    }
+    if ((st.st_mode & 0700) != 0700) {
+        char path[64]; /* a descriptor without rights is changed by name only */
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        (void)chmod(path, 0700);
+    }
+    int opened = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return opened < 0 ? -errno : opened;
+}
+
 static int remove_entry(int folder, const char *name, unsigned depth)
 {
     if (unlinkat(folder, name, 0) == 0 || errno == ENOENT) {
@@ -58,10 +81,9 @@ static int remove_entry(int folder, const char *name, unsigned depth)
     if (depth >= DEPTH_MAX) {
         return -ELOOP;
     }
-    int fd =
-        openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = open_folder(folder, name);
     if (fd < 0) {
-        return -errno;
+        return fd;
     }
     int result = empty(fd, depth);
     if (unlinkat(folder, name, AT_REMOVEDIR) < 0 && result == 0) {

@@ -122,6 +122,26 @@ static void a_folder_is_made_once(void **state)
     assert_int_equal(os_open_folder(f->folder, "no/such", 0700, &a), -ENOENT);
 }
 
+/* As anybody but root one may not even look into one's own folder then. */
+static void a_tree_is_removed_whatever_its_modes(void **state)
+{
+    struct fixture *f = *state;
+    int fd = -1;
+    assert_int_equal(os_open_folder(f->folder, "t", 0700, &fd), 0);
+    assert_int_equal(mkdirat(fd, "read-only", 0700), 0);
+    assert_int_equal(mkdirat(fd, "read-only/below", 0700), 0);
+    assert_int_equal(os_replace_file(fd, "file", STR("x")), 0);
+    assert_int_equal(symlinkat("/etc", fd, "link"), 0);
+    assert_int_equal(fchmodat(fd, "read-only/below", 0, 0), 0);
+    assert_int_equal(fchmodat(fd, "read-only", 0500, 0), 0);
+    assert_int_equal(fchmod(fd, 0), 0);
+    os_close(fd);
+    assert_int_equal(os_remove_tree(f->folder, "t"), 0);
+    assert_int_equal(faccessat(f->folder, "t", F_OK, 0), -1);
+    assert_int_equal(access("/etc/passwd", F_OK), 0);
+    assert_int_equal(os_remove_tree(f->folder, "t"), 0);
+}
+
 static void flags_are_set_and_unset(void **state)
 {
     (void)state;
@@ -188,6 +208,7 @@ int main(void)
         CASE(reading_stops_at_the_limit),
         CASE(symlinks_are_not_followed),
         CASE(a_folder_is_made_once),
+        CASE(a_tree_is_removed_whatever_its_modes),
         cmocka_unit_test(flags_are_set_and_unset),
         cmocka_unit_test(closing_keeps_errno),
         cmocka_unit_test(clocks_go_forward),
