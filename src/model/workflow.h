@@ -119,7 +119,7 @@ struct attempt_row {
     int32_t term_signal;   /* 0: none */
     uint64_t output_bytes; /* written by the step, kept or not */
     bool output_truncated; /* some of it was not kept */
-    uint32_t survivors;    /* processes that TERM had left over for KILL */
+    uint32_t survivors;    /* processes that outlived the main one, or TERM */
     struct str error;      /* "" if none */
 };
 
