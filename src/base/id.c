@@ -52,23 +52,21 @@ struct str id_bytes(const struct id *id)
     return str_n((const char *)id->bytes, sizeof(id->bytes));
 }
 
-/* 128 bits are 25 digits of 5 bits and a first one of 3. */
+/* 128 bits are 25 digits of 5 bits behind a first one of 3. On the path of
+ * every answered event: shifts, not loops over bits. */
 void id_format(struct id id, const char *prefix, char out[ID_TEXT_SIZE])
 {
     size_t n = strlen(prefix);
     memcpy(out, prefix, n);
     out[n++] = '-';
-    unsigned bit = 0;
-    for (int i = 0; i < ID_TEXT_LEN; i++) {
-        unsigned width = i == 0 ? 3 : 5;
-        unsigned value = 0;
-        for (unsigned b = 0; b < width; b++, bit++) {
-            value = value << 1 |
-                    ((unsigned)id.bytes[bit / 8] >> (7 - bit % 8) & 1U);
-        }
-        out[n++] = digits[value];
+    unsigned __int128 value = 0;
+    for (size_t i = 0; i < sizeof(id.bytes); i++) {
+        value = value << 8 | id.bytes[i];
     }
-    out[n] = '\0';
+    for (size_t i = ID_TEXT_LEN; i-- > 0; value >>= 5) {
+        out[n + i] = digits[(unsigned)value & 31U];
+    }
+    out[n + ID_TEXT_LEN] = '\0';
 }
 
 int id_parse(struct str text, const char *prefix, struct id *ret)

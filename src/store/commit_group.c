@@ -20,6 +20,7 @@ struct round {
 
 void commit_group_init(struct commit_group *g)
 {
+    *g = (struct commit_group){0};
     list_init(&g->ops);
     list_init(&g->claims);
     list_init(&g->finished);
@@ -84,6 +85,20 @@ static void run_ops(struct round *r, struct list *ops)
     }
 }
 
+/* Is it better to let the claims wait for the next group? */
+static bool put_off(const struct round *r, struct commit_group *g)
+{
+    if (list_empty(&g->claims) || g->busy == NULL ||
+        g->put_off >= COMMIT_PUT_OFF_MAX ||
+        r->driver->queued(r->store) >= op_of(g->claims.next)->claim.limit ||
+        !g->busy(g->busy_context)) {
+        g->put_off = 0;
+        return false;
+    }
+    g->put_off++;
+    return true;
+}
+
 /* First come, first served; stops at the first that finds nothing. */
 static void run_claims(struct round *r, struct list *claims)
 {
@@ -98,7 +113,9 @@ static void run_claims(struct round *r, struct list *claims)
     }
 }
 
-static int transact(struct round *r, struct list *ops, struct list *claims)
+/* claims: the group whose claims are served, or NULL. */
+static int transact(struct round *r, struct list *ops,
+                    struct commit_group *claims)
 {
     list_init(&r->ran);
     list_init(&r->given);
@@ -107,7 +124,9 @@ static int transact(struct round *r, struct list *ops, struct list *claims)
         return -EIO;
     }
     run_ops(r, ops);
-    run_claims(r, claims);
+    if (claims != NULL && !put_off(r, claims)) {
+        run_claims(r, &claims->claims);
+    }
     return r->driver->commit(r->store);
 }
 
@@ -156,16 +175,14 @@ int commit_group_run(const struct store_driver *driver, struct store *s,
     struct list ops;
     list_init(&ops);
     take_group(g, &ops);
-    int r = transact(&round, &ops, &g->claims);
+    int r = transact(&round, &ops, g);
     if (r == -ENOSPC) {
         /* The driver has let go of its reserve: once more, without events. A
          * store that still cannot write is as good as broken. */
         sort_after_full(g, &round, &ops);
-        struct list none;
-        list_init(&none);
         list_init(&round.ran);
         list_init(&round.given);
-        r = list_empty(&ops) ? 0 : transact(&round, &ops, &none);
+        r = list_empty(&ops) ? 0 : transact(&round, &ops, NULL);
     }
     if (r < 0) {
         return fail_everything(g, &round);

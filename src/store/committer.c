@@ -169,6 +169,16 @@ static bool turn(struct committer *c)
     return true;
 }
 
+/* Have more operations come while this group was made? */
+static bool more_waits(void *context)
+{
+    struct committer *c = context;
+    ASSERT(pthread_mutex_lock(&c->lock) == 0);
+    bool more = !list_empty(&c->incoming);
+    ASSERT(pthread_mutex_unlock(&c->lock) == 0);
+    return more;
+}
+
 static void *run_thread(void *arg)
 {
     struct committer *c = arg;
@@ -202,6 +212,8 @@ int committer_start(const struct committer_options *options,
     c->options = *options;
     list_init(&c->incoming);
     commit_group_init(&c->group);
+    c->group.busy = more_waits;
+    c->group.busy_context = c;
     init_wait(c);
     atomic_store(&c->queued, options->driver->queued(options->store));
     int r = pthread_create(&c->thread, NULL, run_thread, c);

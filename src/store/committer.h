@@ -51,11 +51,20 @@ struct committer_stats committer_stats(const struct committer *c);
  * Runs one group synchronously: takes up to STORE_GROUP_MAX operations of the
  * list (then standing claims), commits, and moves all that are finished, with
  * their results, to `finished`; the caller calls done. Claims that found
- * nothing stay in `claims`. */
+ * nothing stay in `claims`.
+ *
+ * While more operations wait already (busy), claims that could not be filled
+ * are put off, for at most COMMIT_PUT_OFF_MAX groups: under load a worker gets
+ * a full batch instead of many small ones; without load nothing waits. */
+#define COMMIT_PUT_OFF_MAX 3
+
 struct commit_group {
     struct list ops;    /* of struct store_op.link: waiting */
     struct list claims; /* standing claims */
     struct list finished;
+    bool (*busy)(void *context); /* NULL: never */
+    void *busy_context;
+    uint32_t put_off; /* groups since claims were last served */
 };
 
 void commit_group_init(struct commit_group *g);

@@ -307,6 +307,43 @@ static void a_full_disk_does_not_spin(void **state)
     assert_int_equal(atomic_load(&w->fatal), 0);
 }
 
+static bool always_busy(void *context)
+{
+    (void)context;
+    return true;
+}
+
+/* While more waits, a claim that would get few events waits a little; never
+ * longer than COMMIT_PUT_OFF_MAX groups, and not when a batch is full. */
+static void claims_wait_for_fuller_batches_under_load(void **state)
+{
+    struct world *w = *state;
+    struct commit_group g;
+    commit_group_init(&g);
+    g.busy = always_busy;
+    make_event(w, 2);
+    struct store_op ingest = {
+        .kind = STORE_INGEST,
+        .ingest = {.events = &w->events[2],
+                   .count = 1,
+                   .results = &w->results[2]},
+    };
+    struct store_op claim = {
+        .kind = STORE_CLAIM,
+        .claim = {.limit = 10, .max_attempts = 3, .arena = &w->arena},
+    };
+    list_push(&g.ops, &ingest.link);
+    list_push(&g.ops, &claim.link);
+    for (int i = 0; i < COMMIT_PUT_OFF_MAX; i++) {
+        assert_int_equal(commit_group_run(&store_memory, w->store, &g, T0_MS),
+                         0);
+        assert_false(list_empty(&g.claims));
+    }
+    assert_int_equal(commit_group_run(&store_memory, w->store, &g, T0_MS), 0);
+    assert_true(list_empty(&g.claims));
+    assert_int_equal(claim.claim.count, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +359,8 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_does_not_spin, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(
+            claims_wait_for_fuller_batches_under_load, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
