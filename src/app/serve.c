@@ -136,12 +136,6 @@ static void on_committed(void *context, const struct record *records,
     api_committed(d->api, records, count);
 }
 
-static void on_ingested(void *context, const struct store_ingest *ingest)
-{
-    struct daemon *d = context;
-    api_ingested(d->api, ingest);
-}
-
 _Static_assert((int)CONFIG_SCOPE_READ == (int)API_READ &&
                    (int)CONFIG_SCOPE_INGEST == (int)API_INGEST &&
                    (int)CONFIG_SCOPE_EXECUTE == (int)API_EXECUTE &&
@@ -184,7 +178,6 @@ static int start_service(struct daemon *d, struct err *reterr)
         .defaults = config_runbook_defaults(c),
         .log = log_syslog,
         .committed = on_committed,
-        .ingested = on_ingested,
         .fatal = on_fatal,
         .context = d,
     };

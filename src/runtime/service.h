@@ -39,8 +39,6 @@ struct service_options {
     /* Records that became durable, on the service's thread: live views. */
     void (*committed)(void *context, const struct record *records,
                       size_t count);
-    /* Events that became durable, on the committer's thread. */
-    void (*ingested)(void *context, const struct store_ingest *ingest);
     /* The store has failed: the process must end soon (any thread). */
     void (*fatal)(void *context, int errnum);
     void *context;
