@@ -14,6 +14,7 @@
 
 /* So often is a tree without a group looked at while it is being stopped. */
 #define FREEZE_ROUNDS 64
+#define EMPTY_LOOKS 8
 #define CHILDREN_MAX_BYTES (1024UL * 1024)
 #define LEFTOVER_LOOKS 1000
 #define LEFTOVER_PAUSE_US 2000
@@ -279,7 +280,14 @@ bool tree_is_empty(const struct tree *t)
     if (t->main == 0 && !has_orphans(t->pool)) {
         return true;
     }
-    return look(t, 0, &awake) == 0;
+    /* One walk through /proc can miss a process that forks and ends while we
+     * walk. Nobody is missed every time. */
+    for (int i = 0; i < EMPTY_LOOKS; i++) {
+        if (look(t, 0, &awake) != 0) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* ---- leftovers ------------------------------------------------------------
