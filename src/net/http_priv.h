@@ -3,10 +3,9 @@
  * request at a time; its record, buffers and prepared answer are reused for
  * the next one.
  *
- * Threads: the record belongs to the server's thread, except `turn`, `phase`
- * and `since_ms` (atomic) and the list link (server->lock). A connection
- * leaves the list before its descriptor is closed, so whoever holds the lock
- * may use the descriptors of what is in the list.
+ * Threads: everything belongs to the server's thread (loop.c), except `turn`
+ * (atomic), `request` and `answer` while the handler has them, and what the
+ * lock guards: who answers meets the server's thread there and nowhere else.
  */
 #pragma once
 
@@ -48,17 +47,18 @@ enum http_stage {
 };
 
 struct http_conn {
-    struct list link; /* server->conns */
+    struct list link;  /* server->conns */
+    struct list ready; /* server->ready, under its lock */
     struct http_server *server;
     struct MHD_Connection *mhd;
     int fd;
     bool uid_known;
     int uid_result;
     uid_t uid;
-    _Atomic(int) phase;
-    _Atomic(uint64_t) since_ms; /* of the phase; monotonic */
+    enum http_phase phase;
+    uint64_t since_ms; /* of the phase; monotonic */
     _Atomic(int) turn;
-    atomic_bool gone; /* the peer hung up while we stream */
+    bool gone; /* the peer hung up while we stream */
 
     enum http_stage stage;
     bool begun;    /* begin was called: end is owed */
@@ -91,18 +91,22 @@ struct http_server {
     uint16_t port;
     char *certificate; /* PEM texts, ours until MHD has stopped */
     char *key;
-    pthread_mutex_t lock;
-    pthread_cond_t changed; /* `kept` fell to 0, or stopping */
     struct list conns;
-    unsigned conn_count;
-    atomic_uint open_count;
-    atomic_uint kept; /* requests that the handler has and not answered */
-    atomic_bool stopping;
-    pthread_t sweeper;
+    atomic_uint open_count; /* of conns */
+    unsigned kept;          /* requests that the handler has and not answered */
+    bool ending;            /* told to stop: no new connections, streams end */
+    uint64_t now_ms;        /* monotonic: when this turn of the loop began */
+    uint64_t sweep_at_ms;
+    pthread_t thread;
+    int wake_fd; /* eventfd: written when somebody wakes who sleeps */
+
+    pthread_mutex_t lock; /* for what follows */
+    struct list ready;    /* parked connections that may go on */
+    bool asleep;          /* the thread waits, or is about to */
+    bool stop;
 };
 
 /* server.c */
-uint64_t http_now_ms(void); /* monotonic, coarse */
 void http_phase_set(struct http_conn *c, enum http_phase phase);
 
 /* request.c: MHD's calls */
@@ -131,5 +135,12 @@ NODISCARD int http_listen(const struct http_options *o, int *ret_fd,
 NODISCARD int http_read_pem(const char *path, char **ret, struct err *reterr);
 bool http_is_loopback(const uint8_t address[16]);
 
-/* sweep.c: the thread that enforces the time limits; returns when stopping */
-void *http_sweep(void *server);
+/* sweep.c: enforces the time limits, once a second at most */
+void http_sweep(struct http_server *s);
+
+/* loop.c */
+void *http_loop(void *server); /* the server's thread */
+/* A parked connection may go on. Any thread. */
+void http_ready(struct http_conn *c);
+/* The loop is to end, when nothing is kept any more. Any thread. */
+void http_loop_stop(struct http_server *s);

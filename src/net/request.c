@@ -194,16 +194,8 @@ static enum MHD_Result on_data(struct http_conn *c, struct str data)
 
 static void unkeep(struct http_conn *c)
 {
-    struct http_server *s = c->server;
-    if (!c->kept) {
-        return;
-    }
+    c->server->kept -= c->kept;
     c->kept = false;
-    if (atomic_fetch_sub(&s->kept, 1) == 1 && atomic_load(&s->stopping)) {
-        pthread_mutex_lock(&s->lock);
-        pthread_cond_broadcast(&s->changed);
-        pthread_mutex_unlock(&s->lock);
-    }
 }
 
 /* Gives the request to the handler and, unless it was answered at once, puts
@@ -216,7 +208,7 @@ static enum MHD_Result on_complete(struct http_conn *c)
     http_phase_set(c, PHASE_ANSWER);
     atomic_store(&c->turn, TURN_OURS);
     c->kept = true;
-    (void)atomic_fetch_add(&s->kept, 1);
+    s->kept++;
     s->options.handler.handle(s->options.handler.context, &c->request);
     if (atomic_load(&c->turn) == TURN_OURS) {
         int ours = TURN_OURS;
@@ -224,7 +216,7 @@ static enum MHD_Result on_complete(struct http_conn *c)
         if (atomic_compare_exchange_strong(&c->turn, &ours, TURN_PARKED)) {
             return MHD_YES;
         }
-        MHD_resume_connection(c->mhd);
+        http_ready(c);
         return MHD_YES;
     }
     unkeep(c);
@@ -307,6 +299,6 @@ void http_on_completed(void *cls, struct MHD_Connection *mhd, void **request,
     unkeep(c);
     buffers_reset(c);
     c->stage = STAGE_HEAD;
-    atomic_store(&c->gone, false);
+    c->gone = false;
     http_phase_set(c, PHASE_IDLE);
 }

@@ -15,7 +15,7 @@ static const struct http_field always[] = {
 static void hand_back(struct http_conn *c)
 {
     if (atomic_exchange(&c->turn, TURN_READY) == TURN_PARKED) {
-        MHD_resume_connection(c->mhd);
+        http_ready(c);
     }
 }
 
@@ -67,7 +67,7 @@ static ssize_t on_pull(void *cls, uint64_t at, char *buf, size_t max)
     (void)at;
     struct http_conn *c = cls;
     atomic_store(&c->turn, TURN_OURS);
-    if (atomic_load(&c->server->stopping) || atomic_load(&c->gone)) {
+    if (c->server->ending || c->gone) {
         return MHD_CONTENT_READER_END_OF_STREAM;
     }
     ssize_t n = c->pull(c->pull_context, buf, max);
@@ -77,7 +77,7 @@ static ssize_t on_pull(void *cls, uint64_t at, char *buf, size_t max)
     int ours = TURN_OURS;
     MHD_suspend_connection(c->mhd);
     if (!atomic_compare_exchange_strong(&c->turn, &ours, TURN_PARKED)) {
-        MHD_resume_connection(c->mhd);
+        http_ready(c);
     }
     return 0;
 }

@@ -2,8 +2,8 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <netinet/in.h>
@@ -21,17 +21,10 @@
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-RSA:-CIPHER-ALL:"             \
     "+AES-256-GCM:+AES-128-GCM:+CHACHA20-POLY1305"
 
-uint64_t http_now_ms(void)
-{
-    struct timespec ts;
-    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 void http_phase_set(struct http_conn *c, enum http_phase phase)
 {
-    atomic_store_explicit(&c->since_ms, http_now_ms(), memory_order_relaxed);
-    atomic_store_explicit(&c->phase, (int)phase, memory_order_relaxed);
+    c->since_ms = c->server->now_ms;
+    c->phase = phase;
 }
 
 static void peer_address(const struct sockaddr *sa, uint8_t ret[16])
@@ -67,6 +60,7 @@ static struct http_conn *conn_new(struct http_server *s,
     strbuf_init(&c->request.out, HTTP_ANSWER_MAX_BYTES);
     arena_init(&c->request.arena);
     list_init(&c->link);
+    list_init(&c->ready);
     http_phase_set(c, PHASE_FRESH);
     return c;
 }
@@ -83,7 +77,6 @@ static void conn_free(struct http_conn *c)
     mem_free(c);
 }
 
-/* Under the lock. */
 static unsigned from_same_source(struct http_server *s,
                                  const struct http_conn *c)
 {
@@ -117,12 +110,9 @@ static void on_opened(struct http_server *s, struct MHD_Connection *mhd,
 {
     struct http_conn *c = conn_new(s, mhd);
     *context = c;
-    pthread_mutex_lock(&s->lock);
     list_push(&s->conns, &c->link);
-    unsigned open = ++s->conn_count;
+    unsigned open = atomic_fetch_add(&s->open_count, 1) + 1;
     unsigned same = c->request.loopback ? 0 : from_same_source(s, c);
-    pthread_mutex_unlock(&s->lock);
-    atomic_store(&s->open_count, open);
     if (!may_stay(s, c, open, same)) {
         (void)shutdown(c->fd, SHUT_RDWR); /* MHD sees the end and closes */
     }
@@ -132,11 +122,8 @@ static void on_closed(struct http_server *s, void **context)
 {
     struct http_conn *c = *context;
     *context = NULL;
-    pthread_mutex_lock(&s->lock);
     list_remove(&c->link);
-    unsigned open = --s->conn_count;
-    pthread_mutex_unlock(&s->lock);
-    atomic_store(&s->open_count, open);
+    (void)atomic_fetch_sub(&s->open_count, 1);
     conn_free(c);
 }
 
@@ -170,7 +157,7 @@ static struct MHD_Daemon *start_mhd(struct http_server *s)
         {MHD_OPTION_END, 0, NULL},
     };
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME;
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
     return MHD_start_daemon(
         tls ? flags | MHD_USE_TLS : flags, 0, NULL, NULL, http_on_access, s,
         MHD_OPTION_LISTEN_SOCKET, s->listen_fd,                 /* */
@@ -190,9 +177,11 @@ static void server_free(struct http_server *s)
     if (s->listen_fd >= 0) {
         close(s->listen_fd);
     }
+    if (s->wake_fd >= 0) {
+        close(s->wake_fd);
+    }
     mem_free(s->certificate);
     mem_free(s->key);
-    pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);
     mem_free(s);
 }
@@ -202,13 +191,15 @@ static struct http_server *server_new(const struct http_options *options)
     struct http_server *s = MEM_NEW(struct http_server);
     s->options = *options;
     s->listen_fd = -1;
+    s->wake_fd = -1;
     list_init(&s->conns);
-    pthread_mutex_init(&s->lock, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    list_init(&s->ready);
+    /* Held for moments by two busy threads: waiting awake is cheaper. */
+    pthread_mutexattr_t attr;
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+    pthread_mutex_init(&s->lock, &attr);
+    pthread_mutexattr_destroy(&attr);
     return s;
 }
 
@@ -227,6 +218,10 @@ static int prepare(struct http_server *s, struct err *reterr)
         if (r < 0) {
             return r;
         }
+    }
+    s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->wake_fd < 0) {
+        return err_set(reterr, -errno, "no eventfd: %s", strerror(errno));
     }
     return http_listen(o, &s->listen_fd, &s->port, reterr);
 }
@@ -250,7 +245,7 @@ int http_start(const struct http_options *options, struct http_server **ret,
         server_free(s);
         return r;
     }
-    ASSERT(pthread_create(&s->sweeper, NULL, http_sweep, s) == 0);
+    ASSERT(pthread_create(&s->thread, NULL, http_loop, s) == 0);
     *ret = s;
     return 0;
 }
@@ -260,22 +255,8 @@ void http_stop(struct http_server *s)
     if (s == NULL) {
         return;
     }
-    /* The listening socket is ours again, and no longer in the way. */
-    s->listen_fd = MHD_quiesce_daemon(s->daemon);
-    pthread_mutex_lock(&s->lock);
-    atomic_store(&s->stopping, true);
-    LIST_EACH (&s->conns, it) {
-        struct http_conn *c = CONTAINER_OF(it, struct http_conn, link);
-        if (atomic_load(&c->phase) == PHASE_STREAM) {
-            http_wake(&c->request);
-        }
-    }
-    pthread_cond_broadcast(&s->changed);
-    while (atomic_load(&s->kept) != 0) {
-        pthread_cond_wait(&s->changed, &s->lock);
-    }
-    pthread_mutex_unlock(&s->lock);
-    ASSERT(pthread_join(s->sweeper, NULL) == 0);
+    http_loop_stop(s);
+    ASSERT(pthread_join(s->thread, NULL) == 0);
     MHD_stop_daemon(s->daemon);
     server_free(s);
 }

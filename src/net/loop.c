@@ -1,0 +1,144 @@
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#include "base/assert.h"
+#include "net/http_priv.h"
+
+/* The server's thread: MHD is run from here, so that a group of answers wakes
+ * it once. Inside of MHD, each would be a write to its own eventfd. */
+
+#define SWEEP_EVERY_MS 1000
+
+static uint64_t monotonic_ms(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void wake(struct http_server *s)
+{
+    if (s->asleep) {
+        s->asleep = false;
+        ASSERT(eventfd_write(s->wake_fd, 1) == 0);
+    }
+}
+
+void http_ready(struct http_conn *c)
+{
+    /* Once it is in the list, the connection may be gone at any time; the
+     * server is not, before this lock is free. */
+    struct http_server *s = c->server;
+    pthread_mutex_lock(&s->lock);
+    list_push(&s->ready, &c->ready);
+    wake(s);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void http_loop_stop(struct http_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->stop = true;
+    wake(s);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void resume_ready(struct http_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->asleep = false;
+    for (struct list *n = list_pop(&s->ready); n != NULL;
+         n = list_pop(&s->ready)) {
+        MHD_resume_connection(CONTAINER_OF(n, struct http_conn, ready)->mhd);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+static int wait_ms(struct http_server *s)
+{
+    uint64_t left_ms =
+        s->sweep_at_ms > s->now_ms ? s->sweep_at_ms - s->now_ms : 0;
+    MHD_UNSIGNED_LONG_LONG mhd_ms = 0;
+    if (MHD_get_timeout(s->daemon, &mhd_ms) == MHD_YES && mhd_ms < left_ms) {
+        left_ms = mhd_ms;
+    }
+    return (int)left_ms;
+}
+
+/* Until a connection, an answer or the clock has something for us. */
+static void doze(struct http_server *s)
+{
+    int timeout_ms = wait_ms(s);
+    pthread_mutex_lock(&s->lock);
+    s->asleep = list_empty(&s->ready) && s->stop == s->ending;
+    bool asleep = s->asleep;
+    pthread_mutex_unlock(&s->lock);
+    if (!asleep) {
+        return;
+    }
+    int mhd_fd =
+        MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    struct pollfd fds[] = {
+        {.fd = s->wake_fd, .events = POLLIN},
+        {.fd = mhd_fd, .events = POLLIN},
+    };
+    int n = poll(fds, ARRAY_LEN(fds), timeout_ms);
+    ASSERT(n >= 0 || errno == EINTR);
+    if (n > 0 && fds[0].revents != 0) {
+        eventfd_t times;
+        (void)eventfd_read(s->wake_fd, &times);
+    }
+}
+
+/* The listening socket becomes ours again, and nobody's. */
+static void begin_to_end(struct http_server *s)
+{
+    s->ending = true;
+    s->listen_fd = MHD_quiesce_daemon(s->daemon);
+    LIST_EACH (&s->conns, it) {
+        struct http_conn *c = CONTAINER_OF(it, struct http_conn, link);
+        if (c->phase == PHASE_STREAM) {
+            http_wake(&c->request);
+        }
+    }
+}
+
+static bool is_told_to_stop(struct http_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool stop = s->stop;
+    pthread_mutex_unlock(&s->lock);
+    return stop;
+}
+
+/* Nothing may be parked in MHD when it is stopped. */
+static bool is_over(struct http_server *s)
+{
+    if (!s->ending && is_told_to_stop(s)) {
+        begin_to_end(s);
+    }
+    pthread_mutex_lock(&s->lock);
+    bool has_ready = !list_empty(&s->ready);
+    pthread_mutex_unlock(&s->lock);
+    return s->ending && s->kept == 0 && !has_ready;
+}
+
+void *http_loop(void *server)
+{
+    struct http_server *s = server;
+    s->now_ms = monotonic_ms();
+    s->sweep_at_ms = s->now_ms + SWEEP_EVERY_MS;
+    do {
+        doze(s);
+        s->now_ms = monotonic_ms();
+        resume_ready(s);
+        (void)MHD_run(s->daemon);
+        if (s->now_ms >= s->sweep_at_ms) {
+            s->sweep_at_ms = s->now_ms + SWEEP_EVERY_MS;
+            http_sweep(s);
+        }
+    } while (!is_over(s));
+    return NULL;
+}
