@@ -92,6 +92,10 @@ static void add_record(struct api *a, const struct record *r)
         add_attempt(a, &r->attempt);
         break;
     case RECORD_OUTPUT: /* /logs has it */
+    case RECORD_EVENTS_MOVE:
+    case RECORD_EVENTS_RANK:
+    case RECORD_SETTING:
+    case RECORD_AUDIT:
     case RECORD_KINDS:
         break;
     }

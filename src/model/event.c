@@ -7,8 +7,8 @@
 #define BIT(status) (1U << (status))
 
 /* Each status and where an event may go from it (I3). A claimed event goes
- * back to queued when its engine is gone. A poisonous one may be queued again
- * by an operator. */
+ * back to queued when its engine is gone. A poisonous or drained one may be
+ * queued again by an operator. */
 static const struct {
     const char *name;
     unsigned next;
@@ -22,7 +22,7 @@ static const struct {
     [EVENT_PROCESSED] = {"processed", BIT(EVENT_ARCHIVED)},
     [EVENT_SUPPRESSED] = {"suppressed", BIT(EVENT_ARCHIVED)},
     [EVENT_DEDUPLICATED] = {"deduplicated", BIT(EVENT_ARCHIVED)},
-    [EVENT_DRAINED] = {"drained", BIT(EVENT_ARCHIVED)},
+    [EVENT_DRAINED] = {"drained", BIT(EVENT_QUEUED) | BIT(EVENT_ARCHIVED)},
     [EVENT_POISON] = {"poison", BIT(EVENT_QUEUED) | BIT(EVENT_ARCHIVED)},
     [EVENT_ARCHIVED] = {"archived", 0},
     [EVENT_ERROR] = {"error", BIT(EVENT_PROCESSING) | BIT(EVENT_DRAINED) |

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/id.h"
+#include "model/change.h"
 #include "model/event.h"
 #include "model/workflow.h"
 
@@ -19,6 +20,10 @@ enum record_kind {
     RECORD_ATTEMPT_NEW,  /* the intent to run a step: before it is run */
     RECORD_ATTEMPT_SET,  /* the changing half of an attempt row */
     RECORD_OUTPUT,       /* a chunk of output; a repeated one is ignored */
+    RECORD_EVENTS_MOVE,  /* an operator moves events that nobody has claimed */
+    RECORD_EVENTS_RANK,  /* an operator gives queued events a priority */
+    RECORD_SETTING,      /* a setting has this value from now on */
+    RECORD_AUDIT,        /* the next row of the audit trail */
     RECORD_KINDS
 };
 
@@ -31,6 +36,25 @@ struct record_event_done {
     struct str error;
 };
 
+/* Oldest first. Moved into the queue, an event is as new: no attempts. */
+struct record_events_move {
+    enum event_status from; /* not EVENT_PROCESSING: those have an owner */
+    enum event_status to;
+    struct id event_id; /* this one only; ID_NULL: any */
+    uint32_t limit;     /* at most so many */
+    uint64_t at_ms;
+    struct str error; /* why; "" when there is nothing to say */
+};
+
+/* Of `limit` events from first_seq on, those that are queued and match. */
+struct record_events_rank {
+    struct str type;     /* "": any */
+    struct str severity; /* "": any */
+    uint8_t priority;
+    uint64_t first_seq;
+    uint32_t limit;
+};
+
 struct record {
     enum record_kind kind;
     union {
@@ -38,5 +62,9 @@ struct record {
         struct workflow_row workflow; /* NEW: rev 1; SET: rev = old + 1 */
         struct attempt_row attempt;
         struct output_chunk output;
+        struct record_events_move move;
+        struct record_events_rank rank;
+        struct setting_row setting;
+        struct audit_row audit; /* seq and hash: the store's */
     };
 };

@@ -162,9 +162,10 @@ static void close_memory(struct store *s)
     }
     VEC_DEINIT(&s->events);
     VEC_DEINIT(&s->workflows);
+    VEC_DEINIT(&s->audit);
     struct map *maps[] = {&s->events_by_id, &s->workflows_by_id, &s->starts,
                           &s->dedup,        &s->requests,        &s->runbooks,
-                          &s->alerts};
+                          &s->alerts,       &s->settings};
     for (size_t i = 0; i < ARRAY_LEN(maps); i++) {
         map_deinit(maps[i]);
     }

@@ -207,7 +207,7 @@ static int output(struct store *s, const struct output_chunk *r)
     return 0;
 }
 
-static int apply_one(struct store *s, const struct record *r)
+static int apply_one(struct store *s, const struct record *r, uint64_t *moved)
 {
     switch (r->kind) {
     case RECORD_EVENT_DONE:
@@ -222,16 +222,29 @@ static int apply_one(struct store *s, const struct record *r)
         return attempt_set(s, &r->attempt);
     case RECORD_OUTPUT:
         return output(s, &r->output);
+    case RECORD_EVENTS_MOVE:
+        *moved += memory_events_move(s, &r->move);
+        return 0;
+    case RECORD_EVENTS_RANK:
+        *moved += memory_events_rank(s, &r->rank);
+        return 0;
+    case RECORD_SETTING:
+        memory_setting(s, &r->setting);
+        return 0;
+    case RECORD_AUDIT:
+        memory_audit(s, &r->audit);
+        return 0;
     case RECORD_KINDS:
         break;
     }
     UNREACHABLE();
 }
 
-int memory_apply(struct store *s, const struct store_apply *op)
+int memory_apply(struct store *s, struct store_apply *op)
 {
+    op->moved = 0;
     for (uint32_t i = 0; i < op->count; i++) {
-        int r = apply_one(s, &op->records[i]);
+        int r = apply_one(s, &op->records[i], &op->moved);
         if (r < 0) {
             return r;
         }

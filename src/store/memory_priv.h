@@ -85,6 +85,8 @@ struct store {
     struct map dedup;
     struct map requests;
     struct map runbooks;
+    struct map settings;           /* key -> struct setting_row */
+    VEC(struct audit_row *) audit; /* seq is the index + 1 */
     struct map alerts; /* fingerprint -> newest event, while it fires */
     struct heap queue;
     VEC(struct undo) undo;
@@ -120,10 +122,18 @@ void memory_remove(struct store *s, struct map *m, struct str key);
 
 int memory_ingest(struct store *s, struct store_ingest *op, uint64_t now_ms);
 int memory_claim(struct store *s, struct store_claim *op, uint64_t now_ms);
-int memory_apply(struct store *s, const struct store_apply *op);
+int memory_apply(struct store *s, struct store_apply *op);
 int memory_pin(struct store *s, const struct store_pin *op);
 
-/* Moves a claimed event on and keeps the ledger. */
+/* One record each (memory_changes.c); how many events were changed. */
+uint64_t memory_events_move(struct store *s,
+                            const struct record_events_move *m);
+uint64_t memory_events_rank(struct store *s,
+                            const struct record_events_rank *k);
+void memory_setting(struct store *s, const struct setting_row *given);
+void memory_audit(struct store *s, const struct audit_row *given);
+
+/* Moves an event on and keeps the ledger. */
 void memory_event_set(struct store *s, struct mem_event *e,
                       enum event_status status);
 
@@ -136,6 +146,10 @@ struct workflow_row memory_copy_workflow(struct arena *a,
                                          const struct workflow_row *from);
 struct attempt_row memory_copy_attempt(struct arena *a,
                                        const struct attempt_row *from);
+struct setting_row memory_copy_setting(struct arena *a,
+                                       const struct setting_row *from);
+struct audit_row memory_copy_audit(struct arena *a,
+                                   const struct audit_row *from);
 struct output_chunk memory_copy_chunk(struct arena *a,
                                       const struct output_chunk *from);
 

@@ -251,6 +251,57 @@ static int read_counts(struct reader *r, struct store_counts *ret)
     return 0;
 }
 
+static int by_key(const void *a, const void *b)
+{
+    const struct setting_row *x = a;
+    const struct setting_row *y = b;
+    return str_cmp(x->key, y->key);
+}
+
+static int read_settings(struct reader *r, struct str prefix, struct arena *a,
+                         struct setting_row **ret, uint32_t *ret_count)
+{
+    struct store *s = lock(r);
+    struct setting_row *rows =
+        ARENA_ARRAY(a, map_count(&s->settings), struct setting_row);
+    uint32_t count = 0;
+    size_t cursor = 0;
+    const struct map_entry *e = map_next(&s->settings, &cursor);
+    for (; e != NULL; e = map_next(&s->settings, &cursor)) {
+        if (str_starts(e->key, prefix) && count < STORE_SETTINGS_MAX) {
+            rows[count++] = memory_copy_setting(a, e->value);
+        }
+    }
+    unlock(s);
+    qsort(rows, count, sizeof(*rows), by_key);
+    *ret = rows;
+    *ret_count = count;
+    return 0;
+}
+
+static int read_audit(struct reader *r, const struct audit_filter *f,
+                      struct arena *a, struct audit_row **ret,
+                      uint32_t *ret_count)
+{
+    struct store *s = lock(r);
+    size_t total = s->audit.count;
+    struct audit_row *rows =
+        ARENA_ARRAY(a, MIN((size_t)f->limit, total), struct audit_row);
+    uint32_t count = 0;
+    for (size_t i = 0; i < total && count < f->limit; i++) {
+        const struct audit_row *row =
+            s->audit.at[f->oldest_first ? i : total - 1 - i];
+        if ((f->before_seq == 0 || row->seq < f->before_seq) &&
+            row->seq > f->after_seq) {
+            rows[count++] = memory_copy_audit(a, row);
+        }
+    }
+    unlock(s);
+    *ret = rows;
+    *ret_count = count;
+    return 0;
+}
+
 static const struct reader_ops ops = {
     .close = close_reader,
     .events = read_events,
@@ -262,6 +313,8 @@ static const struct reader_ops ops = {
     .runbook = read_runbook,
     .counts = read_counts,
     .alerts = read_alerts,
+    .settings = read_settings,
+    .audit = read_audit,
 };
 
 int memory_reader_open(struct store *s, struct reader **ret, struct err *reterr)

@@ -66,3 +66,25 @@ struct output_chunk memory_copy_chunk(struct arena *a,
     c.data = copy(a, from->data);
     return c;
 }
+
+struct setting_row memory_copy_setting(struct arena *a,
+                                       const struct setting_row *from)
+{
+    struct setting_row row = *from;
+    row.key = arena_str(a, from->key);
+    row.value = arena_str(a, from->value);
+    row.by = arena_str(a, from->by);
+    return row;
+}
+
+struct audit_row memory_copy_audit(struct arena *a,
+                                   const struct audit_row *from)
+{
+    struct audit_row row = *from;
+    row.who = arena_str(a, from->who);
+    row.action = arena_str(a, from->action);
+    row.subject = arena_str(a, from->subject);
+    row.before = arena_str(a, from->before);
+    row.after = arena_str(a, from->after);
+    return row;
+}

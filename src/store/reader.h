@@ -13,10 +13,12 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "model/change.h"
 #include "model/event.h"
 #include "model/workflow.h"
 
 #define STORE_READ_DEADLINE_MS 2000
+#define STORE_SETTINGS_MAX 20000
 #define STORE_ALERTS_MAX 10000 /* live alerts that are ever listed */
 
 struct reader;
@@ -72,6 +74,14 @@ struct store_counts {
     uint64_t workflows[WORKFLOW_STATUSES];
 };
 
+/* The audit trail, newest first unless told otherwise. */
+struct audit_filter {
+    uint64_t before_seq; /* 0: any */
+    uint64_t after_seq;
+    bool oldest_first;
+    uint32_t limit;
+};
+
 struct reader_ops {
     void (*close)(struct reader *r);
     int (*events)(struct reader *r, const struct event_filter *f,
@@ -101,6 +111,12 @@ struct reader_ops {
      * most STORE_ALERTS_MAX. */
     int (*alerts)(struct reader *r, uint64_t now_ms, struct arena *a,
                   struct event_view **ret, uint32_t *ret_count);
+    /* Settings whose key begins so, by key; those without value are left
+     * out. At most STORE_SETTINGS_MAX. */
+    int (*settings)(struct reader *r, struct str prefix, struct arena *a,
+                    struct setting_row **ret, uint32_t *ret_count);
+    int (*audit)(struct reader *r, const struct audit_filter *f,
+                 struct arena *a, struct audit_row **ret, uint32_t *ret_count);
 };
 
 struct reader {

@@ -245,7 +245,7 @@ static int output(struct store *s, const struct output_chunk *r)
     return sqlite_run(s, st);
 }
 
-static int apply_one(struct store *s, const struct record *r)
+static int apply_one(struct store *s, const struct record *r, uint64_t *moved)
 {
     switch (r->kind) {
     case RECORD_EVENT_DONE:
@@ -260,19 +260,28 @@ static int apply_one(struct store *s, const struct record *r)
         return attempt_set(s, &r->attempt);
     case RECORD_OUTPUT:
         return output(s, &r->output);
+    case RECORD_EVENTS_MOVE:
+        return sqlite_events_move(s, &r->move, moved);
+    case RECORD_EVENTS_RANK:
+        return sqlite_events_rank(s, &r->rank, moved);
+    case RECORD_SETTING:
+        return sqlite_setting(s, &r->setting);
+    case RECORD_AUDIT:
+        return sqlite_audit(s, &r->audit);
     case RECORD_KINDS:
         break;
     }
     UNREACHABLE();
 }
 
-int sqlite_apply(struct store *s, const struct store_apply *op)
+int sqlite_apply(struct store *s, struct store_apply *op)
 {
     int r = 0;
+    op->moved = 0;
     for (uint32_t i = 0, n = 1; r == 0 && i < op->count; i += n) {
         const struct record *at = &op->records[i];
         n = at->kind == RECORD_EVENT_DONE ? count_alike(at, op->count - i) : 1;
-        r = n > 1 ? events_done(s, at, n) : apply_one(s, at);
+        r = n > 1 ? events_done(s, at, n) : apply_one(s, at, &op->moved);
     }
     return r;
 }

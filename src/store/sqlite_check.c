@@ -98,6 +98,38 @@ static int count_rows(struct store *s, struct store_counts *ret)
     return rc;
 }
 
+/* I10: no gap, no row that was changed. */
+static int check_audit(struct store *s, struct err *reterr)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(
+        s->db, "SELECT " SQLITE_AUDIT_COLUMNS " FROM audit ORDER BY seq", -1,
+        &st, NULL);
+    struct audit_row before = {0};
+    bool whole = true;
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_step(st);
+    }
+    while (rc == SQLITE_ROW && whole) {
+        arena_reset(&s->arena);
+        struct audit_row row = sqlite_audit_read(st, &s->arena);
+        uint8_t hash[AUDIT_HASH_BYTES];
+        audit_hash(before.hash, &row, hash);
+        whole = row.seq == before.seq + 1 &&
+                memcmp(hash, row.hash, sizeof(hash)) == 0;
+        before = row;
+        rc = sqlite3_step(st);
+    }
+    (void)sqlite3_finalize(st);
+    if (!whole) {
+        return err_set(reterr, -EBADMSG,
+                       "row %llu of the audit trail does not follow from the "
+                       "one before it",
+                       (unsigned long long)before.seq);
+    }
+    return rc == SQLITE_DONE ? 0 : sqlite_open_error(s, rc, "check", reterr);
+}
+
 int sqlite_check(struct store *s, struct err *reterr)
 {
     ASSERT(!s->in_transaction);
@@ -125,5 +157,5 @@ int sqlite_check(struct store *s, struct err *reterr)
                            contradictions[i].what);
         }
     }
-    return 0;
+    return check_audit(s, reterr);
 }

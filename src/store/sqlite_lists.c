@@ -1,9 +1,11 @@
 /* Lists with filters. The text of a list has only the conditions that are
  * asked for; values are always bound. */
 #include <errno.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/vec.h"
+#include "store/sqlite_priv.h"
 #include "store/sqlite_reader.h"
 
 #define SQL_MAX_BYTES 4096
@@ -201,5 +203,65 @@ int sqlite_read_workflows(struct reader *r, const struct workflow_filter *f,
     }
     (void)sqlite3_finalize(st);
     strbuf_deinit(&sql);
+    return n;
+}
+
+/* ---- changes ------------------------------------------------------------ */
+
+static void *to_arena(struct arena *a, const void *rows, size_t count,
+                      size_t bytes)
+{
+    void *copy = arena_alloc(a, count, bytes);
+    if (count != 0) {
+        memcpy(copy, rows, count * bytes);
+    }
+    return copy;
+}
+
+int sqlite_read_settings(struct reader *r, struct str prefix, struct arena *a,
+                         struct setting_row **ret, uint32_t *ret_count)
+{
+    sqlite3_stmt *st = sqlite_read_begin(r, READ_SETTINGS);
+    stmt_bind_text(st, 1, prefix);
+    stmt_bind_u64(st, 2, STORE_SETTINGS_MAX);
+    VEC(struct setting_row) rows = {0};
+    int n = sqlite_read_next(st);
+    while (n == 1) {
+        VEC_PUSH(&rows, (struct setting_row){.key = stmt_str(st, 0, a),
+                                             .value = stmt_str(st, 1, a),
+                                             .at_ms = stmt_u64(st, 2),
+                                             .by = stmt_str(st, 3, a)});
+        n = sqlite_read_next(st);
+    }
+    (void)sqlite3_reset(st);
+    if (n == 0) {
+        *ret = to_arena(a, rows.at, rows.count, sizeof(*rows.at));
+        *ret_count = (uint32_t)rows.count;
+    }
+    VEC_DEINIT(&rows);
+    return n;
+}
+
+int sqlite_read_audit(struct reader *r, const struct audit_filter *f,
+                      struct arena *a, struct audit_row **ret,
+                      uint32_t *ret_count)
+{
+    sqlite3_stmt *st =
+        sqlite_read_begin(r, f->oldest_first ? READ_AUDIT_UP : READ_AUDIT_DOWN);
+    stmt_bind_u64(st, 1, f->before_seq != 0 ? f->before_seq : INT64_MAX);
+    stmt_bind_u64(st, 2, f->after_seq);
+    stmt_bind_u64(st, 3, f->limit);
+    VEC(struct audit_row) rows = {0};
+    int n = sqlite_read_next(st);
+    while (n == 1) {
+        VEC_PUSH(&rows, sqlite_audit_read(st, a));
+        n = sqlite_read_next(st);
+    }
+    (void)sqlite3_reset(st);
+    if (n == 0) {
+        *ret = to_arena(a, rows.at, rows.count, sizeof(*rows.at));
+        *ret_count = (uint32_t)rows.count;
+    }
+    VEC_DEINIT(&rows);
     return n;
 }

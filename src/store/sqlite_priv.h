@@ -48,6 +48,14 @@ enum sqlite_statement {
     SQL_ATTEMPT_INSERT,
     SQL_ATTEMPT_SET,
     SQL_OUTPUT_INSERT,
+    SQL_SPAN_OLDEST,
+    SQL_SPAN_OF_EVENT,
+    SQL_SPAN_RANKED,
+    SQL_EVENTS_ALIKE,
+    SQL_SETTING_SET,
+    SQL_SETTING_CLEAR,
+    SQL_AUDIT_LAST,
+    SQL_AUDIT_INSERT,
     SQL_TRIM_DEDUP,
     SQL_TRIM_REQUEST,
     SQL_TRIM_ALERT,
@@ -186,6 +194,7 @@ struct sqlite_span {
 #define SQLITE_SPAN_COLUMNS                                                    \
     "first_seq, last_seq, status, priority, attempt, claim, processed_ms, "    \
     "error, duplicate_of"
+#define SQLITE_SPAN_COLUMN_COUNT 9
 
 uint64_t sqlite_span_count(const struct sqlite_span *span);
 
@@ -217,8 +226,26 @@ NODISCARD int sqlite_span_change(struct store *s, const struct sqlite_span *old,
 
 int sqlite_ingest(struct store *s, struct store_ingest *op, uint64_t now_ms);
 int sqlite_claim(struct store *s, struct store_claim *op, uint64_t now_ms);
-int sqlite_apply(struct store *s, const struct store_apply *op);
+int sqlite_apply(struct store *s, struct store_apply *op);
 int sqlite_pin(struct store *s, const struct store_pin *op);
+
+/* ---- sqlite_changes.c: one record each; 0 or the doom ---- */
+
+/* Adds the number of events that were changed to *moved. */
+NODISCARD int sqlite_events_move(struct store *s,
+                                 const struct record_events_move *m,
+                                 uint64_t *moved);
+NODISCARD int sqlite_events_rank(struct store *s,
+                                 const struct record_events_rank *k,
+                                 uint64_t *moved);
+NODISCARD int sqlite_setting(struct store *s, const struct setting_row *row);
+NODISCARD int sqlite_audit(struct store *s, const struct audit_row *given);
+
+#define SQLITE_AUDIT_COLUMNS                                                   \
+    "seq, at_ms, who, action, subject, before, after, hash"
+
+/* The row of these columns; its texts in the arena. */
+struct audit_row sqlite_audit_read(sqlite3_stmt *st, struct arena *a);
 
 /* ---- sqlite_maintain.c ---- */
 

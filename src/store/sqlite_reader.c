@@ -32,6 +32,14 @@ static const char *const texts[READ_STATEMENTS] = {
                     " ORDER BY seq LIMIT ?3",
     [READ_RUNBOOK] = "SELECT path, text FROM runbook WHERE hash = ?1",
     [READ_COUNTS] = SQLITE_LEDGER_SQL,
+    [READ_SETTINGS] = "SELECT key, value, at_ms, by FROM setting"
+                      " WHERE substr(key, 1, length(?1)) = ?1"
+                      " ORDER BY key LIMIT ?2",
+    [READ_AUDIT_DOWN] = "SELECT " SQLITE_AUDIT_COLUMNS " FROM audit"
+                        " WHERE seq < ?1 AND seq > ?2 ORDER BY seq DESC"
+                        " LIMIT ?3",
+    [READ_AUDIT_UP] = "SELECT " SQLITE_AUDIT_COLUMNS " FROM audit"
+                      " WHERE seq < ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
 };
 
 /* ---- the connection ----------------------------------------------------- */
@@ -264,6 +272,8 @@ static const struct reader_ops ops = {
     .runbook = read_runbook,
     .counts = read_counts,
     .alerts = read_alerts,
+    .settings = sqlite_read_settings,
+    .audit = sqlite_read_audit,
 };
 
 static int connect(struct sqlite_reader *r, const char *path)

@@ -14,6 +14,9 @@ enum sqlite_read {
     READ_OUTPUT,
     READ_RUNBOOK,
     READ_COUNTS,
+    READ_SETTINGS,
+    READ_AUDIT_DOWN,
+    READ_AUDIT_UP,
     READ_STATEMENTS
 };
 
@@ -55,6 +58,11 @@ NODISCARD int sqlite_read_event_views(sqlite3_stmt *st, struct arena *a,
 int sqlite_read_events(struct reader *r, const struct event_filter *f,
                        struct arena *a, struct event_view **ret,
                        uint32_t *ret_count);
+int sqlite_read_settings(struct reader *r, struct str prefix, struct arena *a,
+                         struct setting_row **ret, uint32_t *ret_count);
+int sqlite_read_audit(struct reader *r, const struct audit_filter *f,
+                      struct arena *a, struct audit_row **ret,
+                      uint32_t *ret_count);
 int sqlite_read_workflows(struct reader *r, const struct workflow_filter *f,
                           struct arena *a, struct workflow_view **ret,
                           uint32_t *ret_count);

@@ -122,7 +122,18 @@ static const char schema_1[] =
     ") STRICT;"
     "CREATE INDEX output_workflow ON output (workflow);";
 
-static const char *const steps[] = {schema_1};
+static const char schema_2[] =
+    "CREATE TABLE setting ("
+    " key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL,"
+    " at_ms INTEGER NOT NULL, by TEXT NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE audit ("
+    " seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, who TEXT NOT NULL,"
+    " action TEXT NOT NULL, subject TEXT NOT NULL, before TEXT NOT NULL,"
+    " after TEXT NOT NULL, hash BLOB NOT NULL"
+    ") STRICT;";
+
+static const char *const steps[] = {schema_1, schema_2};
 
 int sqlite_query_u64(sqlite3 *db, const char *sql, uint64_t *ret)
 {

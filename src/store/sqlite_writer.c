@@ -81,6 +81,29 @@ static const char *const texts[SQL_STATEMENTS] = {
     [SQL_OUTPUT_INSERT] =
         "INSERT OR IGNORE INTO output (workflow, step_no, attempt, offset,"
         " stream, at_ms, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    /* The status is compared twice so that the partial index applies. */
+    [SQL_SPAN_OLDEST] = "SELECT " SQLITE_SPAN_COLUMNS " FROM event_span"
+                        " WHERE status = ?1 AND status <> 2"
+                        " ORDER BY first_seq LIMIT 1",
+    [SQL_SPAN_OF_EVENT] =
+        "SELECT " SQLITE_SPAN_COLUMNS ", seq FROM event CROSS JOIN event_span"
+        " ON first_seq = (SELECT max(first_seq) FROM event_span"
+        " WHERE first_seq <= seq) WHERE id = ?1",
+    [SQL_SPAN_RANKED] = "SELECT " SQLITE_SPAN_COLUMNS " FROM event_span"
+                        " WHERE status IN (0, 8) AND last_seq >= ?1"
+                        " AND first_seq <= ?2 AND priority <> ?3"
+                        " ORDER BY first_seq LIMIT 1",
+    [SQL_EVENTS_ALIKE] =
+        "SELECT seq FROM event WHERE seq BETWEEN ?1 AND ?2"
+        " AND (?3 = '' OR type = ?3) AND (?4 = '' OR severity = ?4)"
+        " ORDER BY seq",
+    [SQL_SETTING_SET] = "INSERT OR REPLACE INTO setting VALUES"
+                        " (?1, ?2, ?3, ?4)",
+    [SQL_SETTING_CLEAR] = "DELETE FROM setting WHERE key = ?1",
+    [SQL_AUDIT_LAST] = "SELECT " SQLITE_AUDIT_COLUMNS " FROM audit"
+                       " ORDER BY seq DESC LIMIT 1",
+    [SQL_AUDIT_INSERT] = "INSERT INTO audit (" SQLITE_AUDIT_COLUMNS ")"
+                         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     /* The rows are in order of age: looks at the oldest only, and at more
      * than one only if that has expired. */
     [SQL_TRIM_DEDUP] =

@@ -79,6 +79,8 @@ struct store_claim {
 struct store_apply {
     const struct record *records;
     uint32_t count;
+    /* filled in: events that RECORD_EVENTS_MOVE and _RANK have changed */
+    uint64_t moved;
 };
 
 struct store_pin {

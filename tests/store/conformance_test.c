@@ -38,6 +38,7 @@ int main(void)
         {workflow_cases, workflow_case_count},
         {reader_cases, reader_case_count},
         {committer_cases, committer_case_count},
+        {change_cases, change_case_count},
     };
     struct suite suite = {0};
     for (size_t d = 0; d < ARRAY_LEN(drivers); d++) {

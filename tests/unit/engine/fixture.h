@@ -285,6 +285,10 @@ static inline void say_record(struct bench *b, const struct record *r)
         strbuf_addf(&b->text, " %s", attempt_state_name(r->attempt.state));
         return;
     case RECORD_OUTPUT:
+    case RECORD_EVENTS_MOVE:
+    case RECORD_EVENTS_RANK:
+    case RECORD_SETTING:
+    case RECORD_AUDIT:
     case RECORD_KINDS:
         break;
     }

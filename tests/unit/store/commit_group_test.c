@@ -100,8 +100,8 @@ static void make_operations(struct world *w)
     w->replay.ingest = (struct store_ingest){
         .events = &w->events[0], .count = 1, .results = &w->results[2]};
     w->apply.kind = w->stale.kind = STORE_APPLY;
-    w->apply.apply = (struct store_apply){&w->record, 1};
-    w->stale.apply = (struct store_apply){&w->wrong, 1};
+    w->apply.apply = (struct store_apply){&w->record, 1, 0};
+    w->stale.apply = (struct store_apply){&w->wrong, 1, 0};
     w->pin.kind = STORE_PIN;
     w->pin.pin = (struct store_pin){.path = STR("a"), .text = STR("b")};
     w->claim.kind = STORE_CLAIM;

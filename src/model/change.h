@@ -1,0 +1,39 @@
+/*
+ * What people change through the API and what is kept of it: settings, which
+ * outlive a restart, and the audit trail, whose rows are chained by hashes so
+ * that none can be changed or taken out unseen (I10). Pure; any thread.
+ *
+ * Rows own nothing: their strings live in the arena or row they came from.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/str.h"
+
+/* A named value; "" means that it is not set. */
+struct setting_row {
+    struct str key;   /* "processing/paused", "runbook/PATH"... */
+    struct str value; /* JSON */
+    uint64_t at_ms;
+    struct str by; /* who set it: "uid:0", "token:ci" */
+};
+
+#define AUDIT_HASH_BYTES 32
+
+struct audit_row {
+    uint64_t seq; /* 1, 2, 3...: the store's */
+    uint64_t at_ms;
+    struct str who;
+    struct str action;  /* "runbook.disable" */
+    struct str subject; /* what was changed: a path, an id; "" if all */
+    struct str before;  /* JSON, "" if there was nothing */
+    struct str after;   /* JSON, "" if there is nothing now */
+    uint8_t hash[AUDIT_HASH_BYTES]; /* the store's: see audit_hash */
+};
+
+/* The row's hash: SHA-256 (FIPS 180-4) over the hash of the row before (zeros
+ * for the first) and every other field of this row, each number as 8 bytes,
+ * big endian, each text behind its length. */
+void audit_hash(const uint8_t before[AUDIT_HASH_BYTES],
+                const struct audit_row *row, uint8_t ret[AUDIT_HASH_BYTES]);

@@ -1,0 +1,77 @@
+/* What people change, in the memory driver. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "store/memory_priv.h"
+
+/* ---- events ------------------------------------------------------------- */
+
+uint64_t memory_events_move(struct store *s, const struct record_events_move *m)
+{
+    ASSERT(m->from != EVENT_PROCESSING && m->from != m->to);
+    INVARIANT("I3", event_status_may(m->from, m->to));
+    bool queued = m->to == EVENT_QUEUED;
+    uint64_t moved = 0;
+    for (size_t i = 0; i < s->events.count && moved < m->limit; i++) {
+        struct mem_event *e = s->events.at[i];
+        if (e->now.status != m->from ||
+            (!id_is_null(m->event_id) && !id_eq(e->row.id, m->event_id))) {
+            continue;
+        }
+        memory_event_set(s, e, m->to);
+        e->now.attempt = queued ? 0 : e->now.attempt;
+        e->now.processed_ms = queued ? 0 : m->at_ms;
+        e->now.error = arena_str(&s->arena, m->error);
+        moved++;
+    }
+    return moved;
+}
+
+uint64_t memory_events_rank(struct store *s, const struct record_events_rank *k)
+{
+    uint64_t moved = 0;
+    uint64_t first = MAX(k->first_seq, 1);
+    for (uint64_t seq = first; seq < first + k->limit && seq <= s->events.count;
+         seq++) {
+        struct mem_event *e = s->events.at[seq - 1];
+        bool queued =
+            e->now.status == EVENT_QUEUED || e->now.status == EVENT_ERROR;
+        if (!queued || e->row.priority == k->priority ||
+            (k->type.len != 0 && !str_eq(k->type, e->row.type)) ||
+            (k->severity.len != 0 && !str_eq(k->severity, e->row.severity))) {
+            continue;
+        }
+        memory_save(s, &e->row.priority, sizeof(e->row.priority));
+        e->row.priority = k->priority;
+        memory_ready(s, e);
+        moved++;
+    }
+    return moved;
+}
+
+/* ---- settings and the audit trail --------------------------------------- */
+
+void memory_setting(struct store *s, const struct setting_row *given)
+{
+    if (given->value.len == 0) {
+        memory_remove(s, &s->settings, given->key);
+        return;
+    }
+    struct setting_row *row = ARENA_NEW(&s->arena, struct setting_row);
+    *row = memory_copy_setting(&s->arena, given);
+    memory_put(s, &s->settings, row->key, row);
+}
+
+void memory_audit(struct store *s, const struct audit_row *given)
+{
+    static const uint8_t zeros[AUDIT_HASH_BYTES];
+    struct audit_row *row = ARENA_NEW(&s->arena, struct audit_row);
+    *row = memory_copy_audit(&s->arena, given);
+    row->seq = s->audit.count + 1;
+    audit_hash(s->audit.count > 0 ? s->audit.at[s->audit.count - 1]->hash
+                                  : zeros,
+               row, row->hash);
+    MEMORY_PUSH(s, &s->audit, row);
+}
