@@ -214,12 +214,13 @@ static int put_events(struct call *c, struct event_filter *f, uint32_t limit,
     return r;
 }
 
-static void answer_list(struct call *c, struct event_filter *f, uint32_t limit)
+static void answer_list(struct call *c, const char *key, struct event_filter *f,
+                        uint32_t limit)
 {
     struct strbuf *out = call_out(c);
     uint64_t next = 0;
     put_open(out, NULL, '{');
-    put_open(out, "events", '[');
+    put_open(out, key, '[');
     int r = put_events(c, f, limit, &next);
     if (r < 0) {
         answer_read_error(c, r);
@@ -242,14 +243,21 @@ void events_list(struct call *c)
         .since_ms = call_number(c, "since"),
         .before_seq = call_number(c, "cursor"),
     };
-    answer_list(c, &f, call_export_limit(c));
+    answer_list(c, "events", &f, call_export_limit(c));
 }
 
 void events_recent(struct call *c)
 {
     struct event_filter f = {.status = -1,
                              .before_seq = call_number(c, "cursor")};
-    answer_list(c, &f, (uint32_t)call_number(c, "limit"));
+    answer_list(c, "events", &f, (uint32_t)call_number(c, "limit"));
+}
+
+void events_poison(struct call *c)
+{
+    struct event_filter f = {.status = EVENT_POISON,
+                             .before_seq = call_number(c, "cursor")};
+    answer_list(c, "poison_messages", &f, (uint32_t)call_number(c, "limit"));
 }
 
 static int put_workflows_of(struct call *c, struct id event_id)

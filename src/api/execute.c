@@ -211,13 +211,31 @@ static bool take_key(struct call *c, struct execution *x)
     return false;
 }
 
+/* True when it has answered that the runbook is disabled. */
+static bool is_disabled(struct call *c, struct str path)
+{
+    struct err err = ERR_INIT;
+    struct controls *controls = service_controls(c->api->service);
+    const struct setting_row *row = controls_disabled(controls, path);
+    bool disabled = row != NULL;
+    if (disabled) {
+        err_hint(&err, "a dry run is possible; POST /api/runbooks/enable "
+                       "puts it in force again");
+        (void)err_set(&err, -EPERM, "runbook %.*s is disabled (by %.*s)",
+                      STR_ARG(path), STR_ARG(row->by));
+        answer_err(c, 409, "runbook_disabled", &err);
+    }
+    controls_unref(controls);
+    return disabled;
+}
+
 static void execute(struct call *c, struct execution *x,
                     const struct order *order)
 {
     struct err err = ERR_INIT;
     struct str parameters = STR_NULL;
     struct runbook *rb = find(c, x->generation, order->path);
-    if (rb == NULL) {
+    if (rb == NULL || (!order->dry_run && is_disabled(c, order->path))) {
         return;
     }
     if (params_check(rb, order->parameters, call_arena(c), &parameters, &err) <

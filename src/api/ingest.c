@@ -149,6 +149,8 @@ static void submit(struct call *c, struct ingest *g)
     for (uint32_t i = 0; i < in->count; i++) {
         in->events[i].id = api_new_event_id(c->api, now_ms);
         in->events[i].received_ms = now_ms;
+        in->events[i].priority =
+            service_priority(c->api->service, &in->events[i]);
     }
     in->dedup_expires_ms = now_ms + INGEST_DEDUP_MS;
     in->results = ARENA_ARRAY(call_arena(c), in->count, struct store_ingested);

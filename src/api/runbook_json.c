@@ -37,7 +37,22 @@ static void put_param(struct strbuf *out, const struct param *p)
     put_close(out, '}');
 }
 
-void runbook_put(struct strbuf *out, const struct generation_file *f)
+/* disabled: the setting that says so, or NULL. */
+static void put_enabled(struct strbuf *out, const struct setting_row *disabled)
+{
+    struct str reason = STR("null");
+    if (disabled != NULL && !str_eq_c(disabled->value, "\"\"")) {
+        reason = disabled->value;
+    }
+    put_bool(out, "enabled", disabled == NULL);
+    put_instant(out, "disabled_at", disabled != NULL ? disabled->at_ms : 0);
+    put_text_or_null(out, "disabled_by",
+                     disabled != NULL ? disabled->by : STR(""));
+    put_raw(out, "disabled_reason", reason);
+}
+
+void runbook_put(struct strbuf *out, const struct generation_file *f,
+                 const struct setting_row *disabled)
 {
     const struct runbook *rb = f->runbook;
     put_open(out, NULL, '{');
@@ -61,6 +76,7 @@ void runbook_put(struct strbuf *out, const struct generation_file *f)
     } else {
         put_null(out, "timeout_seconds");
     }
+    put_enabled(out, disabled);
     put_close(out, '}');
 }
 

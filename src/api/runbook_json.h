@@ -6,9 +6,12 @@
 
 #include "base/strbuf.h"
 #include "match/generation.h"
+#include "model/change.h"
 
-/* A runbook in force as an element of an array. */
-void runbook_put(struct strbuf *out, const struct generation_file *f);
+/* A runbook in force as an element of an array; disabled: the setting that
+ * says so, or NULL. */
+void runbook_put(struct strbuf *out, const struct generation_file *f,
+                 const struct setting_row *disabled);
 
 /* {path, errors} of a file that is not in force as it stands on disk. */
 void runbook_put_rejected(struct strbuf *out, const struct generation_file *f);

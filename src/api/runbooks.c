@@ -27,12 +27,14 @@ static void answer_list(struct call *c, wanted_fn *wanted, struct str what)
 {
     struct strbuf *out = call_out(c);
     struct generation *g = service_generation(c->api->service);
+    struct controls *controls = service_controls(c->api->service);
     uint64_t count = 0;
     put_open(out, NULL, '{');
     put_open(out, "runbooks", '[');
     for (uint32_t i = 0; i < g->file_count; i++) {
         if (g->files[i].runbook != NULL && wanted(g->files[i].runbook, what)) {
-            runbook_put(out, &g->files[i]);
+            runbook_put(out, &g->files[i],
+                        controls_disabled(controls, g->files[i].path));
             count++;
         }
     }
@@ -46,6 +48,7 @@ static void answer_list(struct call *c, wanted_fn *wanted, struct str what)
     }
     put_close(out, ']');
     put_close(out, '}');
+    controls_unref(controls);
     generation_unref(g);
     answer_json(c, 200);
 }

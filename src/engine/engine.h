@@ -85,7 +85,9 @@ struct fact_event {
     struct id id;
     const struct fact_match *matches;
     uint32_t match_count;
-    struct str error; /* matching failed: the event will be retried */
+    struct str error;     /* matching failed: the event will be retried */
+    struct str held_back; /* what matched and may not run, and why; "" if
+                             nothing */
 };
 
 struct fact {

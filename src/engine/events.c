@@ -85,6 +85,10 @@ static void event_matched(struct engine *e, const struct fact *fact,
                             m[-1].trigger_no != m->trigger_no);
         start_match(e, fact, event, m);
     }
+    if (event->match_count == 0 && event->held_back.len != 0) {
+        done.event_done.status = EVENT_SUPPRESSED;
+        done.event_done.error = arena_str(&e->fx->arena, event->held_back);
+    }
     VEC_PUSH(&e->fx->records, done);
 }
 

@@ -45,6 +45,7 @@ const char *event_state_name(enum event_state s); /* "", firing, resolved */
 
 /* 0 is the most urgent, 9 the least; what an event has unless told. */
 #define EVENT_PRIORITY_DEFAULT 5
+#define EVENT_PRIORITY_MAX 9
 
 struct event {
     struct id id;

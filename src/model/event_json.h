@@ -21,7 +21,6 @@
 #define EVENT_WORD_MAX_BYTES 64    /* type, severity */
 #define EVENT_SOURCE_MAX_BYTES 128 /* also metric_name and fingerprint */
 #define EVENT_TEXT_MAX_BYTES 4096  /* generator_url, group_key */
-#define EVENT_PRIORITY_MAX 9
 #define EVENT_BODY_MAX_BYTES 262144
 
 struct event_field {

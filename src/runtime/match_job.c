@@ -24,6 +24,46 @@ static void fill_match(struct match_job *job, const struct event *event,
     }
 }
 
+/* Why this match may not run, or NULL. */
+static const char *held_back(struct match_job *job, const struct match *m)
+{
+    const struct setting_row *row =
+        job->controls != NULL
+            ? controls_disabled(job->controls, m->runbook->path)
+            : NULL;
+    if (row == NULL) {
+        return NULL;
+    }
+    struct strbuf why = STRBUF_INIT(1024);
+    strbuf_addf(&why, "runbook %.*s is disabled (by %.*s)",
+                STR_ARG(m->runbook->path), STR_ARG(row->by));
+    const char *text = arena_strdup(&job->arena, strbuf_str(&why));
+    strbuf_deinit(&why);
+    return text;
+}
+
+/* Sorts the matches into those that start and those that may not. */
+static void take_matches(struct match_job *job, uint32_t i,
+                         const struct event *event,
+                         const struct matches *matches)
+{
+    struct fact_event *fact = &job->events[i];
+    size_t total = matches->found.count;
+    uint32_t count = 0;
+    job->matches[i] = ARENA_ARRAY(&job->arena, total, struct fact_match);
+    for (size_t m = 0; m < total; m++) {
+        const struct match *found = &matches->found.at[m];
+        const char *why = held_back(job, found);
+        if (why != NULL) {
+            fact->held_back = str_c(why);
+        } else {
+            fill_match(job, event, found, &job->matches[i][count++]);
+        }
+    }
+    fact->matches = job->matches[i];
+    fact->match_count = count;
+}
+
 static void match_event(struct match_job *job, uint32_t i)
 {
     const struct event *event = &job->claim.op.claim.events[i];
@@ -35,13 +75,7 @@ static void match_event(struct match_job *job, uint32_t i)
     if (generation_match(job->generation, event, &matches, &err) < 0) {
         fact->error = err_text(&job->arena, &err);
     } else if (matches.found.count != 0) {
-        size_t count = matches.found.count;
-        job->matches[i] = ARENA_ARRAY(&job->arena, count, struct fact_match);
-        VEC_EACH (&matches.found, m) {
-            fill_match(job, event, &matches.found.at[m], &job->matches[i][m]);
-        }
-        fact->matches = job->matches[i];
-        fact->match_count = (uint32_t)count;
+        take_matches(job, i, event, &matches);
     }
     VEC_DEINIT(&matches.found);
 }

@@ -57,6 +57,7 @@ void runtime_free(struct runtime *rt)
     }
     map_deinit(&rt->pins);
     generation_unref(rt->generation);
+    controls_unref(rt->controls);
     engine_free(rt->engine);
     mem_free(rt);
 }
@@ -213,6 +214,12 @@ void runtime_set_generation(struct runtime *rt, struct generation *g)
     runtime_exec_pin_more(rt);
 }
 
+void runtime_set_controls(struct runtime *rt, struct controls *c)
+{
+    controls_unref(rt->controls);
+    rt->controls = c;
+}
+
 /* ---- completions --------------------------------------------------------- */
 
 static void claim_done(struct runtime *rt, struct store_op *op)
@@ -220,6 +227,8 @@ static void claim_done(struct runtime *rt, struct store_op *op)
     struct match_job *job = CONTAINER_OF(op, struct match_job, claim.op);
     if (op->result == 0 && !rt->failed) {
         job->generation = generation_ref(rt->generation);
+        job->controls =
+            rt->controls != NULL ? controls_ref(rt->controls) : NULL;
         rt->ports.match(rt->ports.context, job);
         return;
     }
@@ -292,6 +301,7 @@ void runtime_job_done(struct runtime *rt, struct match_job *job)
     };
     runtime_take(rt, &fact);
     generation_unref(job->generation);
+    controls_unref(job->controls);
     arena_deinit(&job->arena);
     mem_free(job);
 }

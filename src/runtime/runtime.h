@@ -18,6 +18,7 @@
 #include "loop/pool.h"
 #include "match/generation.h"
 #include "model/runbook_load.h"
+#include "runtime/controls.h"
 #include "store/reader.h"
 #include "store/store.h"
 #include "wire/exec_proto.h"
@@ -37,6 +38,7 @@ struct match_job {
     struct arena arena;            /* holds everything below */
     struct runtime_op claim;       /* the claim that gave the events */
     struct generation *generation; /* a reference */
+    struct controls *controls;     /* a reference, or NULL */
     struct fact_event *events;     /* filled by match_job_run */
     struct fact_match **matches;   /* per event; the ids come later */
     struct pool_job pool_job;      /* the daemon's worker pool */
@@ -84,6 +86,9 @@ void runtime_free(struct runtime *rt);
 /* Puts another generation in force; takes the reference. Its runbooks are
  * pinned in the store before the first workflow of them starts. */
 void runtime_set_generation(struct runtime *rt, struct generation *g);
+
+/* What operators have set, for batches from now on; takes the reference. */
+void runtime_set_controls(struct runtime *rt, struct controls *c);
 
 /* Facts from outside. Strings are borrowed for the call. */
 struct runtime_run_request {

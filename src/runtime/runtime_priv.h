@@ -33,6 +33,7 @@ struct runtime {
     struct engine *engine;
     struct prng prng; /* jitter only; ids come from ports.random */
     struct generation *generation;
+    struct controls *controls; /* NULL: none */
     uint32_t max_attempts;
     struct list commits;
     struct map pins;        /* runbook_hash -> struct pin */

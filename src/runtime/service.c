@@ -137,6 +137,12 @@ static int open_engine(struct service *s, struct err *reterr)
     if (r < 0) {
         return r;
     }
+    struct controls *controls = NULL;
+    r = controls_load(s->reader, &controls);
+    if (r < 0) {
+        return err_set(reterr, r, "cannot read the settings of the store");
+    }
+    service_set_controls(s, controls);
     struct exec_client_options client = {
         .event = s->event,
         .socket_path = s->executor_socket,
@@ -171,6 +177,8 @@ static struct service *service_new(const struct service_options *options)
     s->repository = str_dup(str_c(options->repository));
     s->executor_socket = str_dup(str_c(options->executor_socket));
     list_init(&s->reloads_waiting);
+    list_init(&s->changes_waiting);
+    s->engine = options->engine;
     pthread_mutex_init(&s->generation_lock, NULL);
     pthread_mutex_init(&s->status_lock, NULL);
     s->telemetry = telemetry_new(os_epoch_ms());
@@ -217,6 +225,7 @@ static void release(struct service *s)
     exec_client_free(s->executor);
     runtime_free(s->runtime);
     generation_unref(s->generation);
+    controls_unref(s->controls);
     timer_free(s->timer);
     mailbox_free(s->mailbox);
     sd_event_unref(s->event);
@@ -241,7 +250,8 @@ void service_begin_end(struct service *s)
 
 void service_maybe_end(struct service *s)
 {
-    bool settled = runtime_is_quiet(s->runtime) && s->jobs_running == 0;
+    bool settled =
+        runtime_is_quiet(s->runtime) && s->jobs_running == 0 && !s->changing;
     if (s->ending && (settled || atomic_load(&s->store_failed))) {
         (void)sd_event_exit(s->event, 0);
     }
@@ -295,6 +305,17 @@ void service_stop(struct service *s)
 void service_ingest(struct service *s, struct store_op *op)
 {
     committer_submit(s->committer, op);
+}
+
+uint8_t service_priority(struct service *s, const struct event *e)
+{
+    if (!atomic_load(&s->has_priorities)) {
+        return e->priority;
+    }
+    struct controls *c = service_controls(s);
+    uint8_t priority = controls_priority(c, e->type, e->severity, e->priority);
+    controls_unref(c);
+    return priority;
 }
 
 void service_post(struct service *s, struct service_request *request)

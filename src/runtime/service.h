@@ -16,6 +16,7 @@
 #include "loop/mailbox.h"
 #include "match/generation.h"
 #include "repo/repo.h"
+#include "runtime/controls.h"
 #include "store/committer.h"
 #include "store/reader.h"
 #include "store/store.h"
@@ -62,8 +63,20 @@ enum service_request_kind {
     SERVICE_RUN,
     SERVICE_STOP,
     SERVICE_RELOAD,
+    SERVICE_CHANGE,    /* an operator's change, audited */
     SERVICE_CONFIGURE, /* other engine numbers; done with result 0 */
     SERVICE_END        /* the service's own */
+};
+
+/* What a change does with events, after its setting is in force. */
+enum change_sweep {
+    CHANGE_SWEEP_NONE,
+    CHANGE_DRAIN,          /* queued events: kept, not processed */
+    CHANGE_REPLAY,         /* drained ones: queued again */
+    CHANGE_REQUEUE_POISON, /* poisonous ones: queued again */
+    CHANGE_CLEAR_POISON,   /* poisonous ones: put away */
+    CHANGE_RANK,           /* queued ones that match: another priority */
+    CHANGE_SWEEPS
 };
 
 /* Caller-owned; done is called once, on the service's thread, with the
@@ -86,12 +99,24 @@ struct service_request {
             enum stop_request how;
         } stop;
         struct {
+            struct setting_row setting; /* key "": none; at_ms and by are
+                                           filled in */
+            struct audit_row audit;     /* action and subject; after, unless
+                                           there is a setting */
+            enum change_sweep sweep;
+            struct id event_id; /* of the sweep: only this one, or ID_NULL */
+            struct str type, severity; /* CHANGE_RANK: "" is any */
+            uint8_t priority;
+            uint64_t moved; /* outcome: how many events */
+        } change;
+        struct {
             struct engine_config engine;
         } configure;
     };
     /* outcome */
     int result; /* RUN: 0, -EAGAIN (too much is live); STOP: 0, -ENOENT,
-                   -EEXIST (already final); RELOAD: 0 or the error */
+                   -EEXIST (already final); RELOAD, CHANGE: 0 or the
+                   error */
     struct id workflow_id;
     enum workflow_status status;
     struct repo_changes changes;
@@ -103,6 +128,12 @@ void service_post(struct service *s, struct service_request *request);
 
 /* The generation in force: a reference, drop it with generation_unref. */
 struct generation *service_generation(struct service *s);
+
+/* The controls in force: a reference, drop it with controls_unref. */
+struct controls *service_controls(struct service *s);
+
+/* The priority of an event that is about to be accepted. */
+uint8_t service_priority(struct service *s, const struct event *e);
 
 /* A reader of its own for the calling thread (keep it, they are not cheap to
  * open); close with reader->ops->close before service_stop. */
@@ -125,6 +156,7 @@ struct service_status {
     bool stopping;
     bool store_failed;
     bool executor_up;
+    bool paused; /* by an operator: events wait in the queue */
     uint64_t queue_depth;
     uint64_t queue_limit;
     uint32_t workers;

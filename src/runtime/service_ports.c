@@ -181,6 +181,18 @@ void service_take_executor(void *context, const struct exec_message *m)
     service_publish_status(s);
 }
 
+int service_configure(struct service *s)
+{
+    struct engine_config config = s->engine;
+    uint32_t workers = controls_workers(s->controls);
+    config.workers = workers != 0 ? workers : config.workers;
+    runtime_set_config(s->runtime, &config);
+    pthread_mutex_lock(&s->status_lock);
+    s->status.workers = config.workers;
+    pthread_mutex_unlock(&s->status_lock);
+    return pool_resize(s->pool, config.workers);
+}
+
 void service_take_request(struct mail *mail)
 {
     struct service_request *request =
@@ -206,10 +218,12 @@ void service_take_request(struct mail *mail)
     case SERVICE_RELOAD:
         service_reload(s, request);
         break;
+    case SERVICE_CHANGE:
+        service_change(s, request);
+        break;
     case SERVICE_CONFIGURE:
-        runtime_set_config(s->runtime, &request->configure.engine);
-        request->result =
-            pool_resize(s->pool, request->configure.engine.workers);
+        s->engine = request->configure.engine;
+        request->result = service_configure(s);
         request->done(request);
         break;
     case SERVICE_END:

@@ -47,9 +47,15 @@ struct service {
     bool reloading;
     struct list reloads_waiting; /* of struct service_request.link */
 
-    /* The generation in force, read by many threads. */
+    bool changing;
+    struct list changes_waiting; /* of struct service_request.link */
+    struct engine_config engine; /* as configured, before the controls */
+
+    /* The generation and the controls in force, read by many threads. */
     pthread_mutex_t generation_lock;
     struct generation *generation;
+    struct controls *controls;
+    atomic_bool has_priorities;
 
     /* A snapshot of the engine's numbers, written by the service's thread. */
     pthread_mutex_t status_lock;
@@ -86,6 +92,19 @@ NODISCARD int service_load_first(struct service *s, struct err *reterr);
 
 /* Puts a generation in force everywhere; takes the reference. */
 void service_set_generation(struct service *s, struct generation *g);
+
+/* ---- service_change.c -----------------------------------------------------
+ */
+
+/* Starts a change, or queues it behind the one that runs. */
+void service_change(struct service *s, struct service_request *request);
+
+/* Puts controls in force everywhere; takes the reference. */
+void service_set_controls(struct service *s, struct controls *c);
+
+/* service_ports.c: gives the engine and the pool their numbers: the
+ * configured ones with what the controls say otherwise. 0 or -EAGAIN. */
+int service_configure(struct service *s);
 
 /* ---- service_watch.c ------------------------------------------------------
  * Reloads by itself when files change. Start before the first load. */

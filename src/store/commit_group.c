@@ -124,7 +124,7 @@ static int transact(struct round *r, struct list *ops,
         return -EIO;
     }
     run_ops(r, ops);
-    if (claims != NULL && !put_off(r, claims)) {
+    if (claims != NULL && !claims->hold && !put_off(r, claims)) {
         run_claims(r, &claims->claims);
     }
     return r->driver->commit(r->store);

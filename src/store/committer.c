@@ -16,9 +16,10 @@ struct committer {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    struct list incoming; /* under the lock, like the next two */
+    struct list incoming; /* under the lock, like the next three */
     bool stopping;
     bool refuse_events;
+    bool hold_claims;
     struct commit_group group; /* the thread's, like the next two */
     bool failed;
     bool full; /* the last group met a full disk: claims wait for a tick */
@@ -121,7 +122,7 @@ static void take_incoming(struct committer *c, struct list *incoming,
 static bool has_work(const struct committer *c)
 {
     return !list_empty(&c->group.ops) ||
-           (!c->full && !list_empty(&c->group.claims) &&
+           (!c->full && !c->group.hold && !list_empty(&c->group.claims) &&
             atomic_load(&c->queued) > 0);
 }
 
@@ -133,7 +134,8 @@ static bool wait_for_work(struct committer *c)
     ASSERT(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
     until.tv_sec += IDLE_MS / 1000;
     int r = 0;
-    while (r == 0 && list_empty(&c->incoming) && !c->stopping) {
+    while (r == 0 && list_empty(&c->incoming) && !c->stopping &&
+           c->hold_claims == c->group.hold) {
         r = pthread_cond_timedwait(&c->wake, &c->lock, &until);
     }
     return r == 0;
@@ -152,6 +154,7 @@ static bool turn(struct committer *c)
     list_splice(&incoming, &c->incoming);
     bool stopping = c->stopping;
     bool refuse_events = c->refuse_events;
+    c->group.hold = c->hold_claims;
     ASSERT(pthread_mutex_unlock(&c->lock) == 0);
 
     bool came = !list_empty(&incoming);
@@ -241,6 +244,14 @@ void committer_refuse_events(struct committer *c)
 {
     ASSERT(pthread_mutex_lock(&c->lock) == 0);
     c->refuse_events = true;
+    ASSERT(pthread_mutex_unlock(&c->lock) == 0);
+}
+
+void committer_hold_claims(struct committer *c, bool hold)
+{
+    ASSERT(pthread_mutex_lock(&c->lock) == 0);
+    c->hold_claims = hold;
+    ASSERT(pthread_cond_signal(&c->wake) == 0);
     ASSERT(pthread_mutex_unlock(&c->lock) == 0);
 }
 

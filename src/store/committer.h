@@ -32,6 +32,10 @@ void committer_submit(struct committer *c, struct store_op *op);
 /* From now on INGEST is answered -ECANCELED; everything else goes on. */
 void committer_refuse_events(struct committer *c);
 
+/* Holds claims back (true) or serves them again (false): processing pauses
+ * at once, also for the claims that stand. Any thread. */
+void committer_hold_claims(struct committer *c, bool hold);
+
 /* Commits what waits, cancels standing claims, ends the thread, frees. */
 void committer_stop(struct committer *c);
 
@@ -51,7 +55,7 @@ struct committer_stats committer_stats(const struct committer *c);
  * Runs one group synchronously: takes up to STORE_GROUP_MAX operations of the
  * list (then standing claims), commits, and moves all that are finished, with
  * their results, to `finished`; the caller calls done. Claims that found
- * nothing stay in `claims`.
+ * nothing stay in `claims`, and so do all while `hold` is set.
  *
  * While more operations wait already (busy), claims that could not be filled
  * are put off, for at most COMMIT_PUT_OFF_MAX groups: under load a worker gets
@@ -64,6 +68,7 @@ struct commit_group {
     struct list finished;
     bool (*busy)(void *context); /* NULL: never */
     void *busy_context;
+    bool hold;        /* claims are not served */
     uint32_t put_off; /* groups since claims were last served */
 };
 

@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "base/assert.h"
-#include "store/sqlite_priv.h"
+#include "store/sqlite_changes.h"
 
 /* ---- events ------------------------------------------------------------- */
 

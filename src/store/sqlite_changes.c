@@ -1,10 +1,8 @@
 /* What people change: events moved by hand, priorities, settings, the audit
  * trail. Rare, so nothing here is tuned; each looks before it changes. */
-#include <errno.h>
-#include <string.h>
+#include "store/sqlite_changes.h"
 
 #include "base/assert.h"
-#include "store/sqlite_priv.h"
 
 /* ---- moving ------------------------------------------------------------- */
 

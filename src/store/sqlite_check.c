@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "store/sqlite_priv.h"
+#include "store/sqlite_changes.h"
 
 /* Up to this size the whole check is worth its time: the quick one does not
  * compare indexes with their tables in the library's older versions. */

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "base/vec.h"
-#include "store/sqlite_priv.h"
+#include "store/sqlite_changes.h"
 #include "store/sqlite_reader.h"
 
 #define SQL_MAX_BYTES 4096

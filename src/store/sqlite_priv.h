@@ -229,24 +229,6 @@ int sqlite_claim(struct store *s, struct store_claim *op, uint64_t now_ms);
 int sqlite_apply(struct store *s, struct store_apply *op);
 int sqlite_pin(struct store *s, const struct store_pin *op);
 
-/* ---- sqlite_changes.c: one record each; 0 or the doom ---- */
-
-/* Adds the number of events that were changed to *moved. */
-NODISCARD int sqlite_events_move(struct store *s,
-                                 const struct record_events_move *m,
-                                 uint64_t *moved);
-NODISCARD int sqlite_events_rank(struct store *s,
-                                 const struct record_events_rank *k,
-                                 uint64_t *moved);
-NODISCARD int sqlite_setting(struct store *s, const struct setting_row *row);
-NODISCARD int sqlite_audit(struct store *s, const struct audit_row *given);
-
-#define SQLITE_AUDIT_COLUMNS                                                   \
-    "seq, at_ms, who, action, subject, before, after, hash"
-
-/* The row of these columns; its texts in the arena. */
-struct audit_row sqlite_audit_read(sqlite3_stmt *st, struct arena *a);
-
 /* ---- sqlite_maintain.c ---- */
 
 /* store_driver.maintain */

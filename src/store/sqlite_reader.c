@@ -11,7 +11,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/vec.h"
-#include "store/sqlite_priv.h"
+#include "store/sqlite_changes.h"
 
 #define PROGRESS_STEPS 4000 /* of the library's machine, well under 1 ms */
 

@@ -3,7 +3,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "store/sqlite_priv.h"
+#include "store/sqlite_changes.h"
 
 /* The last claimable statuses and the like are written as numbers so that the
  * partial indexes apply: sqlite_schema.c checks them. */

@@ -32,7 +32,9 @@ struct fake {
     char requested_by[80];
     char run_parameters[512];
     atomic_uint posts;
-    const char *disk_path; /* what service_read_runbook knows */
+    enum change_sweep sweep; /* of the last change */
+    uint64_t moved;          /* what its sweep is to have changed */
+    const char *disk_path;   /* what service_read_runbook knows */
     const char *disk_text;
 };
 
@@ -72,6 +74,46 @@ static void fake_take_run(struct service_request *r)
                    STR_ARG(r->run.parameters));
 }
 
+/* The rows are real, so that what reads them has something to read. */
+static void fake_take_change(struct service_request *r)
+{
+    struct record records[] = {
+        {.kind = RECORD_AUDIT, .audit = r->change.audit},
+        {.kind = RECORD_SETTING, .setting = r->change.setting},
+    };
+    struct store_op op = {
+        .kind = STORE_APPLY,
+        .apply = {.records = records,
+                  .count = r->change.setting.key.len != 0 ? 2 : 1},
+    };
+    records[0].audit.who = records[1].setting.by = r->requested_by;
+    records[0].audit.after = r->change.setting.value;
+    fake.sweep = r->change.sweep;
+    if (r->result == 0) {
+        fake_run(&op);
+        assert_int_equal(op.result, 0);
+        r->change.moved = fake.moved;
+    }
+}
+
+struct controls *service_controls(struct service *s)
+{
+    (void)s;
+    struct reader *reader = NULL;
+    struct controls *c = NULL;
+    struct err err = ERR_INIT;
+    assert_int_equal(store_memory.reader_open(fake.store, &reader, &err), 0);
+    assert_int_equal(controls_load(reader, &c), 0);
+    reader->ops->close(reader);
+    return c;
+}
+
+uint8_t service_priority(struct service *s, const struct event *e)
+{
+    (void)s;
+    return e->priority;
+}
+
 void service_post(struct service *s, struct service_request *r)
 {
     (void)s;
@@ -85,6 +127,8 @@ void service_post(struct service *s, struct service_request *r)
         fake.stopped = r->stop.how;
         r->status =
             fake.post_result == -EEXIST ? WORKFLOW_FAILED : WORKFLOW_RUNNING;
+    } else if (r->kind == SERVICE_CHANGE) {
+        fake_take_change(r);
     } else {
         r->changes = (struct repo_changes){.added = 1, .rejected = 2};
         if (r->result < 0) {

@@ -1,0 +1,395 @@
+/*
+ * What operators change: the queue, priorities, workers, runbooks in and out
+ * of force. Each is one change of the service (durable and in the audit trail
+ * before it takes effect) and one answer.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "api/api_priv.h"
+#include "data/json.h"
+#include "repo/repo.h"
+
+struct changing {
+    struct service_request request;
+    struct call *call;
+    void (*put)(struct changing *x, struct strbuf *out); /* inside of {} */
+};
+
+static void changed(struct service_request *request)
+{
+    struct changing *x = CONTAINER_OF(request, struct changing, request);
+    struct call *c = x->call;
+    struct strbuf *out = call_out(c);
+    switch (request->result) {
+    case 0:
+        put_open(out, NULL, '{');
+        x->put(x, out);
+        put_close(out, '}');
+        answer_json(c, c->route->status);
+        return;
+    case -ENOSPC:
+        answer_error(c, 507, "disk_full",
+                     "the disk is full; nothing was changed, make room and "
+                     "try again",
+                     STR(""));
+        return;
+    default:
+        answer_busy(c, "store_failed",
+                    "the store did not take the change; try again");
+    }
+}
+
+/* A change with its action for the audit trail; the caller says the rest and
+ * posts it. */
+static struct changing *change_new(struct call *c, const char *action,
+                                   void (*put)(struct changing *x,
+                                               struct strbuf *out))
+{
+    struct changing *x = ARENA_NEW(call_arena(c), struct changing);
+    x->call = c;
+    x->put = put;
+    x->request = (struct service_request){
+        .kind = SERVICE_CHANGE,
+        .requested_by = str_c(c->who.name),
+        .change = {.audit = {.action = str_c(action)}},
+        .done = changed,
+    };
+    return x;
+}
+
+static void post(struct changing *x)
+{
+    service_post(x->call->api->service, &x->request);
+}
+
+/* "PREFIX" and the name, in the arena. */
+static struct str key_of(struct call *c, const char *prefix, struct str name)
+{
+    struct strbuf key = STRBUF_INIT(8192);
+    strbuf_addc(&key, prefix);
+    strbuf_add(&key, name);
+    struct str kept = arena_str(call_arena(c), strbuf_str(&key));
+    strbuf_deinit(&key);
+    return kept;
+}
+
+/* The body's one object, without fields; false when it has answered. */
+static bool read_nothing(struct call *c)
+{
+    json_t *body = call_read_object(c, NULL, 0);
+    json_decref(body);
+    return body != NULL;
+}
+
+/* ---- the queue ---------------------------------------------------------- */
+
+static void put_processing(struct changing *x, struct strbuf *out)
+{
+    struct service_status s = service_status(x->call->api->service);
+    put_text_c(out, "status", s.paused ? "paused" : "processing");
+    put_bool(out, "paused", s.paused);
+    if (x->request.change.sweep == CHANGE_DRAIN) {
+        put_u64(out, "drained", x->request.change.moved);
+    }
+    put_u64(out, "event_queue_depth", s.queue_depth);
+}
+
+static void set_paused(struct call *c, const char *action, const char *value,
+                       enum change_sweep sweep)
+{
+    if (read_nothing(c)) {
+        struct changing *x = change_new(c, action, put_processing);
+        x->request.change.setting = (struct setting_row){
+            .key = STR(CONTROL_PAUSED), .value = str_c(value)};
+        x->request.change.sweep = sweep;
+        post(x);
+    }
+}
+
+void control_drain(struct call *c)
+{
+    set_paused(c, "queue.drain", "true", CHANGE_DRAIN);
+}
+
+void control_pause(struct call *c)
+{
+    set_paused(c, "processing.pause", "true", CHANGE_SWEEP_NONE);
+}
+
+void control_resume(struct call *c)
+{
+    set_paused(c, "processing.resume", "", CHANGE_SWEEP_NONE);
+}
+
+static void put_moved(struct changing *x, struct strbuf *out)
+{
+    static const char *const words[CHANGE_SWEEPS] = {
+        [CHANGE_REPLAY] = "replayed",
+        [CHANGE_REQUEUE_POISON] = "requeued",
+        [CHANGE_CLEAR_POISON] = "cleared",
+    };
+    put_u64(out, words[x->request.change.sweep], x->request.change.moved);
+}
+
+static void sweep_events(struct call *c, const char *action,
+                         enum change_sweep sweep)
+{
+    if (read_nothing(c)) {
+        struct changing *x = change_new(c, action, put_moved);
+        x->request.change.sweep = sweep;
+        post(x);
+    }
+}
+
+void control_replay_drained(struct call *c)
+{
+    sweep_events(c, "queue.replay", CHANGE_REPLAY);
+}
+
+void control_requeue_poison(struct call *c)
+{
+    sweep_events(c, "poison.requeue", CHANGE_REQUEUE_POISON);
+}
+
+void control_clear_poison(struct call *c)
+{
+    sweep_events(c, "poison.clear", CHANGE_CLEAR_POISON);
+}
+
+/* ---- one event ---------------------------------------------------------- */
+
+static void put_replayed(struct changing *x, struct strbuf *out)
+{
+    put_id(out, "id", ID_PREFIX_EVENT, x->request.change.event_id);
+    put_text_c(out, "status", event_status_name(EVENT_QUEUED));
+}
+
+/* Queues it again, if it was set aside. */
+void events_replay(struct call *c)
+{
+    struct event_view v;
+    if (!read_nothing(c)) {
+        return;
+    }
+    int r = c->reader->ops->event(c->reader, c->id, call_arena(c), &v);
+    if (r < 0) {
+        answer_read_error(c, r);
+        return;
+    }
+    if (v.status != EVENT_DRAINED && v.status != EVENT_POISON) {
+        char sentence[128];
+        (void)snprintf(sentence, sizeof(sentence),
+                       "this event is %s: only drained and poison events can "
+                       "be queued again",
+                       event_status_name(v.status));
+        answer_error(c, 409, "conflict", sentence, STR(""));
+        return;
+    }
+    char id[ID_TEXT_SIZE];
+    id_format(c->id, ID_PREFIX_EVENT, id);
+    struct changing *x = change_new(c, "event.replay", put_replayed);
+    x->request.change.audit.subject = arena_str(call_arena(c), str_c(id));
+    x->request.change.event_id = c->id;
+    x->request.change.sweep =
+        v.status == EVENT_DRAINED ? CHANGE_REPLAY : CHANGE_REQUEUE_POISON;
+    post(x);
+}
+
+/* ---- priorities --------------------------------------------------------- */
+
+static void put_priority(struct changing *x, struct strbuf *out)
+{
+    put_text_or_null(out, "type", x->request.change.type);
+    put_text_or_null(out, "severity", x->request.change.severity);
+    put_u64(out, "priority", x->request.change.priority);
+    put_u64(out, "reordered", x->request.change.moved);
+}
+
+/* A part of a key: at most 64 bytes, no slash. */
+static int read_word(const json_t *body, const char *name, struct str *ret,
+                     struct err *reterr)
+{
+    int r = json_get_str(body, name, ret, reterr);
+    if (r >= 0 && (ret->len > 64 || str_find(*ret, '/') >= 0)) {
+        err_field(reterr, "%s", name);
+        return err_set(reterr, -EINVAL,
+                       "at most 64 bytes, and no slash, expected");
+    }
+    return r;
+}
+
+static int read_rule(const json_t *body, struct changing *x, struct err *reterr)
+{
+    int64_t priority = 0;
+    const struct json_range range = {.min = 0, .max = EVENT_PRIORITY_MAX};
+    int r = read_word(body, "type", &x->request.change.type, reterr);
+    if (r >= 0) {
+        r = read_word(body, "severity", &x->request.change.severity, reterr);
+    }
+    if (r >= 0) {
+        r = json_get_int(body, "priority", range, &priority, reterr);
+    }
+    if (r == 0) {
+        err_field(reterr, "priority");
+        err_hint(reterr, "0 is the most urgent, %d the least",
+                 EVENT_PRIORITY_MAX);
+        return err_set(reterr, -EINVAL, "a priority is needed");
+    }
+    if (r > 0 && x->request.change.type.len == 0 &&
+        x->request.change.severity.len == 0) {
+        err_hint(reterr, "as in {\"type\": \"alert\", \"severity\": "
+                         "\"critical\", \"priority\": 1}");
+        return err_set(reterr, -EINVAL,
+                       "say which events: a type, a severity, or both");
+    }
+    x->request.change.priority = (uint8_t)priority;
+    return r;
+}
+
+void control_set_priority(struct call *c)
+{
+    static const char *const names[] = {"type", "severity", "priority"};
+    struct err err = ERR_INIT;
+    json_t *body = call_read_object(c, names, ARRAY_LEN(names));
+    if (body == NULL) {
+        return;
+    }
+    struct changing *x = change_new(c, "event.set-priority", put_priority);
+    int r = read_rule(body, x, &err);
+    if (r < 0) {
+        answer_err(c, 400, "bad_request", &err);
+        json_decref(body);
+        return;
+    }
+    struct arena *a = call_arena(c);
+    char name[160];
+    char value[8];
+    (void)snprintf(name, sizeof(name), "%.*s/%.*s",
+                   STR_ARG(x->request.change.type),
+                   STR_ARG(x->request.change.severity));
+    (void)snprintf(value, sizeof(value), "%u", x->request.change.priority);
+    x->request.change.type = arena_str(a, x->request.change.type);
+    x->request.change.severity = arena_str(a, x->request.change.severity);
+    x->request.change.setting = (struct setting_row){
+        .key = key_of(c, CONTROL_PRIORITY, str_c(name)),
+        .value = arena_str(a, str_c(value)),
+    };
+    x->request.change.audit.subject = arena_str(a, str_c(name));
+    x->request.change.sweep = CHANGE_RANK;
+    json_decref(body);
+    post(x);
+}
+
+/* ---- workers ------------------------------------------------------------ */
+
+static void put_workers(struct changing *x, struct strbuf *out)
+{
+    put_u64(out, "workers", service_status(x->call->api->service).workers);
+}
+
+void control_scale_workers(struct call *c)
+{
+    static const char *const names[] = {"workers"};
+    const struct json_range range = {.min = 1, .max = ENGINE_WORKERS_MAX};
+    struct err err = ERR_INIT;
+    int64_t workers = 0;
+    json_t *body = call_read_object(c, names, ARRAY_LEN(names));
+    if (body == NULL) {
+        return;
+    }
+    int r = json_get_int(body, "workers", range, &workers, &err);
+    json_decref(body);
+    if (r == 0) {
+        err_field(&err, "workers");
+        err_hint(&err, "as in {\"workers\": 8}");
+        r = err_set(&err, -EINVAL, "say how many workers there are to be");
+    }
+    if (r < 0) {
+        answer_err(c, 400, "bad_request", &err);
+        return;
+    }
+    char value[8];
+    (void)snprintf(value, sizeof(value), "%d", (int)workers);
+    struct changing *x = change_new(c, "workers.scale", put_workers);
+    x->request.change.setting = (struct setting_row){
+        .key = STR(CONTROL_WORKERS),
+        .value = arena_str(call_arena(c), str_c(value)),
+    };
+    post(x);
+}
+
+/* ---- runbooks in and out of force ---------------------------------------- */
+
+static void put_runbook(struct changing *x, struct strbuf *out)
+{
+    put_text(out, "runbook", x->request.change.audit.subject);
+    put_bool(out, "enabled", x->request.change.setting.value.len == 0);
+}
+
+/* A runbook that could not be loaded can be disabled, too; one that is gone
+ * can be enabled again. */
+static bool may_set(struct call *c, struct str path, bool enable)
+{
+    struct err err = ERR_INIT;
+    if (repo_path_check(path, &err) < 0) {
+        err_field(&err, "runbook");
+        answer_err(c, 400, "bad_request", &err);
+        return false;
+    }
+    struct generation *g = service_generation(c->api->service);
+    bool known = enable || generation_file(g, path) != NULL;
+    generation_unref(g);
+    if (!known) {
+        (void)err_set(&err, -ENOENT, "there is no runbook %.*s", STR_ARG(path));
+        answer_err(c, 404, "not_found", &err);
+    }
+    return known;
+}
+
+static void set_enabled(struct call *c, bool enable)
+{
+    static const char *const names[] = {"runbook", "reason"};
+    struct err err = ERR_INIT;
+    struct str path = STR_NULL;
+    struct str reason = STR("");
+    json_t *body = call_read_object(c, names, ARRAY_LEN(names));
+    if (body == NULL) {
+        return;
+    }
+    int r = json_get_str(body, "runbook", &path, &err);
+    if (r == 0) {
+        err_field(&err, "runbook");
+        r = err_set(&err, -EINVAL, "say which runbook");
+    }
+    if (r > 0) {
+        r = json_get_str(body, "reason", &reason, &err);
+    }
+    if (r < 0) {
+        answer_err(c, 400, "bad_request", &err);
+    } else if (may_set(c, path, enable)) {
+        struct changing *x = change_new(
+            c, enable ? "runbook.enable" : "runbook.disable", put_runbook);
+        struct strbuf value = STRBUF_INIT(API_OTHER_BODY_MAX_BYTES * 6);
+        strbuf_add_json_quoted(&value, reason);
+        x->request.change.audit.subject = arena_str(call_arena(c), path);
+        x->request.change.setting = (struct setting_row){
+            .key = key_of(c, CONTROL_DISABLED, path),
+            .value =
+                enable ? STR("") : arena_str(call_arena(c), strbuf_str(&value)),
+        };
+        strbuf_deinit(&value);
+        post(x);
+    }
+    json_decref(body);
+}
+
+void runbooks_disable(struct call *c)
+{
+    set_enabled(c, false);
+}
+
+void runbooks_enable(struct call *c)
+{
+    set_enabled(c, true);
+}

@@ -1,0 +1,43 @@
+/*
+ * Controls: what operators have set while the engine runs, as the settings of
+ * the store say it. An immutable snapshot, shared by reference: a change makes
+ * a new one. The table of keys is in controls.c.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "model/event.h"
+#include "store/reader.h"
+
+struct controls;
+
+/* Keys of settings. Those that end in '/' are followed by a name. */
+#define CONTROL_PAUSED "processing.paused"   /* true */
+#define CONTROL_WORKERS "workers"            /* 8 */
+#define CONTROL_PRIORITY "event-priority/"   /* TYPE/SEVERITY: number */
+#define CONTROL_DISABLED "runbook-disabled/" /* PATH: "reason" */
+
+/* Reads all settings. A value that makes no sense (an older or newer version
+ * wrote it) is left out. 0 or what the reader says. */
+NODISCARD int controls_load(struct reader *reader, struct controls **ret);
+
+struct controls *controls_ref(struct controls *c);
+void controls_unref(struct controls *c);
+
+bool controls_paused(const struct controls *c);
+
+/* Event workers, or 0: as configured. */
+uint32_t controls_workers(const struct controls *c);
+
+/* The priority of such an event, `otherwise` unless a rule matches it; the
+ * rule that says most decides: type and severity, type, severity. */
+uint8_t controls_priority(const struct controls *c, struct str type,
+                          struct str severity, uint8_t otherwise);
+bool controls_has_priorities(const struct controls *c);
+
+/* The setting that disables this runbook, or NULL. */
+const struct setting_row *controls_disabled(const struct controls *c,
+                                            struct str path);

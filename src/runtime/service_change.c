@@ -1,0 +1,284 @@
+/*
+ * Changes by operators: a setting, events that are moved, and a row of the
+ * audit trail. First the setting and the row, in one transaction; when those
+ * are durable they take effect; then the events, in pieces that leave room for
+ * others between them. One change at a time, so that each finds what the one
+ * before has made of it; after a crash in the middle of the pieces the setting
+ * is in force and the operator may ask again.
+ */
+#include <errno.h>
+#include <syslog.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "os/clock.h"
+#include "runtime/service_priv.h"
+
+#define PIECE_EVENTS 5000
+
+/* The moves that a sweep consists of. */
+#define MOVES_MAX 2
+
+static const struct {
+    struct {
+        enum event_status from, to;
+    } moves[MOVES_MAX];
+    uint32_t count;
+    const char *error;
+} sweeps[CHANGE_SWEEPS] = {
+    [CHANGE_SWEEP_NONE] = {.count = 0},
+    [CHANGE_DRAIN] = {.moves = {{EVENT_QUEUED, EVENT_DRAINED},
+                                {EVENT_ERROR, EVENT_DRAINED}},
+                      .count = 2,
+                      .error = "taken out of the queue by an operator"},
+    [CHANGE_REPLAY] = {.moves = {{EVENT_DRAINED, EVENT_QUEUED}},
+                       .count = 1,
+                       .error = ""},
+    [CHANGE_REQUEUE_POISON] = {.moves = {{EVENT_POISON, EVENT_QUEUED}},
+                               .count = 1,
+                               .error = ""},
+    [CHANGE_CLEAR_POISON] = {.moves = {{EVENT_POISON, EVENT_ARCHIVED}},
+                             .count = 1,
+                             .error = "cleared by an operator"},
+    [CHANGE_RANK] = {.count = 0}, /* by windows of events: rank_next */
+};
+
+struct change {
+    struct runtime_op ro; /* its mail comes back here */
+    struct record records[2];
+    struct service_request *request;
+    struct service *service;
+    struct arena arena;
+    uint32_t move;     /* of the sweep: the next one */
+    uint64_t next_seq; /* CHANGE_RANK: the next window */
+    uint64_t last_seq;
+    bool is_sweeping;
+};
+
+static void begin(struct service *s, struct service_request *request);
+
+static void end(struct change *x, int result)
+{
+    struct service *s = x->service;
+    struct service_request *request = x->request;
+    request->result = result;
+    arena_deinit(&x->arena);
+    mem_free(x);
+    s->changing = false;
+    request->done(request);
+    struct list *waiting = list_pop(&s->changes_waiting);
+    if (waiting != NULL) {
+        begin(s, CONTAINER_OF(waiting, struct service_request, link));
+    }
+    service_maybe_end(s);
+}
+
+static void on_committed(struct mail *mail);
+
+/* On the committer's thread. */
+static void op_done(struct store_op *op)
+{
+    struct change *x = CONTAINER_OF(op, struct change, ro.op);
+    mailbox_post(x->service->mailbox, &x->ro.mail);
+}
+
+static void submit(struct change *x, uint32_t count)
+{
+    x->ro.op = (struct store_op){
+        .kind = STORE_APPLY,
+        .apply = {.records = x->records, .count = count},
+        .done = op_done,
+    };
+    mail_init(&x->ro.mail, on_committed);
+    committer_submit(x->service->committer, &x->ro.op);
+}
+
+/* ---- pieces ------------------------------------------------------------- */
+
+static bool move_next(struct change *x)
+{
+    enum change_sweep sweep = x->request->change.sweep;
+    if (x->move == sweeps[sweep].count) {
+        return false;
+    }
+    x->records[0] = (struct record){
+        .kind = RECORD_EVENTS_MOVE,
+        .move = {.from = sweeps[sweep].moves[x->move].from,
+                 .to = sweeps[sweep].moves[x->move].to,
+                 .event_id = x->request->change.event_id,
+                 .limit = PIECE_EVENTS,
+                 .at_ms = os_epoch_ms(),
+                 .error = str_c(sweeps[sweep].error)},
+    };
+    submit(x, 1);
+    return true;
+}
+
+static bool rank_next(struct change *x)
+{
+    if (x->next_seq > x->last_seq) {
+        return false;
+    }
+    x->records[0] = (struct record){
+        .kind = RECORD_EVENTS_RANK,
+        .rank = {.type = x->request->change.type,
+                 .severity = x->request->change.severity,
+                 .priority = x->request->change.priority,
+                 .first_seq = x->next_seq,
+                 .limit = PIECE_EVENTS},
+    };
+    x->next_seq += PIECE_EVENTS;
+    submit(x, 1);
+    return true;
+}
+
+/* The first (or last) event with this status, 0 if there is none. */
+static uint64_t edge_of(struct change *x, enum event_status status, bool first)
+{
+    struct reader *reader = x->service->reader;
+    struct event_filter f = {
+        .status = (int)status, .oldest_first = first, .limit = 1};
+    struct event_view *rows = NULL;
+    uint32_t count = 0;
+    int r = reader->ops->events(reader, &f, &x->arena, &rows, &count);
+    return r == 0 && count == 1 ? rows[0].event.seq : 0;
+}
+
+static void rank_start(struct change *x)
+{
+    static const enum event_status queued[] = {EVENT_QUEUED, EVENT_ERROR};
+    x->next_seq = UINT64_MAX;
+    for (size_t i = 0; i < ARRAY_LEN(queued); i++) {
+        uint64_t first = edge_of(x, queued[i], true);
+        x->next_seq = first != 0 ? MIN(x->next_seq, first) : x->next_seq;
+        x->last_seq = MAX(x->last_seq, edge_of(x, queued[i], false));
+    }
+}
+
+static void sweep_next(struct change *x)
+{
+    bool more =
+        x->request->change.sweep == CHANGE_RANK ? rank_next(x) : move_next(x);
+    if (!more) {
+        end(x, 0);
+    }
+}
+
+/* ---- taking effect ------------------------------------------------------- */
+
+void service_set_controls(struct service *s, struct controls *c)
+{
+    pthread_mutex_lock(&s->generation_lock);
+    struct controls *old = s->controls;
+    s->controls = c;
+    pthread_mutex_unlock(&s->generation_lock);
+    atomic_store(&s->has_priorities, controls_has_priorities(c));
+    controls_unref(old);
+    runtime_set_controls(s->runtime, controls_ref(c));
+    committer_hold_claims(s->committer, controls_paused(c));
+    service_configure(s);
+    pthread_mutex_lock(&s->status_lock);
+    s->status.paused = controls_paused(c);
+    pthread_mutex_unlock(&s->status_lock);
+}
+
+struct controls *service_controls(struct service *s)
+{
+    pthread_mutex_lock(&s->generation_lock);
+    struct controls *c = controls_ref(s->controls);
+    pthread_mutex_unlock(&s->generation_lock);
+    return c;
+}
+
+static int take_effect(struct change *x)
+{
+    struct controls *c = NULL;
+    int r = controls_load(x->service->reader, &c);
+    if (r == 0) {
+        service_set_controls(x->service, c);
+    }
+    return r;
+}
+
+static void on_committed(struct mail *mail)
+{
+    struct change *x = CONTAINER_OF(CONTAINER_OF(mail, struct runtime_op, mail),
+                                    struct change, ro);
+    struct service_request *request = x->request;
+    int r = x->ro.op.result;
+    if (r < 0) {
+        end(x, r);
+        return;
+    }
+    if (!x->is_sweeping) {
+        r = take_effect(x);
+        if (r < 0) {
+            end(x, r);
+            return;
+        }
+        x->is_sweeping = true;
+        if (request->change.sweep == CHANGE_RANK) {
+            rank_start(x);
+        }
+    } else {
+        request->change.moved += x->ro.op.apply.moved;
+        if (request->change.sweep != CHANGE_RANK &&
+            x->ro.op.apply.moved < PIECE_EVENTS) {
+            x->move++;
+        }
+    }
+    sweep_next(x);
+}
+
+/* What the setting says now, for the audit trail. */
+static int read_before(struct change *x, struct str key, struct str *ret)
+{
+    struct reader *reader = x->service->reader;
+    struct setting_row *rows = NULL;
+    uint32_t count = 0;
+    int r = reader->ops->settings(reader, key, &x->arena, &rows, &count);
+    for (uint32_t i = 0; r == 0 && i < count; i++) {
+        if (str_eq(rows[i].key, key)) {
+            *ret = rows[i].value;
+        }
+    }
+    return r;
+}
+
+static void begin(struct service *s, struct service_request *request)
+{
+    struct change *x = MEM_NEW(struct change);
+    uint32_t count = 0;
+    x->service = s;
+    x->request = request;
+    s->changing = true;
+    struct setting_row setting = request->change.setting;
+    struct audit_row audit = request->change.audit;
+    audit.at_ms = setting.at_ms = os_epoch_ms();
+    audit.who = setting.by = request->requested_by;
+    if (setting.key.len != 0) {
+        int r = read_before(x, setting.key, &audit.before);
+        if (r < 0) {
+            end(x, r);
+            return;
+        }
+        audit.after = setting.value;
+        x->records[count++] =
+            (struct record){.kind = RECORD_SETTING, .setting = setting};
+    }
+    x->records[count++] = (struct record){.kind = RECORD_AUDIT, .audit = audit};
+    service_log(s, LOG_NOTICE, "%.*s: %.*s %.*s %.*s", STR_ARG(audit.who),
+                STR_ARG(audit.action), STR_ARG(audit.subject),
+                STR_ARG(audit.after));
+    submit(x, count);
+}
+
+void service_change(struct service *s, struct service_request *request)
+{
+    request->change.moved = 0;
+    if (s->changing) {
+        list_push(&s->changes_waiting, &request->link);
+    } else {
+        begin(s, request);
+    }
+}
