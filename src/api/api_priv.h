@@ -126,6 +126,7 @@ route_fn runbooks_list, runbooks_search, runbooks_validate, runbooks_execute;
 route_fn runbooks_disable, runbooks_enable;
 route_fn control_drain, control_pause, control_resume, control_replay_drained;
 route_fn control_set_priority, control_scale_workers;
+route_fn control_workers, control_restart_workers;
 route_fn control_requeue_poison, control_clear_poison;
 route_fn events_replay, events_poison;
 route_fn admin_reload, admin_audit;

@@ -319,6 +319,63 @@ void control_scale_workers(struct call *c)
     post(x);
 }
 
+static void put_restarted(struct changing *x, struct strbuf *out)
+{
+    put_text_c(out, "status", "restarted");
+    put_u64(out, "workers", service_status(x->call->api->service).workers);
+    put_u64(out, "stuck", x->request.change.moved);
+}
+
+void control_restart_workers(struct call *c)
+{
+    if (read_nothing(c)) {
+        struct changing *x = change_new(c, "workers.restart", put_restarted);
+        x->request.change.sweep = CHANGE_RESTART;
+        post(x);
+    }
+}
+
+static void put_task(struct strbuf *out, const struct worker_view *w)
+{
+    if (w->state == WORKER_IDLE) {
+        put_null(out, "current_task");
+        return;
+    }
+    put_open(out, "current_task", '{');
+    put_id(out, "event", ID_PREFIX_EVENT, w->first_event);
+    put_u64(out, "events", w->events);
+    put_instant(out, "since", w->since_ms);
+    put_close(out, '}');
+}
+
+void control_workers(struct call *c)
+{
+    static const char *const states[] = {[WORKER_IDLE] = "idle",
+                                         [WORKER_BUSY] = "busy",
+                                         [WORKER_STUCK] = "stuck"};
+    struct worker_view views[ENGINE_WORKERS_MAX];
+    uint32_t count = service_workers(c->api->service, views, ARRAY_LEN(views));
+    struct strbuf *out = call_out(c);
+    put_open(out, NULL, '{');
+    put_open(out, "workers", '[');
+    for (uint32_t i = 0; i < count; i++) {
+        char utilization[16];
+        (void)snprintf(utilization, sizeof(utilization), "%.4f",
+                       views[i].utilization);
+        put_open(out, NULL, '{');
+        put_u64(out, "id", i);
+        put_text_c(out, "status", states[views[i].state]);
+        put_task(out, &views[i]);
+        put_u64(out, "events_processed", views[i].processed);
+        put_raw(out, "utilization", str_c(utilization));
+        put_close(out, '}');
+    }
+    put_close(out, ']');
+    put_u64(out, "count", count);
+    put_close(out, '}');
+    answer_json(c, 200);
+}
+
 /* ---- runbooks in and out of force ---------------------------------------- */
 
 static void put_runbook(struct changing *x, struct strbuf *out)

@@ -48,6 +48,7 @@ void meta_health(struct call *c)
     put_check(out, "queue", s.queue_depth < s.queue_limit);
     put_u64(out, "depth", s.queue_depth);
     put_u64(out, "limit", s.queue_limit);
+    put_bool(out, "paused", s.paused);
     put_close(out, '}');
     put_close(out, '}');
     put_close(out, '}');

@@ -92,6 +92,7 @@ static void add_record(struct api *a, const struct record *r)
         add_attempt(a, &r->attempt);
         break;
     case RECORD_OUTPUT: /* /logs has it */
+    case RECORD_EVENTS_FREE:
     case RECORD_EVENTS_MOVE:
     case RECORD_EVENTS_RANK:
     case RECORD_SETTING:

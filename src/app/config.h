@@ -78,6 +78,7 @@ struct config {
     uint64_t queue_size;
     uint32_t batch_size;
     uint32_t max_attempts;
+    uint64_t worker_stuck_ms;
     /* engine.workflow_execution */
     uint32_t max_concurrent;
     uint64_t timeout_ms;

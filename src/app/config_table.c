@@ -32,6 +32,10 @@ const struct config_option config_options[] = {
      "5", RANGE(1, 1000),
      .help = "How often an event whose processing fails is tried before it "
              "is set aside as poison."},
+    {"engine.event_processing.worker_stuck_after", CONFIG_DURATION, 0,
+     AT(worker_stuck_ms), "30s", RANGE(SECOND, HOUR),
+     .help = "A worker that has had the same events for so long is shown as "
+             "stuck."},
     {"engine.workflow_execution.max_concurrent", CONFIG_U32, CONFIG_RELOAD,
      AT(max_concurrent), "20", RANGE(1, 10000),
      .help = "Workflows that run at a time; others are queued in order."},

@@ -174,6 +174,7 @@ static int start_service(struct daemon *d, struct err *reterr)
         .executor_socket = c->executor_socket,
         .queue_limit = c->queue_size,
         .max_attempts = c->max_attempts,
+        .worker_stuck_ms = c->worker_stuck_ms,
         .engine = config_engine(c),
         .defaults = config_runbook_defaults(c),
         .log = log_syslog,

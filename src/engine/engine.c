@@ -65,6 +65,9 @@ static void take(struct engine *e, const struct fact *fact)
     case FACT_BATCH_MATCHED:
         events_matched(e, fact);
         return;
+    case FACT_BATCH_LOST:
+        events_lost(e, fact);
+        return;
     case FACT_RUN_REQUESTED:
         events_run(e, fact);
         return;

@@ -59,6 +59,7 @@ struct engine_config {
 enum fact_kind {
     FACT_START,          /* restored everything: begin (once) */
     FACT_BATCH_MATCHED,  /* a worker has matched a claimed batch */
+    FACT_BATCH_LOST,     /* a worker will never tell: give up its batch */
     FACT_RUN_REQUESTED,  /* a person or client asks for a workflow */
     FACT_STOP_REQUESTED, /* cancel or kill */
     FACT_EXECUTOR_UP,    /* connected to this life of the executor */
@@ -101,7 +102,7 @@ struct fact {
             const struct fact_event *events;
             uint32_t count;
             struct str commit; /* of the generation matched against */
-        } batch;
+        } batch;               /* LOST: worker and claim */
         struct {
             struct runbook *runbook;
             struct str commit;

@@ -151,6 +151,7 @@ void workers_claim(struct engine *e);
 
 /* ---- events.c: FACT_BATCH_MATCHED, FACT_RUN_REQUESTED -------------------- */
 
+void events_lost(struct engine *e, const struct fact *fact);
 void events_matched(struct engine *e, const struct fact *fact);
 void events_run(struct engine *e, const struct fact *fact);
 

@@ -92,12 +92,24 @@ static void event_matched(struct engine *e, const struct fact *fact,
     VEC_PUSH(&e->fx->records, done);
 }
 
-void events_matched(struct engine *e, const struct fact *fact)
+static void worker_is_free(struct engine *e, uint32_t worker)
 {
-    uint32_t worker = fact->batch.worker;
     ASSERT(worker < ENGINE_WORKERS_MAX &&
            (e->claimed & UINT64_C(1) << worker) != 0);
     e->claimed &= ~(UINT64_C(1) << worker);
+}
+
+void events_lost(struct engine *e, const struct fact *fact)
+{
+    struct record record = {.kind = RECORD_EVENTS_FREE,
+                            .free_claim = fact->batch.claim};
+    worker_is_free(e, fact->batch.worker);
+    VEC_PUSH(&e->fx->records, record);
+}
+
+void events_matched(struct engine *e, const struct fact *fact)
+{
+    worker_is_free(e, fact->batch.worker);
     for (uint32_t i = 0; i < fact->batch.count; i++) {
         event_matched(e, fact, &fact->batch.events[i]);
     }

@@ -20,6 +20,7 @@ enum record_kind {
     RECORD_ATTEMPT_NEW,  /* the intent to run a step: before it is run */
     RECORD_ATTEMPT_SET,  /* the changing half of an attempt row */
     RECORD_OUTPUT,       /* a chunk of output; a repeated one is ignored */
+    RECORD_EVENTS_FREE,  /* a claim is given up: its events are queued again */
     RECORD_EVENTS_MOVE,  /* an operator moves events that nobody has claimed */
     RECORD_EVENTS_RANK,  /* an operator gives queued events a priority */
     RECORD_SETTING,      /* a setting has this value from now on */
@@ -62,6 +63,7 @@ struct record {
         struct workflow_row workflow; /* NEW: rev 1; SET: rev = old + 1 */
         struct attempt_row attempt;
         struct output_chunk output;
+        uint64_t free_claim; /* RECORD_EVENTS_FREE: the fencing token */
         struct record_events_move move;
         struct record_events_rank rank;
         struct setting_row setting;

@@ -300,10 +300,22 @@ void runtime_job_done(struct runtime *rt, struct match_job *job)
                   .commit = job->generation->commit},
     };
     runtime_take(rt, &fact);
+    runtime_job_drop(job);
+}
+
+void runtime_job_drop(struct match_job *job)
+{
     generation_unref(job->generation);
     controls_unref(job->controls);
     arena_deinit(&job->arena);
     mem_free(job);
+}
+
+void runtime_batch_lost(struct runtime *rt, uint32_t worker, uint64_t claim)
+{
+    struct fact fact = {.kind = FACT_BATCH_LOST,
+                        .batch = {.worker = worker, .claim = claim}};
+    runtime_take(rt, &fact);
 }
 
 /* ---- requests ------------------------------------------------------------ */

@@ -121,6 +121,11 @@ void runtime_halt(struct runtime *rt);
 void runtime_op_done(struct runtime *rt, struct store_op *op);
 void runtime_job_done(struct runtime *rt, struct match_job *job);
 
+/* The worker will never bring its batch: the claim is given up. Should the job
+ * come after all, drop it. */
+void runtime_batch_lost(struct runtime *rt, uint32_t worker, uint64_t claim);
+void runtime_job_drop(struct match_job *job);
+
 /* True when nothing waits for a commit: safe to close the store. */
 bool runtime_is_quiet(const struct runtime *rt);
 

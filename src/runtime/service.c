@@ -17,9 +17,6 @@
 #include "os/random.h"
 #include "runtime/service_priv.h"
 
-/* Batches (one per worker at most) and reloads (one) that may wait. */
-#define SERVICE_POOL_QUEUE 256
-
 void service_log(const struct service *s, int priority, const char *fmt, ...)
 {
     char message[1024];
@@ -284,6 +281,9 @@ void service_stop(struct service *s)
         end_thread(s);
     }
     pool_stop(s->pool);
+    for (uint32_t i = 0; i < s->retired_count; i++) {
+        pool_stop(s->retired[i]);
+    }
     if (s->committer != NULL) {
         committer_stop(s->committer);
     }

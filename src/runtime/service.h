@@ -33,7 +33,8 @@ struct service_options {
     bool auto_reload;            /* load it again when files change */
     const char *executor_socket;
     uint64_t queue_limit;
-    uint32_t max_attempts; /* claims of one event before it is poison */
+    uint32_t max_attempts;    /* claims of one event before it is poison */
+    uint64_t worker_stuck_ms; /* a batch that takes longer makes no progress */
     struct engine_config engine;
     struct runbook_defaults defaults;
     service_log_fn *log;
@@ -75,6 +76,8 @@ enum change_sweep {
     CHANGE_REPLAY,         /* drained ones: queued again */
     CHANGE_REQUEUE_POISON, /* poisonous ones: queued again */
     CHANGE_CLEAR_POISON,   /* poisonous ones: put away */
+    CHANGE_RESTART,        /* those of stuck workers: queued again, and the
+                              workers get new threads */
     CHANGE_RANK,           /* queued ones that match: another priority */
     CHANGE_SWEEPS
 };
@@ -107,7 +110,7 @@ struct service_request {
             struct id event_id; /* of the sweep: only this one, or ID_NULL */
             struct str type, severity; /* CHANGE_RANK: "" is any */
             uint8_t priority;
-            uint64_t moved; /* outcome: how many events */
+            uint64_t moved; /* outcome: how many events, or workers */
         } change;
         struct {
             struct engine_config engine;
@@ -134,6 +137,22 @@ struct controls *service_controls(struct service *s);
 
 /* The priority of an event that is about to be accepted. */
 uint8_t service_priority(struct service *s, const struct event *e);
+
+/* An event worker, as it is now. */
+enum worker_state { WORKER_IDLE, WORKER_BUSY, WORKER_STUCK };
+
+struct worker_view {
+    enum worker_state state;
+    uint64_t since_ms;     /* it has its batch; 0: it has none */
+    uint32_t events;       /* in the batch */
+    struct id first_event; /* of the batch */
+    uint64_t processed;    /* events since the service started */
+    double utilization;    /* 0..1, over the last minute */
+};
+
+/* Fills up to max views, by number; how many there are. */
+uint32_t service_workers(struct service *s, struct worker_view *ret,
+                         uint32_t max);
 
 /* A reader of its own for the calling thread (keep it, they are not cheap to
  * open); close with reader->ops->close before service_stop. */

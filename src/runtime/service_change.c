@@ -40,7 +40,8 @@ static const struct {
     [CHANGE_CLEAR_POISON] = {.moves = {{EVENT_POISON, EVENT_ARCHIVED}},
                              .count = 1,
                              .error = "cleared by an operator"},
-    [CHANGE_RANK] = {.count = 0}, /* by windows of events: rank_next */
+    [CHANGE_RESTART] = {.count = 0}, /* take_effect does it */
+    [CHANGE_RANK] = {.count = 0},    /* by windows of events: rank_next */
 };
 
 struct change {
@@ -194,8 +195,14 @@ static int take_effect(struct change *x)
 {
     struct controls *c = NULL;
     int r = controls_load(x->service->reader, &c);
-    if (r == 0) {
-        service_set_controls(x->service, c);
+    if (r < 0) {
+        return r;
+    }
+    service_set_controls(x->service, c);
+    if (x->request->change.sweep == CHANGE_RESTART) {
+        uint32_t given_up = 0;
+        r = service_restart_workers(x->service, &given_up);
+        x->request->change.moved = given_up;
     }
     return r;
 }

@@ -53,8 +53,12 @@ static void take_job(struct mail *mail)
 {
     struct match_job *job = CONTAINER_OF(mail, struct match_job, mail);
     struct service *s = job->claim.op.context;
-    s->jobs_running--;
-    runtime_job_done(s->runtime, job);
+    if (service_worker_ends(s, job)) {
+        s->jobs_running--;
+        runtime_job_done(s->runtime, job);
+    } else {
+        runtime_job_drop(job);
+    }
     service_publish_status(s);
     service_maybe_end(s);
 }
@@ -74,6 +78,7 @@ static void port_match(void *context, struct match_job *job)
 {
     struct service *s = context;
     s->jobs_running++;
+    service_worker_begins(s, job);
     mail_init(&job->mail, take_job);
     pool_job_init(&job->pool_job, run_match);
     ASSERT(pool_submit(s->pool, &job->pool_job) == 0);

@@ -20,6 +20,27 @@
 
 struct watch;
 
+/* Batches (one per worker at most) and reloads (one) that may wait. */
+#define SERVICE_POOL_QUEUE 256
+#define SERVICE_POOLS_RETIRED_MAX 32
+
+#define SERVICE_WINDOW_MS 60000
+#define SERVICE_WORKER_SLOTS 12
+
+struct worker_slot {
+    uint64_t no; /* which piece of time */
+    uint64_t busy_ms;
+};
+
+struct worker_stat {
+    struct match_job *job; /* NULL: none */
+    uint64_t since_ms;
+    uint32_t events;
+    struct id first;
+    uint64_t processed;
+    struct worker_slot slots[SERVICE_WORKER_SLOTS];
+};
+
 struct service {
     struct service_options options;
     char *state_directory;
@@ -37,6 +58,8 @@ struct service {
     bool thread_started;
     struct mailbox *mailbox;
     struct pool *pool;
+    struct pool *retired[SERVICE_POOLS_RETIRED_MAX];
+    uint32_t retired_count;
     struct timer *timer;
     struct exec_client *executor;
     struct runtime *runtime;
@@ -60,6 +83,7 @@ struct service {
     /* A snapshot of the engine's numbers, written by the service's thread. */
     pthread_mutex_t status_lock;
     struct service_status status;
+    struct worker_stat workers[ENGINE_WORKERS_MAX];
 
     atomic_bool stopping;
     atomic_bool store_failed;
@@ -105,6 +129,19 @@ void service_set_controls(struct service *s, struct controls *c);
 /* service_ports.c: gives the engine and the pool their numbers: the
  * configured ones with what the controls say otherwise. 0 or -EAGAIN. */
 int service_configure(struct service *s);
+
+/* ---- service_workers.c ----------------------------------------------------
+ */
+
+void service_worker_begins(struct service *s, struct match_job *job);
+
+/* False: the job had been given up, its result must not be used. */
+bool service_worker_ends(struct service *s, struct match_job *job);
+
+/* New threads for all, and gives up the batches of stuck workers. 0, or what
+ * pool_start says; -EAGAIN when it was done too often. */
+NODISCARD int service_restart_workers(struct service *s,
+                                      uint32_t *ret_given_up);
 
 /* ---- service_watch.c ------------------------------------------------------
  * Reloads by itself when files change. Start before the first load. */

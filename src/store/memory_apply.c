@@ -222,6 +222,9 @@ static int apply_one(struct store *s, const struct record *r, uint64_t *moved)
         return attempt_set(s, &r->attempt);
     case RECORD_OUTPUT:
         return output(s, &r->output);
+    case RECORD_EVENTS_FREE:
+        *moved += memory_events_free(s, r->free_claim);
+        return 0;
     case RECORD_EVENTS_MOVE:
         *moved += memory_events_move(s, &r->move);
         return 0;

@@ -8,6 +8,19 @@
 
 /* ---- events ------------------------------------------------------------- */
 
+uint64_t memory_events_free(struct store *s, uint64_t claim)
+{
+    uint64_t moved = 0;
+    VEC_EACH (&s->events, i) {
+        struct mem_event *e = s->events.at[i];
+        if (e->now.status == EVENT_PROCESSING && e->now.claim == claim) {
+            memory_event_set(s, e, EVENT_QUEUED);
+            moved++;
+        }
+    }
+    return moved;
+}
+
 uint64_t memory_events_move(struct store *s, const struct record_events_move *m)
 {
     ASSERT(m->from != EVENT_PROCESSING && m->from != m->to);

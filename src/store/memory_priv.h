@@ -126,6 +126,7 @@ int memory_apply(struct store *s, struct store_apply *op);
 int memory_pin(struct store *s, const struct store_pin *op);
 
 /* One record each (memory_changes.c); how many events were changed. */
+uint64_t memory_events_free(struct store *s, uint64_t claim);
 uint64_t memory_events_move(struct store *s,
                             const struct record_events_move *m);
 uint64_t memory_events_rank(struct store *s,

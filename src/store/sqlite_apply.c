@@ -260,6 +260,8 @@ static int apply_one(struct store *s, const struct record *r, uint64_t *moved)
         return attempt_set(s, &r->attempt);
     case RECORD_OUTPUT:
         return output(s, &r->output);
+    case RECORD_EVENTS_FREE:
+        return sqlite_events_free(s, r->free_claim, moved);
     case RECORD_EVENTS_MOVE:
         return sqlite_events_move(s, &r->move, moved);
     case RECORD_EVENTS_RANK:

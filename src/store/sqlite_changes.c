@@ -4,6 +4,32 @@
 
 #include "base/assert.h"
 
+/* ---- giving up a claim --------------------------------------------------- */
+
+int sqlite_events_free(struct store *s, uint64_t claim, uint64_t *moved)
+{
+    int r = sqlite_span_flush(s);
+    while (r == 0) {
+        sqlite3_stmt *st = sqlite_statement(s, SQL_SPAN_OF_CLAIM);
+        stmt_bind_u64(st, 1, claim);
+        int found = sqlite_next(s, st);
+        struct sqlite_span span = {0};
+        if (found == 1) {
+            span = sqlite_span_read(st, &s->arena);
+        }
+        (void)sqlite3_reset(st);
+        if (found <= 0) {
+            return found;
+        }
+        struct sqlite_span part = span;
+        part.status = EVENT_QUEUED;
+        part.claim = 0;
+        r = sqlite_span_change(s, &span, &part);
+        *moved += sqlite_span_count(&part);
+    }
+    return r;
+}
+
 /* ---- moving ------------------------------------------------------------- */
 
 /* The oldest span with events to move, or the one of the event that is asked

@@ -6,7 +6,9 @@
 
 #include "store/sqlite_priv.h"
 
-/* Adds the number of events that were changed to *moved. */
+/* Each adds the number of events that were changed to *moved. */
+NODISCARD int sqlite_events_free(struct store *s, uint64_t claim,
+                                 uint64_t *moved);
 NODISCARD int sqlite_events_move(struct store *s,
                                  const struct record_events_move *m,
                                  uint64_t *moved);

@@ -81,6 +81,8 @@ static const char *const texts[SQL_STATEMENTS] = {
     [SQL_OUTPUT_INSERT] =
         "INSERT OR IGNORE INTO output (workflow, step_no, attempt, offset,"
         " stream, at_ms, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [SQL_SPAN_OF_CLAIM] = "SELECT " SQLITE_SPAN_COLUMNS " FROM event_span"
+                          " WHERE status = 1 AND claim = ?1 LIMIT 1",
     /* The status is compared twice so that the partial index applies. */
     [SQL_SPAN_OLDEST] = "SELECT " SQLITE_SPAN_COLUMNS " FROM event_span"
                         " WHERE status = ?1 AND status <> 2"

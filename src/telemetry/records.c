@@ -96,6 +96,7 @@ void telemetry_records(struct telemetry *t, uint64_t now_ms,
             break;
         case RECORD_ATTEMPT_NEW:
         case RECORD_OUTPUT:
+        case RECORD_EVENTS_FREE:
         case RECORD_EVENTS_MOVE:
         case RECORD_EVENTS_RANK:
         case RECORD_SETTING:

@@ -34,7 +34,7 @@ RUNAWAY = """\
 name: Runaway
 triggers:
   - type: alert
-    matchers: ['instance=~"(a|aa)+b"']
+    matchers: ['instance=~"(a|aa)+[0-9]"']
 steps:
   - {name: Never, action: exec, command: "true"}
 """

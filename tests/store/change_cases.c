@@ -99,6 +99,33 @@ static void claimed_events_stay(void **state)
     assert_int_equal(count_status(f, EVENT_PROCESSING), 2);
 }
 
+static void a_claim_that_is_given_up_is_queued_again(void **state)
+{
+    struct fixture *f = *state;
+    fixture_fill(f, 6);
+    struct store_claim lost;
+    struct store_claim kept;
+    assert_int_equal(fixture_claim(f, 3, 2, &lost), 0);
+    assert_int_equal(fixture_claim(f, 2, 2, &kept), 0);
+    struct record give_up = {.kind = RECORD_EVENTS_FREE,
+                             .free_claim = lost.claim};
+    assert_int_equal(apply_one(f, give_up), 3);
+    assert_int_equal(apply_one(f, give_up), 0);
+    assert_int_equal(f->driver->queued(f->store), 4);
+    /* What the lost worker says is no longer believed. */
+    assert_int_equal(fixture_done(f, &lost, 0, EVENT_PROCESSED), -ESTALE);
+    assert_int_equal(fixture_done(f, &kept, 0, EVENT_PROCESSED), 0);
+    /* Its tries count: each is given alone, and then it is poison. */
+    assert_int_equal(fixture_claim(f, 3, 2, &lost), 0);
+    assert_int_equal(lost.count, 1);
+    assert_int_equal(lost.events[0].attempt, 2);
+    give_up.free_claim = lost.claim;
+    assert_int_equal(apply_one(f, give_up), 1);
+    assert_int_equal(fixture_claim(f, 3, 2, &lost), 0);
+    assert_int_equal(lost.events[0].seq, 2);
+    assert_int_equal(count_status(f, EVENT_POISON), 1);
+}
+
 static void poison_starts_anew(void **state)
 {
     struct fixture *f = *state;
@@ -292,6 +319,8 @@ const struct conformance_case change_cases[] = {
     {"says when and why", says_when_and_why},
     {"one in the middle moves alone", one_in_the_middle_moves_alone},
     {"claimed events stay", claimed_events_stay},
+    {"a claim that is given up is queued again",
+     a_claim_that_is_given_up_is_queued_again},
     {"poison starts anew", poison_starts_anew},
     {"reorders what is queued", reorders_what_is_queued},
     {"ranks a window only", ranks_a_window_only},

@@ -128,6 +128,20 @@ static void workers_are_1_to_64(void **state)
     controls_unref(c);
 }
 
+static void workers_are_shown(void **state)
+{
+    (void)state;
+    assert_int_equal(get("/api/admin/workers"), 200);
+    assert_true(says("{\"id\":0,\"status\":\"idle\",\"current_task\":null"));
+    assert_true(says("{\"id\":1,\"status\":\"stuck\""));
+    assert_true(says("\"events\":3"));
+    assert_true(says("\"utilization\":0.2500"));
+    fake.moved = 1;
+    assert_int_equal(post("/api/admin/restart-workers", ""), 200);
+    assert_int_equal(fake.sweep, CHANGE_RESTART);
+    assert_true(says("\"stuck\":1"));
+}
+
 static void a_disabled_runbook_runs_dry_only(void **state)
 {
     (void)state;
@@ -189,6 +203,7 @@ int main(void)
         CASE(priorities_need_events_and_a_number),
         CASE(the_rule_that_says_most_decides),
         CASE(workers_are_1_to_64),
+        CASE(workers_are_shown),
         CASE(a_disabled_runbook_runs_dry_only),
         CASE(every_change_is_in_the_trail),
         CASE(what_the_store_refuses_is_said),

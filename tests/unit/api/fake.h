@@ -108,6 +108,20 @@ struct controls *service_controls(struct service *s)
     return c;
 }
 
+uint32_t service_workers(struct service *s, struct worker_view *ret,
+                         uint32_t max)
+{
+    (void)s;
+    memset(ret, 0, max * sizeof(*ret));
+    ret[1] = (struct worker_view){.state = WORKER_STUCK,
+                                  .since_ms = 1764000000000,
+                                  .events = 3,
+                                  .first_event = fake.run_id,
+                                  .processed = 9,
+                                  .utilization = 0.25};
+    return 2;
+}
+
 uint8_t service_priority(struct service *s, const struct event *e)
 {
     (void)s;

@@ -57,6 +57,17 @@ static void an_event_starts_what_it_matches(void **state)
     bench_free(b);
 }
 
+static void a_lost_batch_frees_its_worker(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new();
+    begin(b);
+    SAYS(take(b, (struct fact){.kind = FACT_BATCH_LOST,
+                               .batch = {.worker = 0, .claim = 42}}),
+         "free 42; CLAIM 0");
+    bench_free(b);
+}
+
 static void nothing_matches(void **state)
 {
     (void)state;
@@ -139,6 +150,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_event_starts_what_it_matches),
+        cmocka_unit_test(a_lost_batch_frees_its_worker),
         cmocka_unit_test(nothing_matches),
         cmocka_unit_test(a_failed_match_is_tried_again),
         cmocka_unit_test(bad_parameters_are_visible),

@@ -284,6 +284,9 @@ static inline void say_record(struct bench *b, const struct record *r)
         say_key(b, "put", &r->attempt.key);
         strbuf_addf(&b->text, " %s", attempt_state_name(r->attempt.state));
         return;
+    case RECORD_EVENTS_FREE:
+        strbuf_addf(&b->text, "free %llu", (unsigned long long)r->free_claim);
+        return;
     case RECORD_OUTPUT:
     case RECORD_EVENTS_MOVE:
     case RECORD_EVENTS_RANK:
