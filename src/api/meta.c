@@ -94,6 +94,7 @@ static void add_status(struct telemetry_state *t,
 {
     t->queue_depth = s->queue_depth;
     t->queue_limit = s->queue_limit;
+    t->processing_paused = s->paused;
     t->workers[WORKER_RESTING] = s->engine.workers_resting;
     t->workers[WORKER_CLAIMING] = s->engine.workers_claiming;
     t->executor_up = s->executor_up;
