@@ -238,7 +238,7 @@ steps:
                 m = e.metrics()
                 if m["ledger"]["workflows"]["succeeded"] >= count:
                     break
-                time.sleep(0.01)
+                time.sleep(0.05)  # asking costs CPU that the engine needs
             ours.append(count / (time.monotonic() - begin))
             e.close()
         o, b = statistics.median(ours), statistics.median(bare)

@@ -128,6 +128,7 @@ void runtime_commit(struct runtime *rt, struct effects *fx)
     ASSERT(c->fx.records.count <= UINT32_MAX);
     c->ro.op = (struct store_op){
         .kind = STORE_APPLY,
+        .unhurried = c->fx.actions.count == 0,
         .apply = {.records = c->fx.records.at,
                   .count = (uint32_t)c->fx.records.count},
     };

@@ -11,12 +11,16 @@
 /* How long nothing must have come before the store is asked to tidy up. */
 #define IDLE_MS 1000
 
+/* How long operations that nobody waits for stay for company. */
+#define LINGER_MS 5
+
 struct committer {
     struct committer_options options;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    struct list incoming; /* under the lock, like the next three */
+    struct list incoming; /* under the lock, like the next four */
+    bool hurry;           /* somebody waits for one of those */
     bool stopping;
     bool refuse_events;
     bool hold_claims;
@@ -126,19 +130,33 @@ static bool has_work(const struct committer *c)
             atomic_load(&c->queued) > 0);
 }
 
-/* Waits until something comes. Returns false when nothing did for a while.
- * The lock is held. */
+static struct timespec in_ms(long ms)
+{
+    struct timespec t;
+    ASSERT(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+    t.tv_nsec += ms * 1000000;
+    t.tv_sec += t.tv_nsec / 1000000000;
+    t.tv_nsec %= 1000000000;
+    return t;
+}
+
+/* Waits until something comes that somebody waits for, or until what nobody
+ * waits for has lingered. Returns false when nothing came for a while. The
+ * lock is held. */
 static bool wait_for_work(struct committer *c)
 {
-    struct timespec until;
-    ASSERT(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
-    until.tv_sec += IDLE_MS / 1000;
+    struct timespec until = in_ms(IDLE_MS);
+    bool lingering = false;
     int r = 0;
-    while (r == 0 && list_empty(&c->incoming) && !c->stopping &&
+    while (r == 0 && !c->hurry && !c->stopping &&
            c->hold_claims == c->group.hold) {
+        if (!lingering && !list_empty(&c->incoming)) {
+            lingering = true;
+            until = in_ms(LINGER_MS);
+        }
         r = pthread_cond_timedwait(&c->wake, &c->lock, &until);
     }
-    return r == 0;
+    return r == 0 || lingering;
 }
 
 /* Once: takes what came and runs it. Returns false at the end. */
@@ -148,10 +166,11 @@ static bool turn(struct committer *c)
     list_init(&incoming);
     bool idle = false;
     ASSERT(pthread_mutex_lock(&c->lock) == 0);
-    if (!has_work(c) && list_empty(&c->incoming) && !c->stopping) {
+    if (!has_work(c) && !c->hurry && !c->stopping) {
         idle = !wait_for_work(c);
     }
     list_splice(&incoming, &c->incoming);
+    c->hurry = false;
     bool stopping = c->stopping;
     bool refuse_events = c->refuse_events;
     c->group.hold = c->hold_claims;
@@ -232,9 +251,10 @@ int committer_start(const struct committer_options *options,
 void committer_submit(struct committer *c, struct store_op *op)
 {
     ASSERT(pthread_mutex_lock(&c->lock) == 0);
-    bool was_empty = list_empty(&c->incoming);
+    bool tell = list_empty(&c->incoming) || (!c->hurry && !op->unhurried);
+    c->hurry = c->hurry || !op->unhurried;
     list_push(&c->incoming, &op->link);
-    if (was_empty) {
+    if (tell) {
         ASSERT(pthread_cond_signal(&c->wake) == 0);
     }
     ASSERT(pthread_mutex_unlock(&c->lock) == 0);

@@ -105,6 +105,7 @@ struct store_pin {
 struct store_op {
     struct list link; /* the committer's */
     enum store_op_kind kind;
+    bool unhurried; /* nobody waits: may stay a moment for others to join */
     int result;
     union {
         struct store_ingest ingest;

@@ -228,6 +228,42 @@ static void many_threads_submit(void **state)
     }
 }
 
+/* What nobody waits for is committed all the same, and together with what
+ * comes after it when that comes at once. (A slow machine may take longer than
+ * the lingering between two lines: then it is tried again.) */
+static void what_nobody_waits_for_lingers(void **state)
+{
+    struct fixture *f = *state;
+    atomic_int fatal = 0;
+    struct committer *c = start(f, &fatal);
+    uint64_t groups = 0;
+    do {
+        struct job *lingers = new_ingest(f);
+        struct job *urgent = new_ingest(f);
+        lingers->op.unhurried = true;
+        uint64_t before = committer_stats(c).groups;
+        committer_submit(c, &lingers->op);
+        committer_submit(c, &urgent->op);
+        await(&urgent->done, 1);
+        assert_int_equal(atomic_load(&lingers->done), 1);
+        groups = committer_stats(c).groups - before;
+        free_job(lingers);
+        free_job(urgent);
+    } while (groups != 1);
+    struct job *alone = new_ingest(f);
+    alone->op.unhurried = true;
+    committer_submit(c, &alone->op);
+    await(&alone->done, 1);
+    assert_int_equal(alone->op.result, 0);
+    free_job(alone);
+    struct job *last = new_ingest(f);
+    last->op.unhurried = true;
+    committer_submit(c, &last->op);
+    committer_stop(c);
+    assert_int_equal(last->op.result, 0);
+    free_job(last);
+}
+
 /* ---- without it --------------------------------------------------------- */
 
 static void a_group_is_limited(void **state)
@@ -295,6 +331,7 @@ const struct conformance_case committer_cases[] = {
     {"refused events leave the rest", refused_events_leave_the_rest},
     {"stopping commits what waits", stopping_commits_what_waits},
     {"many threads submit", many_threads_submit},
+    {"what nobody waits for lingers", what_nobody_waits_for_lingers},
     {"a group is limited", a_group_is_limited},
     {"claims come first come, first served",
      claims_come_first_come_first_served},
