@@ -4,10 +4,14 @@
 
 #include "base/assert.h"
 #include "store/sqlite_changes.h"
+#include "store/sqlite_sums.h"
 
 /* Up to this size the whole check is worth its time: the quick one does not
  * compare indexes with their tables in the library's older versions. */
 #define FULL_CHECK_MAX_BYTES (1024ULL * 1024 * 1024)
+
+/* Read in some 0.2 s; what is larger is read by the next backup. */
+#define SCAN_MAX_BYTES (256ULL * 1024 * 1024)
 
 /* Runs a check that answers one row "ok". */
 static int run_check(struct store *s, const char *sql, struct err *reterr)
@@ -37,7 +41,7 @@ static int run_check(struct store *s, const char *sql, struct err *reterr)
     return 0;
 }
 
-int sqlite_check_file(struct store *s, bool full, struct err *reterr)
+static int file_bytes(struct store *s, uint64_t *ret)
 {
     uint64_t pages = 0;
     uint64_t page_bytes = 0;
@@ -45,13 +49,59 @@ int sqlite_check_file(struct store *s, bool full, struct err *reterr)
     if (rc == SQLITE_OK) {
         rc = sqlite_query_u64(s->db, "PRAGMA page_size", &page_bytes);
     }
+    *ret = pages * page_bytes;
+    return rc;
+}
+
+/* The file alone is read, so what is in the log goes there first: we are the
+ * only one who has it open. */
+static int scan_pages(struct store *s, uint64_t *ret_pages, struct err *reterr)
+{
+    uint64_t page = 0;
+    int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_RESTART,
+                                       NULL, NULL);
+    if (rc == SQLITE_OK) {
+        rc = sqlite_sums_scan(s->db, &page);
+    }
+    if (rc == SQLITE_IOERR_DATA) {
+        (void)sqlite_open_error(s, rc, "check", reterr);
+        return err_set(reterr, -EBADMSG,
+                       "%s is damaged: page %llu has changed since it was "
+                       "written",
+                       s->db_path, (unsigned long long)page);
+    }
+    *ret_pages = page;
+    return rc == SQLITE_OK ? 0 : sqlite_open_error(s, rc, "check", reterr);
+}
+
+int sqlite_check_file(struct store *s, bool full, struct store_opened *opened,
+                      struct err *reterr)
+{
+    uint64_t bytes = 0;
+    int rc = file_bytes(s, &bytes);
     if (rc != SQLITE_OK) {
         return sqlite_open_error(s, rc, "check", reterr);
     }
-    bool whole = full || pages * page_bytes < FULL_CHECK_MAX_BYTES;
-    return run_check(
-        s, whole ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)",
-        reterr);
+    if (opened->unclean || full) {
+        bool whole = full || bytes < FULL_CHECK_MAX_BYTES;
+        int r = run_check(
+            s, whole ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)",
+            reterr);
+        if (r < 0) {
+            return r;
+        }
+        opened->checked = true;
+    }
+    if (!opened->created && bytes < FULL_CHECK_MAX_BYTES) {
+        rc = sqlite_schema_add_sums(s);
+        if (rc != SQLITE_OK && (rc & 0xFF) != SQLITE_FULL) {
+            return sqlite_open_error(s, rc, "rewrite", reterr);
+        }
+    }
+    opened->sums = sqlite_sums_used(s->db);
+    return opened->sums && (full || bytes < SCAN_MAX_BYTES)
+               ? scan_pages(s, &opened->pages_scanned, reterr)
+               : 0;
 }
 
 /* Each counts rows that contradict another table; all must give 0. */

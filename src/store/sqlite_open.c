@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "store/sqlite_priv.h"
+#include "store/sqlite_sums.h"
 
 #define BALLAST_BYTES (64ULL * 1024 * 1024)
 #define LABELS_MAX_BYTES (1024UL * 1024)
@@ -138,8 +139,11 @@ static int open_file(struct store *s, const char *lock_path, struct err *reterr)
                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
                                  SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX |
                                  SQLITE_OPEN_EXRESCODE,
-                             NULL);
+                             sqlite_sums_vfs());
     strbuf_deinit(&uri);
+    if (rc == SQLITE_OK) {
+        rc = sqlite_sums_reserve(s->db);
+    }
     if (rc != SQLITE_OK) {
         return sqlite_open_error(s, rc, "open", reterr);
     }
@@ -303,6 +307,10 @@ int sqlite_open_error(struct store *s, int rc, const char *doing,
     const char *why = s->db != NULL && sqlite3_extended_errcode(s->db) == rc
                           ? sqlite3_errmsg(s->db)
                           : sqlite3_errstr(rc);
+    if (rc == SQLITE_IOERR_DATA) {
+        rc = SQLITE_CORRUPT;
+        why = "a page has changed since it was written";
+    }
     switch (rc & 0xFF) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
@@ -340,12 +348,9 @@ static int open_steps(struct store *s, const struct store_options *options,
     }
     opened->created = version == 0;
     opened->schema_from = version;
-    if (opened->unclean || options->full_check) {
-        r = sqlite_check_file(s, options->full_check, reterr);
-        if (r < 0) {
-            return r;
-        }
-        opened->checked = true;
+    r = sqlite_check_file(s, options->full_check, opened, reterr);
+    if (r < 0) {
+        return r;
     }
     r = sqlite_schema_migrate(s, version, &opened->schema_to, reterr);
     if (r < 0) {

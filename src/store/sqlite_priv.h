@@ -139,12 +139,22 @@ NODISCARD int sqlite_schema_version(struct store *s, uint32_t *ret_version,
 NODISCARD int sqlite_schema_migrate(struct store *s, uint32_t from,
                                     uint32_t *ret_to, struct err *reterr);
 
+/* Rewrites a file of an earlier version so that its pages have checksums;
+ * nothing to do for one that has them. 0 or a library error code (the disk is
+ * full): then it is as it was. */
+NODISCARD int sqlite_schema_add_sums(struct store *s);
+
 /* The first integer that a query gives, 0 if it gives none. 0 or a library
  * error code. */
 NODISCARD int sqlite_query_u64(sqlite3 *db, const char *sql, uint64_t *ret);
 
-/* Integrity check of the file: the whole one up to 1 GiB (or when told). */
-NODISCARD int sqlite_check_file(struct store *s, bool full, struct err *reterr);
+/* What is looked at before the file is used: after an unclean stop (or when
+ * told) an integrity check, the whole one up to 1 GiB; the checksums of all
+ * pages up to 256 MiB (or when told). A file of an earlier version gets
+ * checksums if that is soon done. Fills in what it did. */
+NODISCARD int sqlite_check_file(struct store *s, bool full,
+                                struct store_opened *opened,
+                                struct err *reterr);
 
 /* store_driver.check */
 NODISCARD int sqlite_check(struct store *s, struct err *reterr);

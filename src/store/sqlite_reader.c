@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/vec.h"
 #include "store/sqlite_changes.h"
+#include "store/sqlite_sums.h"
 
 #define PROGRESS_STEPS 4000 /* of the library's machine, well under 1 ms */
 
@@ -59,6 +60,9 @@ static int is_overdue(void *arg)
 
 static int read_error(int rc)
 {
+    if (rc == SQLITE_IOERR_DATA) {
+        return -EBADMSG;
+    }
     switch (rc & 0xFF) {
     case SQLITE_INTERRUPT:
         return -ETIMEDOUT;
@@ -281,7 +285,7 @@ static int connect(struct sqlite_reader *r, const char *path)
     int rc = sqlite3_open_v2(path, &r->db,
                              SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX |
                                  SQLITE_OPEN_EXRESCODE,
-                             NULL);
+                             sqlite_sums_vfs());
     if (rc == SQLITE_OK) {
         rc = sqlite3_busy_timeout(r->db, SQLITE_BUSY_MS);
     }
@@ -305,6 +309,9 @@ int sqlite_reader_open(struct store *s, struct reader **ret, struct err *reterr)
     struct sqlite_reader *r = MEM_NEW(struct sqlite_reader);
     r->base.ops = &ops;
     int rc = connect(r, s->db_path);
+    if (rc == SQLITE_OK && sqlite_sums_used(r->db) != sqlite_sums_used(s->db)) {
+        rc = SQLITE_IOERR_DATA; /* the header has changed */
+    }
     if (rc != SQLITE_OK) {
         close_reader(&r->base);
         return err_set(reterr, read_error(rc), "cannot read %s: %s", s->db_path,

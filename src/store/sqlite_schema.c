@@ -7,8 +7,12 @@
 
 #include "base/assert.h"
 #include "store/sqlite_priv.h"
+#include "store/sqlite_sums.h"
 
-#define APPLICATION_ID 0x41445045 /* "ADPE", in the file's header */
+/* In the file's header: "ADPS" for a file whose pages have checksums, so that
+ * damage cannot make it look like one without, and "ADPE". */
+#define APPLICATION_ID 0x41445045
+#define APPLICATION_ID_SUMS 0x41445053
 
 _Static_assert(EVENT_QUEUED == 0 && EVENT_PROCESSING == 1 &&
                    EVENT_PROCESSED == 2 && EVENT_ERROR == 8,
@@ -148,6 +152,22 @@ int sqlite_query_u64(sqlite3 *db, const char *sql, uint64_t *ret)
     return rc;
 }
 
+static int copy_log(struct store *s)
+{
+    return sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_RESTART,
+                                     NULL, NULL);
+}
+
+/* Has the file checksums, although its header does not say so yet? We may have
+ * been killed when they had just been added, and only the log knows. */
+static bool has_sums_after_all(struct store *s)
+{
+    if (!sqlite_sums_used(s->db)) {
+        (void)copy_log(s);
+    }
+    return sqlite_sums_used(s->db);
+}
+
 int sqlite_schema_version(struct store *s, uint32_t *ret_version,
                           struct err *reterr)
 {
@@ -166,7 +186,11 @@ int sqlite_schema_version(struct store *s, uint32_t *ret_version,
         return sqlite_open_error(s, rc, "read", reterr);
     }
     bool is_new = version == 0 && application == 0 && tables == 0;
-    if (!is_new && application != APPLICATION_ID) {
+    if (application == APPLICATION_ID_SUMS && !has_sums_after_all(s)) {
+        return sqlite_open_error(s, SQLITE_IOERR_DATA, "read", reterr);
+    }
+    if (!is_new && application != APPLICATION_ID &&
+        application != APPLICATION_ID_SUMS) {
         err_hint(reterr, "move it away, or configure another directory");
         return err_set(reterr, -EINVAL, "%s is a database of another program",
                        s->db_path);
@@ -186,9 +210,11 @@ int sqlite_schema_version(struct store *s, uint32_t *ret_version,
 static int migrate_step(struct store *s, uint32_t to)
 {
     char stamp[96];
+    int application =
+        sqlite_sums_used(s->db) ? APPLICATION_ID_SUMS : APPLICATION_ID;
     (void)snprintf(stamp, sizeof(stamp),
                    "PRAGMA user_version = %u; PRAGMA application_id = %d;", to,
-                   APPLICATION_ID);
+                   application);
     const char *parts[] = {"BEGIN IMMEDIATE", steps[to - 1], stamp, "COMMIT"};
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         int rc = sqlite3_exec(s->db, parts[i], NULL, NULL, NULL);
@@ -198,6 +224,29 @@ static int migrate_step(struct store *s, uint32_t to)
         }
     }
     return SQLITE_OK;
+}
+
+int sqlite_schema_add_sums(struct store *s)
+{
+    uint64_t application = 0;
+    int rc = SQLITE_OK;
+    if (!sqlite_sums_used(s->db)) {
+        rc = sqlite3_exec(s->db, "VACUUM", NULL, NULL, NULL);
+        if (rc == SQLITE_OK) {
+            rc = copy_log(s); /* only then does the header say so */
+        }
+    }
+    if (rc == SQLITE_OK) {
+        rc = sqlite_query_u64(s->db, "PRAGMA application_id", &application);
+    }
+    if (rc == SQLITE_OK && sqlite_sums_used(s->db) &&
+        application != APPLICATION_ID_SUMS) {
+        char stamp[64];
+        (void)snprintf(stamp, sizeof(stamp), "PRAGMA application_id = %d",
+                       APPLICATION_ID_SUMS);
+        rc = sqlite3_exec(s->db, stamp, NULL, NULL, NULL);
+    }
+    return rc;
 }
 
 int sqlite_schema_migrate(struct store *s, uint32_t from, uint32_t *ret_to,

@@ -132,8 +132,10 @@ struct store_options {
 /* What opening found, for the log and for /api/health. */
 struct store_opened {
     bool created;
-    bool unclean;                    /* the last engine did not close it */
-    bool checked;                    /* an integrity check was run and passed */
+    bool unclean;           /* the last engine did not close it */
+    bool checked;           /* an integrity check was run and passed */
+    bool sums;              /* damage to any page is noticed when it is read */
+    uint64_t pages_scanned; /* every page was read and is what was written */
     uint32_t schema_from, schema_to; /* migrations applied */
     uint64_t events_requeued; /* claimed by the last session, queued again */
 };

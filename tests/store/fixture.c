@@ -3,13 +3,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "store/memory.h"
+#include "store/sqlite_sums.h"
 
 /* ---- life --------------------------------------------------------------- */
 
@@ -117,6 +120,39 @@ int fixture_teardown(void **state)
 }
 
 /* ---- material ----------------------------------------------------------- */
+
+void fixture_exec(struct fixture *f, const char *sql)
+{
+    sqlite3 *db = NULL;
+    char path[128];
+    (void)snprintf(path, sizeof(path), "%s/engine.db", f->directory);
+    assert_int_equal(sqlite3_open_v2(path, &db,
+                                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+                                     sqlite_sums_vfs()),
+                     SQLITE_OK);
+    char *message = NULL;
+    if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK) {
+        fail_msg("%s", message);
+    }
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+void fixture_load_version_1(struct fixture *f)
+{
+    fixture_close(f);
+    fixture_remove_directory(f->directory);
+    fixture_make_directory(f->directory);
+    char path[512];
+    const char *root = getenv("ADP_SOURCE_ROOT");
+    (void)snprintf(path, sizeof(path), "%s/tests/store/fixtures/v1.sql",
+                   root != NULL ? root : ".");
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    char *sql = arena_alloc(&f->arena, 65536, 1);
+    assert_true(fread(sql, 1, 65536 - 1, file) > 0);
+    (void)fclose(file);
+    fixture_exec(f, sql);
+}
 
 struct id fixture_id(struct fixture *f)
 {

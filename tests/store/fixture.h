@@ -50,6 +50,13 @@ void fixture_restart(struct fixture *f);
 /* Fails the test with what differs unless the store is consistent. */
 void fixture_check(struct fixture *f);
 
+/* Runs SQL on the database file, past the store, which is closed. */
+void fixture_exec(struct fixture *f, const char *sql);
+
+/* Closes the store and puts the first schema as it was released, with rows, in
+ * its place: what this program says that schema is must never change. */
+void fixture_load_version_1(struct fixture *f);
+
 struct id fixture_id(struct fixture *f);
 
 /* A plain event of this source; the caller changes what it wants. */

@@ -39,17 +39,6 @@ static int try_open(struct fixture *f, struct err *err)
     return r;
 }
 
-static void exec_on(struct fixture *f, const char *sql)
-{
-    sqlite3 *db = NULL;
-    assert_int_equal(sqlite3_open(path_of(f, SQLITE_DB_FILE), &db), SQLITE_OK);
-    char *message = NULL;
-    if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK) {
-        fail_msg("%s", message);
-    }
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-}
-
 static uint64_t query(struct fixture *f, const char *sql)
 {
     uint64_t n = 0;
@@ -151,29 +140,10 @@ static void opening_tells_what_it_did(void **state)
     assert_int_equal(f->opened.schema_to, newest);
 }
 
-/* The fixture is the first schema as it was released, with rows: what this
- * program says that schema is must never change. */
-static void load_version_1(struct fixture *f)
-{
-    fixture_close(f);
-    fixture_remove_directory(f->directory);
-    fixture_make_directory(f->directory);
-    char path[512];
-    const char *root = getenv("ADP_SOURCE_ROOT");
-    (void)snprintf(path, sizeof(path), "%s/tests/store/fixtures/v1.sql",
-                   root != NULL ? root : ".");
-    FILE *file = fopen(path, "re");
-    assert_non_null(file);
-    char *sql = arena_alloc(&f->arena, 65536, 1);
-    assert_true(fread(sql, 1, 65536 - 1, file) > 0);
-    (void)fclose(file);
-    exec_on(f, sql);
-}
-
 static void version_1_can_be_read(void **state)
 {
     struct fixture *f = *state;
-    load_version_1(f);
+    fixture_load_version_1(f);
     fixture_open(f);
     assert_false(f->opened.created);
     assert_int_equal(f->opened.schema_from, 1);
@@ -206,12 +176,12 @@ static void a_failed_migration_changes_nothing(void **state)
     assert_int_equal(unlink(path_of(f, SQLITE_DB_FILE)), 0);
     /* Ours, of before the first step, with something in the way of a late
      * part of that. */
-    exec_on(f, "PRAGMA application_id = 1094996037;"
-               "CREATE TABLE output (in_the_way)");
+    fixture_exec(f, "PRAGMA application_id = 1094996037;"
+                    "CREATE TABLE output (in_the_way)");
     struct err err;
     assert_int_equal(try_open(f, &err), -EIO);
     assert_non_null(strstr(err.message, "migrate"));
-    exec_on(f, "DROP TABLE output");
+    fixture_exec(f, "DROP TABLE output");
     fixture_open(f); /* it would fail if `event` had been left */
     assert_int_equal(f->opened.schema_from, 0);
 }
@@ -220,25 +190,25 @@ static void a_newer_schema_is_refused(void **state)
 {
     struct fixture *f = *state;
     fixture_close(f);
-    exec_on(f, "PRAGMA user_version = 99");
+    fixture_exec(f, "PRAGMA user_version = 99");
     struct err err;
     assert_int_equal(try_open(f, &err), -EINVAL);
     assert_non_null(strstr(err.message, "newer version"));
     assert_non_null(strstr(err.message, "99"));
     assert_true(err.hint[0] != '\0');
-    exec_on(f, "PRAGMA user_version = 1");
+    fixture_exec(f, "PRAGMA user_version = 1");
 }
 
 static void another_programs_database_is_refused(void **state)
 {
     struct fixture *f = *state;
     fixture_close(f);
-    exec_on(f, "PRAGMA application_id = 7");
+    fixture_exec(f, "PRAGMA application_id = 7");
     struct err err;
     assert_int_equal(try_open(f, &err), -EINVAL);
     assert_non_null(strstr(err.message, "another program"));
     assert_int_equal(unlink(path_of(f, SQLITE_DB_FILE)), 0);
-    exec_on(f, "CREATE TABLE theirs (x)");
+    fixture_exec(f, "CREATE TABLE theirs (x)");
     assert_int_equal(try_open(f, &err), -EINVAL);
 }
 
@@ -298,15 +268,17 @@ static void the_check_sees_a_wrong_ledger(void **state)
     struct fixture *f = *state;
     fixture_fill(f, 3);
     fixture_close(f);
-    exec_on(f, "UPDATE ledger SET n = n + 1 WHERE kind = 0;"
-               "UPDATE ledger SET n = n + 1 WHERE kind = 1 AND status = 0");
+    fixture_exec(f,
+                 "UPDATE ledger SET n = n + 1 WHERE kind = 0;"
+                 "UPDATE ledger SET n = n + 1 WHERE kind = 1 AND status = 0");
     fixture_open(f);
     struct err err = ERR_INIT;
     assert_int_equal(store_sqlite.check(f->store, &err), -EBADMSG);
     assert_non_null(strstr(err.message, "ledger"));
     fixture_close(f);
-    exec_on(f, "UPDATE ledger SET n = n - 1 WHERE kind = 0;"
-               "UPDATE ledger SET n = n - 1 WHERE kind = 1 AND status = 0");
+    fixture_exec(f,
+                 "UPDATE ledger SET n = n - 1 WHERE kind = 0;"
+                 "UPDATE ledger SET n = n - 1 WHERE kind = 1 AND status = 0");
     fixture_open(f);
 }
 
@@ -341,13 +313,13 @@ static void the_check_sees_wrong_spans(void **state)
     assert_int_equal(fixture_ingest(f, urgent, 2), 0);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         fixture_close(f);
-        exec_on(f, cases[i].damage);
+        fixture_exec(f, cases[i].damage);
         fixture_open(f);
         struct err err = ERR_INIT;
         assert_int_equal(store_sqlite.check(f->store, &err), -EBADMSG);
         assert_non_null(strstr(err.message, cases[i].complaint));
         fixture_close(f);
-        exec_on(f, cases[i].repair);
+        fixture_exec(f, cases[i].repair);
         fixture_open(f);
         fixture_check(f);
     }
