@@ -180,32 +180,74 @@ static int check_audit(struct store *s, struct err *reterr)
     return rc == SQLITE_DONE ? 0 : sqlite_open_error(s, rc, "check", reterr);
 }
 
-int sqlite_check(struct store *s, struct err *reterr)
+int sqlite_check_structure(struct store *s, struct err *reterr)
 {
-    ASSERT(!s->in_transaction);
-    int r = run_check(s, "PRAGMA integrity_check(1)", reterr);
-    if (r < 0) {
-        return r;
+    return run_check(s, "PRAGMA integrity_check(1)", reterr);
+}
+
+/* What the ledger table says is what the rows say. */
+static int check_ledger(struct store *s, struct store_counts *ret,
+                        struct err *reterr)
+{
+    struct store_counts written;
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(s->db, SQLITE_LEDGER_SQL, -1, &st, NULL);
+    if (rc == SQLITE_OK) {
+        rc = sqlite_ledger_read(st, &written);
     }
-    struct store_counts real;
-    int rc = count_rows(s, &real);
+    (void)sqlite3_finalize(st);
+    if (rc == SQLITE_OK) {
+        rc = count_rows(s, ret);
+    }
     if (rc != SQLITE_OK) {
         return sqlite_open_error(s, rc, "check", reterr);
     }
-    if (memcmp(&real, &s->tally.counts, sizeof(real)) != 0 ||
-        memcmp(&real, &s->written.counts, sizeof(real)) != 0) {
-        return err_set(reterr, -EBADMSG, "the ledger differs from the rows");
-    }
+    return memcmp(ret, &written, sizeof(written)) == 0
+               ? 0
+               : err_set(reterr, -EBADMSG,
+                         "%s is damaged: the ledger differs from the rows",
+                         s->db_path);
+}
+
+static int check_contradictions(struct store *s, struct err *reterr)
+{
     for (size_t i = 0; i < ARRAY_LEN(contradictions); i++) {
         uint64_t n = 0;
-        rc = sqlite_query_u64(s->db, contradictions[i].sql, &n);
+        int rc = sqlite_query_u64(s->db, contradictions[i].sql, &n);
         if (rc != SQLITE_OK) {
             return sqlite_open_error(s, rc, "check", reterr);
         }
         if (n != 0) {
-            return err_set(reterr, -EBADMSG, "%llu %s", (unsigned long long)n,
+            return err_set(reterr, -EBADMSG, "%s is damaged: %llu %s",
+                           s->db_path, (unsigned long long)n,
                            contradictions[i].what);
         }
     }
-    return check_audit(s, reterr);
+    return 0;
+}
+
+int sqlite_check_rows(struct store *s, uint32_t schema,
+                      struct store_counts *ret, struct err *reterr)
+{
+    int r = sqlite_check_structure(s, reterr);
+    if (r == 0) {
+        r = check_ledger(s, ret, reterr);
+    }
+    if (r == 0 && schema == sqlite_schema_newest()) {
+        r = check_contradictions(s, reterr);
+        r = r == 0 ? check_audit(s, reterr) : r;
+    }
+    return r;
+}
+
+int sqlite_check(struct store *s, struct err *reterr)
+{
+    ASSERT(!s->in_transaction);
+    struct store_counts real;
+    int r = sqlite_check_rows(s, sqlite_schema_newest(), &real, reterr);
+    if (r == 0 && (memcmp(&real, &s->tally.counts, sizeof(real)) != 0 ||
+                   memcmp(&real, &s->written.counts, sizeof(real)) != 0)) {
+        r = err_set(reterr, -EBADMSG, "the tally differs from the ledger");
+    }
+    return r;
 }

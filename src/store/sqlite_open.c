@@ -105,7 +105,7 @@ static int take_lock(struct store *s, const char *path, struct err *reterr)
 
 /* ---- the file ----------------------------------------------------------- */
 
-static void add_uri_path(struct strbuf *out, const char *path)
+void sqlite_add_uri_path(struct strbuf *out, const char *path)
 {
     for (const char *c = path; *c != '\0'; c++) {
         if (*c == '?' || *c == '#' || *c == '%' || *c == '&') {
@@ -130,9 +130,9 @@ static int open_file(struct store *s, const char *lock_path, struct err *reterr)
 {
     struct strbuf uri = STRBUF_INIT((size_t)PATH_MAX * 6);
     strbuf_addc(&uri, "file:");
-    add_uri_path(&uri, s->db_path);
+    sqlite_add_uri_path(&uri, s->db_path);
     strbuf_addc(&uri, "?modeof=");
-    add_uri_path(&uri, lock_path);
+    sqlite_add_uri_path(&uri, lock_path);
     ASSERT(strbuf_error(&uri) == 0);
     configure_library();
     int rc = sqlite3_open_v2(uri.at, &s->db,

@@ -122,6 +122,9 @@ int sqlite_open(const struct store_options *options, struct store **ret,
 /* Frees everything that open has got so far; NULL is fine. */
 void sqlite_free(struct store *s);
 
+/* Appends a path as it stands in a URI. */
+void sqlite_add_uri_path(struct strbuf *out, const char *path);
+
 /* "DIRECTORY/file"; free with mem_free. */
 NODISCARD char *sqlite_path(const struct store *s, const char *file);
 
@@ -134,6 +137,8 @@ int sqlite_open_error(struct store *s, int rc, const char *doing,
  * one. -EINVAL, -EBADMSG. */
 NODISCARD int sqlite_schema_version(struct store *s, uint32_t *ret_version,
                                     struct err *reterr);
+
+uint32_t sqlite_schema_newest(void);
 
 /* Applies what is missing, each step in a transaction of its own. */
 NODISCARD int sqlite_schema_migrate(struct store *s, uint32_t from,
@@ -156,8 +161,13 @@ NODISCARD int sqlite_check_file(struct store *s, bool full,
                                 struct store_opened *opened,
                                 struct err *reterr);
 
-/* store_driver.check */
+/* store_driver.check, and its parts for a connection that is all there is of
+ * s (db and db_path): the library's own check; that, the ledger against the
+ * rows, and if the schema is the newest what tables say of each other. */
 NODISCARD int sqlite_check(struct store *s, struct err *reterr);
+NODISCARD int sqlite_check_structure(struct store *s, struct err *reterr);
+NODISCARD int sqlite_check_rows(struct store *s, uint32_t schema,
+                                struct store_counts *ret, struct err *reterr);
 
 /* ---- sqlite_writer.c ---- */
 

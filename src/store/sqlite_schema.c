@@ -139,6 +139,11 @@ static const char schema_2[] =
 
 static const char *const steps[] = {schema_1, schema_2};
 
+uint32_t sqlite_schema_newest(void)
+{
+    return (uint32_t)ARRAY_LEN(steps);
+}
+
 int sqlite_query_u64(sqlite3 *db, const char *sql, uint64_t *ret)
 {
     sqlite3_stmt *st = NULL;

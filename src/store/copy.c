@@ -1,0 +1,255 @@
+#include "store/copy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "store/sqlite_priv.h"
+#include "store/sqlite_sums.h"
+
+/* Pages a step: half a megabyte, then others get the disk for a moment. */
+#define STEP_PAGES 128
+#define PAUSE_NS 500000L
+#define BUSY_TRIES 100
+
+/* A connection with a path for messages: what the checks of the driver
+ * take. */
+struct handle {
+    struct store store;
+};
+
+static int fail(struct handle *h, int rc, const char *doing, struct err *reterr)
+{
+    if (rc == SQLITE_CANTOPEN) {
+        return err_set(reterr, -ENOENT, "cannot open %s", h->store.db_path);
+    }
+    return sqlite_open_error(&h->store, rc, doing, reterr);
+}
+
+static void handle_close(struct handle *h)
+{
+    (void)sqlite3_close_v2(h->store.db);
+    arena_deinit(&h->store.arena);
+}
+
+/* `how` is added to the URI. */
+static int handle_open(struct handle *h, const char *path, const char *how,
+                       int flags, struct err *reterr)
+{
+    struct strbuf uri = STRBUF_INIT((size_t)PATH_MAX * 6);
+    strbuf_addc(&uri, "file:");
+    sqlite_add_uri_path(&uri, path);
+    strbuf_addc(&uri, how);
+    /* Only read; the driver's own path is to be freed. */
+    h->store.db_path = (char *)(uintptr_t)path;
+    int rc = strbuf_error(&uri) < 0
+                 ? SQLITE_CANTOPEN
+                 : sqlite3_open_v2(uri.at, &h->store.db,
+                                   flags | SQLITE_OPEN_URI |
+                                       SQLITE_OPEN_NOMUTEX |
+                                       SQLITE_OPEN_EXRESCODE,
+                                   sqlite_sums_vfs());
+    strbuf_deinit(&uri);
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_busy_timeout(h->store.db, SQLITE_BUSY_MS);
+    }
+    return rc == SQLITE_OK ? 0 : fail(h, rc, "open", reterr);
+}
+
+/* ---- copying ------------------------------------------------------------ */
+
+/* Holds the state of now: without it the copy would begin anew with each
+ * commit. */
+static int hold(struct handle *h, struct err *reterr)
+{
+    int rc = sqlite3_exec(h->store.db,
+                          "PRAGMA query_only = ON; BEGIN;"
+                          "SELECT count(*) FROM sqlite_schema",
+                          NULL, NULL, NULL);
+    return rc == SQLITE_OK ? 0 : fail(h, rc, "read", reterr);
+}
+
+/* A new file without a journal: it is nobody's until it is finished. The first
+ * page is written at once, so that those behind it get checksums as well. */
+static int make_target(struct handle *h, bool sums, struct err *reterr)
+{
+    int rc = SQLITE_OK;
+    if (sums) {
+        rc = sqlite_sums_reserve(h->store.db);
+    }
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_exec(h->store.db,
+                          "PRAGMA synchronous = OFF;"
+                          "PRAGMA journal_mode = MEMORY;"
+                          "PRAGMA user_version = 1",
+                          NULL, NULL, NULL);
+    }
+    return rc == SQLITE_OK ? 0 : fail(h, rc, "make", reterr);
+}
+
+static int copy_pages(struct handle *from, struct handle *to,
+                      const struct store_progress *progress, struct err *reterr)
+{
+    sqlite3_backup *b =
+        sqlite3_backup_init(to->store.db, "main", from->store.db, "main");
+    if (b == NULL) {
+        return fail(to, sqlite3_extended_errcode(to->store.db), "copy to",
+                    reterr);
+    }
+    int tries = BUSY_TRIES;
+    int rc = SQLITE_OK;
+    while (rc == SQLITE_OK || (rc == SQLITE_BUSY && --tries > 0)) {
+        rc = sqlite3_backup_step(b, STEP_PAGES);
+        if (progress->fn != NULL) {
+            uint64_t total = (uint64_t)sqlite3_backup_pagecount(b);
+            progress->fn(progress->context,
+                         total - (uint64_t)sqlite3_backup_remaining(b), total);
+        }
+        (void)nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+    }
+    (void)sqlite3_backup_finish(b);
+    if (rc == SQLITE_DONE) {
+        return 0;
+    }
+    bool theirs = rc == SQLITE_IOERR_DATA || (rc & 0xFF) == SQLITE_CORRUPT;
+    return fail(theirs ? from : to, rc, "copy", reterr);
+}
+
+/* The file must be ours alone from its first moment on. */
+static int make_empty(const char *path, struct err *reterr)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+                  0600);
+    if (fd < 0) {
+        int r = -errno;
+        return err_set(reterr, r, "cannot make %s: %s", path, strerror(-r));
+    }
+    (void)close(fd);
+    return 0;
+}
+
+static int sync_file(const char *path, struct err *reterr)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int r = fd < 0 || fsync(fd) < 0 ? -errno : 0;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return r < 0 ? err_set(reterr, r, "cannot sync %s: %s", path, strerror(-r))
+                 : 0;
+}
+
+int store_copy(const char *from, const char *to,
+               const struct store_progress *progress, struct err *reterr)
+{
+    static const struct store_progress silent = {0};
+    struct handle source = {0};
+    struct handle target = {0};
+    int r = handle_open(&source, from, "?mode=ro", SQLITE_OPEN_READONLY, reterr);
+    if (r == 0) {
+        r = hold(&source, reterr);
+    }
+    if (r == 0) {
+        r = make_empty(to, reterr);
+    }
+    if (r == 0) {
+        r = handle_open(&target, to, "", SQLITE_OPEN_READWRITE, reterr);
+    }
+    if (r == 0) {
+        r = make_target(&target, sqlite_sums_used(source.store.db), reterr);
+    }
+    if (r == 0) {
+        r = copy_pages(&source, &target, progress != NULL ? progress : &silent,
+                       reterr);
+    }
+    handle_close(&source);
+    handle_close(&target);
+    return r == 0 ? sync_file(to, reterr) : r;
+}
+
+/* ---- verifying ---------------------------------------------------------- */
+
+/* As it is on the disk, whatever it says about a log. */
+static int open_alone(struct handle *h, const char *path, struct err *reterr)
+{
+    return handle_open(h, path, "?mode=ro&immutable=1", SQLITE_OPEN_READONLY,
+                       reterr);
+}
+
+static int verify_pages(struct handle *h, struct err *reterr)
+{
+    uint64_t page = 0;
+    int rc = sqlite_sums_scan(h->store.db, &page);
+    if (rc == SQLITE_IOERR_DATA) {
+        return err_set(reterr, -EBADMSG,
+                       "%s is damaged: page %llu has changed since it was "
+                       "written",
+                       h->store.db_path, (unsigned long long)page);
+    }
+    return rc == SQLITE_OK ? 0 : fail(h, rc, "read", reterr);
+}
+
+static int summarise(struct handle *h, struct store_summary *s,
+                     struct err *reterr)
+{
+    const struct {
+        const char *sql;
+        uint64_t *to;
+    } wanted[] = {
+        {"SELECT max(seq) FROM event", &s->last_event_seq},
+        {"SELECT received_ms FROM event ORDER BY seq DESC LIMIT 1",
+         &s->last_event_ms},
+        {"SELECT created_ms FROM workflow ORDER BY seq DESC LIMIT 1",
+         &s->last_workflow_ms},
+    };
+    int rc = SQLITE_OK;
+    for (size_t i = 0; i < ARRAY_LEN(wanted) && rc == SQLITE_OK; i++) {
+        rc = sqlite_query_u64(h->store.db, wanted[i].sql, wanted[i].to);
+    }
+    return rc == SQLITE_OK ? 0 : fail(h, rc, "read", reterr);
+}
+
+int store_verify(const char *path, struct store_summary *ret,
+                 struct err *reterr)
+{
+    struct handle h = {0};
+    struct store_summary s = {0};
+    int r = open_alone(&h, path, reterr);
+    if (r == 0) {
+        r = sqlite_schema_version(&h.store, &s.schema, reterr);
+    }
+    if (r == 0 && s.schema == 0) {
+        r = err_set(reterr, -EINVAL, "%s is not a database of an engine", path);
+    }
+    if (r == 0) {
+        s.sums = sqlite_sums_used(h.store.db);
+        r = s.sums ? verify_pages(&h, reterr) : 0;
+    }
+    if (r == 0) {
+        r = sqlite_check_rows(&h.store, s.schema, &s.counts, reterr);
+    }
+    if (r == 0) {
+        r = summarise(&h, &s, reterr);
+    }
+    if (r == 0) {
+        *ret = s;
+    }
+    handle_close(&h);
+    return r;
+}
+
+int store_verify_other(const char *path, struct err *reterr)
+{
+    struct handle h = {0};
+    int r = open_alone(&h, path, reterr);
+    if (r == 0) {
+        r = sqlite_check_structure(&h.store, reterr);
+    }
+    handle_close(&h);
+    return r;
+}
