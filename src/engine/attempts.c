@@ -219,23 +219,30 @@ static void failed_for_good(struct engine *e, struct flow *f)
     flow_finish(e, f, WORKFLOW_FAILED, strbuf_str(&text));
 }
 
-static void hold(struct engine *e, struct flow *f)
+static void hold(struct engine *e, struct flow *f, struct str why)
+{
+    list_remove(&f->place);
+    flow_move(e, f, WORKFLOW_HELD);
+    f->row.error = flow_own(&f->error, why);
+    f->row.wake_ms = 0;
+    f->row.deadline_ms = e->now_ms + e->config.held_timeout_ms;
+    flow_arm(e, f);
+}
+
+static void hold_unknown(struct engine *e, struct flow *f)
 {
     CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(ERROR_MAX_BYTES);
     describe(f, &text);
     strbuf_addc(&text, "; it is not idempotent, so an operator must see what "
                        "it did and then cancel this workflow");
-    flow_move(e, f, WORKFLOW_HELD);
-    f->row.error = flow_own(&f->error, strbuf_str(&text));
-    f->row.deadline_ms = e->now_ms + e->config.held_timeout_ms;
-    flow_arm(e, f);
+    hold(e, f, strbuf_str(&text));
 }
 
 /* Retried at once: the step has not failed, its executor has. */
 static void unknown(struct engine *e, struct flow *f)
 {
     if (!flow_step(f)->idempotent) {
-        hold(e, f);
+        hold_unknown(e, f);
     } else if (may_retry(f)) {
         attempts_next(e, f);
     } else {
@@ -283,6 +290,29 @@ static void conclude(struct engine *e, struct flow *f,
     a->error = flow_own(&f->attempt_error, report->error);
     list_remove(&f->place);
     effects_attempt(e->fx, RECORD_ATTEMPT_SET, a);
+}
+
+/* Its attempt in flight is not asked for any more: the executor may have
+ * forgotten its outcome, and would take it for one that never ran. */
+void attempts_doubt_all(struct engine *e, struct str why)
+{
+    size_t cursor = 0;
+    for (struct map_entry *entry = map_next(&e->flows, &cursor); entry != NULL;
+         entry = map_next(&e->flows, &cursor)) {
+        struct flow *f = entry->value;
+        if (flow_in_flight(f)) {
+            struct attempt_row report = f->attempt;
+            report.state = ATTEMPT_UNKNOWN;
+            report.error = shortened(why, DETAIL_MAX_BYTES);
+            conclude(e, f, &report);
+        }
+        if (f->row.status != WORKFLOW_HELD) {
+            hold(e, f, shortened(why, ERROR_MAX_BYTES));
+        }
+        if (f->row.stop != STOP_NONE) {
+            stop_finish(e, f);
+        }
+    }
 }
 
 /* ---- facts --------------------------------------------------------------- */

@@ -60,6 +60,9 @@ static void take(struct engine *e, const struct fact *fact)
     switch (fact->kind) {
     case FACT_START:
         ASSERT(!e->started);
+        if (fact->doubt.len != 0) {
+            attempts_doubt_all(e, fact->doubt);
+        }
         e->started = true;
         return;
     case FACT_BATCH_MATCHED:

@@ -96,6 +96,10 @@ struct fact {
     uint64_t now_ms;  /* epoch; never less than in an earlier fact */
     uint64_t entropy; /* for jitter */
     union {
+        /* START: why what was restored may be out of date (it comes from a
+         * backup), so that everything unfinished is held for an operator; ""
+         * when it is what the last engine left. */
+        struct str doubt;
         struct {
             uint32_t worker;
             uint64_t claim;

@@ -172,6 +172,9 @@ void attempts_stop(struct engine *e, struct flow *f, bool kill);
 
 void attempts_executor_up(struct engine *e, struct id executor);
 
+/* Holds every flow that is not held yet: nobody knows what became of it. */
+void attempts_doubt_all(struct engine *e, struct str why);
+
 /* ---- stop.c ------------------------------------------------------------- */
 
 void stop_requested(struct engine *e, const struct fact *fact);

@@ -14,14 +14,15 @@ struct state {
 static const struct state workflow_states[WORKFLOW_STATUSES] = {
     [WORKFLOW_QUEUED] = {"queued", TO(WORKFLOW_RUNNING) | TO(WORKFLOW_FAILED) |
                                        TO(WORKFLOW_CANCELLED) |
-                                       TO(WORKFLOW_KILLED)},
+                                       TO(WORKFLOW_KILLED) | TO(WORKFLOW_HELD)},
     [WORKFLOW_RUNNING] = {"running",
                           TO(WORKFLOW_WAITING) | TO(WORKFLOW_SUCCEEDED) |
                               TO(WORKFLOW_FAILED) | TO(WORKFLOW_CANCELLED) |
                               TO(WORKFLOW_KILLED) | TO(WORKFLOW_HELD)},
     [WORKFLOW_WAITING] = {"waiting",
                           TO(WORKFLOW_RUNNING) | TO(WORKFLOW_FAILED) |
-                              TO(WORKFLOW_CANCELLED) | TO(WORKFLOW_KILLED)},
+                              TO(WORKFLOW_CANCELLED) | TO(WORKFLOW_KILLED) |
+                              TO(WORKFLOW_HELD)},
     [WORKFLOW_SUCCEEDED] = {"succeeded", 0},
     [WORKFLOW_FAILED] = {"failed", 0},
     [WORKFLOW_CANCELLED] = {"cancelled", 0},

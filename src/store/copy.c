@@ -47,13 +47,12 @@ static int handle_open(struct handle *h, const char *path, const char *how,
     strbuf_addc(&uri, how);
     /* Only read; the driver's own path is to be freed. */
     h->store.db_path = (char *)(uintptr_t)path;
-    int rc = strbuf_error(&uri) < 0
-                 ? SQLITE_CANTOPEN
-                 : sqlite3_open_v2(uri.at, &h->store.db,
-                                   flags | SQLITE_OPEN_URI |
-                                       SQLITE_OPEN_NOMUTEX |
-                                       SQLITE_OPEN_EXRESCODE,
-                                   sqlite_sums_vfs());
+    int rc = strbuf_error(&uri) < 0 ? SQLITE_CANTOPEN
+                                    : sqlite3_open_v2(uri.at, &h->store.db,
+                                                      flags | SQLITE_OPEN_URI |
+                                                          SQLITE_OPEN_NOMUTEX |
+                                                          SQLITE_OPEN_EXRESCODE,
+                                                      sqlite_sums_vfs());
     strbuf_deinit(&uri);
     if (rc == SQLITE_OK) {
         rc = sqlite3_busy_timeout(h->store.db, SQLITE_BUSY_MS);
@@ -123,8 +122,8 @@ static int copy_pages(struct handle *from, struct handle *to,
 /* The file must be ours alone from its first moment on. */
 static int make_empty(const char *path, struct err *reterr)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-                  0600);
+    int fd =
+        open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         int r = -errno;
         return err_set(reterr, r, "cannot make %s: %s", path, strerror(-r));
@@ -150,7 +149,8 @@ int store_copy(const char *from, const char *to,
     static const struct store_progress silent = {0};
     struct handle source = {0};
     struct handle target = {0};
-    int r = handle_open(&source, from, "?mode=ro", SQLITE_OPEN_READONLY, reterr);
+    int r =
+        handle_open(&source, from, "?mode=ro", SQLITE_OPEN_READONLY, reterr);
     if (r == 0) {
         r = hold(&source, reterr);
     }

@@ -170,8 +170,8 @@ static void verifying_reads_every_page(void **state)
     }
     (void)verify(f, "copy.db");
     /* Cut short. */
-    assert_int_equal(
-        truncate(path_of(f, "copy.db"), (pages - 1) * (off_t)PAGE), 0);
+    assert_int_equal(truncate(path_of(f, "copy.db"), (pages - 1) * (off_t)PAGE),
+                     0);
     struct store_summary s;
     assert_int_equal(store_verify(path_of(f, "copy.db"), &s, &err), -EBADMSG);
 }
@@ -205,15 +205,15 @@ static void what_cannot_be_copied_or_verified(void **state)
     assert_int_equal(store_verify(path_of(f, "no.db"), &s, &err), -ENOENT);
     assert_int_equal(store_verify_other(path_of(f, "no.db"), &err), -ENOENT);
     int fd = open(path_of(f, "text.db"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    assert_int_equal(write(fd, "no database, but longer than a header; "
-                               "no database, but longer than a header; "
-                               "no database, but longer than a header; ",
+    assert_int_equal(write(fd,
+                           "no database, but longer than a header; "
+                           "no database, but longer than a header; "
+                           "no database, but longer than a header; ",
                            117),
                      117);
     (void)close(fd);
     assert_int_equal(store_verify(path_of(f, "text.db"), &s, &err), -EBADMSG);
-    assert_int_equal(store_verify_other(path_of(f, "text.db"), &err),
-                     -EBADMSG);
+    assert_int_equal(store_verify_other(path_of(f, "text.db"), &err), -EBADMSG);
     fixture_close(f);
     fixture_exec(f, "PRAGMA application_id = 7;"
                     "PRAGMA wal_checkpoint(TRUNCATE)");

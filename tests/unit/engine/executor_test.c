@@ -180,6 +180,41 @@ static void the_same_life_goes_on_after_a_restart(void **state)
     bench_free(b);
 }
 
+/* The store is from a backup: the executor may have done more than it says,
+ * and forgotten it. Nothing goes on by itself, nothing is asked. */
+static void doubtful_workflows_are_held(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new();
+    b->config.max_concurrent = 4;
+    struct runbook *one = RUNBOOK(b, "one.yaml", STEP());
+    one->max_concurrent = 1;
+    struct runbook *rb =
+        RUNBOOK(b, "a.yaml",
+                STEP(.idempotent = true, .max_attempts = 3, .backoff_ms = 10));
+    begin(b);
+    (void)run(b, one, 'A'); /* in flight */
+    (void)run(b, one, 'Q'); /* queued */
+    (void)run(b, rb, 'W');
+    (void)ended(b, 'W', 0, 1, ATTEMPT_FAILED); /* waiting */
+    (void)run(b, rb, 'C');
+    (void)stop(b, 'C', STOP_CANCEL); /* is being cancelled */
+    (void)run(b, rb, 'H');
+    struct engine *before = b->engine;
+    b->engine = shadow_restore(b);
+    engine_free(before);
+    SAYS(take(b, (struct fact){.kind = FACT_START, .doubt = STR("old")}),
+         "put A 0.1 unknown; set A held (old); set Q held (old); "
+         "set W held (old); put C 0.1 unknown; set C cancelled (old); "
+         "put H 0.1 unknown; set H held (old); CLAIM 0");
+    assert_int_equal(engine_count(b->engine).held, 4);
+    SAYS(up(b, 'x'), "");
+    SAYS(ended(b, 'A', 0, 1, ATTEMPT_SUCCEEDED), "FORGET A 0.1");
+    SAYS(stop(b, 'Q', STOP_CANCEL), "set Q cancelled (old); REPLY 0 cancelled");
+    assert_int_equal(next_in(b), b->config.held_timeout_ms);
+    bench_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +224,7 @@ int main(void)
         cmocka_unit_test(another_life_is_not_told_to_stop),
         cmocka_unit_test(a_lost_attempt_is_retried_if_idempotent),
         cmocka_unit_test(a_lost_attempt_is_held_if_not),
+        cmocka_unit_test(doubtful_workflows_are_held),
         cmocka_unit_test(unknown_then_continue_on_error),
         cmocka_unit_test(another_life_is_not_believed),
         cmocka_unit_test(a_foreign_start_is_ignored),

@@ -32,9 +32,9 @@ static void names_read_back(void **state)
 /* The tables as pictures: a row is what may follow. */
 static const char *const workflows[WORKFLOW_STATUSES] = {
     /* q r w s f c k h */
-    "xx..xxx.",                                                 /* queued */
+    "xx..xxxx",                                                 /* queued */
     ".xxxxxxx",                                                 /* running */
-    ".xx.xxx.",                                                 /* waiting */
+    ".xx.xxxx",                                                 /* waiting */
     "........", "........", "........", "........", ".x..xxxx", /* held */
 };
 
