@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
-#include "store/sqlite_priv.h"
+#include "store/sqlite_open.h"
 #include "store/sqlite_sums.h"
 
 /* Pages a step: half a megabyte, then others get the disk for a moment. */

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "store/sqlite_changes.h"
+#include "store/sqlite_open.h"
 #include "store/sqlite_sums.h"
 
 /* Up to this size the whole check is worth its time: the quick one does not

@@ -1,4 +1,6 @@
 /* Opening: the directory, the lock, the file, the session. */
+#include "store/sqlite_open.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -10,7 +12,6 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "store/sqlite_priv.h"
 #include "store/sqlite_sums.h"
 
 #define BALLAST_BYTES (64ULL * 1024 * 1024)

@@ -6,7 +6,7 @@
 #include <errno.h>
 
 #include "base/assert.h"
-#include "store/sqlite_priv.h"
+#include "store/sqlite_open.h"
 #include "store/sqlite_sums.h"
 
 /* In the file's header: "ADPS" for a file whose pages have checksums, so that

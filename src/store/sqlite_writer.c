@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "store/sqlite_changes.h"
+#include "store/sqlite_open.h"
 
 /* The last claimable statuses and the like are written as numbers so that the
  * partial indexes apply: sqlite_schema.c checks them. */

@@ -13,7 +13,7 @@
 
 #include "base/mem.h"
 #include "store/copy.h"
-#include "store/sqlite_priv.h"
+#include "store/sqlite_open.h"
 
 #define PAGE 4096
 

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "store/sqlite_priv.h"
+#include "store/sqlite_open.h"
 #include "store/sqlite_reader.h"
 
 static char *path_of(struct fixture *f, const char *file)

@@ -1,0 +1,77 @@
+/*
+ * Inside of the backups: names, the manifest and small work on files. Private
+ * to backup.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "backup/backup.h"
+#include "base/strbuf.h"
+
+#define BACKUP_FORMAT 1
+#define BACKUP_PREFIX "backup-"
+#define BACKUP_PARTIAL "partial-"
+#define BACKUP_MANIFEST "manifest.json"
+#define BACKUP_LOCK ".lock"
+#define BACKUP_STORE "engine.db"
+#define BACKUP_METRICS "metrics.db"
+#define BACKUP_CONFIG "config.yaml"
+#define BACKUP_RUNBOOKS "runbooks"
+#define BACKUP_SHA_BYTES 32
+#define BACKUP_PATH_SIZE 1024
+
+struct backup_file {
+    struct str path; /* "engine.db", "runbooks/a/b.yaml" */
+    uint64_t bytes;
+    uint8_t sha256[BACKUP_SHA_BYTES];
+};
+
+struct backup_manifest {
+    struct backup_info info;
+    VEC(struct backup_file) files;
+};
+
+void backup_manifest_deinit(struct backup_manifest *m);
+
+/* ---- manifest.c ---------------------------------------------------------- */
+
+void backup_manifest_write(const struct backup_manifest *m, struct strbuf *out);
+
+/* Reads what may have been written by anybody: paths are such as a backup can
+ * have, each once. -EBADMSG. */
+NODISCARD int backup_manifest_read(struct str text, struct arena *a,
+                                   struct backup_manifest *ret,
+                                   struct err *reterr);
+
+/* May a backup hold a file of this name? */
+bool backup_path_is_good(struct str path);
+
+/* Is it the name of a backup's folder? */
+bool backup_name_is_good(struct str name);
+
+/* ---- files.c ------------------------------------------------------------- */
+
+/* "DIRECTORY/name" in the arena. */
+const char *backup_join(struct arena *a, const char *directory,
+                        const char *name);
+
+/* Opens a folder, made with mode 0700 where it is missing; parents too. */
+NODISCARD int backup_open_directory(const char *path, bool make, int *ret,
+                                    struct err *reterr);
+
+/* Takes a lock file; -EBUSY with `busy` as the message. */
+NODISCARD int backup_lock(int folder, const char *name, const char *busy,
+                          int *ret, struct err *reterr);
+
+/* Reads a plain file beneath the folder to its end and fills in size and
+ * sum; to >= 0: writes it there as well. */
+NODISCARD int backup_read_file(int folder, struct backup_file *file, int to,
+                               struct err *reterr);
+
+/* Writes a new file beneath the folder, synced, with its folders. */
+NODISCARD int backup_write_file(int folder, const char *path, struct str text,
+                                struct err *reterr);
+
+/* Syncs the folder itself: names in it are durable then. */
+NODISCARD int backup_sync_folder(int folder, struct err *reterr);

@@ -1,0 +1,288 @@
+/* What backups there are, whether they are good, which are kept. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sodium.h>
+
+#include "backup/backup_priv.h"
+#include "base/mem.h"
+#include "os/fd.h"
+#include "os/remove.h"
+
+#define DAY_MS (24ULL * 3600 * 1000)
+#define KEEP_MIN 2
+
+/* ---- one ----------------------------------------------------------------- */
+
+static int open_backup(int all, const char *name, int *ret, struct err *reterr)
+{
+    int fd = -1;
+    if (!backup_name_is_good(str_c(name))) {
+        return err_set(reterr, -ENOENT, "%s is not the name of a backup", name);
+    }
+    fd = openat(all, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        int r = -errno;
+        return r == -ENOENT ? err_set(reterr, r, "there is no %s", name)
+                            : err_set(reterr, -EBADMSG, "%s: %s", name,
+                                      strerror(-r));
+    }
+    *ret = fd;
+    return 0;
+}
+
+static int read_manifest(int own, const char *name, struct arena *a,
+                         struct backup_manifest *ret, struct err *reterr)
+{
+    CLEANUP(strbuf_deinit)
+    struct strbuf text = STRBUF_INIT(BACKUP_MANIFEST_MAX_BYTES);
+    int r = os_read_file(own, BACKUP_MANIFEST, &text);
+    if (r < 0) {
+        return err_set(reterr, -EBADMSG, "its manifest cannot be read: %s",
+                       strerror(-r));
+    }
+    r = backup_manifest_read(strbuf_str(&text), a, ret, reterr);
+    if (r == 0 && !str_eq_c(ret->info.name, name)) {
+        backup_manifest_deinit(ret);
+        r = err_set(reterr, -EBADMSG, "its manifest is that of another backup");
+    }
+    return r;
+}
+
+static bool holds(const struct backup_manifest *m, const char *path)
+{
+    VEC_EACH (&m->files, i) {
+        if (str_eq_c(m->files.at[i].path, path)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int verify_sums(int own, const struct backup_manifest *m,
+                       struct err *reterr)
+{
+    VEC_EACH (&m->files, i) {
+        const struct backup_file *f = &m->files.at[i];
+        struct backup_file is = {.path = f->path};
+        int r = backup_read_file(own, &is, -1, reterr);
+        if (r < 0) {
+            return r == -EIO ? r : -EBADMSG;
+        }
+        if (is.bytes != f->bytes ||
+            sodium_memcmp(is.sha256, f->sha256, sizeof(is.sha256)) != 0) {
+            return err_set(reterr, -EBADMSG,
+                           "%.*s is not what the manifest says",
+                           STR_ARG(f->path));
+        }
+    }
+    return 0;
+}
+
+static int verify_stores(const char *folder, const struct backup_manifest *m,
+                         struct arena *a, struct err *reterr)
+{
+    struct store_summary s = {0};
+    if (!holds(m, BACKUP_STORE)) {
+        return err_set(reterr, -EBADMSG, "it has no " BACKUP_STORE);
+    }
+    int r = store_verify(backup_join(a, folder, BACKUP_STORE), &s, reterr);
+    if (r == 0 && (s.counts.accepted != m->info.accepted ||
+                   s.last_event_seq != m->info.last_event_seq)) {
+        r = err_set(reterr, -EBADMSG,
+                    "its store does not hold what the manifest says");
+    }
+    if (r == 0 && holds(m, BACKUP_METRICS)) {
+        r = store_verify_other(backup_join(a, folder, BACKUP_METRICS), reterr);
+    }
+    return r;
+}
+
+int backup_verify(const char *directory, const char *name, struct arena *a,
+                  struct backup_info *ret, struct err *reterr)
+{
+    CLEANUP(os_closep) int all = -1;
+    CLEANUP(os_closep) int own = -1;
+    struct backup_manifest m = {0};
+    int r = backup_open_directory(directory, false, &all, reterr);
+    r = r < 0 ? r : open_backup(all, name, &own, reterr);
+    r = r < 0 ? r : read_manifest(own, name, a, &m, reterr);
+    r = r < 0 ? r : verify_sums(own, &m, reterr);
+    r = r < 0 ? r
+              : verify_stores(backup_join(a, directory, name), &m, a, reterr);
+    if (r == 0) {
+        *ret = m.info;
+    }
+    backup_manifest_deinit(&m);
+    return r;
+}
+
+/* ---- all ----------------------------------------------------------------- */
+
+static void add(int all, const char *name, struct arena *a,
+                struct backup_list *list)
+{
+    struct err err = ERR_INIT;
+    struct backup_manifest m = {0};
+    CLEANUP(os_closep) int own = -1;
+    struct backup_info info = {.broken = STR("")};
+    int r = open_backup(all, name, &own, &err);
+    r = r < 0 ? r : read_manifest(own, name, a, &m, &err);
+    if (r == 0) {
+        info = m.info;
+        info.broken = STR("");
+    } else {
+        info.name = arena_str(a, str_c(name));
+        info.broken = arena_str(a, str_c(err.message));
+    }
+    VEC_PUSH(&list->items, info);
+    backup_manifest_deinit(&m);
+}
+
+/* Names begin with the time; "-2" is behind the one without. */
+static int newest_first(const void *a, const void *b)
+{
+    const struct backup_info *x = a;
+    const struct backup_info *y = b;
+    int order = str_cmp(y->name, x->name);
+    return order;
+}
+
+int backup_list(const char *directory, struct arena *a, struct backup_list *ret,
+                struct err *reterr)
+{
+    int all = -1;
+    int r = backup_open_directory(directory, false, &all, reterr);
+    if (r < 0) {
+        return r;
+    }
+    DIR *dir = fdopendir(all);
+    if (dir == NULL) {
+        os_close(all);
+        return err_set(reterr, -ENOMEM, "cannot read %s", directory);
+    }
+    *ret = (struct backup_list){0};
+    for (const struct dirent *d = readdir(dir); d != NULL; d = readdir(dir)) {
+        if (backup_name_is_good(str_c(d->d_name))) {
+            add(all, d->d_name, a, ret);
+        }
+    }
+    (void)closedir(dir);
+    if (ret->items.count != 0) {
+        qsort(ret->items.at, ret->items.count, sizeof(*ret->items.at),
+              newest_first);
+    }
+    return 0;
+}
+
+void backup_list_deinit(struct backup_list *l)
+{
+    VEC_DEINIT(&l->items);
+}
+
+int backup_newest(const char *directory, struct arena *a,
+                  struct backup_info *ret, backup_broken_fn *broken,
+                  void *context, struct err *reterr)
+{
+    struct backup_list list = {0};
+    int r = backup_list(directory, a, &list, reterr);
+    if (r < 0) {
+        return r;
+    }
+    r = -ENOENT;
+    for (size_t i = 0; i < list.items.count && r < 0; i++) {
+        struct err why = ERR_INIT;
+        const char *name = arena_strdup(a, list.items.at[i].name);
+        r = backup_verify(directory, name, a, ret, &why);
+        if (r < 0 && broken != NULL) {
+            broken(context, name, &why);
+        }
+    }
+    if (r < 0) {
+        r = err_set(reterr, -ENOENT, "%s holds no backup that is good",
+                    directory);
+    }
+    backup_list_deinit(&list);
+    return r;
+}
+
+/* ---- keeping ------------------------------------------------------------- */
+
+struct keeping {
+    const struct backup_keep *keep;
+    uint64_t now_ms;
+    uint64_t bytes; /* of those that are kept */
+    uint32_t count;
+    uint64_t last_day; /* of which one is kept; UINT64_MAX: none yet */
+};
+
+/* Asked of the newest first. */
+static bool is_kept(struct keeping *k, const struct backup_info *b)
+{
+    uint64_t age_ms = k->now_ms - MIN(b->made_ms, k->now_ms);
+    uint64_t day = b->made_ms / DAY_MS;
+    bool young = age_ms < k->keep->keep_all_ms;
+    if (b->broken.len != 0) {
+        return false;
+    }
+    if (k->count >= KEEP_MIN &&
+        (k->bytes + b->bytes > k->keep->max_bytes ||
+         (!young && (day == k->last_day ||
+                     age_ms >= k->keep->keep_days * DAY_MS)))) {
+        return false;
+    }
+    k->count++;
+    k->bytes += b->bytes;
+    k->last_day = day;
+    return true;
+}
+
+/* A broken one has no time but its name's; it goes when a good one that is
+ * older than all that are kept anyway stands behind it in the list. */
+static bool is_old(const struct backup_list *l, size_t i,
+                   const struct keeping *k)
+{
+    for (size_t n = i; n < l->items.count; n++) {
+        const struct backup_info *b = &l->items.at[n];
+        if (b->broken.len == 0) {
+            return k->now_ms - MIN(b->made_ms, k->now_ms) >=
+                   k->keep->keep_all_ms;
+        }
+    }
+    return false;
+}
+
+int backup_prune(const char *directory, const struct backup_keep *keep,
+                 uint64_t now_ms, uint32_t *ret_removed, struct err *reterr)
+{
+    CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+    CLEANUP(os_closep) int all = -1;
+    CLEANUP(os_closep) int lock = -1;
+    struct backup_list list = {0};
+    struct keeping k = {.keep = keep, .now_ms = now_ms, .last_day = UINT64_MAX};
+    *ret_removed = 0;
+    int r = backup_open_directory(directory, false, &all, reterr);
+    r = r < 0 ? r
+              : backup_lock(all, BACKUP_LOCK,
+                            "another backup is being made or restored", &lock,
+                            reterr);
+    r = r < 0 ? r : backup_list(directory, &a, &list, reterr);
+    for (size_t i = 0; r == 0 && i < list.items.count; i++) {
+        const struct backup_info *b = &list.items.at[i];
+        if (is_kept(&k, b) || (b->broken.len != 0 && !is_old(&list, i, &k))) {
+            continue;
+        }
+        const char *name = arena_strdup(&a, b->name);
+        int e = os_remove_tree(all, name);
+        *ret_removed += e == 0 ? 1 : 0;
+        if (e < 0) {
+            r = err_set(reterr, e, "cannot remove %s: %s", name, strerror(-e));
+        }
+    }
+    backup_list_deinit(&list);
+    return r;
+}
