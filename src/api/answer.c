@@ -108,6 +108,12 @@ void answer_read_error(struct call *c, int r)
         answer_busy(c, "busy",
                     "reading the store took too long; ask for less "
                     "or try again");
+    } else if (r == -EBADMSG) {
+        service_report_damage(c->api->service);
+        answer_error(c, 500, "store_failed",
+                     "the store is damaged; the engine ends, and its next "
+                     "start restores the newest backup or says what to do",
+                     STR(""));
     } else {
         answer_error(c, 500, "store_failed", "the store could not be read",
                      STR(""));

@@ -128,6 +128,7 @@ route_fn control_drain, control_pause, control_resume, control_replay_drained;
 route_fn control_set_priority, control_scale_workers;
 route_fn control_workers, control_restart_workers;
 route_fn control_requeue_poison, control_clear_poison;
+route_fn control_acknowledge_restore;
 route_fn events_replay, events_poison;
 route_fn admin_reload, admin_audit;
 route_fn meta_health, meta_metrics, meta_prometheus, meta_openapi;

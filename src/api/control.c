@@ -157,6 +157,25 @@ void control_clear_poison(struct call *c)
     sweep_events(c, "poison.clear", CHANGE_CLEAR_POISON);
 }
 
+/* ---- after a restore ------------------------------------------------------
+ */
+
+static void put_acknowledged(struct changing *x, struct strbuf *out)
+{
+    put_bool(out, "restored", service_status(x->call->api->service).restored);
+}
+
+void control_acknowledge_restore(struct call *c)
+{
+    if (read_nothing(c)) {
+        struct changing *x =
+            change_new(c, "store.acknowledge-restore", put_acknowledged);
+        x->request.change.setting = (struct setting_row){
+            .key = STR(CONTROL_RESTORED), .value = STR("")};
+        post(x);
+    }
+}
+
 /* ---- one event ---------------------------------------------------------- */
 
 static void put_replayed(struct changing *x, struct strbuf *out)

@@ -14,7 +14,7 @@ static const char *overall(const struct service_status *s)
     if (s->stopping) {
         return "stopping";
     }
-    return s->executor_up && s->runbooks_rejected == 0 &&
+    return s->executor_up && s->runbooks_rejected == 0 && !s->restored &&
                    s->queue_depth < s->queue_limit
                ? "ok"
                : "degraded";
@@ -24,6 +24,15 @@ static void put_check(struct strbuf *out, const char *name, bool ok)
 {
     put_open(out, name, '{');
     put_bool(out, "ok", ok);
+}
+
+/* What a restored backup means, until somebody has acknowledged it. */
+static void put_restored(struct call *c, struct strbuf *out)
+{
+    struct controls *controls = service_controls(c->api->service);
+    const struct setting_row *row = controls_restored(controls);
+    put_raw(out, "restored", row != NULL ? row->value : STR("null"));
+    controls_unref(controls);
 }
 
 void meta_health(struct call *c)
@@ -37,7 +46,9 @@ void meta_health(struct call *c)
     put_u64(out, "uptime_seconds",
             now_ms > s.started_ms ? (now_ms - s.started_ms) / 1000 : 0);
     put_open(out, "checks", '{');
-    put_check(out, "store", !s.store_failed);
+    put_check(out, "store", !s.store_failed && !s.restored);
+    put_bool(out, "page_checksums", s.page_sums);
+    put_restored(c, out);
     put_close(out, '}');
     put_check(out, "executor", s.executor_up);
     put_close(out, '}');

@@ -133,6 +133,9 @@ static const char *state_text(const struct service_status *s)
     if (!s->executor_up) {
         return "degraded: the executor is not connected";
     }
+    if (s->restored) {
+        return "degraded: the store was restored from a backup";
+    }
     return s->runbooks_rejected != 0 ? "degraded: some runbooks do not load"
                                      : "ok";
 }

@@ -8,26 +8,36 @@
 #define READER_QUEUE_MAX 256
 
 /* The calling thread's reader, opened when it is first needed. */
-static struct reader *own_reader(struct api *a)
+static int own_reader(struct api *a, struct reader **ret)
 {
     struct reader *mine = pthread_getspecific(a->reader_key);
     struct err err = ERR_INIT;
-    if (mine != NULL || service_reader(a->service, &mine, &err) < 0) {
-        return mine;
+    if (mine != NULL) {
+        *ret = mine;
+        return 0;
+    }
+    int r = service_reader(a->service, &mine, &err);
+    if (r < 0) {
+        return r;
     }
     pthread_mutex_lock(&a->readers_lock);
     ASSERT(a->reader_count < ARRAY_LEN(a->readers));
     a->readers[a->reader_count++] = mine;
     pthread_mutex_unlock(&a->readers_lock);
     ASSERT(pthread_setspecific(a->reader_key, mine) == 0);
-    return mine;
+    *ret = mine;
+    return 0;
 }
 
 static void run(struct pool_job *job)
 {
     struct call *c = CONTAINER_OF(job, struct call, job);
-    c->reader = own_reader(c->api);
-    if (c->reader == NULL) {
+    int r = own_reader(c->api, &c->reader);
+    if (r == -EBADMSG) {
+        answer_read_error(c, r);
+        return;
+    }
+    if (r < 0) {
         answer_busy(c, "busy", "the store cannot be read at the moment");
         return;
     }

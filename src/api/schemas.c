@@ -124,6 +124,7 @@ const struct schema schemas[] = {
     {"Task", FIELDS("event string", "events integer", "since instant"), NULL},
     {"PoisonList",
      FIELDS("poison_messages []StoredEvent", "next_cursor string?"), NULL},
+    {"Acknowledged", FIELDS("restored boolean"), NULL},
     {"AuditTrail", FIELDS("audit []AuditRow", "next_cursor string?"), NULL},
     {"AuditRow",
      FIELDS("seq integer", "at instant", "who string", "action string",

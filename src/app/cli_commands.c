@@ -49,12 +49,6 @@ const struct cli_flag cli_global_flags[] = {
 
 static const struct cli_flag no_flags[] = {END};
 
-static const struct cli_flag doctor_flags[] = {
-    {"config", 'c', "FILE",
-     "the engine's configuration (default " CONFIG_PATH_DEFAULT ")", NULL},
-    END,
-};
-
 static const struct cli_flag send_flags[] = {
     {"type", 0, "TYPE", "alert, metric, webhook, change or your own", NULL},
     {"severity", 0, "SEVERITY", "info, warning, critical or your own",
@@ -115,6 +109,38 @@ static const struct cli_flag logs_flags[] = {
     {"follow", 'f', NULL, "go on until the workflow ends", NULL},
     {"raw", 0, NULL, "the bytes as they are, control characters too", NULL},
     {"step", 0, "NAME", "only of this step", NULL},
+    END,
+};
+
+#define CONFIG                                                                 \
+    {                                                                          \
+        "config", 'c', "FILE",                                                 \
+            "the engine's configuration (default " CONFIG_PATH_DEFAULT ")",    \
+            NULL                                                               \
+    }
+static const struct cli_flag doctor_flags[] = {CONFIG, END};
+
+#define FROM                                                                   \
+    {                                                                          \
+        "from", 0, "DIR", "folder of all backups (default: as configured)",    \
+            NULL                                                               \
+    }
+
+static const struct cli_flag backup_make_flags[] = {
+    {"to", 0, "DIR", "folder of all backups (default: as configured)", NULL},
+    CONFIG,
+    END,
+};
+
+static const struct cli_flag backup_flags[] = {FROM, CONFIG, END};
+
+static const struct cli_flag restore_flags[] = {
+    FROM,
+    {"dry-run", 0, NULL, "verify, say what would be restored, change nothing",
+     NULL},
+    {"empty", 0, NULL, "only set the store aside: begin with an empty one",
+     NULL},
+    CONFIG,
     END,
 };
 
@@ -197,6 +223,33 @@ const struct cli_command cli_commands[] = {
     {"workflow", "kill", "ID", 1, 1, CLI_WORKFLOW_ID, stop_flags,
      "end a workflow and its processes at once: SIGKILL", NULL,
      "adctl workflow kill wf-01jc\n", cli_workflow_kill},
+    {"backup", "make", "", 0, 0, CLI_NO_SUBJECT, backup_make_flags,
+     "copy store, runbooks and configuration, and verify the copy",
+     "Works while the engine writes and while it is down. Secrets are not in "
+     "it. Old backups are removed as the configuration says.",
+     "adctl backup\nadctl backup --to /mnt/backups -o json\n", cli_backup_make},
+    {"backup", "list", "", 0, 0, CLI_NO_SUBJECT, backup_flags,
+     "the backups that there are, newest first", NULL, "adctl backup list\n",
+     cli_backup_list},
+    {"backup", "verify", "[BACKUP]", 0, 1, CLI_FILE, backup_flags,
+     "read every byte of a backup and say whether it is good",
+     "Without a name, the newest that is good.",
+     "adctl backup verify\n"
+     "adctl backup verify backup-20261127T024500Z\n",
+     cli_backup_verify},
+    {"backup", "acknowledge", "", 0, 0, CLI_NO_SUBJECT, no_flags,
+     "tell the engine that the restore is known",
+     "Until then its health is degraded.", "adctl backup acknowledge\n",
+     cli_backup_acknowledge},
+    {"restore", NULL, "[BACKUP]", 0, 1, CLI_FILE, restore_flags,
+     "put a verified backup in place of the store; the engine must be down",
+     "Without a name, the newest that is good. The store of before is set "
+     "aside, never deleted. Killed at any moment, the store is the old one or "
+     "the new one.",
+     "adctl restore --dry-run\n"
+     "adctl restore backup-20261127T024500Z\n"
+     "adctl restore --from /mnt/backups\n",
+     cli_restore},
     {"completion", NULL, "SHELL", 1, 1, CLI_SHELL, no_flags,
      "print the completion script for bash, zsh or fish", NULL,
      "adctl completion bash > /etc/bash_completion.d/adctl\n", cli_completion},
@@ -217,6 +270,10 @@ const struct cli_alias cli_noun_aliases[] = {
 };
 
 const size_t cli_noun_alias_count = ARRAY_LEN(cli_noun_aliases);
+
+const struct cli_alias cli_default_verbs[] = {{"backup", "make"}};
+
+const size_t cli_default_verb_count = ARRAY_LEN(cli_default_verbs);
 
 /* `get` is resolved by whether something stands behind it. */
 const struct cli_alias cli_verb_aliases[] = {

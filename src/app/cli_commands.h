@@ -56,6 +56,10 @@ extern const size_t cli_noun_alias_count;
 extern const struct cli_alias cli_verb_aliases[];
 extern const size_t cli_verb_alias_count;
 
+/* What a noun alone does: "backup" is "backup make". */
+extern const struct cli_alias cli_default_verbs[];
+extern const size_t cli_default_verb_count;
+
 /* Pages of `adctl help TOPIC`. */
 struct cli_topic {
     const char *name;
@@ -99,6 +103,11 @@ int cli_workflow_show(struct cli *cli);
 int cli_workflow_logs(struct cli *cli);
 int cli_workflow_cancel(struct cli *cli);
 int cli_workflow_kill(struct cli *cli);
+int cli_backup_make(struct cli *cli);
+int cli_backup_list(struct cli *cli);
+int cli_backup_verify(struct cli *cli);
+int cli_backup_acknowledge(struct cli *cli);
+int cli_restore(struct cli *cli);
 int cli_completion(struct cli *cli);
 int cli_version(struct cli *cli);
 int cli_help(struct cli *cli);

@@ -287,6 +287,11 @@ static int find_command(struct parser *p)
             return unknown_verb(cli, noun, word);
         }
     }
+    if (cli->command == NULL && !cli->help) {
+        const char *verb =
+            unalias(cli_default_verbs, cli_default_verb_count, noun);
+        cli->command = verb != noun ? cli_find(str_c(noun), str_c(verb)) : NULL;
+    }
     if (cli->command == NULL) {
         used = 0; /* the noun stays, for its help */
     }

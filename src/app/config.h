@@ -46,6 +46,9 @@ struct config_token {
     uint8_t sha256[32]; /* of the token; the token itself is not kept */
 };
 
+/* What happens when the store is damaged. */
+enum config_on_damage { ON_DAMAGE_RESTORE, ON_DAMAGE_STOP };
+
 enum config_integration_name {
     INTEGRATION_PROMETHEUS,
     INTEGRATION_ALERTMANAGER,
@@ -107,6 +110,13 @@ struct config {
     const char *storage_url;
     const char *storage_path;    /* the database file, from the URL */
     const char *state_directory; /* the folder of that file */
+    uint32_t on_damage;          /* enum config_on_damage */
+
+    /* backup */
+    const char *backup_directory;
+    uint64_t backup_keep_all_ms;
+    uint32_t backup_keep_days;
+    uint64_t backup_max_bytes;
 
     /* executor */
     bool executor_autostart;
@@ -178,6 +188,11 @@ uint32_t config_restart_keys(const struct config *before,
 
 /* Appends the sample file: every option with its help and default. */
 void config_add_sample(struct strbuf *out);
+
+/* Appends the configuration in force as a file that would give it again.
+ * Secrets are left out; so are options that are not set, and integrations that
+ * the file does not name. */
+void config_add_values(const struct config *c, struct strbuf *out);
 
 /* Appends the options as a section of a manual page (scdoc). */
 void config_add_man(struct strbuf *out);

@@ -250,6 +250,99 @@ void config_add_sample(struct strbuf *out)
     }
 }
 
+/* ---- the values in force --------------------------------------------------
+ */
+
+static void add_list(struct strbuf *out, const char *const *list)
+{
+    strbuf_addch(out, '[');
+    for (size_t i = 0; list[i] != NULL; i++) {
+        strbuf_addc(out, i != 0 ? ", " : "");
+        strbuf_add_json_quoted(out, str_c(list[i]));
+    }
+    strbuf_addch(out, ']');
+}
+
+/* Appends the value as YAML; false when it is not set. */
+static bool add_value(const struct config_option *o, const struct config *c,
+                      struct strbuf *out)
+{
+    const void *at = (const char *)c + o->offset;
+    switch (o->type) {
+    case CONFIG_BOOL:
+        strbuf_addc(out, *(const bool *)at ? "true" : "false");
+        return true;
+    case CONFIG_U32:
+        strbuf_addf(out, "%u", *(const uint32_t *)at);
+        return true;
+    case CONFIG_ENUM:
+        strbuf_addc(out, o->names[*(const uint32_t *)at]);
+        return true;
+    case CONFIG_U64:
+    case CONFIG_SIZE:
+    case CONFIG_DURATION:
+        add_number(o, *(const uint64_t *)at, out);
+        return true;
+    case CONFIG_HOSTS:
+    case CONFIG_NAMES:
+        add_list(out, *(const char *const *const *)at);
+        return true;
+    case CONFIG_TEXT:
+    case CONFIG_NAME:
+    case CONFIG_PATH:
+    case CONFIG_HTTP_URL:
+    case CONFIG_ADDRESS:
+    case CONFIG_STORAGE_URL:
+        if (*(const char *const *)at == NULL) {
+            return false;
+        }
+        strbuf_add_json_quoted(out, str_c(*(const char *const *)at));
+        return true;
+    case CONFIG_TOKENS:
+    case CONFIG_TYPES:
+        break;
+    }
+    return false;
+}
+
+/* Naming an integration configures it. */
+static bool is_named(const struct config *c, const char *key)
+{
+    for (int i = 0; i < INTEGRATIONS; i++) {
+        struct str name =
+            str_c(config_integration_key((enum config_integration_name)i));
+        if (str_starts(str_c(key), name) && key[name.len] == '.') {
+            return c->integrations[i].configured;
+        }
+    }
+    return true;
+}
+
+void config_add_values(const struct config *c, struct strbuf *out)
+{
+    struct str before = STR("");
+    strbuf_addc(out, "# The configuration in force; secrets are left out.\n");
+    for (size_t i = 0; i < config_option_count; i++) {
+        const struct config_option *o = &config_options[i];
+        CLEANUP(strbuf_deinit)
+        struct strbuf value = STRBUF_INIT(CONFIG_MAX_BYTES);
+        if ((o->flags & CONFIG_SECRET) != 0 || !is_named(c, o->key) ||
+            !add_value(o, c, &value)) {
+            continue;
+        }
+        size_t depth = 0;
+        const char *name = o->key;
+        for (const char *dot = NULL; (dot = strchr(name, '.')) != NULL;
+             depth++) {
+            name = dot + 1;
+        }
+        open_mappings(out, before, str_c(o->key), false);
+        strbuf_addf(out, "%*s%s: %s\n", (int)depth * 2, "", name,
+                    strbuf_str(&value).at);
+        before = str_c(o->key);
+    }
+}
+
 /* ---- the manual page ---------------------------------------------------- */
 
 /* scdoc's markup characters inside ordinary text. */

@@ -11,6 +11,8 @@
 
 static const char *const level_names[] = {"error", "warning", "info", "debug",
                                           NULL}; /* enum log_level */
+static const char *const damage_names[] = {"restore", "stop",
+                                           NULL}; /* enum config_on_damage */
 static const char *const validation_names[] = {"strict", NULL};
 
 #define AT(field) .offset = offsetof(struct config, field)
@@ -158,6 +160,24 @@ const struct config_option config_options[] = {
      .help = "The database: sqlite:///FILE, where FILE is called "
              "engine.db."},
 
+    {"storage.on_damage", CONFIG_ENUM, 0, AT(on_damage), "restore",
+     .names = damage_names,
+     .help = "When the database is damaged: set it aside and go on with the "
+             "newest good backup, or stop and say what to do."},
+
+    {"backup.directory", CONFIG_PATH, 0, AT(backup_directory),
+     "/var/lib/autonomous-devops/backups",
+     .help = "Folder of the backups that adctl backup makes."},
+    {"backup.keep_all", CONFIG_DURATION, 0, AT(backup_keep_all_ms), "24h",
+     RANGE(0, 366 * DAY), .help = "Backups younger than this are all kept."},
+    {"backup.keep_days", CONFIG_U32, 0, AT(backup_keep_days), "14",
+     RANGE(0, 3660),
+     .help = "Of older ones the last of each day is kept for so many days."},
+    {"backup.max_bytes", CONFIG_SIZE, 0, AT(backup_max_bytes), "20GiB",
+     RANGE(MIB, 1024 * 1024 * 1024 * MIB),
+     .help = "Older backups go when all together are larger; the last two "
+             "always stay."},
+
     {"executor.autostart", CONFIG_BOOL, 0, AT(executor_autostart), "true",
      .help = "Start an executor when none accepts on the socket. Under systemd "
              "the executor has a unit of its own: false."},
@@ -228,6 +248,7 @@ const struct config_section config_sections[] = {
     {"runbooks", "Where runbooks come from."},
     {"server", "The HTTP server."},
     {"storage", "Where state is kept."},
+    {"backup", "What adctl backup makes, and for how long it is kept."},
     {"executor", "The process that runs steps."},
     {"security", "Who may call the API."},
     {"limits", "Bounds of the HTTP server."},

@@ -342,7 +342,7 @@ static int parse_size(struct str text, uint64_t *ret)
     static const struct {
         const char *suffix;
         uint64_t factor;
-    } units[] = {{"KiB", 1024}, {"MiB", 1024 * 1024}};
+    } units[] = {{"KiB", 1ULL << 10}, {"MiB", 1ULL << 20}, {"GiB", 1ULL << 30}};
     uint64_t factor = 1;
     for (size_t i = 0; i < ARRAY_LEN(units); i++) {
         if (str_ends(text, str_c(units[i].suffix))) {
@@ -382,7 +382,7 @@ static int parse_number(const struct config_option *o,
             result = parse_size(text, ret);
         }
         if (result == -EINVAL && e->message[0] == '\0') {
-            err_hint(e, "write 65536, 64KiB or 1MiB");
+            err_hint(e, "write 65536, 64KiB, 1MiB or 20GiB");
             return err_set(e, -EINVAL, "not a size in bytes");
         }
         return result;

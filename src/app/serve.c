@@ -172,6 +172,8 @@ static int start_service(struct daemon *d, struct err *reterr)
         .repository = c->repository,
         .auto_reload = c->auto_reload,
         .executor_socket = c->executor_socket,
+        .backup_directory = c->backup_directory,
+        .restore_on_damage = c->on_damage == ON_DAMAGE_RESTORE,
         .queue_limit = c->queue_size,
         .max_attempts = c->max_attempts,
         .worker_stuck_ms = c->worker_stuck_ms,

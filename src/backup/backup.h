@@ -32,8 +32,8 @@
 
 /* What a manifest says. Strings live in the caller's arena. */
 struct backup_info {
-    struct str name; /* of its folder */
-    struct str broken; /* why it is no good; then nothing below is set */
+    struct str name;    /* of its folder */
+    struct str broken;  /* why it is no good; then nothing below is set */
     struct str version; /* of the program that made it */
     struct str host;
     struct str runbook_commit; /* "" if none */
@@ -116,7 +116,7 @@ NODISCARD int backup_set_aside(const char *state_directory, uint64_t now_ms,
 
 struct backup_restore_options {
     const char *directory;
-    const char *name; /* of a backup that was verified */
+    const char *name;            /* of a backup that was verified */
     const char *state_directory; /* made if missing, with its parent's owner */
     uint64_t now_ms;
     struct str why; /* for the engine: "damaged: …", "by uid:0" */
@@ -134,7 +134,7 @@ NODISCARD int backup_restore(const struct backup_restore_options *options,
 struct backup_note {
     struct str backup;
     struct str why;
-    uint64_t made_ms;     /* of the backup: what is younger is lost */
+    uint64_t made_ms; /* of the backup: what is younger is lost */
     uint64_t restored_ms;
     struct str aside; /* where the old store is; "" if there was none */
 };
@@ -143,6 +143,10 @@ struct backup_note {
  * killed restore has begun. 1 and the note, 0 if there is none. */
 NODISCARD int backup_pending(const char *state_directory, struct arena *a,
                              struct backup_note *ret, struct err *reterr);
+
+/* Only the note, as backup_pending gives it: the engine's store is open. */
+NODISCARD int backup_read_note(const char *state_directory, struct arena *a,
+                               struct backup_note *ret, struct err *reterr);
 
 /* The engine has taken account of the note. */
 NODISCARD int backup_settle(const char *state_directory, struct err *reterr);

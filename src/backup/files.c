@@ -67,10 +67,9 @@ int backup_lock(int folder, const char *name, const char *busy, int *ret,
     if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0) {
         int r = -errno;
         os_close(fd);
-        return r == -EWOULDBLOCK
-                   ? err_set(reterr, -EBUSY, "%s", busy)
-                   : err_set(reterr, r, "cannot lock %s: %s", name,
-                             strerror(-r));
+        return r == -EWOULDBLOCK ? err_set(reterr, -EBUSY, "%s", busy)
+                                 : err_set(reterr, r, "cannot lock %s: %s",
+                                           name, strerror(-r));
     }
     *ret = fd;
     return 0;
@@ -113,8 +112,8 @@ int backup_read_file(int folder, struct backup_file *file, int to,
     CLEANUP(mem_freep) char *path = str_dup(file->path);
     CLEANUP(os_closep) int fd = -1;
     struct stat st;
-    int r = os_open_beneath(folder, path, O_RDONLY | O_NOCTTY | O_NONBLOCK,
-                            &fd);
+    int r =
+        os_open_beneath(folder, path, O_RDONLY | O_NOCTTY | O_NONBLOCK, &fd);
     if (r == 0 && fstat(fd, &st) < 0) {
         r = -errno;
     }

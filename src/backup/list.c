@@ -27,9 +27,9 @@ static int open_backup(int all, const char *name, int *ret, struct err *reterr)
     fd = openat(all, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) {
         int r = -errno;
-        return r == -ENOENT ? err_set(reterr, r, "there is no %s", name)
-                            : err_set(reterr, -EBADMSG, "%s: %s", name,
-                                      strerror(-r));
+        return r == -ENOENT
+                   ? err_set(reterr, r, "there is no %s", name)
+                   : err_set(reterr, -EBADMSG, "%s: %s", name, strerror(-r));
     }
     *ret = fd;
     return 0;
@@ -231,8 +231,8 @@ static bool is_kept(struct keeping *k, const struct backup_info *b)
     }
     if (k->count >= KEEP_MIN &&
         (k->bytes + b->bytes > k->keep->max_bytes ||
-         (!young && (day == k->last_day ||
-                     age_ms >= k->keep->keep_days * DAY_MS)))) {
+         (!young &&
+          (day == k->last_day || age_ms >= k->keep->keep_days * DAY_MS)))) {
         return false;
     }
     k->count++;

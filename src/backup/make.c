@@ -78,9 +78,9 @@ static void add_path(struct making *m, struct str path)
 /* Where this file of the backup stands now. */
 static const char *path_in(struct making *m, const char *file)
 {
-    return backup_join(
-        m->arena, backup_join(m->arena, m->options->directory, m->partial),
-        file);
+    return backup_join(m->arena,
+                       backup_join(m->arena, m->options->directory, m->partial),
+                       file);
 }
 
 static int copy_store(struct making *m, struct err *reterr)
@@ -151,8 +151,8 @@ static int copy_runbooks(struct making *m, struct err *reterr)
     struct repo *repo = NULL;
     struct generation *g = NULL;
     struct repo_changes changes;
-    const struct repo_load_options how = {
-        .defaults = &RUNBOOK_DEFAULTS, .now_ms = m->options->now_ms};
+    const struct repo_load_options how = {.defaults = &RUNBOOK_DEFAULTS,
+                                          .now_ms = m->options->now_ms};
     if (m->options->repository == NULL) {
         return 0;
     }
@@ -208,9 +208,9 @@ static int sync_folders(struct making *m, struct err *reterr)
             if (path.at[n] != '/' || map_put(&seen, folder, m) != NULL) {
                 continue;
             }
-            CLEANUP(os_closep) int fd = openat(
-                m->own, arena_strdup(m->arena, folder),
-                O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+            CLEANUP(os_closep)
+            int fd = openat(m->own, arena_strdup(m->arena, folder),
+                            O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
             r = fd < 0 ? err_set(reterr, -errno, "cannot open a folder: %s",
                                  strerror(errno))
                        : backup_sync_folder(fd, reterr);
@@ -258,8 +258,8 @@ static int finish(struct making *m, struct err *reterr)
     if (r == 0) {
         r = sync_folders(m, reterr);
     }
-    if (r == 0 && renameat(m->all, m->partial, m->all,
-                           m->manifest.info.name.at) < 0) {
+    if (r == 0 &&
+        renameat(m->all, m->partial, m->all, m->manifest.info.name.at) < 0) {
         r = err_set(reterr, -errno, "cannot name the backup: %s",
                     strerror(errno));
     }

@@ -19,8 +19,7 @@ void backup_manifest_deinit(struct backup_manifest *m)
 
 bool backup_name_is_good(struct str name)
 {
-    if (!str_starts(name, STR(BACKUP_PREFIX)) ||
-        name.len >= BACKUP_NAME_SIZE) {
+    if (!str_starts(name, STR(BACKUP_PREFIX)) || name.len >= BACKUP_NAME_SIZE) {
         return false;
     }
     for (size_t i = sizeof(BACKUP_PREFIX) - 1; i < name.len; i++) {
@@ -150,11 +149,10 @@ static int read_file(const json_t *o, struct arena *a, struct backup_file *ret,
         return err_set(reterr, -EBADMSG,
                        "the manifest names a file that no backup has");
     }
-    if (r == 0 &&
-        (hex.len != HEX_BYTES ||
-         sodium_hex2bin(ret->sha256, sizeof(ret->sha256), hex.at, hex.len, NULL,
-                        &len, NULL) != 0 ||
-         len != sizeof(ret->sha256))) {
+    if (r == 0 && (hex.len != HEX_BYTES ||
+                   sodium_hex2bin(ret->sha256, sizeof(ret->sha256), hex.at,
+                                  hex.len, NULL, &len, NULL) != 0 ||
+                   len != sizeof(ret->sha256))) {
         return err_set(reterr, -EBADMSG, "the manifest has a sum that is none");
     }
     return r;

@@ -46,8 +46,8 @@ static const struct {
 
 /* What belongs to a store and is moved together. */
 static const char *const store_files[] = {
-    "engine.db",       "engine.db-wal",  "engine.db-shm", "metrics.db",
-    "metrics.db-wal", "metrics.db-shm",
+    "engine.db",  "engine.db-wal",  "engine.db-shm",
+    "metrics.db", "metrics.db-wal", "metrics.db-shm",
 };
 
 static int fail(int errnum, const char *what, struct err *reterr)
@@ -251,17 +251,17 @@ static int make_copy(int own, int state, size_t part,
                      const struct backup_file *wanted, struct err *reterr)
 {
     struct backup_file is = {.path = wanted->path};
-    CLEANUP(os_closep) int fd = openat(
-        state, parts[part].copy,
-        O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    CLEANUP(os_closep)
+    int fd = openat(state, parts[part].copy,
+                    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     int r = fd < 0 ? -errno : take_owner(state, fd);
     if (r < 0) {
         return fail(r, "make a file in the state folder", reterr);
     }
     r = backup_read_file(own, &is, fd, reterr);
-    if (r == 0 && (is.bytes != wanted->bytes ||
-                   sodium_memcmp(is.sha256, wanted->sha256,
-                                 sizeof(is.sha256)) != 0)) {
+    if (r == 0 &&
+        (is.bytes != wanted->bytes ||
+         sodium_memcmp(is.sha256, wanted->sha256, sizeof(is.sha256)) != 0)) {
         r = err_set(reterr, -EBADMSG, "%.*s is not what the manifest says",
                     STR_ARG(wanted->path));
     }
@@ -315,8 +315,8 @@ static int open_state(const char *path, int *ret, struct err *reterr)
         return r;
     }
     CLEANUP(mem_freep) char *copy = str_dup(str_c(path));
-    CLEANUP(os_closep) int parent =
-        open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CLEANUP(os_closep)
+    int parent = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     r = parent < 0 ? -errno : take_owner(parent, *ret);
     return r < 0 ? fail(r, "give the state folder its owner", reterr) : 0;
 }
@@ -401,6 +401,28 @@ int backup_restore(const struct backup_restore_options *options,
     return r;
 }
 
+/* Where the old store of this note is, if it is there. */
+static struct str find_aside(int state, const char *state_directory,
+                             const char *name, struct arena *a)
+{
+    char below[64];
+    (void)snprintf(below, sizeof(below), QUARANTINE "/%s", name);
+    return aside_path(state_directory, name, is_there(state, below), a);
+}
+
+int backup_read_note(const char *state_directory, struct arena *a,
+                     struct backup_note *ret, struct err *reterr)
+{
+    CLEANUP(os_closep) int state = -1;
+    char aside[32];
+    int r = backup_open_directory(state_directory, false, &state, reterr);
+    r = r < 0 ? r : read_note(state, a, ret, aside, reterr);
+    if (r == 1) {
+        ret->aside = find_aside(state, state_directory, aside, a);
+    }
+    return r;
+}
+
 int backup_pending(const char *state_directory, struct arena *a,
                    struct backup_note *ret, struct err *reterr)
 {
@@ -427,10 +449,7 @@ int backup_pending(const char *state_directory, struct arena *a,
         r = put_in_place(state, aside, &moved, reterr);
     }
     if (r >= 0) {
-        char below[64];
-        (void)snprintf(below, sizeof(below), QUARANTINE "/%s", aside);
-        ret->aside =
-            aside_path(state_directory, aside, is_there(state, below), a);
+        ret->aside = find_aside(state, state_directory, aside, a);
     }
     return r < 0 ? r : 1;
 }

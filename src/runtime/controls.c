@@ -19,7 +19,8 @@ struct controls {
     uint32_t workers;
     struct rule *rules; /* the most telling first */
     uint32_t rule_count;
-    struct map disabled; /* path -> struct setting_row */
+    struct map disabled;                /* path -> struct setting_row */
+    const struct setting_row *restored; /* NULL: no */
 };
 
 /* ---- reading ------------------------------------------------------------ */
@@ -71,15 +72,21 @@ static void take_disabled(struct controls *c, const struct setting_row *row,
     (void)map_put(&c->disabled, name, (void *)(uintptr_t)row);
 }
 
+static void take_restored(struct controls *c, const struct setting_row *row,
+                          struct str name)
+{
+    (void)name;
+    c->restored = row;
+}
+
 static const struct {
     const char *key;
     void (*take)(struct controls *c, const struct setting_row *row,
                  struct str name);
 } keys[] = {
-    {CONTROL_PAUSED, take_paused},
-    {CONTROL_WORKERS, take_workers},
-    {CONTROL_PRIORITY, take_priority},
-    {CONTROL_DISABLED, take_disabled},
+    {CONTROL_PAUSED, take_paused},     {CONTROL_WORKERS, take_workers},
+    {CONTROL_PRIORITY, take_priority}, {CONTROL_DISABLED, take_disabled},
+    {CONTROL_RESTORED, take_restored},
 };
 
 static void take(struct controls *c, const struct setting_row *row)
@@ -156,6 +163,11 @@ uint8_t controls_priority(const struct controls *c, struct str type,
         }
     }
     return otherwise;
+}
+
+const struct setting_row *controls_restored(const struct controls *c)
+{
+    return c->restored;
 }
 
 const struct setting_row *controls_disabled(const struct controls *c,

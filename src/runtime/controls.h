@@ -18,6 +18,7 @@ struct controls;
 #define CONTROL_PAUSED "processing.paused"   /* true */
 #define CONTROL_WORKERS "workers"            /* 8 */
 #define CONTROL_PRIORITY "event-priority/"   /* TYPE/SEVERITY: number */
+#define CONTROL_RESTORED "store.restored"    /* object: until acknowledged */
 #define CONTROL_DISABLED "runbook-disabled/" /* PATH: "reason" */
 
 /* Reads all settings. A value that makes no sense (an older or newer version
@@ -37,6 +38,10 @@ uint32_t controls_workers(const struct controls *c);
 uint8_t controls_priority(const struct controls *c, struct str type,
                           struct str severity, uint8_t otherwise);
 bool controls_has_priorities(const struct controls *c);
+
+/* What is to be said about a restore that nobody has acknowledged yet; NULL:
+ * there is none. */
+const struct setting_row *controls_restored(const struct controls *c);
 
 /* The setting that disables this runbook, or NULL. */
 const struct setting_row *controls_disabled(const struct controls *c,

@@ -116,6 +116,12 @@ static int restore_all(struct recovery *rec, struct err *reterr)
     }
 }
 
+void runtime_doubt(struct runtime *rt, struct str why)
+{
+    mem_free(rt->doubt);
+    rt->doubt = str_dup(why);
+}
+
 int runtime_recover(struct runtime *rt, struct reader *reader,
                     const struct runbook_defaults *defaults, struct err *reterr)
 {
@@ -130,7 +136,7 @@ int runtime_recover(struct runtime *rt, struct reader *reader,
     if (r < 0) {
         return r;
     }
-    struct fact fact = {.kind = FACT_START};
+    struct fact fact = {.kind = FACT_START, .doubt = str_c(rt->doubt)};
     runtime_take(rt, &fact);
     return 0;
 }

@@ -59,6 +59,7 @@ void runtime_free(struct runtime *rt)
     generation_unref(rt->generation);
     controls_unref(rt->controls);
     engine_free(rt->engine);
+    mem_free(rt->doubt);
     mem_free(rt);
 }
 

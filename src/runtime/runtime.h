@@ -81,6 +81,11 @@ struct runtime *runtime_new(const struct runtime_ports *ports,
 NODISCARD int runtime_recover(struct runtime *rt, struct reader *reader,
                               const struct runbook_defaults *defaults,
                               struct err *reterr);
+
+/* Before recovering: why what the store holds may be out of date. Everything
+ * unfinished is held then (engine.h, FACT_START). */
+void runtime_doubt(struct runtime *rt, struct str why);
+
 void runtime_free(struct runtime *rt);
 
 /* Puts another generation in force; takes the reference. Its runbooks are

@@ -31,6 +31,7 @@ struct pin {
 struct runtime {
     struct runtime_ports ports;
     struct engine *engine;
+    char *doubt;      /* see runtime_doubt; NULL: none */
     struct prng prng; /* jitter only; ids come from ports.random */
     struct generation *generation;
     struct controls *controls; /* NULL: none */

@@ -75,11 +75,16 @@ static int open_store(struct service *s, struct err *reterr)
     random_id(&options.session);
     struct store_opened opened = {0};
     s->driver = &store_sqlite;
-    int r = s->driver->open(&options, &s->store, &opened, reterr);
+    int r = service_open_store(s, &options, &opened, reterr);
     if (r < 0) {
         return r;
     }
     log_opened(s, &opened);
+    s->status.page_sums = opened.sums;
+    r = service_take_restore(s, reterr);
+    if (r < 0) {
+        return r;
+    }
     r = s->driver->reader_open(s->store, &s->reader, reterr);
     if (r < 0) {
         return r;
@@ -126,6 +131,9 @@ static int open_engine(struct service *s, struct err *reterr)
     struct runtime_ports ports = service_ports(s);
     s->runtime =
         runtime_new(&ports, &s->options.engine, s->options.max_attempts);
+    if (s->doubt != NULL) {
+        runtime_doubt(s->runtime, str_c(s->doubt));
+    }
     int r = s->options.auto_reload ? service_watch_start(s, reterr) : 0;
     if (r < 0) {
         return r;
@@ -151,6 +159,7 @@ static int open_engine(struct service *s, struct err *reterr)
         return r;
     }
     r = runtime_recover(s->runtime, s->reader, &s->options.defaults, reterr);
+    service_settle_restore(s);
     service_publish_status(s);
     return r;
 }
@@ -173,6 +182,7 @@ static struct service *service_new(const struct service_options *options)
     s->state_directory = str_dup(str_c(options->state_directory));
     s->repository = str_dup(str_c(options->repository));
     s->executor_socket = str_dup(str_c(options->executor_socket));
+    s->backup_directory = str_dup(str_c(options->backup_directory));
     list_init(&s->reloads_waiting);
     list_init(&s->changes_waiting);
     s->engine = options->engine;
@@ -233,6 +243,8 @@ static void release(struct service *s)
     mem_free(s->state_directory);
     mem_free(s->repository);
     mem_free(s->executor_socket);
+    mem_free(s->backup_directory);
+    mem_free(s->doubt);
     mem_free(s);
 }
 
@@ -333,6 +345,16 @@ int service_reader(struct service *s, struct reader **ret, struct err *reterr)
 struct telemetry *service_telemetry(struct service *s)
 {
     return s->telemetry;
+}
+
+void service_report_damage(struct service *s)
+{
+    if (!atomic_exchange(&s->store_failed, true)) {
+        service_log(s, LOG_ERR,
+                    "the store is damaged: a page is not what was "
+                    "written");
+        s->options.fatal(s->options.context, -EBADMSG);
+    }
 }
 
 int service_read_runbook(struct service *s, struct str path, struct arena *a,

@@ -32,6 +32,8 @@ struct service_options {
     const char *repository;      /* runbook folder */
     bool auto_reload;            /* load it again when files change */
     const char *executor_socket;
+    const char *backup_directory; /* of all backups */
+    bool restore_on_damage;       /* a damaged store by the newest good one */
     uint64_t queue_limit;
     uint32_t max_attempts;    /* claims of one event before it is poison */
     uint64_t worker_stuck_ms; /* a batch that takes longer makes no progress */
@@ -161,6 +163,10 @@ NODISCARD int service_reader(struct service *s, struct reader **ret,
 
 struct telemetry *service_telemetry(struct service *s);
 
+/* A reader has met a damaged page: nothing more is acknowledged and the
+ * process ends; the next start sees to it. */
+void service_report_damage(struct service *s);
+
 /* Reads a runbook file as it is on disk now (validate). */
 NODISCARD int service_read_runbook(struct service *s, struct str path,
                                    struct arena *a, struct str *ret_text,
@@ -175,7 +181,9 @@ struct service_status {
     bool stopping;
     bool store_failed;
     bool executor_up;
-    bool paused; /* by an operator: events wait in the queue */
+    bool paused;    /* by an operator: events wait in the queue */
+    bool page_sums; /* damage to the store is noticed when it is read */
+    bool restored;  /* from a backup, and nobody has acknowledged it yet */
     uint64_t queue_depth;
     uint64_t queue_limit;
     uint32_t workers;

@@ -29,6 +29,7 @@ static void take_op(struct mail *mail)
     struct runtime_op *ro = CONTAINER_OF(mail, struct runtime_op, mail);
     struct service *s = ro->op.context;
     runtime_op_done(s->runtime, &ro->op);
+    service_settle_restore(s);
     service_publish_status(s);
     service_maybe_end(s);
 }

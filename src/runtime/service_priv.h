@@ -46,6 +46,9 @@ struct service {
     char *state_directory;
     char *repository;
     char *executor_socket;
+    char *backup_directory;
+    char *doubt; /* why the store may be out of date; NULL: it is not, or
+                    what follows from that is durable */
 
     const struct store_driver *driver;
     struct store *store;
@@ -88,6 +91,21 @@ struct service {
     atomic_bool stopping;
     atomic_bool store_failed;
 };
+
+/* ---- service_restore.c ----------------------------------------------------
+ * Opens the store; a damaged one is replaced by a backup, if that is wanted
+ * and possible. Before anything else has the store or its folder. */
+NODISCARD int service_open_store(struct service *s,
+                                 const struct store_options *options,
+                                 struct store_opened *opened,
+                                 struct err *reterr);
+
+/* Takes account of a restore, in the store and in s->doubt. Before the
+ * committer is started. */
+NODISCARD int service_take_restore(struct service *s, struct err *reterr);
+
+/* Drops the note of the restore when all that follows from it is durable. */
+void service_settle_restore(struct service *s);
 
 /* ---- service_ports.c ------------------------------------------------------
  * The runtime's ports; context is the service. */

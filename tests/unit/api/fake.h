@@ -32,6 +32,7 @@ struct fake {
     char requested_by[80];
     char run_parameters[512];
     atomic_uint posts;
+    atomic_uint damage_reports;
     enum change_sweep sweep; /* of the last change */
     uint64_t moved;          /* what its sweep is to have changed */
     const char *disk_path;   /* what service_read_runbook knows */
@@ -94,6 +95,12 @@ static void fake_take_change(struct service_request *r)
         assert_int_equal(op.result, 0);
         r->change.moved = fake.moved;
     }
+}
+
+void service_report_damage(struct service *s)
+{
+    (void)s;
+    atomic_fetch_add(&fake.damage_reports, 1);
 }
 
 struct controls *service_controls(struct service *s)

@@ -91,10 +91,9 @@ static inline void lab_fill(struct lab *l, unsigned n)
                           .body = STR("{}"),
                           .priority = EVENT_PRIORITY_DEFAULT};
         struct store_ingested result;
-        struct store_op op = {.kind = STORE_INGEST,
-                              .ingest = {.events = &e,
-                                         .count = 1,
-                                         .results = &result}};
+        struct store_op op = {
+            .kind = STORE_INGEST,
+            .ingest = {.events = &e, .count = 1, .results = &result}};
         for (size_t b = 0; b < sizeof(e.id.bytes); b++) {
             e.id.bytes[b] = (uint8_t)prng_below(&l->prng, 256);
         }

@@ -62,9 +62,9 @@ static void metrics_belong_to_it(void **state)
     char path[128];
     (void)snprintf(path, sizeof(path), "%s/metrics.db", l->state);
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "CREATE TABLE sample (x)", NULL, NULL,
-                                  NULL),
-                     SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db, "CREATE TABLE sample (x)", NULL, NULL, NULL),
+        SQLITE_OK);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
     const char *name = lab_make(l, 0);
     char file[256];
@@ -72,9 +72,10 @@ static void metrics_belong_to_it(void **state)
     assert_true(lab_has(l, file));
     assert_int_equal(lab_verify(l, name), 0);
     /* A damaged one is left out: the store is what counts. */
-    lab_write(l, "state/metrics.db", "this is not a database at all, but it "
-                                     "is long enough to be looked at as one "
-                                     "and longer than a hundred bytes");
+    lab_write(l, "state/metrics.db",
+              "this is not a database at all, but it "
+              "is long enough to be looked at as one "
+              "and longer than a hundred bytes");
     name = lab_make(l, 1000);
     (void)snprintf(file, sizeof(file), "backups/%s/metrics.db", name);
     assert_false(lab_has(l, file));
@@ -165,7 +166,7 @@ static void manifests_are_read_with_suspicion(void **state)
         " \"events_accepted\": 0, \"workflows\": 0, \"last_event_seq\": 0,"
         " \"last_event_at_ms\": 0, \"runbook_commit\": \"\", \"files\": [%s]}";
 #define SUM                                                                    \
-    "\"00000000000000000000000000000000" \
+    "\"00000000000000000000000000000000"                                       \
     "00000000000000000000000000000000\""
     static const char *const files[] = {
         "{\"path\": \"../state/engine.db\", \"bytes\": 1, \"sha256\": " SUM "}",
@@ -214,9 +215,9 @@ static void the_newest_good_one_is_found(void **state)
     (void)lab_make(l, 5000);
     spoil(l, lab_make(l, 10000), "config.yaml", "x");
     struct backup_info info;
-    assert_int_equal(backup_newest(l->backups, &l->arena, &info, note_broken, l,
-                                   &l->err),
-                     0);
+    assert_int_equal(
+        backup_newest(l->backups, &l->arena, &info, note_broken, l, &l->err),
+        0);
     assert_true(str_eq(info.name, STR("backup-20270115T080005Z")));
     assert_int_equal(l->info.runbooks, 99);
     spoil(l, "backup-20270115T080005Z", "engine.db", "x");
@@ -238,9 +239,8 @@ static uint32_t prune(struct lab *l, uint64_t now_ms, uint64_t max_bytes)
     uint32_t removed = 0;
     const struct backup_keep keep = {
         .keep_all_ms = DAY_MS, .keep_days = 7, .max_bytes = max_bytes};
-    assert_int_equal(backup_prune(l->backups, &keep, T0_MS + now_ms, &removed,
-                                  &l->err),
-                     0);
+    assert_int_equal(
+        backup_prune(l->backups, &keep, T0_MS + now_ms, &removed, &l->err), 0);
     return removed;
 }
 

@@ -5,8 +5,7 @@
 
 /* What the store holds when an engine starts now; the note of a restore is
  * told in *ret. */
-static uint64_t start(struct lab *l, int *ret_pending,
-                      struct backup_note *ret)
+static uint64_t start(struct lab *l, int *ret_pending, struct backup_note *ret)
 {
     l->err = ERR_INIT;
     *ret_pending = backup_pending(l->state, &l->arena, ret, &l->err);
@@ -107,7 +106,6 @@ static void a_spoiled_backup_changes_nothing(void **state)
     assert_false(lab_has(l, "state/restore-engine.db"));
     assert_false(lab_has(l, "state/quarantine"));
 }
-
 
 /* The steps by hand: what is on disk after each of them. */
 static void a_killed_restore_is_finished_or_forgotten(void **state)

@@ -1,0 +1,413 @@
+/*
+ * adctl backup and adctl restore: what must work when nothing else does. They
+ * read the configuration and the files themselves; no engine is asked, except
+ * to acknowledge a restore.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/cli_commands.h"
+#include "app/cli_http.h"
+#include "app/cli_output.h"
+#include "app/config.h"
+#include "backup/backup.h"
+#include "data/timestamp.h"
+
+#define PROGRESS_FROM_PAGES 50000 /* 200 MB: below that it is soon done */
+
+/* ---- where everything is ---- */
+
+struct site {
+    struct config *config;
+    const char *directory; /* of the backups */
+};
+
+static void site_deinit(struct site *p)
+{
+    config_free(p->config);
+}
+
+/* The configuration that the engine has, and --to or --from over it. */
+static int find_site(struct cli *cli, const char *flag, struct site *ret)
+{
+    const char *path = cli_value(cli, "config");
+    struct config_report report = {0};
+    struct strbuf text = STRBUF_INIT(256 * 1024);
+    if (path == NULL && access(CONFIG_PATH_DEFAULT, F_OK) == 0) {
+        path = CONFIG_PATH_DEFAULT;
+    }
+    int r = config_load(path, &ret->config, &report);
+    int code = 0;
+    if (r < 0) {
+        config_report_add_text(&report, &text);
+        (void)fprintf(cli->err, "%s", text.at);
+        code = cli_fail(cli, r == -EACCES ? CLI_DENIED : CLI_FAILED,
+                        r == -EACCES ? "sudo adctl backup" : NULL,
+                        "the configuration says where everything is, and it "
+                        "cannot be used; --config FILE names another");
+    } else {
+        const char *directory = cli_value(cli, flag);
+        ret->directory =
+            directory != NULL ? directory : ret->config->backup_directory;
+    }
+    strbuf_deinit(&text);
+    config_report_deinit(&report);
+    return code;
+}
+
+/* An error of the backup module as an exit status. */
+static int explain(struct cli *cli, const struct err *err, const char *next)
+{
+    int code = CLI_FAILED;
+    if (err->errnum == -EACCES || err->errnum == -EPERM) {
+        code = CLI_DENIED;
+        next = next != NULL ? next : "sudo adctl ...";
+    } else if (err->errnum == -ENOENT) {
+        code = CLI_NOT_FOUND;
+    } else if (err->errnum == -EBUSY || err->errnum == -EEXIST) {
+        code = CLI_CONFLICT;
+    }
+    return cli_fail(cli, code, next, "%s%s%s", err->message,
+                    err->hint[0] != '\0' ? "; " : "", err->hint);
+}
+
+/* ---- one backup as JSON and as a row ---- */
+
+static void set_instant(json_t *o, const char *key, uint64_t ms)
+{
+    char text[TIMESTAMP_TEXT_SIZE];
+    timestamp_format(ms, text);
+    (void)json_object_set_new(o, key,
+                              ms != 0 ? json_string(text) : json_null());
+}
+
+static json_t *to_json(struct cli *cli, const struct site *p,
+                       const struct backup_info *b)
+{
+    json_t *o = json_object();
+    const char *name = arena_strdup(&cli->arena, b->name);
+    (void)json_object_set_new(o, "name", json_string(name));
+    (void)json_object_set_new(
+        o, "path", json_string(cli_text(cli, "%s/%s", p->directory, name)));
+    if (b->broken.len != 0) {
+        (void)json_object_set_new(
+            o, "broken", json_string(arena_strdup(&cli->arena, b->broken)));
+        return o;
+    }
+    set_instant(o, "made_at", b->made_ms);
+    set_instant(o, "last_event_at", b->last_event_ms);
+    const struct {
+        const char *key;
+        uint64_t value;
+    } numbers[] = {
+        {"bytes", b->bytes},         {"files", b->files},
+        {"events", b->accepted},     {"last_event_seq", b->last_event_seq},
+        {"workflows", b->workflows}, {"runbooks", b->runbooks},
+        {"schema", b->schema},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        (void)json_object_set_new(o, numbers[i].key,
+                                  json_integer((json_int_t)numbers[i].value));
+    }
+    (void)json_object_set_new(
+        o, "version", json_string(arena_strdup(&cli->arena, b->version)));
+    (void)json_object_set_new(o, "host",
+                              json_string(arena_strdup(&cli->arena, b->host)));
+    (void)json_object_set_new(
+        o, "runbook_commit",
+        json_string(arena_strdup(&cli->arena, b->runbook_commit)));
+    return o;
+}
+
+/* "3.4 MiB" */
+static const char *size_text(struct cli *cli, uint64_t bytes)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double size = (double)bytes;
+    size_t i = 0;
+    while (size >= 1024 && i + 1 < ARRAY_LEN(units)) {
+        size /= 1024;
+        i++;
+    }
+    return cli_text(cli, i == 0 ? "%.0f %s" : "%.1f %s", size, units[i]);
+}
+
+static void print_one(struct cli *cli, const struct site *p,
+                      const struct backup_info *b, const char *what)
+{
+    json_auto_t *o = to_json(cli, p, b);
+    char made[TIMESTAMP_TEXT_SIZE];
+    timestamp_format(b->made_ms, made);
+    if (cli_print_item(cli, o, "name")) {
+        return;
+    }
+    (void)fprintf(cli->out, "%s %.*s\n", what, STR_ARG(b->name));
+    cli_print_field(cli, "folder", cli_get(cli, o, "path"));
+    cli_print_field(cli, "made", made);
+    cli_print_field(
+        cli, "size",
+        cli_text(cli, "%s in %u files", size_text(cli, b->bytes), b->files));
+    cli_print_field(cli, "holds",
+                    cli_text(cli, "%llu events, %llu workflows, %u runbooks",
+                             (unsigned long long)b->accepted,
+                             (unsigned long long)b->workflows, b->runbooks));
+}
+
+/* ---- make ---- */
+
+static void show_progress(void *context, uint64_t done, uint64_t total)
+{
+    struct cli *cli = context;
+    if (total >= PROGRESS_FROM_PAGES && cli->terminal.tty) {
+        (void)fprintf(cli->err, "\r%3llu %% of %s",
+                      (unsigned long long)(done * 100 / total),
+                      size_text(cli, total * 4096));
+        if (done == total) {
+            (void)fputc('\n', cli->err);
+        }
+    }
+}
+
+static void prune(struct cli *cli, const struct site *p)
+{
+    const struct backup_keep keep = {
+        .keep_all_ms = p->config->backup_keep_all_ms,
+        .keep_days = p->config->backup_keep_days,
+        .max_bytes = p->config->backup_max_bytes,
+    };
+    struct err err = ERR_INIT;
+    uint32_t removed = 0;
+    if (backup_prune(p->directory, &keep, cli->now_ms, &removed, &err) < 0) {
+        cli_note(cli, "old backups were not removed: %s", err.message);
+    } else if (removed != 0) {
+        cli_note(cli, "removed %u old backup%s", removed,
+                 removed == 1 ? "" : "s");
+    }
+}
+
+int cli_backup_make(struct cli *cli)
+{
+    CLEANUP(site_deinit) struct site p = {0};
+    CLEANUP(strbuf_deinit) struct strbuf config = STRBUF_INIT(CONFIG_MAX_BYTES);
+    struct backup_info info = {0};
+    struct err err = ERR_INIT;
+    int code = find_site(cli, "to", &p);
+    if (code != 0) {
+        return code;
+    }
+    config_add_values(p.config, &config);
+    const struct backup_make_options options = {
+        .directory = p.directory,
+        .state_directory = p.config->state_directory,
+        .repository = access(p.config->repository, F_OK) == 0
+                          ? p.config->repository
+                          : NULL,
+        .config = strbuf_str(&config),
+        .now_ms = cli->now_ms,
+        .progress = {.fn = show_progress, .context = cli},
+    };
+    if (backup_make(&options, &cli->arena, &info, &err) < 0) {
+        return explain(cli, &err, NULL);
+    }
+    print_one(cli, &p, &info, "made");
+    prune(cli, &p);
+    return CLI_OK;
+}
+
+/* ---- list, verify ---- */
+
+int cli_backup_list(struct cli *cli)
+{
+    static const struct cli_column columns[] = {
+        {"NAME", 0},
+        {"SIZE", CLI_RIGHT},
+        {"EVENTS", CLI_RIGHT},
+        {"WORKFLOWS", CLI_RIGHT},
+        {"RUNBOOKS", CLI_RIGHT | CLI_ONLY_WIDE},
+        {"HOST", CLI_ONLY_WIDE},
+        {"VERSION", CLI_ONLY_WIDE},
+        {"STATE", CLI_FLEX},
+        {NULL, 0},
+    };
+    CLEANUP(site_deinit) struct site p = {0};
+    struct backup_list list = {0};
+    struct err err = ERR_INIT;
+    int code = find_site(cli, "from", &p);
+    if (code != 0) {
+        return code;
+    }
+    if (backup_list(p.directory, &cli->arena, &list, &err) < 0) {
+        return explain(cli, &err, "adctl backup");
+    }
+    json_auto_t *items = json_array();
+    VEC_EACH (&list.items, i) {
+        (void)json_array_append_new(items, to_json(cli, &p, &list.items.at[i]));
+    }
+    if (!cli_print_items(cli, items, NULL, "name")) {
+        struct cli_table t;
+        cli_table_init(&t, cli, columns);
+        VEC_EACH (&list.items, i) {
+            const struct backup_info *b = &list.items.at[i];
+            bool good = b->broken.len == 0;
+            const json_t *o = json_array_get(items, i);
+            cli_cell(&t, cli_get(cli, o, "name"));
+            cli_cell(&t, good ? size_text(cli, b->bytes) : "");
+            cli_cell(&t, cli_get(cli, o, "events"));
+            cli_cell(&t, cli_get(cli, o, "workflows"));
+            cli_cell(&t, cli_get(cli, o, "runbooks"));
+            cli_cell(&t, cli_get(cli, o, "host"));
+            cli_cell(&t, cli_get(cli, o, "version"));
+            cli_cell(&t, good ? "complete" : cli_get(cli, o, "broken"));
+        }
+        cli_table_print(&t);
+    }
+    backup_list_deinit(&list);
+    return CLI_OK;
+}
+
+/* The name of a backup, or the path of its folder, which then says where all
+ * of them are. */
+static const char *take_name(struct cli *cli, struct site *p, const char *word)
+{
+    const char *slash = strrchr(word, '/');
+    if (slash == NULL) {
+        return word;
+    }
+    if (slash[1] == '\0') { /* "DIR/NAME/" */
+        word = cli_text(cli, "%.*s", (int)(slash - word), word);
+        return take_name(cli, p, word);
+    }
+    p->directory =
+        slash == word ? "/" : cli_text(cli, "%.*s", (int)(slash - word), word);
+    return slash + 1;
+}
+
+static void tell_broken(void *context, const char *name, const struct err *why)
+{
+    cli_note(context, "%s is no good: %s", name, why->message);
+}
+
+/* The one that was named, or the newest that is good; verified. */
+static int choose(struct cli *cli, struct site *p, struct backup_info *ret)
+{
+    const char *word = cli_word(cli, 0);
+    struct err err = ERR_INIT;
+    int r = 0;
+    if (word != NULL) {
+        const char *name = take_name(cli, p, word);
+        r = backup_verify(p->directory, name, &cli->arena, ret, &err);
+    } else {
+        r = backup_newest(p->directory, &cli->arena, ret, tell_broken, cli,
+                          &err);
+    }
+    return r < 0 ? explain(cli, &err, "adctl backup list") : 0;
+}
+
+int cli_backup_verify(struct cli *cli)
+{
+    CLEANUP(site_deinit) struct site p = {0};
+    struct backup_info info = {0};
+    int code = find_site(cli, "from", &p);
+    if (code == 0) {
+        code = choose(cli, &p, &info);
+    }
+    if (code == 0) {
+        print_one(cli, &p, &info, "good:");
+    }
+    return code;
+}
+
+int cli_backup_acknowledge(struct cli *cli)
+{
+    struct cli_answer a;
+    cli_send(cli,
+             &(struct cli_request){.method = "POST",
+                                   .path = "/api/admin/acknowledge-restore"},
+             &a);
+    int code = CLI_OK;
+    if (a.status != 200) {
+        code = cli_explain(cli, &a, NULL);
+    } else if (!cli_print_item(cli, a.body, "restored")) {
+        (void)fprintf(cli->out, "the engine no longer reports the restore\n");
+    }
+    cli_answer_deinit(&a);
+    return code;
+}
+
+/* ---- restore ---- */
+
+static int begin_empty(struct cli *cli, const struct site *p)
+{
+    struct str aside = STR_NULL;
+    struct err err = ERR_INIT;
+    if (backup_set_aside(p->config->state_directory, cli->now_ms, &cli->arena,
+                         &aside, &err) < 0) {
+        return explain(cli, &err, "sudo systemctl stop autonomous-devops");
+    }
+    (void)fprintf(cli->out,
+                  aside.len != 0
+                      ? "the store is set aside in %.*s; the next start makes "
+                        "an empty one\n"
+                      : "there was no store%.*s\n",
+                  STR_ARG(aside));
+    return CLI_OK;
+}
+
+/* What a restore loses, as far as the present store can still tell. */
+static void tell_loss(struct cli *cli, const struct backup_info *b)
+{
+    char made[TIMESTAMP_TEXT_SIZE];
+    timestamp_format(b->made_ms, made);
+    cli_note(cli,
+             "what was stored after %s is lost; events that waited then are "
+             "set aside, unfinished workflows are held, because nobody knows "
+             "what became of them since",
+             made);
+}
+
+static int restore(struct cli *cli, const struct site *p,
+                   const struct backup_info *b)
+{
+    struct str aside = STR_NULL;
+    struct err err = ERR_INIT;
+    const struct backup_restore_options options = {
+        .directory = p->directory,
+        .name = arena_strdup(&cli->arena, b->name),
+        .state_directory = p->config->state_directory,
+        .now_ms = cli->now_ms,
+        .why =
+            str_c(cli_text(cli, "adctl restore by uid %u", (unsigned)getuid())),
+    };
+    if (backup_restore(&options, &cli->arena, &aside, &err) < 0) {
+        return explain(cli, &err, "sudo systemctl stop autonomous-devops");
+    }
+    print_one(cli, p, b, "restored");
+    if (aside.len != 0) {
+        cli_note(cli, "the store of before is in %.*s", STR_ARG(aside));
+    }
+    tell_loss(cli, b);
+    cli_note(cli, "next: sudo systemctl start autonomous-devops, then adctl "
+                  "status, then adctl backup acknowledge");
+    return CLI_OK;
+}
+
+int cli_restore(struct cli *cli)
+{
+    CLEANUP(site_deinit) struct site p = {0};
+    struct backup_info info = {0};
+    int code = find_site(cli, "from", &p);
+    if (code != 0) {
+        return code;
+    }
+    if (cli_has(cli, "empty")) {
+        return begin_empty(cli, &p);
+    }
+    code = choose(cli, &p, &info);
+    if (code == 0 && cli_has(cli, "dry-run")) {
+        print_one(cli, &p, &info, "would restore");
+        tell_loss(cli, &info);
+        return CLI_OK;
+    }
+    return code == 0 ? restore(cli, &p, &info) : code;
+}
