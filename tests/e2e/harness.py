@@ -112,15 +112,20 @@ class Daemon:
             return f.read()[-8000:]
 
     def executor_pid(self):
+        """The executor, not a step of it that has not called exec yet."""
+        parents = {}
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 with open(f"/proc/{pid}/cmdline", "rb") as f:
                     line = f.read()
+                with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
+                    parent = f.read().rpartition(")")[2].split()[1]
             except OSError:
                 continue
             if b"\0executor\0" in line and self.config_path.encode() in line:
-                return int(pid)
-        return None
+                parents[int(pid)] = int(parent)
+        return next((p for p, of in parents.items() if of not in parents),
+                    None)
 
     def close(self):
         executor = self.executor_pid()

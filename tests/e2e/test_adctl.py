@@ -665,7 +665,8 @@ def test_help_is_everywhere():
     assert p.returncode == 2 and "workflow logs" in p.stderr
     text = bare("help").stdout
     names = re.findall(r"^  ([a-z]+(?: [a-z]+)?)(?: \S+)*  ", text, re.M)
-    assert len(names) == 18
+    assert {"status", "event send", "workflow kill", "backup make"} <= set(
+        names)
     for name in names:
         for args in ([*name.split(), "-h"], ["help", *name.split()]):
             p = bare(*args)

@@ -1,4 +1,5 @@
 """Backups of a running engine, damage, and the way back."""
+import http.client
 import json
 import os
 import random
@@ -222,8 +223,12 @@ def test_damage_met_while_running(engine):
     path = os.path.join(d.state, "engine.db")
     for page in range(1, os.path.getsize(path) // PAGE):
         flip(path, page * PAGE + 1000)
-    status, _, body = d.raw("GET", "/api/events?limit=1000")
-    assert status == 500 and b"damaged" in body, (status, body)
+    # The engine ends at once: its answer may or may not get out before.
+    try:
+        status, _, body = d.raw("GET", "/api/events?limit=1000")
+        assert status == 500 and b"damaged" in body, (status, body)
+    except (http.client.RemoteDisconnected, ConnectionResetError):
+        pass
     assert d.process.wait(60) == 74
     d.process = None
     d.start()
