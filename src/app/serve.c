@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "app/kept_socket.h"
 #include "app/log.h"
 #include "base/assert.h"
 #include "base/mem.h"
@@ -41,6 +42,7 @@ struct daemon {
     int fatal_fd;     /* eventfd that wakes this thread then */
     struct service_request reload;
     struct service_request configure;
+    int kept_fd; /* a listening socket from before a restart, until used */
     bool reloading;
     bool executor_missed; /* at the last look */
     int status;           /* exit status */
@@ -204,11 +206,14 @@ static int start_http(struct daemon *d, struct err *reterr)
                    .send_s = HTTP_LIMITS_DEFAULT.send_s,
                    .idle_s = (unsigned)(c->idle_timeout_ms / 1000)},
         .handler = api_handler(d->api),
+        .kept_fd = d->kept_fd,
     };
+    d->kept_fd = 0; /* the server's */
     int r = http_start(&options, &d->http, reterr);
     if (r < 0) {
         return r;
     }
+    kept_socket_leave(http_listen_fd(d->http));
     api_set_http(d->api, d->http);
     return 0;
 }
@@ -424,6 +429,7 @@ int serve(const char *config_path, struct config *config)
     struct err err = ERR_INIT;
     log_init(config->log_level);
     (void)umask(0077);
+    d.kept_fd = kept_socket_take();
     int r = start(&d, &err);
     if (r < 0) {
         log_error("cannot start: %s%s%s", err.message,

@@ -31,6 +31,9 @@
  * sees the answer and the connection stays good. */
 #define HTTP_DROP_MAX_BYTES (64UL * 1024)
 
+/* How long http_stop goes on answering on connections that are open. */
+#define HTTP_STOP_GRACE_MS 1000
+
 struct http_limits {
     unsigned connections;
     unsigned per_source; /* of one address that is not loopback */
@@ -175,6 +178,10 @@ struct http_options {
     bool insecure;   /* listen beyond loopback without tokens or TLS */
     struct http_limits limits;
     struct http_handler handler;
+    /* A listening socket that was kept over a restart; 0: none. The server's
+     * from here on, closed when it listens on another address. Clients that
+     * connected to it in between are served. */
+    int kept_fd;
 };
 
 struct http_server;
@@ -185,9 +192,15 @@ struct http_server;
 NODISCARD int http_start(const struct http_options *options,
                          struct http_server **ret, struct err *reterr);
 
-/* Refuses new connections, ends streams, waits until every request that the
- * handler keeps has been answered, closes everything. NULL is fine. */
+/* Takes no new connections, ends streams, waits until every request that the
+ * handler keeps has been answered. Open connections may ask once more, for
+ * HTTP_STOP_GRACE_MS: the answer tells them to close, so that nobody's request
+ * meets a connection that ends in that moment. Then closes everything. NULL is
+ * fine. */
 void http_stop(struct http_server *s);
+
+/* The socket it listens on: for keeping it over a restart. */
+int http_listen_fd(const struct http_server *s);
 
 /* The port it listens on. */
 uint16_t http_port(const struct http_server *s);

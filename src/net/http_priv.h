@@ -95,6 +95,7 @@ struct http_server {
     atomic_uint open_count; /* of conns */
     unsigned kept;          /* requests that the handler has and not answered */
     bool ending;            /* told to stop: no new connections, streams end */
+    uint64_t ending_at_ms;  /* monotonic: when it was told */
     uint64_t now_ms;        /* monotonic: when this turn of the loop began */
     uint64_t sweep_at_ms;
     pthread_t thread;

@@ -125,6 +125,68 @@ static uint16_t bound_port(int fd)
                                               : sa.in.sin_port);
 }
 
+/* Is it the listening socket of that address? With port 0 any port will do. */
+static bool listens_on(int fd, const struct sockaddr_storage *want)
+{
+    int listens = 0;
+    socklen_t len = sizeof(listens);
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0 ||
+        listens == 0) {
+        return false;
+    }
+    struct sockaddr_storage is = {0};
+    len = sizeof(is);
+    if (getsockname(fd, (struct sockaddr *)&is, &len) < 0 ||
+        is.ss_family != want->ss_family) {
+        return false;
+    }
+    if (is.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *a = (const void *)&is;
+        const struct sockaddr_in6 *b = (const void *)want;
+        return memcmp(&a->sin6_addr, &b->sin6_addr, 16) == 0 &&
+               (b->sin6_port == 0 || a->sin6_port == b->sin6_port);
+    }
+    const struct sockaddr_in *a = (const void *)&is;
+    const struct sockaddr_in *b = (const void *)want;
+    return a->sin_addr.s_addr == b->sin_addr.s_addr &&
+           (b->sin_port == 0 || a->sin_port == b->sin_port);
+}
+
+static int open_listening(const struct sockaddr_storage *sa, socklen_t len,
+                          int *ret)
+{
+    int one = 1;
+    int fd =
+        socket(sa->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    /* No delay: accepted sockets inherit it. */
+    if (fd < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
+        bind(fd, (const struct sockaddr *)sa, len) < 0 ||
+        listen(fd, BACKLOG) < 0) {
+        int r = -errno;
+        if (fd >= 0) {
+            close(fd);
+        }
+        return r;
+    }
+    *ret = fd;
+    return 0;
+}
+
+/* The kept socket as ours; false, and it is closed, when it is another's. */
+static bool adopt(int kept_fd, const struct sockaddr_storage *sa)
+{
+    if (kept_fd <= 0) {
+        return false;
+    }
+    if (listens_on(kept_fd, sa) && os_set_nonblock(kept_fd) == 0) {
+        return true;
+    }
+    close(kept_fd);
+    return false;
+}
+
 int http_listen(const struct http_options *o, int *ret_fd, uint16_t *ret_port,
                 struct err *reterr)
 {
@@ -137,23 +199,14 @@ int http_listen(const struct http_options *o, int *ret_fd, uint16_t *ret_port,
     if (r < 0) {
         return r;
     }
-    int one = 1;
-    int fd =
-        socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    /* No delay: accepted sockets inherit it. */
-    if (fd < 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
-        bind(fd, (const struct sockaddr *)&sa, len) < 0 ||
-        listen(fd, BACKLOG) < 0) {
-        r = -errno;
+    int fd = o->kept_fd;
+    if (!adopt(fd, &sa)) {
+        r = open_listening(&sa, len, &fd);
+    }
+    if (r < 0) {
         err_field(reterr, "server.listen");
-        r = err_set(reterr, r, "cannot listen on %s: %s", o->listen,
-                    strerror(-r));
-        if (fd >= 0) {
-            close(fd);
-        }
-        return r;
+        return err_set(reterr, r, "cannot listen on %s: %s", o->listen,
+                       strerror(-r));
     }
     *ret_fd = fd;
     *ret_port = bound_port(fd);

@@ -10,6 +10,7 @@
  * it once. Inside of MHD, each would be a write to its own eventfd. */
 
 #define SWEEP_EVERY_MS 1000
+#define ENDING_TURN_MS 50 /* between looks whether the grace is over */
 
 static uint64_t monotonic_ms(void)
 {
@@ -60,6 +61,9 @@ static int wait_ms(struct http_server *s)
 {
     uint64_t left_ms =
         s->sweep_at_ms > s->now_ms ? s->sweep_at_ms - s->now_ms : 0;
+    if (s->ending && left_ms > ENDING_TURN_MS) {
+        left_ms = ENDING_TURN_MS;
+    }
     MHD_UNSIGNED_LONG_LONG mhd_ms = 0;
     if (MHD_get_timeout(s->daemon, &mhd_ms) == MHD_YES && mhd_ms < left_ms) {
         left_ms = mhd_ms;
@@ -96,6 +100,7 @@ static void doze(struct http_server *s)
 static void begin_to_end(struct http_server *s)
 {
     s->ending = true;
+    s->ending_at_ms = s->now_ms;
     s->listen_fd = MHD_quiesce_daemon(s->daemon);
     LIST_EACH (&s->conns, it) {
         struct http_conn *c = CONTAINER_OF(it, struct http_conn, link);
@@ -113,6 +118,13 @@ static bool is_told_to_stop(struct http_server *s)
     return stop;
 }
 
+/* Every client has heard that the connection ends, or had the time to. */
+static bool is_grace_over(const struct http_server *s)
+{
+    return atomic_load(&s->open_count) == 0 ||
+           s->now_ms - s->ending_at_ms >= HTTP_STOP_GRACE_MS;
+}
+
 /* Nothing may be parked in MHD when it is stopped. */
 static bool is_over(struct http_server *s)
 {
@@ -122,7 +134,7 @@ static bool is_over(struct http_server *s)
     pthread_mutex_lock(&s->lock);
     bool has_ready = !list_empty(&s->ready);
     pthread_mutex_unlock(&s->lock);
-    return s->ending && s->kept == 0 && !has_ready;
+    return s->ending && s->kept == 0 && !has_ready && is_grace_over(s);
 }
 
 void *http_loop(void *server)

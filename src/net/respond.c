@@ -132,7 +132,8 @@ static struct MHD_Response *prepared(struct http_conn *c)
 
 enum MHD_Result http_queue(struct http_conn *c)
 {
-    const struct http_answer *a = &c->answer;
+    struct http_answer *a = &c->answer;
+    a->close = a->close || c->server->ending;
     c->stage = STAGE_SENT;
     http_phase_set(c, c->pull != NULL ? PHASE_STREAM : PHASE_SEND);
     if (c->pull == NULL && a->extra[0].name == NULL && !a->close) {

@@ -266,6 +266,11 @@ uint16_t http_port(const struct http_server *s)
     return s->port;
 }
 
+int http_listen_fd(const struct http_server *s)
+{
+    return s->listen_fd;
+}
+
 unsigned http_connections(const struct http_server *s)
 {
     return atomic_load(&s->open_count);

@@ -72,12 +72,20 @@ static int plan_attributes(posix_spawnattr_t *attributes)
     return -r;
 }
 
+/* What the service manager says to the daemon is not for its executor, which
+ * would report itself ready in the daemon's place. */
+static const char *const not_inherited[] = {"NOTIFY_SOCKET", "WATCHDOG_PID",
+                                            "WATCHDOG_USEC"};
+
 /* In the process between: its child becomes nobody's as soon as it ends, and
  * its exit status is what posix_spawn said. */
 static NORETURN void start_and_exit(const char *program, char *const argv[],
                                     const struct plan *plan)
 {
     pid_t pid;
+    for (size_t i = 0; i < ARRAY_LEN(not_inherited); i++) {
+        (void)unsetenv(not_inherited[i]);
+    }
     _exit(posix_spawn(&pid, program, &plan->files, &plan->attributes, argv,
                       environ));
 }

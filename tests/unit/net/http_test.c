@@ -246,6 +246,98 @@ static void stop_ends_streams(void **state)
     pthread_mutex_destroy(&fix.lock);
 }
 
+static const char get_plain[] = "GET / HTTP/1.1\r\n" HEAD "\r\n";
+
+/* 0, or the errno of connecting. */
+static int connect_error(uint16_t port)
+{
+    struct sockaddr_in to = {
+        .sin_family = AF_INET,
+        .sin_port = htons(port),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    int r = connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0 ? errno : 0;
+    close(fd);
+    return r;
+}
+
+/* ---- over a restart
+ * ------------------------------------------------------------------------ */
+
+static void stop_answers_open_connections_once_more(void **state)
+{
+    (void)state;
+    struct http_options o = options();
+    start(&o);
+    int fd = raw_connect(fix.port);
+    pthread_t stopper;
+    /* Every request is answered; the last answer says that it is the last. */
+    for (unsigned asked = 0;; asked++) {
+        assert_true(raw_send(fd, get_plain, strlen(get_plain)));
+        raw_read(fd, &answer);
+        assert_int_equal(answer.status, 200);
+        if (raw_field(&answer, "Connection") != NULL) {
+            assert_true(asked > 0);
+            break;
+        }
+        if (asked == 0) {
+            assert_int_equal(pthread_create(&stopper, NULL, stop_server, NULL),
+                             0);
+        }
+    }
+    assert_string_equal(raw_field(&answer, "Connection"), "close");
+    assert_true(raw_ends(fd));
+    assert_int_equal(pthread_join(stopper, NULL), 0);
+    close(fd);
+    pthread_mutex_destroy(&fix.lock);
+}
+
+/* Who connects while nobody runs is served by the next one. */
+static void a_kept_socket_serves_who_waited(void **state)
+{
+    (void)state;
+    struct http_options o = options();
+    start(&o);
+    uint16_t port = fix.port;
+    int kept_fd = dup(http_listen_fd(fix.server));
+    assert_true(kept_fd > 0);
+    http_stop(fix.server);
+    int fd = raw_connect(port);
+    assert_true(raw_send(fd, get_plain, strlen(get_plain)));
+    o.kept_fd = kept_fd;
+    start(&o);
+    assert_int_equal(fix.port, port);
+    raw_read(fd, &answer);
+    assert_int_equal(answer.status, 200);
+    close(fd);
+    http_stop(fix.server);
+    pthread_mutex_destroy(&fix.lock);
+}
+
+static void a_kept_socket_of_another_address_is_closed(void **state)
+{
+    (void)state;
+    struct http_options o = options();
+    start(&o);
+    uint16_t port = fix.port;
+    int kept_fd = dup(http_listen_fd(fix.server));
+    http_stop(fix.server);
+    o.listen = "127.0.0.2:0";
+    o.kept_fd = kept_fd;
+    start(&o);
+    assert_int_equal(connect_error(port), ECONNREFUSED);
+    http_stop(fix.server);
+    /* Nor is something taken that does not listen. */
+    o.listen = "127.0.0.1:0";
+    o.kept_fd = socket(AF_INET, SOCK_STREAM, 0);
+    start(&o);
+    assert_int_equal(ask("GET / HTTP/1.1\r\n" HEAD "\r\n"), 200);
+    http_stop(fix.server);
+    pthread_mutex_destroy(&fix.lock);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +354,9 @@ int main(void)
         CASE(streams_what_is_pulled),
         CASE(notices_that_a_sleeping_stream_lost_its_client),
         cmocka_unit_test(stop_ends_streams),
+        cmocka_unit_test(stop_answers_open_connections_once_more),
+        cmocka_unit_test(a_kept_socket_serves_who_waited),
+        cmocka_unit_test(a_kept_socket_of_another_address_is_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
