@@ -1,11 +1,8 @@
 #include "app/config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <sodium.h>
 
@@ -93,6 +90,22 @@ static void note_integration(struct config *c, const char *path)
     }
 }
 
+/* Sets the option and notes who did, unless the value is refused. */
+static void set_option(struct config_reader *r, const struct config_option *o,
+                       const struct yaml_node *key,
+                       const struct yaml_node *value)
+{
+    uint32_t errors = r->report->error_count;
+    config_value_set(r, o, value);
+    if (r->report->error_count == errors) {
+        r->config->origins[o - config_options] = (struct config_origin){
+            .source = r->source,
+            .at =
+                key != NULL && r->is_file ? yaml_place(key) : (struct place){0},
+        };
+    }
+}
+
 /* Depth is bounded by the table: only a section is entered. */
 static void walk(struct config_reader *r, const char *section,
                  const struct yaml_node *n)
@@ -118,7 +131,7 @@ static void walk(struct config_reader *r, const char *section,
         if (dotted) {
             complain_unknown(r, section, key, path);
         } else if (o != NULL) {
-            config_value_set(r, o, yaml_value(n, i));
+            set_option(r, o, key, yaml_value(n, i));
         } else if (is_section(path)) {
             note_integration(r->config, path);
             walk(r, path, yaml_value(n, i));
@@ -215,6 +228,8 @@ static void apply_loglevel(struct config_reader *r)
         struct str name = str_c(loglevels[i].name);
         if (name.len == value.len && str_has_nocase(value, name)) {
             r->config->log_level = loglevels[i].level;
+            r->config->origins[find_option("log.level") - config_options] =
+                (struct config_origin){.source = "LOGLEVEL"};
             return;
         }
     }
@@ -228,8 +243,110 @@ static void apply_loglevel(struct config_reader *r)
 
 /* ---- loading ------------------------------------------------------------ */
 
-static int finish(struct config_reader *r, struct config **ret)
+void config_read_begin(struct config_reader *r, const char *name,
+                       struct config_report *report)
 {
+    *report = (struct config_report){.arena = ARENA_INIT};
+    report->file = arena_strdup(&report->arena, str_c(name));
+    *r = (struct config_reader){.config = MEM_NEW(struct config),
+                                .report = report,
+                                .file = report->file};
+    struct arena *a = &r->config->arena;
+    arena_init(a);
+    r->config->origins =
+        ARENA_ARRAY(a, config_option_count, struct config_origin);
+    r->config->files = ARENA_ARRAY(a, 1, const char *);
+    set_defaults(r);
+}
+
+void config_read_source(struct config_reader *r, const char *source,
+                        bool is_file)
+{
+    r->source = arena_strdup(&r->config->arena, str_c(source));
+    r->file = arena_strdup(&r->report->arena, str_c(source));
+    r->is_file = is_file;
+}
+
+void config_read_text(struct config_reader *r, struct str text)
+{
+    CLEANUP(yaml_doc_freep) struct yaml_doc *doc = NULL;
+    struct err e = ERR_INIT;
+    if (yaml_parse(text, NULL, &doc, &e) < 0) {
+        config_complain(r, e.field, &e);
+    } else {
+        walk(r, "", yaml_root(doc));
+    }
+}
+
+/* Says which option is meant by the key of an override, or complains. */
+static const struct config_option *overridden(struct config_reader *r,
+                                              const char *key)
+{
+    const struct config_option *o = find_option(key);
+    struct err e = ERR_INIT;
+    if (o == NULL) {
+        struct arena a = ARENA_INIT;
+        const char **names = ARENA_ARRAY(&a, config_option_count, const char *);
+        for (size_t i = 0; i < config_option_count; i++) {
+            names[i] = config_options[i].key;
+        }
+        const char *near = str_nearest(str_c(key), names, config_option_count);
+        if (near != NULL) {
+            err_hint(&e, "did you mean \"%s\"?", near);
+        }
+        (void)err_set(&e, -EINVAL, "unknown key");
+        config_complain(r, key, &e);
+        arena_deinit(&a);
+    } else if ((o->flags & CONFIG_SECRET) != 0) {
+        err_hint(&e, "put it into a file: every user can read the command "
+                     "lines of processes");
+        (void)err_set(&e, -EPERM, "a secret cannot be given like this");
+        config_complain(r, key, &e);
+        return NULL;
+    }
+    return o;
+}
+
+static void note_section(struct config *c, const char *key)
+{
+    CLEANUP(mem_freep)
+    char *section =
+        str_dup(str_slice(str_c(key), 0, (size_t)(strrchr(key, '.') - key)));
+    note_integration(c, section);
+}
+
+void config_read_override(struct config_reader *r, const char *assignment)
+{
+    const char *equals = strchr(assignment, '=');
+    struct err e = ERR_INIT;
+    if (equals == NULL || equals == assignment) {
+        err_hint(&e, "like executor.autostart=false");
+        (void)err_set(&e, -EINVAL, "expected section.key=value");
+        config_complain(r, "", &e);
+        return;
+    }
+    struct str key = str_n(assignment, (size_t)(equals - assignment));
+    CLEANUP(mem_freep) char *name = str_dup(str_slice(key, 0, KEY_MAX_BYTES));
+    const struct config_option *o = overridden(r, name);
+    CLEANUP(yaml_doc_freep) struct yaml_doc *doc = NULL;
+    if (o == NULL) {
+        return;
+    }
+    if (yaml_parse(str_c(equals + 1), NULL, &doc, &e) < 0) {
+        config_complain(r, name, &e);
+    } else if (yaml_root(doc) == NULL) {
+        (void)err_set(&e, -EINVAL, "a value is missing");
+        config_complain(r, name, &e);
+    } else {
+        note_section(r->config, name);
+        set_option(r, o, NULL, yaml_root(doc));
+    }
+}
+
+int config_read_finish(struct config_reader *r, struct config **ret)
+{
+    r->file = r->report->file;
+    r->is_file = false;
     if (r->report->error_count == 0) {
         check_server(r);
         check_limits(r);
@@ -246,60 +363,11 @@ static int finish(struct config_reader *r, struct config **ret)
 int config_parse(struct str text, const char *name, struct config **ret,
                  struct config_report *report)
 {
-    CLEANUP(yaml_doc_freep) struct yaml_doc *doc = NULL;
-    struct err e = ERR_INIT;
-    *report = (struct config_report){.file = str_dup(str_c(name))};
-    struct config_reader r = {.config = MEM_NEW(struct config),
-                              .report = report};
-    arena_init(&r.config->arena);
-    set_defaults(&r);
-    if (yaml_parse(text, NULL, &doc, &e) < 0) {
-        config_complain(&r, e.field, &e);
-    } else {
-        walk(&r, "", yaml_root(doc));
-    }
-    return finish(&r, ret);
-}
-
-/* Reads the whole file into text; a negative errno. */
-static int read_file(const char *path, struct strbuf *text)
-{
-    char room[8192];
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0) {
-        return -errno;
-    }
-    ssize_t len = 0;
-    do {
-        len = read(fd, room, sizeof(room));
-        if (len > 0) {
-            strbuf_add(text, str_n(room, (size_t)len));
-        }
-    } while ((len > 0 && !text->full) || (len < 0 && errno == EINTR));
-    int result = len < 0 ? -errno : strbuf_error(text);
-    (void)close(fd);
-    return result;
-}
-
-int config_load(const char *path, struct config **ret,
-                struct config_report *report)
-{
-    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(CONFIG_MAX_BYTES);
-    int result = path != NULL ? read_file(path, &text) : 0;
-    if (result == 0) {
-        return config_parse(strbuf_str(&text),
-                            path != NULL ? path : "(defaults)", ret, report);
-    }
-    *report =
-        (struct config_report){.file = str_dup(str_c(path)), .error_count = 1};
-    struct config_problem p = {0};
-    if (result == -ENOENT) {
-        err_hint(&p.err, "autonomous-devops print-config prints a sample");
-    }
-    (void)err_set(&p.err, result, "cannot read the file: %s",
-                  result == -E2BIG ? "larger than 1 MiB" : strerror(-result));
-    VEC_PUSH(&report->problems, p);
-    return result;
+    struct config_reader r;
+    config_read_begin(&r, name, report);
+    config_read_source(&r, name, true);
+    config_read_text(&r, text);
+    return config_read_finish(&r, ret);
 }
 
 static void wipe(const char *secret)
@@ -314,11 +382,12 @@ void config_free(struct config *c)
     if (c == NULL) {
         return;
     }
-    for (int i = 0; i < INTEGRATIONS; i++) {
-        wipe(c->integrations[i].bearer_token);
-        wipe(c->integrations[i].api_key);
-        wipe(c->integrations[i].routing_key);
-        wipe(c->integrations[i].webhook_url);
+    for (size_t i = 0; i < config_option_count; i++) {
+        const struct config_option *o = &config_options[i];
+        if ((o->flags & CONFIG_SECRET) != 0 &&
+            (o->type == CONFIG_TEXT || o->type == CONFIG_HTTP_URL)) {
+            wipe(*(const char *const *)((const char *)c + o->offset));
+        }
     }
     arena_deinit(&c->arena);
     mem_free(c);
@@ -333,7 +402,7 @@ void config_freep(struct config **c)
 void config_report_deinit(struct config_report *r)
 {
     VEC_DEINIT(&r->problems);
-    mem_free(r->file);
+    arena_deinit(&r->arena);
     *r = (struct config_report){0};
 }
 

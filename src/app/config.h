@@ -1,5 +1,6 @@
 /*
- * The configuration of the daemon and of the executor, from one YAML file.
+ * The configuration of the daemon and of the executor, from a YAML file, the
+ * files of the folder config.d beside it, and options of the command line.
  * Every option is a row of one table (config_table.c) with its type, default,
  * range and help; the parser, the sample file and the manual page derive from
  * it. Every key has a default, an empty file is valid, an unknown key is an
@@ -31,6 +32,8 @@
 #define CONFIG_MAX_PROBLEMS 50
 #define CONFIG_MAX_LIST 64         /* elements of one list, tokens included */
 #define CONFIG_TEXT_MAX_BYTES 4096 /* one text after ${} */
+#define CONFIG_MAX_FILES 64        /* the main file and those of config.d */
+#define CONFIG_MAX_OVERRIDES 64    /* --set and --default together */
 
 /* What a bearer token may do: bits of config_token.scopes. */
 enum config_scope {
@@ -72,9 +75,17 @@ struct config_integration {
     uint64_t timeout_ms;
 };
 
+/* Where the value of an option comes from; source NULL: its default. */
+struct config_origin {
+    const char *source; /* a file, or "--set", "--default", "LOGLEVEL" */
+    struct place at;    /* in that file */
+};
+
 /* Texts are NUL-terminated; NULL means not set. Lists end in NULL. */
 struct config {
     struct arena arena;
+    struct config_origin *origins; /* in the order of config_options */
+    const char *const *files;      /* that were read, in that order */
 
     /* engine.event_processing */
     uint32_t workers;
@@ -148,13 +159,15 @@ struct config {
 
 struct config_problem {
     bool warning;
+    const char *file; /* the report's */
     struct err err;
 };
 
-/* What a load found, in the order of the file; at most CONFIG_MAX_PROBLEMS
+/* What a load found, in the order of the files; at most CONFIG_MAX_PROBLEMS
  * errors, the last of which then says that there are more. */
 struct config_report {
-    char *file; /* as it was given */
+    struct arena arena;
+    const char *file; /* as it was given */
     VEC(struct config_problem) problems;
     uint32_t error_count;
 };
@@ -165,12 +178,28 @@ void config_report_deinit(struct config_report *r);
  * (HINT)", safe for a terminal. */
 void config_report_add_text(const struct config_report *r, struct strbuf *out);
 
-/* Reads and checks the file; path NULL gives the defaults. The LOGLEVEL
- * environment variable overrides log.level. Returns 0 and a new configuration
- * in *ret, or -EINVAL (-ENOENT, -EACCES, -E2BIG for the file itself) with at
- * least one error in the report. The report is filled in both cases (there
- * may be warnings) and must be deinit'ed. Reads the token files that the
- * configuration names; changes nothing. */
+/* What a configuration is made of. What comes later wins, key by key (a list
+ * is replaced as a whole): the table's defaults, `defaults`, the file, the
+ * files FOLDER/config.d/NAME.yaml beside it by name, `sets`. */
+struct config_sources {
+    const char *path;            /* NULL: no file, and no folder */
+    const char *const *defaults; /* "section.key=value", value as YAML */
+    size_t default_count;
+    const char *const *sets; /* the same */
+    size_t set_count;
+};
+
+/* Reads and checks all sources. The LOGLEVEL environment variable overrides
+ * log.level. Returns 0 and a new configuration in *ret, or -EINVAL (-ENOENT,
+ * -EACCES, -E2BIG for a file itself) with at least one error in the report.
+ * The report is filled in both cases (there may be warnings) and must be
+ * deinit'ed. Reads the token files and credentials that the configuration
+ * names; changes nothing. */
+NODISCARD int config_load_from(const struct config_sources *sources,
+                               struct config **ret,
+                               struct config_report *report);
+
+/* The same for a file (NULL: the defaults) and what is in its config.d. */
 NODISCARD int config_load(const char *path, struct config **ret,
                           struct config_report *report);
 
@@ -193,6 +222,17 @@ void config_add_sample(struct strbuf *out);
  * Secrets are left out; so are options that are not set, and integrations that
  * the file does not name. */
 void config_add_values(const struct config *c, struct strbuf *out);
+
+/* Appends every option with its value and where that comes from, one per line
+ * ("KEY: VALUE  # ORIGIN"), or as a JSON object. A secret is shown as "***". */
+void config_add_origins(const struct config *c, struct strbuf *out);
+void config_add_origins_json(const struct config *c, struct strbuf *out);
+
+/* Appends the outcome of a load as a JSON object: valid, file, files, errors,
+ * warnings; each problem has file, line, column, field, message and hint.
+ * c is NULL when the load failed. */
+void config_report_add_json(const struct config_report *r,
+                            const struct config *c, struct strbuf *out);
 
 /* Appends the options as a section of a manual page (scdoc). */
 void config_add_man(struct strbuf *out);

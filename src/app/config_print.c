@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "app/config_table.h"
+#include "app/config_value.h"
 #include "data/duration.h"
 
 #define LINE_COLUMNS 79
@@ -17,7 +17,7 @@ void config_report_add_text(const struct config_report *r, struct strbuf *out)
 {
     VEC_EACH (&r->problems, i) {
         const struct config_problem *p = &r->problems.at[i];
-        strbuf_add_visible(out, str_c(r->file));
+        strbuf_add_visible(out, str_c(p->file != NULL ? p->file : r->file));
         if (p->err.at.line != 0) {
             strbuf_addf(out, ":%u:%u", p->err.at.line, p->err.at.column);
         }
@@ -263,8 +263,7 @@ static void add_list(struct strbuf *out, const char *const *list)
     strbuf_addch(out, ']');
 }
 
-/* Appends the value as YAML; false when it is not set. */
-static bool add_value(const struct config_option *o, const struct config *c,
+bool config_value_add(const struct config_option *o, const struct config *c,
                       struct strbuf *out)
 {
     const void *at = (const char *)c + o->offset;
@@ -327,7 +326,7 @@ void config_add_values(const struct config *c, struct strbuf *out)
         CLEANUP(strbuf_deinit)
         struct strbuf value = STRBUF_INIT(CONFIG_MAX_BYTES);
         if ((o->flags & CONFIG_SECRET) != 0 || !is_named(c, o->key) ||
-            !add_value(o, c, &value)) {
+            !config_value_add(o, c, &value)) {
             continue;
         }
         size_t depth = 0;

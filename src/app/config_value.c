@@ -2,12 +2,17 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include <sodium.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
 #include "data/duration.h"
+#include "os/fd.h"
 
 static void add_problem(struct config_reader *r, bool warning,
                         const char *field, const struct err *e)
@@ -16,7 +21,10 @@ static void add_problem(struct config_reader *r, bool warning,
     if (!warning && report->error_count >= CONFIG_MAX_PROBLEMS) {
         return;
     }
-    struct config_problem p = {.warning = warning, .err = *e};
+    struct config_problem p = {.warning = warning, .file = r->file, .err = *e};
+    if (!r->is_file) {
+        p.err.at = (struct place){0};
+    }
     err_field(&p.err, "%s", field);
     if (!warning && ++report->error_count == CONFIG_MAX_PROBLEMS) {
         err_hint(&p.err, "there may be more: only %d are shown",
@@ -45,36 +53,84 @@ static bool is_name_char(char c, bool first)
            (!first && c >= '0' && c <= '9');
 }
 
-/* Length of the name in "${NAME}" at the start of s, or 0. */
-static size_t reference_name(struct str s)
+/* Length of the name in "${NAME}" or "${credential:NAME}" at the start of s,
+ * behind `skip` bytes, or 0. */
+static size_t reference_name(struct str s, size_t skip, bool credential)
 {
-    size_t i = 2;
-    while (i < s.len && is_name_char(s.at[i], i == 2)) {
+    size_t i = skip;
+    while (i < s.len &&
+           (is_name_char(s.at[i], i == skip) ||
+            (credential && i > skip && (s.at[i] == '-' || s.at[i] == '.')))) {
         i++;
     }
-    return i > 2 && i < s.len && s.at[i] == '}' ? i - 2 : 0;
+    return i > skip && i < s.len && s.at[i] == '}' ? i - skip : 0;
 }
+
+/* Appends the content of the file that systemd has put there for us
+ * (LoadCredential=), without the newline at its end. -ENOENT: there is none. */
+static int add_credential(const char *name, struct strbuf *out, struct err *e)
+{
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    CLEANUP(os_closep) int fd = -1;
+    CLEANUP(os_closep) int file = -1;
+    char room[CONFIG_TEXT_MAX_BYTES + 1];
+    if (folder == NULL ||
+        (fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0) {
+        return err_set(e, -ENOENT, "there are no credentials here");
+    }
+    file = openat(fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    ssize_t len = file < 0 ? -1 : read(file, room, sizeof(room));
+    if (len < 0) {
+        return err_set(e, errno == ENOENT ? -ENOENT : -EINVAL,
+                       "cannot read the credential %s: %s", name,
+                       strerror(errno));
+    }
+    while (len > 0 && (room[len - 1] == '\n' || room[len - 1] == '\r')) {
+        len--;
+    }
+    struct str value = str_n(room, (size_t)len);
+    bool good = str_find(value, '\0') < 0 && str_is_utf8(value);
+    if (good) {
+        strbuf_add(out, value);
+    }
+    sodium_memzero(room, sizeof(room));
+    return good ? 0
+                : err_set(e, -EINVAL, "the credential %s is not text", name);
+}
+
+#define CREDENTIAL "${credential:"
 
 /* Appends what the reference at the start of s stands for and sets its length
  * in *used. -ENOENT: the variable is missing; -EINVAL: not a reference. */
 static int expand_reference(struct str s, struct strbuf *out, size_t *used,
                             struct err *e)
 {
-    size_t len = reference_name(s);
+    bool credential = str_starts(s, STR(CREDENTIAL));
+    size_t skip = credential ? sizeof(CREDENTIAL) - 1 : 2;
+    size_t len = reference_name(s, skip, credential);
     if (len == 0) {
-        err_hint(e, "${NAME} is an environment variable; write $${ for ${");
+        err_hint(e, "${NAME} is an environment variable, ${credential:NAME} a "
+                    "file of systemd's; write $${ for ${");
         return err_set(e, -EINVAL,
                        "\"${\" is not followed by a name and \"}\"");
     }
-    CLEANUP(mem_freep) char *name = str_dup(str_slice(s, 2, 2 + len));
-    const char *value = getenv(name);
-    if (value == NULL) {
+    CLEANUP(mem_freep) char *name = str_dup(str_slice(s, skip, skip + len));
+    *used = skip + len + 1;
+    const char *value = credential ? NULL : getenv(name);
+    if (value != NULL) {
+        strbuf_addc(out, value);
+        return 0;
+    }
+    int result = add_credential(name, out, e);
+    if (result == -ENOENT && credential) {
+        err_hint(e, "LoadCredential=%s:/FILE in the unit provides it", name);
+        return err_set(e, -ENOENT, "there is no credential %s", name);
+    }
+    if (result == -ENOENT) {
         return err_set(e, -ENOENT, "the environment variable %s is not set",
                        name);
     }
-    strbuf_addc(out, value);
-    *used = len + 3;
-    return 0;
+    return result;
 }
 
 static int expand(struct str s, struct strbuf *out, struct err *e)
@@ -101,12 +157,20 @@ static int expand(struct str s, struct strbuf *out, struct err *e)
     return 0;
 }
 
+static void wipe_text(struct strbuf *text)
+{
+    if (text->at != NULL) {
+        sodium_memzero(text->at, text->cap);
+    }
+    strbuf_deinit(text);
+}
+
 int config_value_text(struct config_reader *r, const struct config_option *o,
                       const struct yaml_node *n, const char **ret)
 {
     struct err e = ERR_INIT;
     struct str raw = STR_NULL;
-    CLEANUP(strbuf_deinit)
+    CLEANUP(wipe_text)
     struct strbuf text = STRBUF_INIT(CONFIG_TEXT_MAX_BYTES);
     int result = yaml_string(n, &raw, &e);
     if (result == 0) {

@@ -11,7 +11,29 @@
 struct config_reader {
     struct config *config;
     struct config_report *report;
+    const char *source; /* what is being read; the configuration's */
+    const char *file;   /* the same, the report's */
+    bool is_file;       /* so that lines and columns mean something */
 };
+
+/* ---- loading, in this order (config.c) ----------------------------------- */
+
+/* A new configuration that holds the defaults, and an empty report. */
+void config_read_begin(struct config_reader *r, const char *name,
+                       struct config_report *report);
+
+/* Names what is read from now on. */
+void config_read_source(struct config_reader *r, const char *source,
+                        bool is_file);
+
+/* Takes over what the text of a configuration file sets. */
+void config_read_text(struct config_reader *r, struct str text);
+
+/* Takes over "section.key=value". */
+void config_read_override(struct config_reader *r, const char *assignment);
+
+/* Checks the whole. 0 with the configuration in *ret; -EINVAL, it is freed. */
+NODISCARD int config_read_finish(struct config_reader *r, struct config **ret);
 
 /* Adds a problem about the field at the node (NULL: no place). */
 void config_complain(struct config_reader *r, const char *field,
@@ -34,3 +56,8 @@ NODISCARD int config_value_text(struct config_reader *r,
 /* Reads security.tokens (config_tokens.c). */
 void config_tokens_set(struct config_reader *r, const struct config_option *o,
                        const struct yaml_node *n);
+
+/* Appends the value as YAML, secret or not; false when it is not set, or a
+ * list of tokens (config_print.c). */
+bool config_value_add(const struct config_option *o, const struct config *c,
+                      struct strbuf *out);

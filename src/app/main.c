@@ -14,19 +14,35 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
+/* What the command line says. */
+struct arguments {
+    const struct command *command;
+    struct config_sources from;
+    const char *defaults[CONFIG_MAX_OVERRIDES];
+    const char *sets[CONFIG_MAX_OVERRIDES];
+    bool json;
+    bool done; /* help or version was printed */
+};
+
 struct command {
     const char *name;
     const char *arguments;
     const char *help;
-    int (*run)(const char *config_path);
+    int (*run)(const struct arguments *arguments);
 };
 
+static void print(struct strbuf *text, FILE *to)
+{
+    (void)fputs(strbuf_str(text).at, to);
+    strbuf_deinit(text);
+}
+
 /* Loads the configuration and prints what is wrong with it. */
-static int load(const char *path, struct config **ret)
+static int load(const struct arguments *arguments, struct config **ret)
 {
     struct config_report report = {0};
     struct strbuf text = STRBUF_INIT(256 * 1024);
-    int r = config_load(path, ret, &report);
+    int r = config_load_from(&arguments->from, ret, &report);
     config_report_add_text(&report, &text);
     if (text.len != 0) {
         (void)fprintf(stderr, "%s", text.at);
@@ -36,24 +52,24 @@ static int load(const char *path, struct config **ret)
     return r;
 }
 
-static int run_serve(const char *path)
+static int run_serve(const struct arguments *arguments)
 {
     struct config *config = NULL;
-    if (load(path, &config) < 0) {
+    if (load(arguments, &config) < 0) {
         return EX_CONFIG;
     }
-    return serve(path, config);
+    return serve(&arguments->from, config);
 }
 
-static int run_executor(const char *path)
+static int run_executor(const struct arguments *arguments)
 {
     CLEANUP(config_freep) struct config *config = NULL;
-    if (load(path, &config) < 0) {
+    if (load(arguments, &config) < 0) {
         return EX_CONFIG;
     }
     struct executor_options options = config_executor(config);
     struct err err = ERR_INIT;
-    if (serve_make_folders(config, &err) < 0 ||
+    if (serve_make_executor_folders(config, &err) < 0 ||
         executor_run(&options, &err) < 0) {
         (void)fprintf(stderr, "autonomous-devops executor: %s\n", err.message);
         return err.errnum == -EADDRINUSE ? EX_TEMPFAIL : EX_OSERR;
@@ -61,40 +77,80 @@ static int run_executor(const char *path)
     return EX_OK;
 }
 
-static int run_check_config(const char *path)
+static int check_as_json(const struct arguments *arguments)
 {
     CLEANUP(config_freep) struct config *config = NULL;
-    if (load(path, &config) < 0) {
+    struct config_report report = {0};
+    struct strbuf text = STRBUF_INIT(1024 * 1024);
+    int r = config_load_from(&arguments->from, &config, &report);
+    config_report_add_json(&report, config, &text);
+    print(&text, stdout);
+    config_report_deinit(&report);
+    return r < 0 ? EX_CONFIG : EX_OK;
+}
+
+static int run_check_config(const struct arguments *arguments)
+{
+    if (arguments->json) {
+        return check_as_json(arguments);
+    }
+    CLEANUP(config_freep) struct config *config = NULL;
+    if (load(arguments, &config) < 0) {
         return EX_CONFIG;
     }
+    const char *path = arguments->from.path;
     (void)printf("%s: OK\n", path != NULL ? path : "the defaults");
     return EX_OK;
 }
 
-static int run_print_config(const char *path)
+static int run_show_config(const struct arguments *arguments)
 {
-    (void)path;
+    CLEANUP(config_freep) struct config *config = NULL;
+    if (load(arguments, &config) < 0) {
+        return EX_CONFIG;
+    }
+    struct strbuf text = STRBUF_INIT(4UL * 1024 * 1024);
+    if (arguments->json) {
+        config_add_origins_json(config, &text);
+    } else {
+        config_add_origins(config, &text);
+    }
+    print(&text, stdout);
+    return EX_OK;
+}
+
+static int run_print_config(const struct arguments *arguments)
+{
+    (void)arguments;
     struct strbuf text = STRBUF_INIT(1024 * 1024);
     config_add_sample(&text);
-    (void)fputs(text.at, stdout);
-    strbuf_deinit(&text);
+    print(&text, stdout);
     return EX_OK;
 }
 
 static const struct command commands[] = {
-    {"serve", "[--config FILE]",
+    {"serve", "[--external-executor]",
      "run the engine in the foreground; starts an executor if none runs",
      run_serve},
-    {"executor", "[--config FILE]",
+    {"executor", "[--default-user NAME]",
      "run the process that starts steps; the engine connects to it",
      run_executor},
-    {"check-config", "[--config FILE | FILE]",
+    {"check-config", "[--json] [FILE]",
      "check a configuration file and start nothing", run_check_config},
+    {"show-config", "[--json] [FILE]",
+     "print every option with its value and where that comes from; secrets "
+     "are not\n        shown",
+     run_show_config},
     {"print-config", "",
      "print the sample configuration, every option "
      "with its default",
      run_print_config},
 };
+
+static bool takes_file(const struct command *c)
+{
+    return c->run == run_check_config || c->run == run_show_config;
+}
 
 static void print_help(FILE *to)
 {
@@ -108,18 +164,32 @@ static void print_help(FILE *to)
     (void)fprintf(
         to,
         "\nOptions:\n"
-        "  -c, --config FILE   default: " CONFIG_PATH_DEFAULT
-        " where that exists, else\n                      the built-in "
-        "defaults\n"
-        "  -h, --help          this text\n"
-        "      --version       the version\n\n"
+        "  -c, --config FILE     default: " CONFIG_PATH_DEFAULT
+        " where that\n                        exists, else the built-in "
+        "defaults; then the files\n                        config.d/*.yaml "
+        "beside it\n"
+        "      --set KEY=VALUE   what the configuration says counts less\n"
+        "      --default KEY=VALUE\n"
+        "                        what the configuration says counts more\n"
+        "      --external-executor\n"
+        "                        --set executor.autostart=false: wait for an "
+        "executor,\n                        never start one\n"
+        "      --default-user NAME\n"
+        "                        --default executor.user=NAME: who runs steps\n"
+        "      --json            print JSON (check-config, show-config)\n"
+        "  -h, --help            this text\n"
+        "      --version         the version\n\n");
+    (void)fprintf(
+        to,
         "Signals: SIGHUP reloads configuration and runbooks, SIGTERM stops.\n"
         "Environment: LOGLEVEL (DEBUG, INFO, WARNING, ERROR).\n"
         "Exit status: 0 stopped, 64 wrong usage, 71 or 74 the system or the\n"
         "store failed, 75 another engine runs here, 78 bad configuration.\n\n"
         "Examples:\n"
         "  autonomous-devops check-config /etc/autonomous-devops/config.yaml\n"
-        "  autonomous-devops serve --config ./config.yaml\n"
+        "  autonomous-devops show-config | grep -v default\n"
+        "  autonomous-devops serve --config ./config.yaml --set "
+        "server.listen=127.0.0.1:9001\n"
         "  adctl status\n");
 }
 
@@ -156,54 +226,153 @@ static void on_assert(const char *what, const char *file, int line)
     }
 }
 
-struct arguments {
-    const struct command *command;
-    const char *config;
-    bool done; /* help or version was printed */
+/* ---- options ---------------------------------------------------------------
+ */
+
+static int take_config(struct arguments *a, const char *value)
+{
+    a->from.path = value;
+    return EX_OK;
+}
+
+static int take_override(const char **list, size_t *count, const char *value)
+{
+    if (*count == CONFIG_MAX_OVERRIDES ||
+        strlen(value) > CONFIG_TEXT_MAX_BYTES) {
+        return usage_error("too many or too long values at", value);
+    }
+    list[(*count)++] = value;
+    return EX_OK;
+}
+
+static int take_set(struct arguments *a, const char *value)
+{
+    return take_override(a->sets, &a->from.set_count, value);
+}
+
+static int take_default(struct arguments *a, const char *value)
+{
+    return take_override(a->defaults, &a->from.default_count, value);
+}
+
+static int take_external_executor(struct arguments *a, const char *value)
+{
+    (void)value;
+    return take_set(a, "executor.autostart=false");
+}
+
+static int take_default_user(struct arguments *a, const char *value)
+{
+    static char text[64];
+    if ((size_t)snprintf(text, sizeof(text), "executor.user=%s", value) >=
+        sizeof(text)) {
+        return usage_error("not a user's name", value);
+    }
+    return take_default(a, text);
+}
+
+static int take_json(struct arguments *a, const char *value)
+{
+    (void)value;
+    a->json = true;
+    return EX_OK;
+}
+
+static int take_help(struct arguments *a, const char *value)
+{
+    (void)value;
+    print_help(stdout);
+    a->done = true;
+    return EX_OK;
+}
+
+static int take_version(struct arguments *a, const char *value)
+{
+    (void)value;
+    (void)printf("autonomous-devops " ADP_VERSION "\n");
+    a->done = true;
+    return EX_OK;
+}
+
+static const struct option {
+    const char *name;
+    const char *command; /* NULL: all; else only this one */
+    bool has_value;
+    int (*take)(struct arguments *a, const char *value);
+} options[] = {
+    {"--config", NULL, true, take_config},
+    {"-c", NULL, true, take_config},
+    {"--set", NULL, true, take_set},
+    {"--default", NULL, true, take_default},
+    {"--external-executor", "serve", false, take_external_executor},
+    {"--default-user", "executor", true, take_default_user},
+    {"--json", NULL, false, take_json},
+    {"--help", NULL, false, take_help},
+    {"-h", NULL, false, take_help},
+    {"--version", NULL, false, take_version},
 };
+
+static const struct option *find_option(const char *word, size_t len)
+{
+    for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+        if (strlen(options[i].name) == len &&
+            strncmp(options[i].name, word, len) == 0) {
+            return &options[i];
+        }
+    }
+    return NULL;
+}
+
+/* Takes the option at argv[*i], and its value behind "=" or in the next word.
+ */
+static int take_option(struct arguments *a, int argc, char **argv, int *i)
+{
+    const char *word = argv[*i];
+    const struct option *o = find_option(word, strcspn(word, "="));
+    const char *value = strchr(word, '=');
+    if (o == NULL || (value != NULL && !o->has_value)) {
+        return usage_error("unknown option", word);
+    }
+    if (o->command != NULL &&
+        (a->command == NULL || strcmp(a->command->name, o->command) != 0)) {
+        return usage_error("not an option of this command:", word);
+    }
+    if (value != NULL) {
+        return o->take(a, value + 1);
+    }
+    if (o->has_value && ++*i == argc) {
+        return usage_error("a value must follow", word);
+    }
+    return o->take(a, o->has_value ? argv[*i] : NULL);
+}
 
 /* Reads argv; EX_OK or the status to exit with. */
 static int parse(int argc, char **argv, struct arguments *ret)
 {
-    for (int i = 1; i < argc; i++) {
+    int status = EX_OK;
+    for (int i = 1; i < argc && status == EX_OK && !ret->done; i++) {
         const char *word = argv[i];
-        if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
-            print_help(stdout);
-            ret->done = true;
-            return EX_OK;
-        }
-        if (strcmp(word, "--version") == 0) {
-            (void)printf("autonomous-devops " ADP_VERSION "\n");
-            ret->done = true;
-            return EX_OK;
-        }
-        if (strcmp(word, "--config") == 0 || strcmp(word, "-c") == 0) {
-            if (i + 1 == argc) {
-                return usage_error("a file must follow", word);
-            }
-            ret->config = argv[++i];
-        } else if (strncmp(word, "--config=", 9) == 0) {
-            ret->config = word + 9;
-        } else if (word[0] == '-') {
-            return usage_error("unknown option", word);
+        if (word[0] == '-') {
+            status = take_option(ret, argc, argv, &i);
         } else if (ret->command == NULL) {
             ret->command = find_command(word);
             if (ret->command == NULL) {
                 return usage_error("unknown command", word);
             }
-        } else if (ret->command->run == run_check_config &&
-                   ret->config == NULL) {
-            ret->config = word;
+        } else if (takes_file(ret->command) && ret->from.path == NULL) {
+            ret->from.path = word;
         } else {
             return usage_error("unexpected argument", word);
         }
     }
-    return EX_OK;
+    return status;
 }
 
 int main(int argc, char **argv)
 {
     struct arguments arguments = {0};
+    arguments.from.defaults = arguments.defaults;
+    arguments.from.sets = arguments.sets;
     assert_set_hook(on_assert);
     int status = parse(argc, argv, &arguments);
     if (status != EX_OK || arguments.done) {
@@ -213,8 +382,11 @@ int main(int argc, char **argv)
         print_help(stderr);
         return EX_USAGE;
     }
-    if (arguments.config == NULL && access(CONFIG_PATH_DEFAULT, R_OK) == 0) {
-        arguments.config = CONFIG_PATH_DEFAULT;
+    if (arguments.json && !takes_file(arguments.command)) {
+        return usage_error("not an option of this command:", "--json");
     }
-    return arguments.command->run(arguments.config);
+    if (arguments.from.path == NULL && access(CONFIG_PATH_DEFAULT, F_OK) == 0) {
+        arguments.from.path = CONFIG_PATH_DEFAULT;
+    }
+    return arguments.command->run(&arguments);
 }

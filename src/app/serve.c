@@ -21,6 +21,7 @@
 #include "api/api.h"
 #include "app/kept_socket.h"
 #include "app/log.h"
+#include "app/privilege.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include "net/http.h"
@@ -32,7 +33,7 @@
 #define EXECUTOR_LOOK_MS 1000
 
 struct daemon {
-    const char *config_path;
+    const struct config_sources *sources;
     struct config *config;
     struct service *service;
     struct api *api;
@@ -77,11 +78,11 @@ static int make_folder(const char *path, struct err *reterr)
     return 0;
 }
 
-int serve_make_folders(const struct config *config, struct err *reterr)
+int serve_make_executor_folders(const struct config *config, struct err *reterr)
 {
     CLEANUP(mem_freep) char *socket = str_dup(str_c(config->executor_socket));
-    const char *folders[] = {config->state_directory, config->executor_spool,
-                             config->executor_work, dirname(socket)};
+    const char *folders[] = {config->executor_spool, config->executor_work,
+                             dirname(socket)};
     for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
         int r = make_folder(folders[i], reterr);
         if (r < 0) {
@@ -94,12 +95,44 @@ int serve_make_folders(const struct config *config, struct err *reterr)
 /* ---- parts -----------------------------------------------------------------
  */
 
+static char *argument(struct arena *a, const char *option, const char *value)
+{
+    struct strbuf text = STRBUF_INIT(2UL * CONFIG_TEXT_MAX_BYTES);
+    strbuf_addf(&text, "%s=%s", option, value);
+    char *copy = arena_strdup(a, strbuf_str(&text));
+    strbuf_deinit(&text);
+    return copy;
+}
+
+/* The executor has the same configuration, from the same sources. */
+static char **executor_argv(const struct config_sources *from, struct arena *a)
+{
+    size_t count = 0;
+    char **argv =
+        ARENA_ARRAY(a, from->default_count + from->set_count + 4, char *);
+    argv[count++] = arena_strdup(a, STR("autonomous-devops"));
+    argv[count++] = arena_strdup(a, STR("executor"));
+    if (from->path != NULL) {
+        argv[count++] = argument(a, "--config", from->path);
+    }
+    for (size_t i = 0; i < from->default_count; i++) {
+        argv[count++] = argument(a, "--default", from->defaults[i]);
+    }
+    for (size_t i = 0; i < from->set_count; i++) {
+        argv[count++] = argument(a, "--set", from->sets[i]);
+    }
+    return argv;
+}
+
 /* Under systemd the executor has its own unit; a daemon in the foreground
  * starts one, before it has any threads. */
 static int start_executor(struct daemon *d, struct err *reterr)
 {
     if (!d->config->executor_autostart) {
         return 0;
+    }
+    if (serve_make_executor_folders(d->config, reterr) < 0) {
+        return reterr->errnum;
     }
     char program[4096];
     ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
@@ -108,15 +141,11 @@ static int start_executor(struct daemon *d, struct err *reterr)
                        strerror(errno));
     }
     program[n] = '\0';
-    char config[4096 + 16];
-    (void)snprintf(config, sizeof(config), "--config=%s",
-                   d->config_path != NULL ? d->config_path : "");
-    char name[] = "autonomous-devops";
-    char command[] = "executor";
-    char *argv[] = {name, command, d->config_path != NULL ? config : NULL,
-                    NULL};
-    return exec_spawn_detached(program, argv, d->config->executor_socket,
-                               reterr);
+    struct arena arena = ARENA_INIT;
+    int r = exec_spawn_detached(program, executor_argv(d->sources, &arena),
+                                d->config->executor_socket, reterr);
+    arena_deinit(&arena);
+    return r;
 }
 
 /* Any thread: wakes the main thread, which ends the process. */
@@ -239,7 +268,7 @@ static void reload_config(struct daemon *d)
     struct config_report report = {0};
     struct config *after = NULL;
     struct strbuf text = STRBUF_INIT(64 * 1024);
-    if (config_load(d->config_path, &after, &report) < 0) {
+    if (config_load_from(d->sources, &after, &report) < 0) {
         config_report_add_text(&report, &text);
         log_error("configuration not reloaded, the old one stays: %s", text.at);
     } else {
@@ -361,7 +390,10 @@ static int open_loop(struct daemon *d)
 
 static int start(struct daemon *d, struct err *reterr)
 {
-    int r = serve_make_folders(d->config, reterr);
+    int r = privilege_drop(d->config->state_directory, reterr);
+    if (r >= 0) {
+        r = make_folder(d->config->state_directory, reterr);
+    }
     if (r >= 0) {
         r = start_executor(d, reterr);
     }
@@ -421,9 +453,9 @@ static int exit_status(int errnum)
     }
 }
 
-int serve(const char *config_path, struct config *config)
+int serve(const struct config_sources *sources, struct config *config)
 {
-    struct daemon d = {.config_path = config_path,
+    struct daemon d = {.sources = sources,
                        .config = config,
                        .fatal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     struct err err = ERR_INIT;

@@ -8,11 +8,12 @@
 #include "base/err.h"
 
 /* Runs the engine until SIGTERM or SIGINT. Takes the configuration over;
- * `config_path` (NULL: none) is read again on SIGHUP. Returns the process'
- * exit status (sysexits.h). */
-int serve(const char *config_path, struct config *config);
+ * its sources are read again on SIGHUP, and handed to an executor that is
+ * started. Returns the process' exit status (sysexits.h). */
+int serve(const struct config_sources *sources, struct config *config);
 
-/* Makes the state, spool, work and socket folders that are missing, private
- * to this user. 0 or a negative errno with a message that names the folder. */
-NODISCARD int serve_make_folders(const struct config *config,
-                                 struct err *reterr);
+/* Makes what is missing of the executor's folders (spool, work, that of its
+ * socket), private to this user. 0 or a negative errno with a message that
+ * names the folder. */
+NODISCARD int serve_make_executor_folders(const struct config *config,
+                                          struct err *reterr);

@@ -1,0 +1,189 @@
+"""Where the configuration comes from, and who the engine runs as."""
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+
+import pytest
+
+from harness import BUILD, Daemon, wait_until
+
+PROGRAM = os.path.join(BUILD, "autonomous-devops")
+
+# As the operators' manual prints it.
+MANUAL = """\
+engine:
+  event_processing:
+    workers: 4
+    queue_size: 10000
+    batch_size: 100
+  workflow_execution:
+    max_concurrent: 20
+    timeout: 600
+    retry_attempts: 3
+
+integrations:
+  prometheus:
+    url: http://localhost:9090
+    scrape_interval: 15
+  alertmanager:
+    url: http://localhost:9093
+  pagerduty:
+    api_key: ${PAGERDUTY_API_KEY}
+
+runbooks:
+  repository: /var/lib/autonomous-devops/runbooks
+  auto_reload: true
+  validation: strict
+"""
+
+
+def run(*words, **environment):
+    env = {k: v for k, v in os.environ.items() if k != "PAGERDUTY_API_KEY"}
+    env.update(environment)
+    return subprocess.run([PROGRAM, *words], env=env, text=True,
+                          capture_output=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def manual(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(MANUAL)
+    return str(path)
+
+
+def test_the_manuals_file_is_valid_without_the_variable(manual):
+    done = run("check-config", manual)
+    assert done.returncode == 0
+    assert f"{manual}: OK" in done.stdout
+    assert "PAGERDUTY_API_KEY is not set" in done.stderr
+    done = run("check-config", manual, PAGERDUTY_API_KEY="k")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_manuals_file_starts_the_engine(tmp_path):
+    d = Daemon(tmp_path / "d")
+    own = f"""
+server: {{listen: "127.0.0.1:{d.port}"}}
+storage: {{url: "sqlite://{d.folder}/state/engine.db"}}
+executor: {{socket: "{d.folder}/run/executor.sock",
+  spool: "{d.folder}/spool", work: "{d.folder}/work", idle_exit: 5s}}
+"""
+    text = MANUAL.replace("/var/lib/autonomous-devops/runbooks", d.repo)
+    with open(d.config_path, "w", encoding="utf-8") as f:
+        f.write(text + own)
+    os.environ.pop("PAGERDUTY_API_KEY", None)
+    d.start()
+    d.close()
+    assert "PAGERDUTY_API_KEY is not set" in d.log()
+
+
+def test_check_config_speaks_json(manual, tmp_path):
+    done = run("check-config", "--json", manual)
+    report = json.loads(done.stdout)
+    assert report["valid"] is True and report["files"] == [manual]
+    assert report["errors"] == []
+    assert report["warnings"][0]["line"] == 18
+    (tmp_path / "config.d").mkdir()
+    bad = tmp_path / "config.d" / "10-site.yaml"
+    bad.write_text("engine:\n  workers: 4\n")
+    done = run("check-config", "--json", manual)
+    assert done.returncode == 78
+    report = json.loads(done.stdout)
+    assert report["valid"] is False
+    error = report["errors"][0]
+    assert (error["file"], error["line"]) == (str(bad), 2)
+
+
+def test_show_config_says_where_from(manual):
+    done = run("show-config", manual, "--set", "server.listen=127.0.0.1:1",
+               PAGERDUTY_API_KEY="hunter2-hunter2", LOGLEVEL="DEBUG")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert f"engine.event_processing.workers: 4  # {manual}:3" in lines
+    assert 'server.listen: "127.0.0.1:1"  # --set' in lines
+    assert "log.level: debug  # LOGLEVEL" in lines
+    assert 'integrations.pagerduty.api_key: "***"  # ' f"{manual}:18" in lines
+    assert "hunter2" not in done.stdout + done.stderr
+    shown = json.loads(run("show-config", "--json", manual).stdout)
+    rows = {row["key"]: row for row in shown["options"]}
+    assert rows["runbooks.validation"]["value"] == "strict"
+    assert rows["executor.max_running"]["origin"] == "default"
+
+
+@pytest.mark.parametrize("words", [
+    ("serve", "--default-user", "x"), ("executor", "--external-executor"),
+    ("serve", "--json"), ("serve", "--set"), ("serve", "--json=1"),
+    ("print-config", "extra"), ("--external-executor", "serve"),
+    ("serve", *["--set=log.level=info"] * 65), ("serve", "--wrong")])
+def test_wrong_usage(words):
+    assert run(*words).returncode == 64
+
+
+def test_a_bad_override_is_a_bad_configuration():
+    done = run("serve", "--set", "executor.autostrat=false")
+    assert done.returncode == 78
+    assert "executor.autostart" in done.stderr
+
+
+def spawn(d, *words):
+    with open(d.log_path, "ab") as log:
+        d.process = subprocess.Popen(
+            [PROGRAM, *words, "--config", d.config_path], stdout=log,
+            stderr=log, stdin=subprocess.DEVNULL)
+    return d.process
+
+
+def test_an_external_executor_is_waited_for(tmp_path):
+    d = Daemon(tmp_path / "d", {"t.yaml": "name: T\nsteps:\n"
+                                "- {name: a, command: id -un}\n"})
+    executor = None
+    spawn(d, "serve", "--external-executor")
+    try:
+        wait_until(d.ready, 30)
+        assert d.executor_pid() is None
+        with open(d.log_path, "ab") as log:
+            executor = subprocess.Popen(
+                [PROGRAM, "executor", "--default-user", "nobody", "--config",
+                 d.config_path], stdout=log, stderr=log)
+        status, _, body = d.raw("POST", "/api/runbooks/execute",
+                                b'{"runbook": "t.yaml"}')
+        assert status == 202, body
+        wid = json.loads(body)["workflow_id"]
+
+        def logs():
+            text = d.raw("GET", f"/api/workflows/{wid}/logs")[2]
+            return [e["text"] for e in json.loads(text)["logs"]]
+        if os.geteuid() == 0:
+            wait_until(lambda: "nobody" in "".join(logs()), 30, "the step")
+    finally:
+        if executor is not None:
+            executor.terminate()
+            executor.wait(30)
+        d.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_root_becomes_the_owner_of_the_state():
+    folder = tempfile.mkdtemp(prefix="adp-drop-", dir="/tmp")
+    nobody = pwd.getpwnam("nobody")
+    try:
+        os.chmod(folder, 0o755)
+        d = Daemon(os.path.join(folder, "d"))
+        for name in ("state", "run", "spool", "work"):
+            os.mkdir(f"{d.folder}/{name}", 0o700)
+            os.chown(f"{d.folder}/{name}", nobody.pw_uid, nobody.pw_gid)
+        d.start()
+        with open(f"/proc/{d.process.pid}/status", encoding="ascii") as f:
+            lines = dict(line.split(":", 1) for line in f)
+        assert lines["Uid"].split() == [str(nobody.pw_uid)] * 4
+        assert lines["CapEff"].strip().strip("0") == ""
+        d.close()
+        for path, _, files in os.walk(f"{d.folder}/state"):
+            for name in files:
+                uid = os.stat(os.path.join(path, name)).st_uid
+                assert uid == nobody.pw_uid, name
+    finally:
+        shutil.rmtree(folder)

@@ -1,0 +1,431 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "app/config.h"
+#include "app/config_table.h"
+#include "base/mem.h"
+#include "data/json.h"
+
+/* A folder with config.yaml and config.d, and one load of it. */
+struct bench {
+    char folder[64];
+    char path[128];
+    int result;
+    struct config *config;
+    struct config_report report;
+    struct strbuf text; /* of the report */
+};
+
+static void write_file(const struct bench *b, const char *name,
+                       const char *text)
+{
+    char path[256];
+    (void)snprintf(path, sizeof(path), "%s/%s", b->folder, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void make_folder(const struct bench *b, const char *name)
+{
+    char path[256];
+    (void)snprintf(path, sizeof(path), "%s/%s", b->folder, name);
+    assert_int_equal(mkdir(path, 0700), 0);
+}
+
+static void unload(struct bench *b)
+{
+    config_freep(&b->config);
+    config_report_deinit(&b->report);
+    strbuf_deinit(&b->text);
+}
+
+static void load_with(struct bench *b, const char *weak, const char *strong)
+{
+    const struct config_sources sources = {
+        .path = b->path,
+        .defaults = &weak,
+        .default_count = weak != NULL ? 1 : 0,
+        .sets = &strong,
+        .set_count = strong != NULL ? 1 : 0,
+    };
+    unload(b);
+    b->text = STRBUF_INIT(256 * 1024);
+    b->result = config_load_from(&sources, &b->config, &b->report);
+    config_report_add_text(&b->report, &b->text);
+}
+
+static void load(struct bench *b)
+{
+    load_with(b, NULL, NULL);
+}
+
+static void assert_says(const struct bench *b, const char *what)
+{
+    if (strstr(strbuf_str(&b->text).at, what) == NULL) {
+        print_error("wanted \"%s\" in:\n%s\n", what, strbuf_str(&b->text).at);
+        fail();
+    }
+}
+
+static int set_up(void **state)
+{
+    struct bench *b = MEM_NEW(struct bench);
+    memcpy(b->folder, "/tmp/adp-sources-XXXXXX", 24);
+    assert_non_null(mkdtemp(b->folder));
+    (void)snprintf(b->path, sizeof(b->path), "%s/config.yaml", b->folder);
+    write_file(b, "config.yaml", "");
+    unsetenv("LOGLEVEL");
+    unsetenv("SECRET_KEY");
+    unsetenv("CREDENTIALS_DIRECTORY");
+    *state = b;
+    return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind,
+                      struct FTW *ftw)
+{
+    (void)st;
+    (void)kind;
+    (void)ftw;
+    return remove(path);
+}
+
+static int tear_down(void **state)
+{
+    struct bench *b = *state;
+    unload(b);
+    assert_int_equal(nftw(b->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+    mem_free(b);
+    return 0;
+}
+
+static void later_files_win_key_by_key(void **state)
+{
+    struct bench *b = *state;
+    make_folder(b, "config.d");
+    write_file(b, "config.yaml",
+               "engine:\n  event_processing:\n    workers: 2\n"
+               "    batch_size: 7\n"
+               "executor: {run_as_allowed: [a, b]}\n");
+    write_file(b, "config.d/10-one.yaml",
+               "engine: {event_processing: {workers: 3}}\n");
+    write_file(b, "config.d/20-two.yaml",
+               "engine: {event_processing: {workers: 5}}\n"
+               "executor: {run_as_allowed: [c]}\n");
+    write_file(b, "config.d/.hidden.yaml", "nonsense: 1\n");
+    write_file(b, "config.d/README", "nonsense: 1\n");
+    load(b);
+    assert_int_equal(b->result, 0);
+    assert_int_equal(b->config->workers, 5);
+    assert_int_equal(b->config->batch_size, 7);
+    assert_string_equal(b->config->files[0], b->path);
+    assert_non_null(strstr(b->config->files[2], "/config.d/20-two.yaml"));
+    assert_null(b->config->files[3]);
+}
+
+static void an_error_names_its_own_file(void **state)
+{
+    struct bench *b = *state;
+    make_folder(b, "config.d");
+    write_file(b, "config.yaml", "log: {level: info}\nlgo: 1\n");
+    write_file(b, "config.d/10-one.yaml", "\n\nlog:\n  level: loud\n");
+    write_file(b, "config.d/20-two.yaml", "a: [\n");
+    load(b);
+    assert_int_equal(b->result, -EINVAL);
+    assert_null(b->config);
+    assert_int_equal(b->report.error_count, 3);
+    assert_says(b, "/config.yaml:2:1: error: lgo: unknown key");
+    assert_says(b, "/config.d/10-one.yaml:4:10: error: log.level: not one of");
+    assert_says(b, "/config.d/20-two.yaml:");
+}
+
+static void a_file_that_cannot_be_read_is_an_error(void **state)
+{
+    struct bench *b = *state;
+    make_folder(b, "config.d");
+    make_folder(b, "config.d/10-folder.yaml");
+    load(b);
+    assert_int_equal(b->result, -EISDIR);
+    assert_null(b->config);
+    assert_says(b, "/config.d/10-folder.yaml: error: cannot read the file");
+}
+
+static void files_have_a_limit(void **state)
+{
+    struct bench *b = *state;
+    char name[64];
+    make_folder(b, "config.d");
+    for (int i = 0; i < CONFIG_MAX_FILES - 1; i++) {
+        (void)snprintf(name, sizeof(name), "config.d/%03d.yaml", i);
+        write_file(b, name, "");
+    }
+    load(b);
+    assert_int_equal(b->result, 0);
+    write_file(b, "config.d/zzz.yaml", "");
+    load(b);
+    assert_int_equal(b->result, -E2BIG);
+    assert_says(b, "more than 63 files");
+}
+
+static void options_stand_above_and_below_the_files(void **state)
+{
+    struct bench *b = *state;
+    load_with(b, "executor.user=below", "executor.autostart=false");
+    assert_string_equal(b->config->executor_user, "below");
+    assert_false(b->config->executor_autostart);
+    write_file(b, "config.yaml", "executor: {user: file, autostart: true}\n");
+    load_with(b, "executor.user=below", "executor.autostart=false");
+    assert_string_equal(b->config->executor_user, "file");
+    assert_false(b->config->executor_autostart);
+    load_with(b, NULL, "executor.run_as_allowed=[x, y]");
+    assert_int_equal(b->result, 0);
+    load_with(b, NULL, "integrations.slack.channel=\"#ops\"");
+    assert_int_equal(b->result, 0);
+    assert_true(b->config->integrations[INTEGRATION_SLACK].configured);
+    assert_string_equal(b->config->integrations[INTEGRATION_SLACK].channel,
+                        "#ops");
+}
+
+static void bad_options_are_refused(void **state)
+{
+    struct bench *b = *state;
+    static const struct {
+        const char *assignment;
+        const char *says;
+    } rows[] = {
+        {"executor.autostrat=false", "did you mean \"executor.autostart\"?"},
+        {"executor=false", "unknown key"},
+        {"executor.autostart", "expected section.key=value"},
+        {"=1", "expected section.key=value"},
+        {"executor.autostart=", "a value is missing"},
+        {"executor.autostart=[", "--set: error: executor.autostart"},
+        {"executor.autostart=maybe", "--set: error: executor.autostart"},
+        {"integrations.slack.webhook_url=https://x/y", "a secret cannot"},
+        {"security.tokens=[]", "a secret cannot"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        load_with(b, NULL, rows[i].assignment);
+        assert_int_equal(b->result, -EINVAL);
+        assert_says(b, rows[i].says);
+    }
+}
+
+static size_t index_of(const char *key)
+{
+    for (size_t i = 0; i < config_option_count; i++) {
+        if (strcmp(config_options[i].key, key) == 0) {
+            return i;
+        }
+    }
+    fail();
+    return 0;
+}
+
+static void assert_origin(const struct bench *b, const char *key,
+                          const char *source, uint32_t line)
+{
+    const struct config_origin *from = &b->config->origins[index_of(key)];
+    if (source == NULL) {
+        assert_null(from->source);
+    } else {
+        assert_non_null(strstr(from->source, source));
+    }
+    assert_int_equal(from->at.line, line);
+}
+
+static void origins_are_known(void **state)
+{
+    struct bench *b = *state;
+    make_folder(b, "config.d");
+    write_file(b, "config.yaml", "\nlog:\n  level: error\n");
+    write_file(b, "config.d/1.yaml", "runbooks:\n\n  auto_reload: false\n");
+    load_with(b, "executor.user=u", "executor.autostart=false");
+    assert_origin(b, "log.level", "/config.yaml", 3);
+    assert_origin(b, "runbooks.auto_reload", "/config.d/1.yaml", 3);
+    assert_origin(b, "executor.user", "--default", 0);
+    assert_origin(b, "executor.autostart", "--set", 0);
+    assert_origin(b, "server.listen", NULL, 0);
+    setenv("LOGLEVEL", "DEBUG", 1);
+    load(b);
+    assert_origin(b, "log.level", "LOGLEVEL", 0);
+}
+
+static void what_is_shown_has_no_secret(void **state)
+{
+    struct bench *b = *state;
+    write_file(b, "config.yaml",
+               "integrations:\n  pagerduty:\n    api_key: hunter2-hunter2\n");
+    load(b);
+    struct strbuf text = STRBUF_INIT(1024 * 1024);
+    config_add_origins(b->config, &text);
+    assert_non_null(
+        strstr(text.at, "integrations.pagerduty.api_key: \"***\"  # "));
+    assert_non_null(strstr(text.at, "server.listen: \"127.0.0.1:9000\"  # "
+                                    "default\n"));
+    assert_non_null(strstr(text.at, "integrations.slack.channel: null  # "));
+    assert_null(strstr(text.at, "hunter2"));
+    strbuf_reset(&text);
+    config_add_origins_json(b->config, &text);
+    assert_null(strstr(text.at, "hunter2"));
+    json_t *json = NULL;
+    struct err e = ERR_INIT;
+    assert_int_equal(json_read(strbuf_str(&text), NULL, &json, &e), 0);
+    json_decref(json);
+    strbuf_deinit(&text);
+}
+
+static void a_check_is_told_as_json(void **state)
+{
+    struct bench *b = *state;
+    write_file(b, "config.yaml",
+               "log: {level: loud}\n"
+               "integrations: {pagerduty: {api_key: \"${SECRET_KEY}\"}}\n");
+    load(b);
+    struct strbuf text = STRBUF_INIT(1024 * 1024);
+    config_report_add_json(&b->report, b->config, &text);
+    json_t *json = NULL;
+    struct err e = ERR_INIT;
+    assert_int_equal(json_read(strbuf_str(&text), NULL, &json, &e), 0);
+    assert_true(json_is_false(json_object_get(json, "valid")));
+    const json_t *error = json_array_get(json_object_get(json, "errors"), 0);
+    assert_string_equal(json_string_value(json_object_get(error, "file")),
+                        b->path);
+    assert_int_equal(json_integer_value(json_object_get(error, "line")), 1);
+    assert_string_equal(json_string_value(json_object_get(error, "field")),
+                        "log.level");
+    assert_int_equal(json_array_size(json_object_get(json, "warnings")), 1);
+    json_decref(json);
+    strbuf_deinit(&text);
+}
+
+/* ---- credentials --------------------------------------------------------- */
+
+#define API_KEY(value) "integrations: {pagerduty: {api_key: \"" value "\"}}\n"
+
+static const char *api_key(const struct bench *b)
+{
+    return b->config->integrations[INTEGRATION_PAGERDUTY].api_key;
+}
+
+static void credentials_are_read(void **state)
+{
+    struct bench *b = *state;
+    char folder[128];
+    make_folder(b, "credentials");
+    (void)snprintf(folder, sizeof(folder), "%s/credentials", b->folder);
+    write_file(b, "credentials/pagerduty.key", "from-a-file\n");
+    write_file(b, "credentials/SECRET_KEY", "also-from-a-file\n");
+    setenv("CREDENTIALS_DIRECTORY", folder, 1);
+    write_file(b, "config.yaml", API_KEY("${credential:pagerduty.key}"));
+    load(b);
+    assert_int_equal(b->result, 0);
+    assert_int_equal(b->report.problems.count, 0);
+    assert_string_equal(api_key(b), "from-a-file");
+    write_file(b, "config.yaml", API_KEY("${SECRET_KEY}"));
+    load(b);
+    assert_string_equal(api_key(b), "also-from-a-file");
+    setenv("SECRET_KEY", "from-the-environment", 1);
+    load(b);
+    assert_string_equal(api_key(b), "from-the-environment");
+}
+
+static void a_missing_credential_unsets(void **state)
+{
+    struct bench *b = *state;
+    write_file(b, "config.yaml", API_KEY("${credential:nothing}"));
+    load(b);
+    assert_int_equal(b->result, 0);
+    assert_null(api_key(b));
+    assert_says(b, "warning: integrations.pagerduty.api_key: there is no "
+                   "credential nothing (the option stays unset)");
+    write_file(b, "config.yaml", "log: {level: \"${credential:nothing}\"}\n");
+    load(b);
+    assert_int_equal(b->result, -EINVAL);
+}
+
+static void credentials_stay_in_their_folder(void **state)
+{
+    struct bench *b = *state;
+    char folder[128];
+    make_folder(b, "credentials");
+    (void)snprintf(folder, sizeof(folder), "%s/credentials", b->folder);
+    setenv("CREDENTIALS_DIRECTORY", folder, 1);
+    const char *const bad[] = {
+        API_KEY("${credential:../config.yaml}"),
+        API_KEY("${credential:/etc/passwd}"),
+        API_KEY("${credential:..}"),
+        API_KEY("${credential:}"),
+        API_KEY("${credential:a b}"),
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        write_file(b, "config.yaml", bad[i]);
+        load(b);
+        assert_int_equal(b->result, -EINVAL);
+        assert_says(b, "is not followed by a name");
+    }
+    char link[128];
+    (void)snprintf(link, sizeof(link), "%s/credentials/link", b->folder);
+    assert_int_equal(symlink("/etc/passwd", link), 0);
+    write_file(b, "config.yaml", API_KEY("${credential:link}"));
+    load(b);
+    assert_int_equal(b->result, -EINVAL);
+    assert_says(b, "cannot read the credential link");
+}
+
+static void a_long_credential_meets_the_limit(void **state)
+{
+    struct bench *b = *state;
+    char folder[128];
+    char room[CONFIG_TEXT_MAX_BYTES + 2];
+    make_folder(b, "credentials");
+    (void)snprintf(folder, sizeof(folder), "%s/credentials", b->folder);
+    setenv("CREDENTIALS_DIRECTORY", folder, 1);
+    write_file(b, "config.yaml", API_KEY("${credential:long}"));
+    memset(room, 'x', sizeof(room));
+    room[CONFIG_TEXT_MAX_BYTES + 1] = '\0';
+    write_file(b, "credentials/long", room);
+    load(b);
+    assert_int_equal(b->result, -EINVAL);
+    assert_says(b, "longer than 4096 bytes");
+    room[CONFIG_TEXT_MAX_BYTES] = '\0';
+    write_file(b, "credentials/long", room);
+    load(b);
+    assert_int_equal(b->result, 0);
+    assert_int_equal(strlen(api_key(b)), CONFIG_TEXT_MAX_BYTES);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(later_files_win_key_by_key),
+        TEST(an_error_names_its_own_file),
+        TEST(a_file_that_cannot_be_read_is_an_error),
+        TEST(files_have_a_limit),
+        TEST(options_stand_above_and_below_the_files),
+        TEST(bad_options_are_refused),
+        TEST(origins_are_known),
+        TEST(what_is_shown_has_no_secret),
+        TEST(a_check_is_told_as_json),
+        TEST(credentials_are_read),
+        TEST(a_missing_credential_unsets),
+        TEST(credentials_stay_in_their_folder),
+        TEST(a_long_credential_meets_the_limit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
