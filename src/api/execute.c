@@ -1,7 +1,7 @@
 /*
  * POST /api/runbooks/execute: find the runbook, check the parameters, have
  * the engine start it. A dry run is recorded like any other and shows what
- * each step would do.
+ * each step would do, and which required parameters have no value.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,6 +19,7 @@ struct execution {
     struct service_request request;
     struct call *call;
     struct generation *generation; /* a reference */
+    struct params_missing missing; /* of a dry run */
     struct str key;                /* "": no Idempotency-Key */
     bool key_open;                 /* replays_finish is owed */
 };
@@ -45,6 +46,13 @@ static void put_outcome(struct call *c, const struct execution *x,
     put_text_c(out, "status", workflow_status_name(request->status));
     put_text(out, "runbook", path);
     put_bool(out, "dry_run", request->run.dry_run);
+    if (request->run.dry_run) {
+        put_open(out, "missing_parameters", '[');
+        for (uint32_t i = 0; i < x->missing.count; i++) {
+            put_text(out, NULL, x->missing.names[i]);
+        }
+        put_close(out, ']');
+    }
 }
 
 static void answer_started(struct execution *x)
@@ -238,8 +246,12 @@ static void execute(struct call *c, struct execution *x,
     if (rb == NULL || (!order->dry_run && is_disabled(c, order->path))) {
         return;
     }
-    if (params_check(rb, order->parameters, call_arena(c), &parameters, &err) <
-        0) {
+    struct arena *a = call_arena(c);
+    int r = order->dry_run
+                ? params_preview(rb, order->parameters, a, &parameters,
+                                 &x->missing, &err)
+                : params_check(rb, order->parameters, a, &parameters, &err);
+    if (r < 0) {
         answer_err(c, 400, "parameters_invalid", &err);
         return;
     }

@@ -149,6 +149,7 @@ int runbook_put_plan(struct strbuf *out, const struct runbook *rb,
     struct step_values values = {
         .workflow_id = workflow_id,
         .params_json = params_masked(rb, parameters, &a),
+        .preview = true,
     };
     int r = 0;
     put_open(out, "plan", '[');

@@ -296,6 +296,14 @@ static void print_plan(struct cli *cli, const json_t *answer)
         cli_cell(&t, cli_get(cli, step, "max_attempts"));
     }
     cli_table_print(&t);
+    const json_t *missing = json_object_get(answer, "missing_parameters");
+    json_array_foreach (missing, i, step) {
+        struct strbuf name = STRBUF_INIT(4096);
+        strbuf_add_visible(&name, str_c(json_string_value(step)));
+        (void)fprintf(cli->out, "a run needs: -p %s=VALUE\n",
+                      strbuf_str(&name).at);
+        strbuf_deinit(&name);
+    }
 }
 
 /* Parameters that do not fit are in `show`, a path that is not in `list`. */

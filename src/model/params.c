@@ -89,8 +89,9 @@ static int read_values(const struct runbook *rb, const json_t *given,
     return 0;
 }
 
+/* `missing` NULL: a required parameter without a value is an error. */
 static int add_defaults(const struct runbook *rb, struct values *v,
-                        struct err *reterr)
+                        struct params_missing *missing, struct err *reterr)
 {
     for (uint32_t i = 0; i < rb->param_count; i++) {
         const struct param *p = &rb->params[i];
@@ -99,6 +100,8 @@ static int add_defaults(const struct runbook *rb, struct values *v,
         }
         if (p->has_default) {
             v->at[i] = p->default_text;
+        } else if (p->required && missing != NULL) {
+            missing->names[missing->count++] = p->name;
         } else if (p->required) {
             (void)err_set(reterr, -EINVAL, "it is required and has no value");
             return name_param(p, reterr);
@@ -128,14 +131,34 @@ static struct str values_json(const struct runbook *rb, const struct values *v,
     return arena_str(a, strbuf_str(&out));
 }
 
-int params_check(const struct runbook *rb, const json_t *given, struct arena *a,
-                 struct str *ret_json, struct err *reterr)
+static int check(const struct runbook *rb, const json_t *given, struct arena *a,
+                 struct str *ret_json, struct params_missing *missing,
+                 struct err *reterr)
 {
     struct values v = {0};
     int r = given == NULL ? 0 : read_values(rb, given, a, &v, reterr);
-    r = r < 0 ? r : add_defaults(rb, &v, reterr);
+    r = r < 0 ? r : add_defaults(rb, &v, missing, reterr);
     if (r == 0) {
         *ret_json = values_json(rb, &v, a);
+    }
+    return r;
+}
+
+int params_check(const struct runbook *rb, const json_t *given, struct arena *a,
+                 struct str *ret_json, struct err *reterr)
+{
+    return check(rb, given, a, ret_json, NULL, reterr);
+}
+
+int params_preview(const struct runbook *rb, const json_t *given,
+                   struct arena *a, struct str *ret_json,
+                   struct params_missing *ret_missing, struct err *reterr)
+{
+    struct params_missing missing = {
+        .names = ARENA_ARRAY(a, rb->param_count, struct str)};
+    int r = check(rb, given, a, ret_json, &missing, reterr);
+    if (r == 0) {
+        *ret_missing = missing;
     }
     return r;
 }
@@ -210,7 +233,7 @@ int params_from_event(const struct runbook *rb, uint32_t trigger_no,
             return r;
         }
     }
-    int r = add_defaults(rb, &v, reterr);
+    int r = add_defaults(rb, &v, NULL, reterr);
     if (r == 0) {
         *ret_json = values_json(rb, &v, a);
     }

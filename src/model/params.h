@@ -22,6 +22,19 @@ NODISCARD int params_check(const struct runbook *rb, const json_t *given,
                            struct arena *a, struct str *ret_json,
                            struct err *reterr);
 
+/* Required parameters that have no value. */
+struct params_missing {
+    struct str *names; /* in the arena */
+    uint32_t count;
+};
+
+/* For a dry run: as params_check, but required parameters without a value are
+ * listed instead of refused. */
+NODISCARD int params_preview(const struct runbook *rb, const json_t *given,
+                             struct arena *a, struct str *ret_json,
+                             struct params_missing *ret_missing,
+                             struct err *reterr);
+
 /* Fills a trigger's `parameters:` from the event, then checks as above. An
  * absent path leaves an optional parameter at its default and is an error for
  * a required one ("parameter 'instance': the event has no labels.instance"). */
@@ -43,6 +56,7 @@ struct str params_masked(const struct runbook *rb, struct str json,
 struct step_values {
     struct id workflow_id;  /* ${{ workflow.id }} */
     struct str params_json; /* from params_check: ${{ parameters.NAME }} */
+    bool preview; /* from params_preview: what has no value stays a template */
 };
 
 /* A step made ready to run: exact argv (["/bin/sh","-c",command] for command

@@ -18,6 +18,7 @@
 struct render {
     const struct runbook *rb;
     struct str params_json;
+    bool preview;
     char workflow_id[ID_TEXT_SIZE];
     struct arena *arena;
     size_t total_bytes;
@@ -37,7 +38,15 @@ static int lookup(void *context, struct str path, struct arena *a,
         !template_path_next(&path, &name)) {
         return -ENOENT;
     }
-    return params_text(r->rb, r->params_json, name, a, ret);
+    int rc = params_text(r->rb, r->params_json, name, a, ret);
+    if (rc == -ENOENT && r->preview) {
+        CLEANUP(strbuf_deinit)
+        struct strbuf text = STRBUF_INIT(TEMPLATE_PATH_MAX_BYTES + 32);
+        strbuf_addf(&text, "${{ parameters.%.*s }}", STR_ARG(name));
+        *ret = arena_str(a, strbuf_str(&text));
+        rc = 0;
+    }
+    return rc;
 }
 
 static int fill(struct render *r, const struct template *t, struct str *ret,
@@ -138,11 +147,16 @@ static int render_env(struct render *r, const struct step *s, char ***ret,
 
 /* The values are checked again, whoever sent them: this runs in the executor,
  * which believes nothing that it is told. */
-static int check_values(const struct runbook *rb, struct str json,
-                        struct arena *a, struct str *ret, struct err *reterr)
+static int check_values(const struct runbook *rb,
+                        const struct step_values *values, struct arena *a,
+                        struct str *ret, struct err *reterr)
 {
     json_auto_t *object = NULL;
-    int r = json_read(json, NULL, &object, reterr);
+    struct params_missing missing;
+    int r = json_read(values->params_json, NULL, &object, reterr);
+    if (r == 0 && values->preview) {
+        return params_preview(rb, object, a, ret, &missing, reterr);
+    }
     return r < 0 ? r : params_check(rb, object, a, ret, reterr);
 }
 
@@ -155,10 +169,10 @@ int step_render(const struct runbook *rb, uint32_t step_no,
                        (unsigned)rb->step_count,
                        (unsigned long long)step_no + 1);
     }
-    struct render r = {.rb = rb, .arena = a};
+    struct render r = {.rb = rb, .arena = a, .preview = values->preview};
     struct rendered_step rendered = {0};
     id_format(values->workflow_id, ID_PREFIX_WORKFLOW, r.workflow_id);
-    int rc = check_values(rb, values->params_json, a, &r.params_json, reterr);
+    int rc = check_values(rb, values, a, &r.params_json, reterr);
     if (rc == 0) {
         rc = render_argv(&r, &rb->steps[step_no], &rendered.argv, reterr);
     }

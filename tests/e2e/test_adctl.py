@@ -305,6 +305,17 @@ def test_dry_run_runs_nothing(engine):
     assert plan["dry_run"] is True and len(plan["plan"]) == 2
 
 
+def test_dry_run_says_which_parameters_a_run_needs(make_daemon):
+    d = make_daemon({"restart.yaml": ECHO.replace(
+        "default: world", "required: true")})
+    p = run(d, "runbook", "run", "restart.yaml", "--dry-run")
+    assert "a run needs: -p who=VALUE" in p.stdout
+    run(d, "runbook", "run", "restart.yaml", code=2)
+    answer = d.post("/api/runbooks/execute",
+                    {"runbook": "restart.yaml", "dry_run": True}, 200)
+    assert answer["missing_parameters"] == ["who"]
+
+
 def test_the_result_of_a_run_is_the_exit_status(engine):
     p = run(engine, "runbook", "run", "fail.yaml", "--wait", code=1)
     assert "try: adctl workflow logs wf-" in p.stderr and "failed" in p.stdout

@@ -172,6 +172,27 @@ static void starts_a_workflow(void **state)
                         "\"password\":\"hunter2\"}");
 }
 
+static void dry_run_lists_missing_parameters(void **state)
+{
+    (void)state;
+    static const char run[] =
+        "{\"runbook\":\"remediation/restart-service.yaml\"}";
+    static const char dry[] = "{\"runbook\":\"remediation/"
+                              "restart-service.yaml\",\"dry_run\":true}";
+    assert_int_equal(post("/api/runbooks/execute", run), 400);
+    assert_int_equal(post("/api/runbooks/execute", dry), 200);
+    json_t *j = json();
+    json_t *missing = json_object_get(j, "missing_parameters");
+    assert_int_equal(json_array_size(missing), 1);
+    assert_string_equal(json_string_value(json_array_get(missing, 0)),
+                        "service");
+    json_t *argv =
+        json_object_get(json_array_get(json_object_get(j, "plan"), 0), "argv");
+    assert_string_equal(json_string_value(json_array_get(argv, 2)),
+                        "${{ parameters.service }}");
+    json_decref(j);
+}
+
 static void dry_run_shows_the_plan_without_secrets(void **state)
 {
     (void)state;
@@ -332,6 +353,7 @@ int main(void)
         CASE(validate_refuses_what_is_no_question),
         CASE(starts_a_workflow),
         CASE(dry_run_shows_the_plan_without_secrets),
+        CASE(dry_run_lists_missing_parameters),
         CASE(execute_says_what_is_wrong),
         CASE(executes_once_per_key),
         CASE(reload_reports_problems),

@@ -110,6 +110,35 @@ static void good_values(void **state)
     runbook_unref(rb);
 }
 
+static void preview_lists_what_is_missing(void **state)
+{
+    (void)state;
+    struct arena a = ARENA_INIT;
+    struct err e = ERR_INIT;
+    struct str out = STR_NULL;
+    struct params_missing missing;
+    struct rendered_step step;
+    struct runbook *rb = load();
+    json_t *given = json("{\"free\":\"x\"}");
+    assert_int_equal(params_preview(rb, given, &a, &out, &missing, &e), 0);
+    assert_string_equal(out.at, "{\"free\":\"x\",\"count\":7}");
+    assert_int_equal(missing.count, 1);
+    assert_true(str_eq_c(missing.names[0], "service"));
+    struct step_values values = {.params_json = out, .preview = true};
+    assert_int_equal(step_render(rb, 1, &values, &a, &step, &e), 0);
+    assert_string_equal(step.argv[2], "${{ parameters.service }}");
+    assert_string_equal(step.env[0], "ADP_PARAM_FREE=x");
+    values.preview = false; /* what runs is never a preview */
+    assert_int_equal(step_render(rb, 1, &values, &a, &step, &e), -EINVAL);
+    json_decref(given);
+    given = json("{\"service\":\"A\"}"); /* what is given is checked */
+    assert_int_equal(params_preview(rb, given, &a, &out, &missing, &e),
+                     -EINVAL);
+    json_decref(given);
+    arena_deinit(&a);
+    runbook_unref(rb);
+}
+
 static const struct {
     const char *given;
     const char *field;
@@ -374,6 +403,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_values),
         cmocka_unit_test(bad_values),
+        cmocka_unit_test(preview_lists_what_is_missing),
         cmocka_unit_test(a_value_has_a_limit),
         cmocka_unit_test(secrets_stay_secret),
         cmocka_unit_test(events_fill_parameters),
