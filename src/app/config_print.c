@@ -79,8 +79,9 @@ static bool same_value(const struct config_option *o, const struct config *a,
     case CONFIG_DURATION:
     case CONFIG_SIZE:
         return *(const uint64_t *)one == *(const uint64_t *)two;
+    case CONFIG_RUN_AS:
+        return config_run_as_same(a->run_as_allowed, b->run_as_allowed);
     case CONFIG_HOSTS:
-    case CONFIG_NAMES:
         return same_list(*(const char *const *const *)one,
                          *(const char *const *const *)two);
     case CONFIG_TOKENS:
@@ -282,8 +283,10 @@ bool config_value_add(const struct config_option *o, const struct config *c,
     case CONFIG_DURATION:
         add_number(o, *(const uint64_t *)at, out);
         return true;
+    case CONFIG_RUN_AS:
+        config_run_as_add(c->run_as_allowed, out);
+        return true;
     case CONFIG_HOSTS:
-    case CONFIG_NAMES:
         add_list(out, *(const char *const *const *)at);
         return true;
     case CONFIG_TEXT:

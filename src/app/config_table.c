@@ -193,9 +193,11 @@ const struct config_option config_options[] = {
     {"executor.user", CONFIG_NAME, 0, AT(executor_user),
      .example = "autonomous-devops",
      .help = "User that steps run as; not set: the executor's own."},
-    {"executor.run_as_allowed", CONFIG_NAMES, 0, AT(run_as_allowed), "[]",
-     .example = "[postgres, nginx]",
-     .help = "Users that a runbook may name in run_as."},
+    {"executor.run_as_allowed", CONFIG_RUN_AS, 0, AT(run_as_allowed), "[]",
+     .example = "[postgres, {user: root, runbooks: [system/*.yaml]}]",
+     .help = "Users that a runbook may name in run_as: a name, or a user and "
+             "the runbooks that may name it (globs; * does not match /). root "
+             "needs runbooks."},
     {"executor.max_running", CONFIG_U32, 0, AT(max_running), "64",
      RANGE(1, 10000), .help = "Steps at a time; more are refused."},
     {"executor.output_keep_bytes", CONFIG_SIZE, 0, AT(output_keep_bytes),
@@ -285,7 +287,7 @@ const char *config_type_text(enum config_type type)
         [CONFIG_ADDRESS] = "an address and port",
         [CONFIG_STORAGE_URL] = "a storage URL",
         [CONFIG_HOSTS] = "a list of host names",
-        [CONFIG_NAMES] = "a list of names",
+        [CONFIG_RUN_AS] = "a list of users",
         [CONFIG_TOKENS] = "a list of tokens",
     };
     return texts[type];

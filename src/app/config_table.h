@@ -23,7 +23,7 @@ enum config_type {
     CONFIG_ADDRESS,     /* numeric address and port */
     CONFIG_STORAGE_URL, /* also fills storage_path, state_directory */
     CONFIG_HOSTS,       /* const char *const * */
-    CONFIG_NAMES,       /* const char *const * */
+    CONFIG_RUN_AS,      /* const struct executor_run_as * */
     CONFIG_TOKENS,      /* tokens, token_count */
     CONFIG_TYPES
 };

@@ -317,7 +317,7 @@ static check_fn *const checks[CONFIG_TYPES] = {
     [CONFIG_TEXT] = check_any,        [CONFIG_NAME] = check_name,
     [CONFIG_PATH] = check_path,       [CONFIG_HTTP_URL] = check_http_url,
     [CONFIG_ADDRESS] = check_address, [CONFIG_STORAGE_URL] = check_storage_url,
-    [CONFIG_HOSTS] = check_host,      [CONFIG_NAMES] = check_name,
+    [CONFIG_HOSTS] = check_host,      [CONFIG_RUN_AS] = check_name,
 };
 
 /* ---- setters ------------------------------------------------------------ */
@@ -327,9 +327,8 @@ static void *field_of(struct config *c, const struct config_option *o)
     return (char *)c + o->offset;
 }
 
-/* A text of the option's type, checked; as config_value_text. */
-static int read_text(struct config_reader *r, const struct config_option *o,
-                     const struct yaml_node *n, const char **ret)
+int config_value_checked(struct config_reader *r, const struct config_option *o,
+                         const struct yaml_node *n, const char **ret)
 {
     int result = config_value_text(r, o, n, ret);
     if (result != 0) {
@@ -347,7 +346,7 @@ static void set_text(struct config_reader *r, const struct config_option *o,
                      const struct yaml_node *n)
 {
     const char *text = NULL;
-    if (read_text(r, o, n, &text) == 0) {
+    if (config_value_checked(r, o, n, &text) == 0) {
         *(const char **)field_of(r->config, o) = text;
         if (o->type == CONFIG_STORAGE_URL) {
             split_storage_url(r->config);
@@ -374,7 +373,8 @@ static void set_list(struct config_reader *r, const struct config_option *o,
     const char **list = ARENA_ARRAY(&r->config->arena, count + 1, const char *);
     bool good = true;
     for (size_t i = 0; i < count; i++) {
-        good = read_text(r, o, yaml_item(n, i), &list[i]) == 0 && good;
+        good =
+            config_value_checked(r, o, yaml_item(n, i), &list[i]) == 0 && good;
     }
     if (good) {
         *(const char *const **)field_of(r->config, o) = list;
@@ -535,7 +535,7 @@ void config_value_set(struct config_reader *r, const struct config_option *o,
         [CONFIG_ADDRESS] = set_text,
         [CONFIG_STORAGE_URL] = set_text,
         [CONFIG_HOSTS] = set_list,
-        [CONFIG_NAMES] = set_list,
+        [CONFIG_RUN_AS] = config_run_as_set,
         [CONFIG_TOKENS] = config_tokens_set,
     };
     setters[o->type](r, o, n);

@@ -53,6 +53,20 @@ NODISCARD int config_value_text(struct config_reader *r,
                                 const struct config_option *o,
                                 const struct yaml_node *n, const char **ret);
 
+/* The same, checked as a text of the option's type. */
+NODISCARD int config_value_checked(struct config_reader *r,
+                                   const struct config_option *o,
+                                   const struct yaml_node *n, const char **ret);
+
+/* Reads executor.run_as_allowed (config_run_as.c). */
+void config_run_as_set(struct config_reader *r, const struct config_option *o,
+                       const struct yaml_node *n);
+
+/* Whether two lists are the same; appends one as YAML. */
+bool config_run_as_same(const struct executor_run_as *a,
+                        const struct executor_run_as *b);
+void config_run_as_add(const struct executor_run_as *list, struct strbuf *out);
+
 /* Reads security.tokens (config_tokens.c). */
 void config_tokens_set(struct config_reader *r, const struct config_option *o,
                        const struct yaml_node *n);

@@ -12,17 +12,26 @@
 
 #include "base/err.h"
 
+/* A user that a runbook may name in run_as. */
+struct executor_run_as {
+    const char *user;
+    /* Globs of repository paths, NULL-terminated; NULL: every runbook, unless
+     * the user is root in all but name. */
+    const char *const *runbooks;
+};
+
 struct executor_options {
     const char *socket_path; /* made by us, mode 0600, or passed by systemd */
     const char *repository;  /* runbook folder */
     const char *spool;       /* our own folder: outcomes that must outlive us */
     const char *work;        /* steps run in private folders below this */
     const char *default_user; /* run steps as this user; NULL: as we are */
-    const char *const *run_as_allowed; /* NULL-terminated; NULL: nobody */
-    uint32_t max_running;              /* steps at a time; more are refused */
-    uint64_t output_keep_bytes;        /* per attempt: head and tail are kept */
-    uint64_t idle_exit_ms;    /* without engine and work: end; 0: never */
-    uint64_t step_timeout_ms; /* defaults for loading runbooks: as engine */
+    /* The last one's user is NULL; NULL: nobody. */
+    const struct executor_run_as *run_as_allowed;
+    uint32_t max_running;       /* steps at a time; more are refused */
+    uint64_t output_keep_bytes; /* per attempt: head and tail are kept */
+    uint64_t idle_exit_ms;      /* without engine and work: end; 0: never */
+    uint64_t step_timeout_ms;   /* defaults for loading runbooks: as engine */
     uint32_t retry_attempts;
 };
 

@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -327,15 +328,58 @@ static void plan_deinit(struct plan *p)
     arena_deinit(&p->arena);
 }
 
-static bool may_run_as(const struct executor *x, const char *user)
+static bool matches(const char *const *globs, const char *path)
 {
-    const char *const *allowed = x->options.run_as_allowed;
-    for (; allowed != NULL && *allowed != NULL; allowed++) {
-        if (strcmp(*allowed, user) == 0) {
+    for (; *globs != NULL; globs++) {
+        if (fnmatch(*globs, path, FNM_PATHNAME | FNM_PERIOD) == 0) {
             return true;
         }
     }
     return false;
+}
+
+/* What lets this runbook run a step as the user: a rule that names the runbook,
+ * or else one for all runbooks; NULL: nothing does. */
+static const struct executor_run_as *
+find_rule(const struct executor *x, const char *user, const char *path)
+{
+    const struct executor_run_as *general = NULL;
+    const struct executor_run_as *rule = x->options.run_as_allowed;
+    for (; rule != NULL && rule->user != NULL; rule++) {
+        if (strcmp(rule->user, user) != 0) {
+            continue;
+        }
+        if (rule->runbooks == NULL) {
+            general = rule;
+        } else if (matches(rule->runbooks, path)) {
+            return rule;
+        }
+    }
+    return general;
+}
+
+/* The user that the step names, if our own configuration permits that. */
+static int plan_run_as(struct run *r, struct plan *p, struct str name,
+                       struct err *reterr)
+{
+    const char *user = arena_strdup(&p->arena, name);
+    const char *path = arena_strdup(&p->arena, p->runbook->path);
+    const struct executor_run_as *rule = find_rule(r->x, user, path);
+    if (rule == NULL) {
+        return err_set(reterr, -EPERM,
+                       "run_as: executor.run_as_allowed does not permit %s to "
+                       "%s",
+                       user, path);
+    }
+    int e = spawn_user_find(user, &p->user, reterr);
+    p->has_user = e == 0;
+    if (e == 0 && p->user.uid == 0 && rule->runbooks == NULL) {
+        return err_set(reterr, -EPERM,
+                       "run_as: %s is root, which executor.run_as_allowed must "
+                       "permit to %s by name",
+                       user, path);
+    }
+    return e;
 }
 
 static int plan_user(struct run *r, struct plan *p, struct err *reterr)
@@ -343,12 +387,7 @@ static int plan_user(struct run *r, struct plan *p, struct err *reterr)
     const struct step *step = &p->runbook->steps[r->key.step_no];
     const char *user = r->x->options.default_user;
     if (step->run_as.len != 0) {
-        user = arena_strdup(&p->arena, step->run_as);
-        if (!may_run_as(r->x, user)) {
-            return err_set(reterr, -EPERM,
-                           "run_as: %s is not in executor.run_as_allowed",
-                           user);
-        }
+        return plan_run_as(r, p, step->run_as, reterr);
     }
     if (user == NULL) {
         return 0;

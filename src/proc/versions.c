@@ -1,8 +1,9 @@
 /*
- * Runbook versions by the hash of their text. Only text that this process (or
- * an earlier life of it) has itself read from the repository is ever run. Our
- * own copies let a workflow go on with the version it pinned when the file has
- * since been edited, broken or removed.
+ * Runbook versions by path and hash of their text. Only text that this process
+ * (or an earlier life of it) has itself read from the repository, under that
+ * very path, is ever run. Our own copies let a workflow go on with the version
+ * it pinned when the file has since been edited, broken or removed: for as
+ * long as a workflow may wait, not for ever.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -22,19 +23,39 @@
 
 #define TEXT_MAX_BYTES ((size_t)RUNBOOK_MAX_BYTES)
 #define LOADED_MAX 64
-#define COPY_MAX_AGE_S (30L * 86400)
 #define COPY_NAME_SIZE (64 + 6)
+
+/* How long a version may be run after it was last seen in the repository. A
+ * held workflow waits 7 days for an operator unless configured otherwise. */
+#define WITHDRAWN_MAX_S (8L * 86400)
+
+/* How long a parsed runbook is used without looking at the disk again. */
+#define LOADED_FRESH_MS 60000
+
+struct loaded {
+    struct runbook *runbook;
+    uint64_t checked_ms; /* on the monotonic clock */
+};
 
 struct versions {
     int folder;
     /* The last ones used, newest last: parsing is dear, memory is too. */
-    VEC(struct runbook *) loaded;
+    VEC(struct loaded) loaded;
 };
 
-static void copy_name(const struct runbook_hash *hash, char out[COPY_NAME_SIZE])
+/* The name of a copy holds its path as well: what may run as whom depends on
+ * the path, so a text is not to be had under another one's. */
+static void copy_name(struct str path, const struct runbook_hash *hash,
+                      char out[COPY_NAME_SIZE])
 {
-    for (size_t i = 0; i < sizeof(hash->bytes); i++) {
-        (void)snprintf(out + 2 * i, 3, "%02x", hash->bytes[i]);
+    struct strbuf both = STRBUF_INIT(REPO_PATH_MAX_BYTES + 64);
+    strbuf_add(&both, path);
+    strbuf_addch(&both, '/');
+    strbuf_add(&both, str_n((const char *)hash->bytes, sizeof(hash->bytes)));
+    struct runbook_hash name = runbook_hash_of(strbuf_str(&both));
+    strbuf_deinit(&both);
+    for (size_t i = 0; i < sizeof(name.bytes); i++) {
+        (void)snprintf(out + 2 * i, 3, "%02x", name.bytes[i]);
     }
     memcpy(out + 64, ".yaml", 6);
 }
@@ -47,7 +68,7 @@ static bool hash_eq(const struct runbook_hash *a, const struct runbook_hash *b)
 /* ---- copies
  * --------------------------------------------------------------------- */
 
-/* A copy that nobody has used for a month serves no live workflow. */
+/* A copy that is too old to be used. */
 static void remove_old(int folder)
 {
     int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -56,7 +77,7 @@ static void remove_old(int folder)
         os_close(fd);
         return;
     }
-    time_t limit = (time_t)(os_epoch_ms() / 1000) - COPY_MAX_AGE_S;
+    time_t limit = (time_t)(os_epoch_ms() / 1000) - WITHDRAWN_MAX_S;
     for (const struct dirent *d = readdir(dir); d != NULL; d = readdir(dir)) {
         struct stat st;
         if (fstatat(folder, d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -88,7 +109,7 @@ void versions_close(struct executor *x)
         return;
     }
     VEC_EACH (&v->loaded, i) {
-        runbook_unref(v->loaded.at[i]);
+        runbook_unref(v->loaded.at[i].runbook);
     }
     VEC_DEINIT(&v->loaded);
     os_close(v->folder);
@@ -96,12 +117,18 @@ void versions_close(struct executor *x)
     x->versions = NULL;
 }
 
-/* Our own copy's text; a copy that was tampered with is none. */
-static int read_copy(const struct versions *v, const struct runbook_hash *hash,
-                     struct strbuf *out)
+static bool is_too_old(const struct versions *v, const char *name)
 {
-    char name[COPY_NAME_SIZE];
-    copy_name(hash, name);
+    struct stat st;
+    time_t limit = (time_t)(os_epoch_ms() / 1000) - WITHDRAWN_MAX_S;
+    return fstatat(v->folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+           st.st_mtim.tv_sec < limit;
+}
+
+/* Our own copy's text; a copy that was tampered with is none. */
+static int read_copy(const struct versions *v, const char *name,
+                     const struct runbook_hash *hash, struct strbuf *out)
+{
     int e = os_read_file(v->folder, name, out);
     if (e < 0) {
         return e;
@@ -111,15 +138,27 @@ static int read_copy(const struct versions *v, const struct runbook_hash *hash,
         strbuf_reset(out);
         return -EBADMSG;
     }
-    (void)utimensat(v->folder, name, NULL, 0);
     return 0;
 }
 
+/* The copy's time is when the repository last had this version. */
+static int keep_copy(const struct versions *v, const char *name,
+                     struct str path, struct str text, struct err *reterr)
+{
+    if (utimensat(v->folder, name, NULL, 0) == 0) {
+        return 0;
+    }
+    int e = os_replace_file(v->folder, name, text);
+    return e < 0 ? err_set(reterr, e, "cannot keep a copy of %.*s: %s",
+                           STR_ARG(path), strerror(-e))
+                 : 0;
+}
+
 /* Reads the repository's file, which must be that very version, and keeps a
- * copy of it. */
+ * copy of it. -ESTALE: the repository has another version. */
 static int read_repository(struct executor *x, struct str path,
-                           const struct runbook_hash *hash, struct strbuf *out,
-                           struct err *reterr)
+                           const struct runbook_hash *hash, const char *name,
+                           struct strbuf *out, struct err *reterr)
 {
     CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
     struct str text = STR_NULL;
@@ -134,29 +173,29 @@ static int read_repository(struct executor *x, struct str path,
                        "has changed; reload the runbooks",
                        STR_ARG(path));
     }
-    char name[COPY_NAME_SIZE];
-    copy_name(hash, name);
-    e = os_replace_file(x->versions->folder, name, text);
-    if (e < 0) {
-        return err_set(reterr, e, "cannot keep a copy of %.*s: %s",
-                       STR_ARG(path), strerror(-e));
+    e = keep_copy(x->versions, name, path, text, reterr);
+    if (e == 0) {
+        strbuf_add(out, text);
     }
-    strbuf_add(out, text);
-    return 0;
+    return e;
 }
 
 static int get_text(struct executor *x, struct str path,
                     const struct runbook_hash *hash, struct strbuf *out,
                     struct err *reterr)
 {
+    char name[COPY_NAME_SIZE];
     int e = repo_path_check(path, reterr);
     if (e < 0) {
         return e;
     }
-    if (read_copy(x->versions, hash, out) == 0) {
+    copy_name(path, hash, name);
+    e = read_repository(x, path, hash, name, out, reterr);
+    if (e < 0 && !is_too_old(x->versions, name) &&
+        read_copy(x->versions, name, hash, out) == 0) {
         return 0;
     }
-    return read_repository(x, path, hash, out, reterr);
+    return e;
 }
 
 int versions_pin(struct executor *x, struct str path,
@@ -170,19 +209,19 @@ int versions_pin(struct executor *x, struct str path,
  * ---------------------------------------------------------------------- */
 
 /* Makes a loaded runbook the one that was used last. */
-static struct runbook *touch(struct versions *v, size_t i)
+static struct loaded *touch(struct versions *v, size_t i)
 {
-    struct runbook *rb = v->loaded.at[i];
+    struct loaded l = v->loaded.at[i];
     VEC_REMOVE(&v->loaded, i);
-    VEC_PUSH(&v->loaded, rb);
-    return rb;
+    VEC_PUSH(&v->loaded, l);
+    return &v->loaded.at[v->loaded.count - 1];
 }
 
-static struct runbook *find_loaded(struct versions *v, struct str path,
-                                   const struct runbook_hash *hash)
+static struct loaded *find_loaded(struct versions *v, struct str path,
+                                  const struct runbook_hash *hash)
 {
     VEC_EACH (&v->loaded, i) {
-        const struct runbook *rb = v->loaded.at[i];
+        const struct runbook *rb = v->loaded.at[i].runbook;
         if (hash_eq(&rb->hash, hash) && str_eq(rb->path, path)) {
             return touch(v, i);
         }
@@ -193,10 +232,12 @@ static struct runbook *find_loaded(struct versions *v, struct str path,
 static void remember(struct versions *v, struct runbook *rb)
 {
     if (v->loaded.count == LOADED_MAX) {
-        runbook_unref(v->loaded.at[0]);
+        runbook_unref(v->loaded.at[0].runbook);
         VEC_REMOVE(&v->loaded, 0);
     }
-    VEC_PUSH(&v->loaded, runbook_ref(rb));
+    struct loaded l = {.runbook = runbook_ref(rb),
+                       .checked_ms = os_monotonic_ms()};
+    VEC_PUSH(&v->loaded, l);
 }
 
 static const char *first_error(const struct runbook_report *report)
@@ -209,22 +250,11 @@ static const char *first_error(const struct runbook_report *report)
     return "no reason given";
 }
 
-int versions_get(struct executor *x, struct str path,
-                 const struct runbook_hash *hash, struct runbook **ret,
-                 struct err *reterr)
+static int load(struct executor *x, struct str path, struct str text,
+                struct runbook **ret, struct err *reterr)
 {
-    struct runbook *loaded = find_loaded(x->versions, path, hash);
-    if (loaded != NULL) {
-        *ret = runbook_ref(loaded);
-        return 0;
-    }
-    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(TEXT_MAX_BYTES);
-    int e = get_text(x, path, hash, &text, reterr);
-    if (e < 0) {
-        return e;
-    }
     struct runbook_report report = {0};
-    e = runbook_load(path, strbuf_str(&text), &x->defaults, ret, &report);
+    int e = runbook_load(path, text, &x->defaults, ret, &report);
     if (e < 0) {
         err_set(reterr, e, "%.*s does not load: %s", STR_ARG(path),
                 first_error(&report));
@@ -233,4 +263,27 @@ int versions_get(struct executor *x, struct str path,
     }
     runbook_report_deinit(&report);
     return e;
+}
+
+int versions_get(struct executor *x, struct str path,
+                 const struct runbook_hash *hash, struct runbook **ret,
+                 struct err *reterr)
+{
+    struct loaded *loaded = find_loaded(x->versions, path, hash);
+    uint64_t now_ms = os_monotonic_ms();
+    if (loaded != NULL && now_ms - loaded->checked_ms < LOADED_FRESH_MS) {
+        *ret = runbook_ref(loaded->runbook);
+        return 0;
+    }
+    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(TEXT_MAX_BYTES);
+    int e = get_text(x, path, hash, &text, reterr);
+    if (e < 0) {
+        return e;
+    }
+    if (loaded != NULL) {
+        loaded->checked_ms = now_ms;
+        *ret = runbook_ref(loaded->runbook);
+        return 0;
+    }
+    return load(x, path, strbuf_str(&text), ret, reterr);
 }

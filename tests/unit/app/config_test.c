@@ -83,7 +83,7 @@ static void an_empty_file_gives_the_defaults(void **state)
         assert_int_equal(l.config->log_level, LOG_LEVEL_INFO);
         assert_int_equal(l.config->output_keep_bytes, 1024 * 1024);
         assert_null(l.config->executor_user);
-        assert_null(l.config->run_as_allowed[0]);
+        assert_null(l.config->run_as_allowed[0].user);
         assert_int_equal(l.config->token_count, 0);
         assert_false(l.config->integrations[INTEGRATION_SLACK].configured);
         unload(&l);
@@ -257,8 +257,19 @@ static void wrong_values_are_named(void **state)
          "must be between"},
         {"executor: {user: \"a b\"}", "not a name"},
         {"executor: {user: \"\"}", "executor.user: empty"},
-        {"executor: {run_as_allowed: root}", "expected a list of names"},
+        {"executor: {run_as_allowed: root}", "expected a list of users"},
         {"executor: {run_as_allowed: [ok, \"-x\"]}", "not a name"},
+        {"executor: {run_as_allowed: [root]}", "named runbooks only"},
+        {"executor: {run_as_allowed: [{user: root}]}", "named runbooks only"},
+        {"executor: {run_as_allowed: [{runbooks: [a.yaml]}]}", "needs a user"},
+        {"executor: {run_as_allowed: [{user: u, runbooks: []}]}",
+         "an empty one"},
+        {"executor: {run_as_allowed: [{user: u, runbooks: a}]}",
+         "list of 1 to 64 globs"},
+        {"executor: {run_as_allowed: [{user: u, runbooks: [/a]}]}",
+         "not a glob"},
+        {"executor: {run_as_allowed: [{user: u, runbook: [a]}]}",
+         "did you mean \"runbooks\"?"},
         {"executor: {work: tmp}", "not an absolute path"},
         {"executor: {work: \"/a\\u0007\"}", "control character"},
         {"runbooks: {auto_reload: yes}", "auto_reload: "},
@@ -293,7 +304,8 @@ static void values_are_read(void **state)
     struct load l = load("engine: {workflow_execution: {timeout: 1h30m, "
                          "stop_grace: 0}}\n"
                          "executor: {output_keep_bytes: 64 KiB, "
-                         "run_as_allowed: [web, db], user: svc}\n"
+                         "run_as_allowed: [web, {user: root,\n"
+                         "  runbooks: [a/*.yaml, b.yaml]}], user: svc}\n"
                          "server: {listen: \"[::1]:0\", "
                          "allowed_hosts: [a.example.org]}\n"
                          "storage: {url: sqlite:///srv/x/engine.db}\n"
@@ -305,8 +317,12 @@ static void values_are_read(void **state)
     struct executor_options x = config_executor(l.config);
     assert_int_equal(x.output_keep_bytes, 65536);
     assert_string_equal(x.default_user, "svc");
-    assert_string_equal(x.run_as_allowed[1], "db");
-    assert_null(x.run_as_allowed[2]);
+    assert_null(x.run_as_allowed[0].runbooks);
+    assert_string_equal(x.run_as_allowed[1].user, "root");
+    assert_string_equal(x.run_as_allowed[1].runbooks[0], "a/*.yaml");
+    assert_string_equal(x.run_as_allowed[1].runbooks[1], "b.yaml");
+    assert_null(x.run_as_allowed[1].runbooks[2]);
+    assert_null(x.run_as_allowed[2].user);
     assert_string_equal(l.config->allowed_hosts[0], "a.example.org");
     assert_string_equal(l.config->storage_path, "/srv/x/engine.db");
     assert_string_equal(l.config->state_directory, "/srv/x");

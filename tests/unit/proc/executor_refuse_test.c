@@ -5,12 +5,17 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/prng.h"
+#include "base/strbuf.h"
+#include "model/runbook_load.h"
 #include "tests/unit/proc/executor_lab.h"
 
 #define PARAMETERS                                                             \
@@ -171,25 +176,82 @@ static void a_pinned_version_runs_whatever_becomes_of_the_file(void **state)
     assert_string_equal(lab_wait_ended(l, 3)->out.at, "first\n");
 }
 
+/* Where the executor keeps its copy of a version, from the repository. */
+static void copy_path(const char *path, const struct runbook_hash *hash,
+                      char out[128])
+{
+    struct strbuf both = STRBUF_INIT(512);
+    strbuf_addf(&both, "%s/", path);
+    strbuf_add(&both, str_n((const char *)hash->bytes, sizeof(hash->bytes)));
+    struct runbook_hash name = runbook_hash_of(strbuf_str(&both));
+    strbuf_deinit(&both);
+    int len = snprintf(out, 128, "../spool/runbooks/");
+    for (size_t i = 0; i < sizeof(name.bytes); i++) {
+        len += snprintf(out + len, 128 - (size_t)len, "%02x", name.bytes[i]);
+    }
+    (void)snprintf(out + len, 128 - (size_t)len, ".yaml");
+}
+
 /* Our copies are as good as their hash. */
 static void a_copy_that_was_changed_does_not_run(void **state)
 {
     struct lab *l = *state;
-    char path[200];
-    int len = snprintf(path, sizeof(path), "%s/a.yaml", l->repository);
-    assert_true(len > 0);
+    char path[256];
+    char copy[128];
+    (void)snprintf(path, sizeof(path), "%s/a.yaml", l->repository);
     struct runbook_hash hash = lab_write_step(l, "a.yaml", "echo mine", "");
     assert_string_equal(lab_pin(l, "a.yaml", &hash), "");
     assert_int_equal(unlink(path), 0);
-    len = snprintf(path, sizeof(path), "../spool/runbooks/");
-    for (size_t i = 0; i < sizeof(hash.bytes); i++) {
-        len += snprintf(path + len, sizeof(path) - (size_t)len, "%02x",
-                        hash.bytes[i]);
-    }
-    (void)snprintf(path + len, sizeof(path) - (size_t)len, ".yaml");
-    (void)lab_write_step(l, path, "echo theirs", "");
+    copy_path("a.yaml", &hash, copy);
+    (void)snprintf(path, sizeof(path), "%s/%s", l->repository, copy);
+    assert_int_equal(access(path, F_OK), 0);
+    (void)lab_write_step(l, copy, "echo theirs", "");
     struct exec_message m = lab_start_message(l, 1, "a.yaml", &hash);
     expect_refused(l, &m, "no such file");
+}
+
+/* What was taken back long ago is not a runbook any more; every START of it
+ * while the repository has it makes it young again. */
+static void a_version_that_was_withdrawn_long_ago_is_refused(void **state)
+{
+    struct lab *l = *state;
+    const struct timespec old[2] = {{.tv_sec = time(NULL) - 9 * 86400},
+                                    {.tv_sec = time(NULL) - 9 * 86400}};
+    char copy[128];
+    char path[256];
+    struct runbook_hash first = lab_write_step(l, "a.yaml", "echo first", "");
+    copy_path("a.yaml", &first, copy);
+    (void)snprintf(path, sizeof(path), "%s/%s", l->repository, copy);
+    assert_string_equal(lab_pin(l, "a.yaml", &first), "");
+    assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+    lab_start(l, 1, "a.yaml", &first);
+    assert_string_equal(lab_wait_ended(l, 1)->out.at, "first\n");
+    lab_stop(l);
+    (void)lab_write_step(l, "a.yaml", "echo second", "");
+    lab_launch(l);
+    lab_connect(l);
+    lab_start(l, 2, "a.yaml", &first);
+    assert_string_equal(lab_wait_ended(l, 2)->out.at, "first\n");
+    lab_stop(l);
+    lab_launch(l);
+    lab_connect(l);
+    assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+    struct exec_message m = lab_start_message(l, 3, "a.yaml", &first);
+    expect_refused(l, &m, "not the version");
+}
+
+/* Who may run as whom depends on the path, so a text has one path. */
+static void a_text_is_not_to_be_had_under_another_path(void **state)
+{
+    struct lab *l = *state;
+    (void)lab_write_step(l, "good.yaml", "echo good", "");
+    struct runbook_hash other = lab_write_step(l, "other.yaml", "echo bad", "");
+    assert_string_equal(lab_pin(l, "other.yaml", &other), "");
+    assert_string_not_equal(lab_pin(l, "good.yaml", &other), "");
+    lab_start(l, 1, "other.yaml", &other);
+    assert_string_equal(lab_wait_ended(l, 1)->out.at, "bad\n");
+    struct exec_message m = lab_start_message(l, 2, "good.yaml", &other);
+    expect_refused(l, &m, "not the version");
 }
 
 /* ---- users ------------------------------------------------------------------
@@ -206,7 +268,8 @@ static void a_user_that_is_not_allowed_is_refused(void **state)
 
 static void an_unknown_user_is_refused(void **state)
 {
-    static const char *const allowed[] = {"no-such-user", NULL};
+    static const struct executor_run_as allowed[] = {{"no-such-user", NULL},
+                                                     {NULL, NULL}};
     struct lab *l = *state;
     lab_stop(l);
     l->options.run_as_allowed = allowed;
@@ -218,11 +281,53 @@ static void an_unknown_user_is_refused(void **state)
     expect_refused(l, &m, "no such user");
 }
 
+/* root is had by the runbooks that the configuration names, by no others. */
+static void root_is_for_named_runbooks_only(void **state)
+{
+    static const char *const globs[] = {"ops/*.yaml", NULL};
+    static const struct executor_run_as allowed[] = {{"root", globs},
+                                                     {NULL, NULL}};
+    static const struct executor_run_as careless[] = {{"root", NULL},
+                                                      {NULL, NULL}};
+    static const char as_root[] = "    run_as: root\n";
+    struct lab *l = *state;
+    char folder[160];
+    if (geteuid() != 0) {
+        skip();
+    }
+    (void)snprintf(folder, sizeof(folder), "%s/ops", l->repository);
+    assert_int_equal(mkdir(folder, 0755), 0);
+    (void)snprintf(folder, sizeof(folder), "%s/ops/more", l->repository);
+    assert_int_equal(mkdir(folder, 0755), 0);
+    lab_stop(l);
+    l->options.run_as_allowed = allowed;
+    l->options.default_user = "nobody";
+    lab_launch(l);
+    lab_connect(l);
+    struct runbook_hash hash =
+        lab_write_step(l, "ops/a.yaml", "id -un", as_root);
+    lab_start(l, 1, "ops/a.yaml", &hash);
+    assert_string_equal(lab_wait_ended(l, 1)->out.at, "root\n");
+    const char *const others[] = {"a.yaml", "ops/more/a.yaml"};
+    for (uint32_t i = 0; i < ARRAY_LEN(others); i++) {
+        hash = lab_write_step(l, others[i], "id -un", as_root);
+        struct exec_message m = lab_start_message(l, 2 + i, others[i], &hash);
+        expect_refused(l, &m, "does not permit root");
+    }
+    lab_stop(l);
+    l->options.run_as_allowed = careless;
+    lab_launch(l);
+    lab_connect(l);
+    struct exec_message m = lab_start_message(l, 9, others[1], &hash);
+    expect_refused(l, &m, "by name");
+}
+
 /* All of it: three identities each, no group of ours, no way back, a folder
  * and outputs that are the user's own. */
 static void an_allowed_user_is_really_that_user(void **state)
 {
-    static const char *const allowed[] = {"daemon", "nobody", NULL};
+    static const struct executor_run_as allowed[] = {
+        {"daemon", NULL}, {"nobody", NULL}, {NULL, NULL}};
     struct lab *l = *state;
     const struct passwd *nobody = getpwnam("nobody");
     if (geteuid() != 0 || nobody == NULL) {
@@ -351,8 +456,11 @@ int main(void)
         CASE(more_than_may_run_is_refused),
         CASE(a_pinned_version_runs_whatever_becomes_of_the_file),
         CASE(a_copy_that_was_changed_does_not_run),
+        CASE(a_version_that_was_withdrawn_long_ago_is_refused),
+        CASE(a_text_is_not_to_be_had_under_another_path),
         CASE(a_user_that_is_not_allowed_is_refused),
         CASE(an_unknown_user_is_refused),
+        CASE(root_is_for_named_runbooks_only),
         CASE(an_allowed_user_is_really_that_user),
         CASE(the_default_user_is_used),
         CASE(noise_ends_the_connection_only),
