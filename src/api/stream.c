@@ -95,6 +95,8 @@ static void add_record(struct api *a, const struct record *r)
     case RECORD_EVENTS_FREE:
     case RECORD_EVENTS_MOVE:
     case RECORD_EVENTS_RANK:
+    case RECORD_EVENTS_DROP:
+    case RECORD_WORKFLOW_DROP:
     case RECORD_SETTING:
     case RECORD_AUDIT:
     case RECORD_KINDS:

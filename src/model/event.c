@@ -52,6 +52,12 @@ bool event_status_may(enum event_status from, enum event_status to)
     return (statuses[from].next & BIT(to)) != 0;
 }
 
+bool event_status_is_over(enum event_status s)
+{
+    return s == EVENT_PROCESSED || s == EVENT_SUPPRESSED ||
+           s == EVENT_DEDUPLICATED || s == EVENT_ARCHIVED;
+}
+
 const char *event_state_name(enum event_state s)
 {
     switch (s) {

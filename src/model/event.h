@@ -35,6 +35,10 @@ enum event_status {
 const char *event_status_name(enum event_status s);
 NODISCARD int event_status_parse(struct str text, enum event_status *ret);
 
+/* Over for good, so that its row may be removed one day. Drained and poison
+ * ones are not: they wait for an operator. */
+bool event_status_is_over(enum event_status s);
+
 /* I3: may an event move from one status to the other? */
 bool event_status_may(enum event_status from, enum event_status to);
 

@@ -14,17 +14,20 @@
 #include "model/workflow.h"
 
 enum record_kind {
-    RECORD_EVENT_DONE,   /* a claimed event reached this status */
-    RECORD_WORKFLOW_NEW, /* a workflow row is born */
-    RECORD_WORKFLOW_SET, /* the changing half of a workflow row */
-    RECORD_ATTEMPT_NEW,  /* the intent to run a step: before it is run */
-    RECORD_ATTEMPT_SET,  /* the changing half of an attempt row */
-    RECORD_OUTPUT,       /* a chunk of output; a repeated one is ignored */
-    RECORD_EVENTS_FREE,  /* a claim is given up: its events are queued again */
-    RECORD_EVENTS_MOVE,  /* an operator moves events that nobody has claimed */
-    RECORD_EVENTS_RANK,  /* an operator gives queued events a priority */
-    RECORD_SETTING,      /* a setting has this value from now on */
-    RECORD_AUDIT,        /* the next row of the audit trail */
+    RECORD_EVENT_DONE,    /* a claimed event reached this status */
+    RECORD_WORKFLOW_NEW,  /* a workflow row is born */
+    RECORD_WORKFLOW_SET,  /* the changing half of a workflow row */
+    RECORD_ATTEMPT_NEW,   /* the intent to run a step: before it is run */
+    RECORD_ATTEMPT_SET,   /* the changing half of an attempt row */
+    RECORD_OUTPUT,        /* a chunk of output; a repeated one, and one
+                             of a workflow that is gone, is ignored */
+    RECORD_EVENTS_FREE,   /* a claim is given up: its events are queued again */
+    RECORD_EVENTS_MOVE,   /* an operator moves events that nobody has claimed */
+    RECORD_EVENTS_RANK,   /* an operator gives queued events a priority */
+    RECORD_EVENTS_DROP,   /* events that are over for long are removed */
+    RECORD_WORKFLOW_DROP, /* a final workflow is removed */
+    RECORD_SETTING,       /* a setting has this value from now on */
+    RECORD_AUDIT,         /* the next row of the audit trail */
     RECORD_KINDS
 };
 
@@ -56,6 +59,25 @@ struct record_events_rank {
     uint32_t limit;
 };
 
+/* Of `limit` events from first_seq on, those that are over (processed,
+ * suppressed, deduplicated, archived), were received before before_ms, are not
+ * a live alert and have no unfinished workflow: their rows go, and from then
+ * on they are counted as archived. */
+struct record_events_drop {
+    uint64_t first_seq;
+    uint32_t limit;
+    uint64_t before_ms;
+    uint64_t now_ms; /* an alert that has ended by then is no live one */
+};
+
+/* With its attempts and its output, of which at most output_limit chunks go
+ * at a time: the workflow stays until they are gone. One that is not final, or
+ * is not there, stays as it is. */
+struct record_workflow_drop {
+    struct id workflow_id;
+    uint32_t output_limit;
+};
+
 struct record {
     enum record_kind kind;
     union {
@@ -66,6 +88,8 @@ struct record {
         uint64_t free_claim; /* RECORD_EVENTS_FREE: the fencing token */
         struct record_events_move move;
         struct record_events_rank rank;
+        struct record_events_drop drop;
+        struct record_workflow_drop workflow_drop;
         struct setting_row setting;
         struct audit_row audit; /* seq and hash: the store's */
     };

@@ -288,6 +288,10 @@ static int check(struct store *s, struct err *reterr)
     VEC_EACH (&s->events, i) {
         const struct mem_event *e = s->events.at[i];
         real.events[e->now.status]++;
+        if (e->now.gone) {
+            real.removed_events++;
+            continue;
+        }
         claimable += is_claimable(e->now.status) ? 1 : 0;
         if (e->row.seq != i + 1 ||
             map_get(&s->events_by_id, id_bytes(&e->row.id)) != e) {
@@ -298,7 +302,11 @@ static int check(struct store *s, struct err *reterr)
         }
     }
     VEC_EACH (&s->workflows, i) {
-        real.workflows[s->workflows.at[i]->row.status]++;
+        if (s->workflows.at[i]->gone) {
+            real.removed_workflows++;
+        } else {
+            real.workflows[s->workflows.at[i]->row.status]++;
+        }
     }
     if (claimable != s->queue.count) {
         return err_set(reterr, -EBADMSG, "%zu queued, but %llu claimable",

@@ -14,8 +14,8 @@ static int event_done(struct store *s, const struct record_event_done *r)
         return -ESTALE;
     }
     struct mem_event *e = s->events.at[r->seq - 1];
-    if (!id_eq(e->row.id, r->event_id) || e->now.status != EVENT_PROCESSING ||
-        e->now.claim != r->claim) {
+    if (e->now.gone || !id_eq(e->row.id, r->event_id) ||
+        e->now.status != EVENT_PROCESSING || e->now.claim != r->claim) {
         return -ESTALE;
     }
     INVARIANT("I3", event_status_may(e->now.status, r->status));
@@ -36,7 +36,7 @@ static struct mem_workflow *own_workflow(const struct store *s,
 }
 
 /* What may start a workflow only once: event, trigger and runbook. */
-static struct str start_key(struct store *s, const struct workflow_row *w)
+struct str memory_start_key(struct store *s, const struct workflow_row *w)
 {
     struct strbuf key = STRBUF_INIT(SIZE_MAX);
     strbuf_add(&key, id_bytes(&w->event_id));
@@ -56,7 +56,7 @@ static int workflow_new(struct store *s, const struct workflow_row *r)
     }
     struct str start = STR_NULL;
     if (!id_is_null(r->event_id)) {
-        start = start_key(s, r);
+        start = memory_start_key(s, r);
         if (map_get(&s->starts, start) != NULL) {
             return -EEXIST;
         }
@@ -190,7 +190,7 @@ static int output(struct store *s, const struct output_chunk *r)
     struct mem_workflow *w =
         map_get(&s->workflows_by_id, id_bytes(&r->key.workflow_id));
     if (w == NULL) {
-        return -ESTALE;
+        return 0;
     }
     VEC_EACH (&w->chunks, i) {
         const struct output_chunk *c = &w->chunks.at[i].row;
@@ -230,6 +230,12 @@ static int apply_one(struct store *s, const struct record *r, uint64_t *moved)
         return 0;
     case RECORD_EVENTS_RANK:
         *moved += memory_events_rank(s, &r->rank);
+        return 0;
+    case RECORD_EVENTS_DROP:
+        *moved += memory_events_drop(s, &r->drop);
+        return 0;
+    case RECORD_WORKFLOW_DROP:
+        *moved += memory_workflow_drop(s, &r->workflow_drop);
         return 0;
     case RECORD_SETTING:
         memory_setting(s, &r->setting);

@@ -29,7 +29,7 @@ uint64_t memory_events_move(struct store *s, const struct record_events_move *m)
     uint64_t moved = 0;
     for (size_t i = 0; i < s->events.count && moved < m->limit; i++) {
         struct mem_event *e = s->events.at[i];
-        if (e->now.status != m->from ||
+        if (e->now.gone || e->now.status != m->from ||
             (!id_is_null(m->event_id) && !id_eq(e->row.id, m->event_id))) {
             continue;
         }
@@ -62,6 +62,90 @@ uint64_t memory_events_rank(struct store *s, const struct record_events_rank *k)
         moved++;
     }
     return moved;
+}
+
+/* ---- removing ----------------------------------------------------------- */
+
+static bool has_live_workflow(const struct store *s, struct id event_id)
+{
+    VEC_EACH (&s->workflows, i) {
+        const struct mem_workflow *w = s->workflows.at[i];
+        if (!w->gone && id_eq(w->row.event_id, event_id) &&
+            !workflow_status_is_final(w->row.status)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_live_alert(const struct store *s, const struct mem_event *e,
+                          uint64_t now_ms)
+{
+    return map_get(&s->alerts, e->row.fingerprint) == e &&
+           (e->row.ends_ms == 0 || e->row.ends_ms > now_ms);
+}
+
+static bool may_drop(const struct store *s, const struct mem_event *e,
+                     const struct record_events_drop *d)
+{
+    return !e->now.gone && event_status_is_over(e->now.status) &&
+           e->row.received_ms < d->before_ms &&
+           !is_live_alert(s, e, d->now_ms) && !has_live_workflow(s, e->row.id);
+}
+
+static void drop_event(struct store *s, struct mem_event *e)
+{
+    const struct mem_dedup *d = map_get(&s->dedup, e->row.dedup_key);
+    memory_event_set(s, e, EVENT_ARCHIVED);
+    e->now.gone = true;
+    memory_remove(s, &s->events_by_id, id_bytes(&e->row.id));
+    if (d != NULL && id_eq(d->event_id, e->row.id)) {
+        memory_remove(s, &s->dedup, e->row.dedup_key);
+    }
+    s->counts.removed_events++;
+}
+
+uint64_t memory_events_drop(struct store *s, const struct record_events_drop *d)
+{
+    uint64_t moved = 0;
+    uint64_t first = MAX(d->first_seq, 1);
+    for (uint64_t seq = first; seq < first + d->limit && seq <= s->events.count;
+         seq++) {
+        struct mem_event *e = s->events.at[seq - 1];
+        if (may_drop(s, e, d)) {
+            drop_event(s, e);
+            moved++;
+        }
+    }
+    return moved;
+}
+
+/* Chunks are taken from the end: the count is what a rollback restores, and
+ * what lies beyond it stays as it is until something is pushed, which a
+ * workflow that is being removed has nobody to do. */
+uint64_t memory_workflow_drop(struct store *s,
+                              const struct record_workflow_drop *d)
+{
+    struct mem_workflow *w =
+        map_get(&s->workflows_by_id, id_bytes(&d->workflow_id));
+    if (w == NULL || !workflow_status_is_final(w->row.status)) {
+        return 0;
+    }
+    uint64_t chunks = MIN((uint64_t)d->output_limit, w->chunks.count);
+    memory_save(s, &w->chunks.count, sizeof(w->chunks.count));
+    w->chunks.count -= chunks;
+    if (chunks == d->output_limit) {
+        return chunks;
+    }
+    memory_save(s, &w->gone, sizeof(w->gone));
+    w->gone = true;
+    memory_remove(s, &s->workflows_by_id, id_bytes(&w->row.id));
+    if (!id_is_null(w->row.event_id)) {
+        memory_remove(s, &s->starts, memory_start_key(s, &w->row));
+    }
+    s->counts.workflows[w->row.status]--;
+    s->counts.removed_workflows++;
+    return chunks + w->attempts.count + 1;
 }
 
 /* ---- settings and the audit trail --------------------------------------- */

@@ -21,6 +21,7 @@ struct mem_event {
         uint64_t claim; /* 0: not claimed */
         uint64_t processed_ms;
         struct str error;
+        bool gone; /* removed: nobody finds it any more */
     } now;
     struct id duplicate_of;
     struct heap_node ready; /* in store.queue while a claim could give it */
@@ -46,6 +47,7 @@ struct mem_chunk {
 };
 
 struct mem_workflow {
+    bool gone; /* removed: nobody finds it any more */
     uint64_t seq;
     struct workflow_row row;
     struct id owner;
@@ -125,12 +127,19 @@ int memory_claim(struct store *s, struct store_claim *op, uint64_t now_ms);
 int memory_apply(struct store *s, struct store_apply *op);
 int memory_pin(struct store *s, const struct store_pin *op);
 
-/* One record each (memory_changes.c); how many events were changed. */
+/* The key in store.starts of a workflow that an event started. */
+struct str memory_start_key(struct store *s, const struct workflow_row *w);
+
+/* One record each (memory_changes.c); how many rows were changed. */
 uint64_t memory_events_free(struct store *s, uint64_t claim);
 uint64_t memory_events_move(struct store *s,
                             const struct record_events_move *m);
 uint64_t memory_events_rank(struct store *s,
                             const struct record_events_rank *k);
+uint64_t memory_events_drop(struct store *s,
+                            const struct record_events_drop *d);
+uint64_t memory_workflow_drop(struct store *s,
+                              const struct record_workflow_drop *d);
 void memory_setting(struct store *s, const struct setting_row *given);
 void memory_audit(struct store *s, const struct audit_row *given);
 

@@ -39,7 +39,7 @@ static bool is_any_or(struct str wanted, struct str value)
 static bool event_passes(const struct event_filter *f,
                          const struct mem_event *e)
 {
-    return is_any_or(f->type, e->row.type) &&
+    return !e->now.gone && is_any_or(f->type, e->row.type) &&
            is_any_or(f->severity, e->row.severity) &&
            is_any_or(f->source, e->row.source) &&
            (f->status < 0 || f->status == (int)e->now.status) &&
@@ -100,7 +100,7 @@ static int read_alerts(struct reader *r, uint64_t now_ms, struct arena *a,
     for (const struct map_entry *it = map_next(&s->alerts, &cursor); it != NULL;
          it = map_next(&s->alerts, &cursor)) {
         const struct mem_event *e = it->value;
-        if (e->row.ends_ms == 0 || e->row.ends_ms > now_ms) {
+        if (!e->now.gone && (e->row.ends_ms == 0 || e->row.ends_ms > now_ms)) {
             views[count++] = memory_copy_view(a, e);
         }
     }
@@ -118,7 +118,11 @@ static int read_alerts(struct reader *r, uint64_t now_ms, struct arena *a,
 static bool workflow_passes(const struct workflow_filter *f,
                             const struct mem_workflow *w)
 {
-    return is_any_or(f->runbook, w->row.runbook_path) &&
+    bool ended = workflow_status_is_final(w->row.status) &&
+                 w->row.finished_ms < f->ended_before_ms &&
+                 w->row.created_ms < f->ended_before_ms;
+    return !w->gone && (f->ended_before_ms == 0 || ended) &&
+           is_any_or(f->runbook, w->row.runbook_path) &&
            (f->status < 0 || f->status == (int)w->row.status) &&
            (!f->live_only || !workflow_status_is_final(w->row.status)) &&
            (id_is_null(f->event_id) || id_eq(f->event_id, w->row.event_id)) &&
@@ -142,12 +146,12 @@ static int read_workflows(struct reader *r, const struct workflow_filter *f,
 {
     struct store *s = lock(r);
     size_t total = s->workflows.count;
+    bool up = f->live_only || f->ended_before_ms != 0;
     struct workflow_view *views =
         ARENA_ARRAY(a, MIN((size_t)f->limit, total), struct workflow_view);
     uint32_t count = 0;
     for (size_t i = 0; i < total && count < f->limit; i++) {
-        const struct mem_workflow *w =
-            s->workflows.at[f->live_only ? i : total - 1 - i];
+        const struct mem_workflow *w = s->workflows.at[up ? i : total - 1 - i];
         if (workflow_passes(f, w)) {
             views[count++] = view_workflow(a, w);
         }
@@ -251,6 +255,20 @@ static int read_counts(struct reader *r, struct store_counts *ret)
     return 0;
 }
 
+/* As if every row took this much. */
+#define ROW_BYTES 1024
+
+static int read_usage(struct reader *r, struct store_usage *ret)
+{
+    struct store *s = lock(r);
+    uint64_t rows = s->events.count - s->counts.removed_events +
+                    s->workflows.count - s->counts.removed_workflows;
+    unlock(s);
+    *ret = (struct store_usage){.used_bytes = rows * ROW_BYTES,
+                                .file_bytes = rows * ROW_BYTES};
+    return 0;
+}
+
 static int by_key(const void *a, const void *b)
 {
     const struct setting_row *x = a;
@@ -312,6 +330,7 @@ static const struct reader_ops ops = {
     .output = read_output,
     .runbook = read_runbook,
     .counts = read_counts,
+    .usage = read_usage,
     .alerts = read_alerts,
     .settings = read_settings,
     .audit = read_audit,

@@ -44,13 +44,14 @@ struct event_view {
 };
 
 struct workflow_filter {
-    struct str runbook; /* path; "": any */
-    int status;         /* enum workflow_status, or -1: any */
-    bool live_only;     /* not final, oldest first: for recovery */
-    struct id event_id; /* ID_NULL: any */
-    uint64_t since_ms;  /* created at or after */
+    struct str runbook;       /* path; "": any */
+    int status;               /* enum workflow_status, or -1: any */
+    bool live_only;           /* not final, oldest first: for recovery */
+    uint64_t ended_before_ms; /* final and ended before, oldest first; 0: any */
+    struct id event_id;       /* ID_NULL: any */
+    uint64_t since_ms;        /* created at or after */
     uint64_t before_seq;
-    uint64_t after_seq; /* for live_only paging */
+    uint64_t after_seq; /* for paging oldest first */
     uint32_t limit;
 };
 
@@ -67,11 +68,20 @@ struct output_filter {
 };
 
 /* Events by status and workflows by status: the ledger. accepted is the
- * number of events ever accepted and must equal the sum of events[] (I1). */
+ * number of events ever accepted and must equal the sum of events[] (I1):
+ * those whose rows were removed stay counted as archived. */
 struct store_counts {
     uint64_t accepted;
     uint64_t events[EVENT_STATUSES];
     uint64_t workflows[WORKFLOW_STATUSES];
+    uint64_t removed_events;    /* of events[EVENT_ARCHIVED]: without a row */
+    uint64_t removed_workflows; /* in none of workflows[] any more */
+};
+
+/* What the rows take. Room that removed rows leave is used again. */
+struct store_usage {
+    uint64_t used_bytes;
+    uint64_t file_bytes; /* with the room that is free inside */
 };
 
 /* The audit trail, newest first unless told otherwise. */
@@ -106,6 +116,7 @@ struct reader_ops {
     int (*runbook)(struct reader *r, const struct runbook_hash *hash,
                    struct arena *a, struct str *ret_path, struct str *ret_text);
     int (*counts)(struct reader *r, struct store_counts *ret);
+    int (*usage)(struct reader *r, struct store_usage *ret);
     /* The newest live alert of each fingerprint, for the Alertmanager API:
      * firing events whose ends_ms (if any) is after now_ms, newest first, at
      * most STORE_ALERTS_MAX. */

@@ -126,9 +126,11 @@ static int workflow_new(struct store *s, const struct workflow_row *r)
     }
     sqlite3_stmt *st = sqlite_statement(s, SQL_WORKFLOW_INSERT);
     stmt_bind_workflow(st, r);
+    stmt_bind_u64(st, 1, s->tally.last_workflow + 1);
     stmt_bind_u64(st, 24, s->session);
     int run = sqlite_run(s, st);
     if (run == 0) {
+        s->tally.last_workflow++;
         s->tally.counts.workflows[r->status]++;
     }
     return run;
@@ -226,13 +228,13 @@ static int attempt_set(struct store *s, const struct attempt_row *r)
 /* ---- output ------------------------------------------------------------- */
 
 /* Not fenced: what a step has written is true whoever reports it, and it may
- * come after the workflow's end. */
+ * come after the workflow's end, and even after its removal. */
 static int output(struct store *s, const struct output_chunk *r)
 {
     struct found w = {0};
     int found = find_workflow(s, &r->key.workflow_id, &w);
     if (found != 1) {
-        return found < 0 ? found : -ESTALE;
+        return found;
     }
     sqlite3_stmt *st = sqlite_statement(s, SQL_OUTPUT_INSERT);
     stmt_bind_u64(st, 1, w.seq);
@@ -243,6 +245,46 @@ static int output(struct store *s, const struct output_chunk *r)
     stmt_bind_u64(st, 6, r->at_ms);
     stmt_bind_blob(st, 7, r->data);
     return sqlite_run(s, st);
+}
+
+/* ---- removing ----------------------------------------------------------- */
+
+static int run_for(struct store *s, enum sqlite_statement which,
+                   uint64_t workflow, uint64_t *moved)
+{
+    sqlite3_stmt *st = sqlite_statement(s, which);
+    stmt_bind_u64(st, 1, workflow);
+    int r = sqlite_run(s, st);
+    if (r == 0) {
+        *moved += (uint64_t)sqlite3_changes(s->db);
+    }
+    return r;
+}
+
+static int workflow_drop(struct store *s, const struct record_workflow_drop *d,
+                         uint64_t *moved)
+{
+    struct found w = {0};
+    int r = find_workflow(s, &d->workflow_id, &w);
+    if (r != 1 || !workflow_status_is_final(w.status)) {
+        return MIN(r, 0);
+    }
+    uint64_t chunks = 0;
+    stmt_bind_u64(sqlite_statement(s, SQL_OUTPUT_REMOVE), 2, d->output_limit);
+    r = run_for(s, SQL_OUTPUT_REMOVE, w.seq, &chunks);
+    *moved += chunks;
+    if (r < 0 || chunks == d->output_limit) {
+        return r; /* there may be more */
+    }
+    r = run_for(s, SQL_ATTEMPTS_REMOVE, w.seq, moved);
+    if (r == 0) {
+        r = run_for(s, SQL_WORKFLOW_REMOVE, w.seq, moved);
+    }
+    if (r == 0) {
+        s->tally.counts.workflows[w.status]--;
+        s->tally.counts.removed_workflows++;
+    }
+    return r;
 }
 
 static int apply_one(struct store *s, const struct record *r, uint64_t *moved)
@@ -266,6 +308,10 @@ static int apply_one(struct store *s, const struct record *r, uint64_t *moved)
         return sqlite_events_move(s, &r->move, moved);
     case RECORD_EVENTS_RANK:
         return sqlite_events_rank(s, &r->rank, moved);
+    case RECORD_EVENTS_DROP:
+        return sqlite_events_drop(s, &r->drop, moved);
+    case RECORD_WORKFLOW_DROP:
+        return workflow_drop(s, &r->workflow_drop, moved);
     case RECORD_SETTING:
         return sqlite_setting(s, &r->setting);
     case RECORD_AUDIT:

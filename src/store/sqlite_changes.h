@@ -1,5 +1,6 @@
 /*
- * Inside the SQLite driver: what people change, one record at a time. Inside a
+ * Inside the SQLite driver: what people change and what is removed, one record
+ * at a time. Inside a
  * transaction; each returns 0 or the doom (sqlite_priv.h).
  */
 #pragma once
@@ -14,6 +15,9 @@ NODISCARD int sqlite_events_move(struct store *s,
                                  uint64_t *moved);
 NODISCARD int sqlite_events_rank(struct store *s,
                                  const struct record_events_rank *k,
+                                 uint64_t *moved);
+NODISCARD int sqlite_events_drop(struct store *s,
+                                 const struct record_events_drop *d,
                                  uint64_t *moved);
 NODISCARD int sqlite_setting(struct store *s, const struct setting_row *row);
 NODISCARD int sqlite_audit(struct store *s, const struct audit_row *given);

@@ -134,7 +134,11 @@ int sqlite_read_events(struct reader *r, const struct event_filter *f,
 
 /* ---- workflows ---------------------------------------------------------- */
 
-/* ?1 runbook, ?2 event, ?3 since, ?4 before, ?5 after, ?6 limit */
+#define CREATED "workflow INDEXED BY workflow_created WHERE created_ms"
+
+/* ?1 runbook, ?2 event, ?3 since, ?4 before, ?5 after, ?6 ended
+ * before, ?7 limit. Times become bounds of seq first, so that a list never
+ * looks at more rows than it must. */
 static void workflows_sql(const struct workflow_filter *f, struct strbuf *sql)
 {
     strbuf_addc(sql, "SELECT " STMT_WORKFLOW_COLUMNS " FROM workflow");
@@ -150,16 +154,20 @@ static void workflows_sql(const struct workflow_filter *f, struct strbuf *sql)
     } conditions[] = {
         {f->runbook.len != 0, " runbook_path = ?1 AND"},
         {!id_is_null(f->event_id), " event_id = ?2 AND"},
-        {f->since_ms != 0, " created_ms >= ?3 AND"},
+        {f->since_ms != 0, " created_ms >= ?3 AND seq >= (SELECT min(seq) FROM"
+                           " " CREATED " >= ?3) AND"},
         {f->before_seq != 0, " seq < ?4 AND"},
+        {f->ended_before_ms != 0,
+         " status IN (3, 4, 5, 6) AND finished_ms < ?6 AND seq <="
+         " (SELECT max(seq) FROM " CREATED " < ?6) AND"},
     };
     for (size_t i = 0; i < ARRAY_LEN(conditions); i++) {
         if (conditions[i].wanted) {
             strbuf_addc(sql, conditions[i].text);
         }
     }
-    strbuf_addf(sql, " seq > ?5 ORDER BY seq %s LIMIT ?6",
-                f->live_only ? "ASC" : "DESC");
+    strbuf_addf(sql, " seq > ?5 ORDER BY seq %s LIMIT ?7",
+                f->live_only || f->ended_before_ms != 0 ? "ASC" : "DESC");
 }
 
 static int read_views(sqlite3_stmt *st, struct arena *a,
@@ -198,7 +206,8 @@ int sqlite_read_workflows(struct reader *r, const struct workflow_filter *f,
         stmt_bind_u64(st, 3, f->since_ms);
         stmt_bind_u64(st, 4, f->before_seq);
         stmt_bind_u64(st, 5, f->after_seq);
-        stmt_bind_u64(st, 6, f->limit);
+        stmt_bind_u64(st, 6, f->ended_before_ms);
+        stmt_bind_u64(st, 7, f->limit);
         n = read_views(st, a, ret, ret_count);
     }
     (void)sqlite3_finalize(st);

@@ -57,6 +57,16 @@ enum sqlite_statement {
     SQL_SETTING_CLEAR,
     SQL_AUDIT_LAST,
     SQL_AUDIT_INSERT,
+    SQL_SPAN_NEXT,
+    SQL_SPAN_REMOVE,
+    SQL_EVENTS_KEPT,
+    SQL_EVENTS_REMOVE,
+    SQL_DEDUP_REMOVE,
+    SQL_EVENT_FIRST,
+    SQL_MINUTES_REMOVE,
+    SQL_OUTPUT_REMOVE,
+    SQL_ATTEMPTS_REMOVE,
+    SQL_WORKFLOW_REMOVE,
     SQL_TRIM_DEDUP,
     SQL_TRIM_REQUEST,
     SQL_TRIM_ALERT,
@@ -75,7 +85,8 @@ struct sqlite_tail {
 struct sqlite_tally {
     struct store_counts counts;
     struct sqlite_tail tail;
-    uint64_t last_seq;    /* of events */
+    uint64_t last_seq; /* of events */
+    uint64_t last_workflow;
     uint64_t last_minute; /* known to stand in event_minute */
 };
 
@@ -186,6 +197,12 @@ NODISCARD int sqlite_span_find(struct store *s, uint64_t seq, struct arena *a,
 /* Makes a part (or all) of the old span the new one and counts that in the
  * ledger; what is left of the old one stays as it was. 0 or the doom. */
 NODISCARD int sqlite_span_change(struct store *s, const struct sqlite_span *old,
+                                 const struct sqlite_span *part);
+
+/* Takes a part (or all) of the old span out, with the part's events; what is
+ * left of it stays as it was. The ledger counts them as archived. 0 or
+ * the doom. */
+NODISCARD int sqlite_span_remove(struct store *s, const struct sqlite_span *old,
                                  const struct sqlite_span *part);
 
 /* ---- operations, inside a transaction; see store_driver.run ---- */

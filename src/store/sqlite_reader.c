@@ -33,6 +33,9 @@ static const char *const texts[READ_STATEMENTS] = {
                     " ORDER BY seq LIMIT ?3",
     [READ_RUNBOOK] = "SELECT path, text FROM runbook WHERE hash = ?1",
     [READ_COUNTS] = SQLITE_LEDGER_SQL,
+    [READ_USAGE] = "SELECT page_size * (page_count - freelist_count),"
+                   " page_size * page_count FROM pragma_page_size,"
+                   " pragma_page_count, pragma_freelist_count",
     [READ_SETTINGS] = "SELECT key, value, at_ms, by FROM setting"
                       " WHERE substr(key, 1, length(?1)) = ?1"
                       " ORDER BY key LIMIT ?2",
@@ -169,6 +172,17 @@ static int read_counts(struct reader *r, struct store_counts *ret)
     return 0;
 }
 
+static int read_usage(struct reader *r, struct store_usage *ret)
+{
+    sqlite3_stmt *st = sqlite_read_begin(r, READ_USAGE);
+    int n = sqlite_read_next(st);
+    if (n == 1) {
+        ret->used_bytes = stmt_u64(st, 0);
+        ret->file_bytes = stmt_u64(st, 1);
+    }
+    return end_single(st, n);
+}
+
 static int read_attempts(struct reader *r, struct id workflow_id,
                          struct arena *a, struct attempt_row **ret,
                          uint32_t *ret_count)
@@ -275,6 +289,7 @@ static const struct reader_ops ops = {
     .output = read_output,
     .runbook = read_runbook,
     .counts = read_counts,
+    .usage = read_usage,
     .alerts = read_alerts,
     .settings = sqlite_read_settings,
     .audit = sqlite_read_audit,

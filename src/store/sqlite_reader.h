@@ -14,6 +14,7 @@ enum sqlite_read {
     READ_OUTPUT,
     READ_RUNBOOK,
     READ_COUNTS,
+    READ_USAGE,
     READ_SETTINGS,
     READ_AUDIT_DOWN,
     READ_AUDIT_UP,

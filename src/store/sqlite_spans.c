@@ -120,8 +120,9 @@ int sqlite_span_find(struct store *s, uint64_t seq, struct arena *a,
     return r;
 }
 
-int sqlite_span_change(struct store *s, const struct sqlite_span *old,
-                       const struct sqlite_span *part)
+/* Cuts the part out of the old span: writes what is behind and before it. */
+static int cut(struct store *s, const struct sqlite_span *old,
+               const struct sqlite_span *part)
 {
     ASSERT(part->first_seq >= old->first_seq &&
            part->last_seq <= old->last_seq &&
@@ -137,6 +138,13 @@ int sqlite_span_change(struct store *s, const struct sqlite_span *old,
         before.last_seq = part->first_seq - 1;
         r = put(s, &before);
     }
+    return r;
+}
+
+int sqlite_span_change(struct store *s, const struct sqlite_span *old,
+                       const struct sqlite_span *part)
+{
+    int r = cut(s, old, part);
     if (r == 0) {
         r = put(s, part);
     }
@@ -144,6 +152,39 @@ int sqlite_span_change(struct store *s, const struct sqlite_span *old,
         shorten_tail(s, old, part);
         sqlite_count_events(s, (int)old->status, part->status,
                             sqlite_span_count(part));
+    }
+    return r;
+}
+
+static int remove_range(struct store *s, enum sqlite_statement which,
+                        const struct sqlite_span *part)
+{
+    sqlite3_stmt *st = sqlite_statement(s, which);
+    stmt_bind_u64(st, 1, part->first_seq);
+    stmt_bind_u64(st, 2, part->last_seq);
+    return sqlite_run(s, st);
+}
+
+int sqlite_span_remove(struct store *s, const struct sqlite_span *old,
+                       const struct sqlite_span *part)
+{
+    ASSERT(event_status_is_over(old->status));
+    int r = cut(s, old, part);
+    if (r == 0 && part->first_seq == old->first_seq) {
+        sqlite3_stmt *st = sqlite_statement(s, SQL_SPAN_REMOVE);
+        stmt_bind_u64(st, 1, old->first_seq);
+        r = sqlite_run(s, st);
+    }
+    if (r == 0) {
+        r = remove_range(s, SQL_EVENTS_REMOVE, part);
+    }
+    if (r == 0) {
+        r = remove_range(s, SQL_DEDUP_REMOVE, part);
+    }
+    if (r == 0) {
+        uint64_t n = sqlite_span_count(part);
+        sqlite_count_events(s, (int)old->status, EVENT_ARCHIVED, n);
+        s->tally.counts.removed_events += n;
     }
     return r;
 }

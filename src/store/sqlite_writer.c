@@ -109,6 +109,34 @@ static const char *const texts[SQL_STATEMENTS] = {
                          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     /* The rows are in order of age: looks at the oldest only, and at more
      * than one only if that has expired. */
+    [SQL_SPAN_NEXT] = "SELECT " SQLITE_SPAN_COLUMNS " FROM event_span"
+                      " WHERE last_seq >= ?1 AND first_seq >= coalesce((SELECT"
+                      " max(first_seq) FROM event_span WHERE first_seq <= ?1),"
+                      " 0) ORDER BY first_seq LIMIT 1",
+    [SQL_SPAN_REMOVE] = "DELETE FROM event_span WHERE first_seq = ?1",
+    [SQL_EVENTS_KEPT] =
+        "SELECT seq FROM event WHERE seq BETWEEN ?1 AND ?2 AND"
+        " (received_ms >= ?3 OR EXISTS (SELECT 1 FROM alert WHERE"
+        " alert.fingerprint = event.fingerprint AND alert.seq = event.seq"
+        " AND (alert.ends_ms = 0 OR alert.ends_ms > ?4))"
+        " OR EXISTS (SELECT 1 FROM workflow WHERE event_id = event.id"
+        " AND status IN (0, 1, 2, 7))) ORDER BY seq",
+    [SQL_EVENTS_REMOVE] = "DELETE FROM event WHERE seq BETWEEN ?1 AND ?2",
+    [SQL_DEDUP_REMOVE] = "DELETE FROM dedup WHERE seq BETWEEN ?1 AND ?2",
+    [SQL_EVENT_FIRST] = "SELECT min(seq) FROM event",
+    /* A minute can go when the next one begins at or before the first event
+     * that there is. Looks at the oldest few only. */
+    [SQL_MINUTES_REMOVE] =
+        "DELETE FROM event_minute WHERE minute IN (SELECT minute FROM"
+        " event_minute WHERE minute < ?1 / 60000 ORDER BY minute LIMIT 60)"
+        " AND (SELECT n.first_seq FROM event_minute AS n WHERE n.minute >"
+        " event_minute.minute ORDER BY n.minute LIMIT 1) <= ?2"
+        " AND first_seq < ?2",
+    [SQL_OUTPUT_REMOVE] =
+        "DELETE FROM output WHERE seq IN (SELECT seq FROM output INDEXED BY"
+        " output_workflow WHERE workflow = ?1 ORDER BY seq DESC LIMIT ?2)",
+    [SQL_ATTEMPTS_REMOVE] = "DELETE FROM attempt WHERE workflow = ?1",
+    [SQL_WORKFLOW_REMOVE] = "DELETE FROM workflow WHERE seq = ?1",
     [SQL_TRIM_DEDUP] =
         "DELETE FROM dedup WHERE expires_ms <= ?1 AND ?1 >="
         " (SELECT expires_ms FROM dedup ORDER BY seq LIMIT 1)"
@@ -121,7 +149,12 @@ static const char *const texts[SQL_STATEMENTS] = {
 };
 
 /* Kinds of rows in the ledger table. */
-enum { LEDGER_ACCEPTED = 0, LEDGER_EVENTS = 1, LEDGER_WORKFLOWS = 2 };
+enum {
+    LEDGER_ACCEPTED = 0,
+    LEDGER_EVENTS = 1,
+    LEDGER_WORKFLOWS = 2,
+    LEDGER_REMOVED = 3 /* status 0: events, 1: workflows */
+};
 
 /* ---- statements --------------------------------------------------------- */
 
@@ -208,6 +241,12 @@ static int write_ledger(struct store *s)
             r = write_count(s, LEDGER_WORKFLOWS, i, now->workflows[i]);
         }
     }
+    if (r == 0 && now->removed_events != old->removed_events) {
+        r = write_count(s, LEDGER_REMOVED, 0, now->removed_events);
+    }
+    if (r == 0 && now->removed_workflows != old->removed_workflows) {
+        r = write_count(s, LEDGER_REMOVED, 1, now->removed_workflows);
+    }
     return r;
 }
 
@@ -222,6 +261,10 @@ static void load_count(struct store_counts *counts, sqlite3_stmt *st)
         counts->events[status] = n;
     } else if (kind == LEDGER_WORKFLOWS && status < WORKFLOW_STATUSES) {
         counts->workflows[status] = n;
+    } else if (kind == LEDGER_REMOVED && status == 0) {
+        counts->removed_events = n;
+    } else if (kind == LEDGER_REMOVED && status == 1) {
+        counts->removed_workflows = n;
     }
 }
 
@@ -234,6 +277,17 @@ int sqlite_ledger_read(sqlite3_stmt *st, struct store_counts *ret)
         rc = sqlite3_step(st);
     }
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+/* Numbers are never given twice, although the newest rows may be gone. */
+static void continue_numbers(struct sqlite_tally *t, uint64_t last_workflow)
+{
+    uint64_t workflows = t->counts.removed_workflows;
+    for (size_t i = 0; i < WORKFLOW_STATUSES; i++) {
+        workflows += t->counts.workflows[i];
+    }
+    t->last_seq = MAX(t->last_seq, t->counts.accepted);
+    t->last_workflow = MAX(last_workflow, workflows);
 }
 
 int sqlite_writer_prepare(struct store *s)
@@ -255,6 +309,12 @@ int sqlite_writer_prepare(struct store *s)
         rc = sqlite_query_u64(s->db, "SELECT max(seq) FROM event",
                               &s->tally.last_seq);
     }
+    uint64_t last_workflow = 0;
+    if (rc == SQLITE_OK) {
+        rc = sqlite_query_u64(s->db, "SELECT max(seq) FROM workflow",
+                              &last_workflow);
+    }
+    continue_numbers(&s->tally, last_workflow);
     s->written = s->tally;
     return rc;
 }

@@ -79,7 +79,8 @@ struct store_claim {
 struct store_apply {
     const struct record *records;
     uint32_t count;
-    /* filled in: events that RECORD_EVENTS_MOVE and _RANK have changed */
+    /* filled in: events that RECORD_EVENTS_... have changed or removed, and
+     * rows that RECORD_WORKFLOW_DROP has removed */
     uint64_t moved;
 };
 

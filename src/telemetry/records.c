@@ -99,6 +99,8 @@ void telemetry_records(struct telemetry *t, uint64_t now_ms,
         case RECORD_EVENTS_FREE:
         case RECORD_EVENTS_MOVE:
         case RECORD_EVENTS_RANK:
+        case RECORD_EVENTS_DROP:
+        case RECORD_WORKFLOW_DROP:
         case RECORD_SETTING:
         case RECORD_AUDIT:
         case RECORD_KINDS:

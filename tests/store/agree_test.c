@@ -165,6 +165,7 @@ static void move_workflow(struct pair *p)
     enum workflow_status to = (enum workflow_status)below(p, WORKFLOW_STATUSES);
     w.status = workflow_status_may(w.status, to) ? to : w.status;
     w.rev += below(p, 5) == 0 ? 2 : 1;
+    w.finished_ms = workflow_status_is_final(w.status) ? p->f[0]->now_ms : 0;
     w.error = name_of(below(p, NAMES));
     struct attempt_row t = fixture_attempt(p->f[0], w.id);
     t.key.step_no = (uint32_t)below(p, 2);
@@ -200,6 +201,34 @@ static void move_attempt(struct pair *p)
                     .data = STR("text")}},
     };
     (void)apply_both(p, records, (uint32_t)below(p, 2) + 1);
+}
+
+/* Removes what is over: windows of events, and workflows that may be live. */
+static void drop(struct pair *p)
+{
+    struct record records[2] = {
+        {.kind = RECORD_EVENTS_DROP,
+         .drop = {.first_seq = below(p, 200),
+                  .limit = (uint32_t)below(p, 100) + 1,
+                  .before_ms = p->f[0]->now_ms - below(p, 50000),
+                  .now_ms = p->f[0]->now_ms}},
+    };
+    uint32_t count = 1;
+    if (p->workflows.count > 0) {
+        records[count++] = (struct record){
+            .kind = RECORD_WORKFLOW_DROP,
+            .workflow_drop = {
+                .workflow_id = p->workflows.at[below(p, p->workflows.count)].id,
+                .output_limit = (uint32_t)below(p, 3) + 1}};
+    }
+    struct store_op op = {.kind = STORE_APPLY,
+                          .apply = {.records = records, .count = count}};
+    uint64_t moved[DRIVERS];
+    for (int d = 0; d < DRIVERS; d++) {
+        assert_int_equal(fixture_run(p->f[d], &op), 0);
+        moved[d] = op.apply.moved;
+    }
+    assert_int_equal(moved[0], moved[1]);
 }
 
 static void let_time_pass(struct pair *p)
@@ -332,6 +361,12 @@ static void compare(struct pair *p)
     workflows.live_only = below(p, 2) == 0;
     workflows.runbook = name_of(below(p, 3));
     compare_workflows(p, &workflows);
+    workflows = (struct workflow_filter){
+        .status = -1,
+        .since_ms = below(p, 2) * (p->f[0]->now_ms - below(p, 300000)),
+        .ended_before_ms = below(p, 2) * (p->f[0]->now_ms - below(p, 300000)),
+        .limit = (uint32_t)below(p, 20) + 1};
+    compare_workflows(p, &workflows);
     compare_alerts(p);
     fixture_check(p->f[0]);
     fixture_check(p->f[1]);
@@ -340,8 +375,9 @@ static void compare(struct pair *p)
 static void run_round(struct pair *p)
 {
     static void (*const operations[])(struct pair *) = {
-        ingest,         ingest,        claim,        finish,        finish,
-        start_workflow, move_workflow, move_attempt, let_time_pass, restart};
+        ingest,        ingest,         claim,         finish,
+        finish,        start_workflow, move_workflow, move_attempt,
+        let_time_pass, restart,        drop};
     for (int i = 0; i < OPERATIONS; i++) {
         operations[below(p, ARRAY_LEN(operations))](p);
     }

@@ -13,7 +13,7 @@
 #include "store/sqlite_priv.h"
 #include "tests/store/fault_vfs.h"
 
-enum { STEPS = 5, SINGLES = 3, BATCH = 5 };
+enum { STEPS = 5, SINGLES = 3, BATCH = 5, SWEPT = 6 };
 
 /* What the store has told its users. */
 struct told {
@@ -27,6 +27,8 @@ struct run {
     struct fixture *f;
     struct told told;
     bool dead; /* -EIO was told: the process must end */
+    bool swept;
+    uint64_t removed; /* events, as told; more may be */
 };
 
 static const char *padding(void)
@@ -119,6 +121,22 @@ static void run_workflow(struct run *r)
     r->dead = result < 0;
 }
 
+/* Removes what is over of the first events, alerts' newest aside. */
+static void sweep_some(struct run *r)
+{
+    struct fixture *f = r->f;
+    struct record record = {
+        .kind = RECORD_EVENTS_DROP,
+        .drop = {.first_seq = 1, .limit = SWEPT, .before_ms = f->now_ms + 1}};
+    struct store_op op = {.kind = STORE_APPLY,
+                          .apply = {.records = &record, .count = 1}};
+    int result = fixture_run(f, &op);
+    assert_true(result == 0 || result == -EIO);
+    r->swept = true;
+    r->removed += result == 0 ? op.apply.moved : 0;
+    r->dead = result < 0;
+}
+
 static void maintain(struct run *r, int step)
 {
     r->dead = store_sqlite.maintain(r->f->store, step % 2 == 1) < 0;
@@ -134,6 +152,9 @@ static void load(struct run *r)
         if (!r->dead) {
             run_workflow(r);
         }
+        if (!r->dead && step > STEPS / 2) {
+            sweep_some(r);
+        }
         if (!r->dead) {
             maintain(r, step);
         }
@@ -142,16 +163,29 @@ static void load(struct run *r)
 
 /* ---- what must be true after -------------------------------------------- */
 
+/* True when the event is there, false when it may have been removed. */
+static bool read_told(const struct run *r, struct id id, struct event_view *ret)
+{
+    struct fixture *f = r->f;
+    int result = f->reader->ops->event(f->reader, id, &f->arena, ret);
+    assert_true(result == 0 || (r->swept && result == -ENOENT));
+    return result == 0;
+}
+
 static void check_told(const struct run *r)
 {
     struct fixture *f = r->f;
     struct event_view v;
+    uint64_t gone = 0;
     VEC_EACH (&r->told.accepted, i) {
-        (void)fixture_read(f, r->told.accepted.at[i]);
+        gone += read_told(r, r->told.accepted.at[i], &v) ? 0 : 1;
     }
+    assert_true(gone >= r->removed && gone <= (r->swept ? SWEPT : 0));
+    assert_int_equal(fixture_counts(f).removed_events, gone);
     VEC_EACH (&r->told.processed, i) {
-        v = fixture_read(f, r->told.processed.at[i]);
-        assert_int_equal(v.status, EVENT_PROCESSED);
+        if (read_told(r, r->told.processed.at[i], &v)) {
+            assert_int_equal(v.status, EVENT_PROCESSED);
+        }
     }
     VEC_EACH (&r->told.refused, i) {
         assert_int_equal(f->reader->ops->event(f->reader, r->told.refused.at[i],

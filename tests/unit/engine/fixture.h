@@ -290,6 +290,8 @@ static inline void say_record(struct bench *b, const struct record *r)
     case RECORD_OUTPUT:
     case RECORD_EVENTS_MOVE:
     case RECORD_EVENTS_RANK:
+    case RECORD_EVENTS_DROP:
+    case RECORD_WORKFLOW_DROP:
     case RECORD_SETTING:
     case RECORD_AUDIT:
     case RECORD_KINDS:
