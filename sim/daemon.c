@@ -19,6 +19,8 @@ static void deliver(struct world *w, struct store_op *op)
 {
     if (op->kind == STORE_INGEST) {
         client_ingested(w, op);
+    } else if (op->context == w) { /* only the sweep sets it */
+        retention_op_done(w->retention);
     } else {
         runtime_op_done(w->rt, op);
     }
@@ -285,9 +287,57 @@ static void drop_ops(struct world *w, struct list *ops)
         struct store_op *op = CONTAINER_OF(link, struct store_op, link);
         op->result = -ECANCELED;
         if (op->kind != STORE_INGEST) {
-            runtime_op_done(w->rt, op);
+            deliver(w, op);
         }
     }
+}
+
+/* ---- retention ----------------------------------------------------------- */
+
+static void sweep_submit(void *context, struct runtime_op *ro)
+{
+    ro->op.context = context;
+    daemon_submit(context, &ro->op);
+}
+
+static void sweep_on(struct world *w, struct happening *h)
+{
+    if (h->epoch == w->daemon_epoch && w->retention != NULL) {
+        retention_next(w->retention);
+    }
+}
+
+static void sweep_again(void *context, uint64_t in_ms)
+{
+    struct world *w = context;
+    if (!w->dying) {
+        world_plan(w, in_ms, sweep_on, NULL)->epoch = w->daemon_epoch;
+    }
+}
+
+static void sweep_done(void *context, const struct retention_round *round)
+{
+    struct world *w = context;
+    world_say(w, "%u events and %u workflows are removed",
+              (unsigned)round->events, (unsigned)round->workflows);
+}
+
+void daemon_sweep(struct world *w, uint64_t age_ms)
+{
+    const struct retention_ports ports = {.context = w,
+                                          .now_ms = port_now_ms,
+                                          .submit = sweep_submit,
+                                          .again = sweep_again,
+                                          .done = sweep_done};
+    const struct retention_policy policy = {.events_ms = age_ms,
+                                            .workflows_ms = age_ms};
+    if (w->rt == NULL) {
+        return;
+    }
+    if (w->retention == NULL) {
+        w->retention = retention_new(&ports, w->reader, &policy);
+    }
+    retention_begin(w->retention);
 }
 
 /* Memory is given back in ways that a dead process has no need of; nothing of
@@ -307,6 +357,8 @@ void daemon_die(struct world *w)
     drop_ops(w, &w->done);
     runtime_free(w->rt);
     w->rt = NULL;
+    retention_free(w->retention);
+    w->retention = NULL;
     w->dying = false;
     w->daemon_epoch++;
     heap_remove(&w->queue, &w->tick.node);

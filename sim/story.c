@@ -120,6 +120,16 @@ static void do_pause(struct world *w, const struct scn_line *line)
     pause_or_resume(w, true);
 }
 
+/* "sweep 10s": the daemon of this moment removes what is older */
+static void do_sweep(struct world *w, const struct scn_line *line)
+{
+    uint64_t age_ms = 0;
+    if (duration_parse(line->words[0], &age_ms) < 0) {
+        world_violation(w, "line %u: sweep what is how old?", line->number);
+    }
+    daemon_sweep(w, age_ms);
+}
+
 static void do_resume(struct world *w, const struct scn_line *line)
 {
     (void)line;
@@ -287,6 +297,16 @@ static void say_runs(struct world *w, const struct scn_line *line)
     compare_count(w, line, "number of workflows of", count);
 }
 
+/* "removed events 3": by sweeps */
+static void say_removed(struct world *w, const struct scn_line *line)
+{
+    struct store_counts counts;
+    ASSERT(w->reader->ops->counts(w->reader, &counts) == 0);
+    bool events = str_eq_c(line->words[0], "events");
+    compare_count(w, line, "number of removed",
+                  events ? counts.removed_events : counts.removed_workflows);
+}
+
 static size_t first_start(const struct world *w, struct id workflow)
 {
     VEC_EACH (&w->executor.starts, i) {
@@ -333,6 +353,7 @@ static const struct scn_verb verbs[] = {
     {"limits", 1, false, do_limits, "name=value..."},
     {"pause", 0, false, do_pause, ": no more claims"},
     {"resume", 0, false, do_resume, ": claims again"},
+    {"sweep", 1, false, do_sweep, "TIME: what is older is removed"},
     {"expect", 1, false, do_expect, "what finally says, now"},
 };
 
@@ -344,6 +365,7 @@ static const struct scn_verb endings[] = {
     {"event", 2, false, say_event, "NAME STATUS"},
     {"starts", 2, false, say_starts, "STEP COUNT: real ones"},
     {"runs", 2, false, say_runs, "NAME COUNT: workflows"},
+    {"removed", 2, false, say_removed, "events COUNT | workflows COUNT"},
     {"order", 2, false, say_order, "NAME...: of their first starts"},
 };
 

@@ -192,6 +192,10 @@ static void write_story(struct swarm *s)
     if (coin(s)) {
         write_pair(s, "pause", "resume");
     }
+    for (uint32_t i = coin(s) ? roll(s, 4) : 0; i > 0; i--) {
+        at(s, "sweep");
+        strbuf_addf(s->out, " %us\n", 1 + roll(s, 20));
+    }
     if (roll(s, 8) == 0) {
         strbuf_addf(s->out, "matching A%u fails\n", roll(s, s->runbooks));
     }

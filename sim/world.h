@@ -17,6 +17,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/prng.h"
+#include "runtime/retention.h"
 #include "runtime/runtime.h"
 #include "sim/scenario.h"
 #include "store/committer.h"
@@ -140,7 +141,8 @@ struct world {
     struct list done; /* operations to be told */
     uint64_t commits;
 
-    struct runtime *rt; /* NULL: no daemon */
+    struct runtime *rt;          /* NULL: no daemon */
+    struct retention *retention; /* NULL: the daemon has swept nothing yet */
     uint64_t daemon_epoch;
     uint64_t downtime_ms;
     struct engine_config config;
@@ -202,6 +204,9 @@ void daemon_die(struct world *w);
 
 /* Hands an operation to the store. */
 void daemon_submit(struct world *w, struct store_op *op);
+
+/* Removes what is so old. */
+void daemon_sweep(struct world *w, uint64_t age_ms);
 
 /* Puts the runbooks of world.files in force. */
 void daemon_load(struct world *w);

@@ -123,6 +123,12 @@ struct config {
     const char *state_directory; /* the folder of that file */
     uint32_t on_damage;          /* enum config_on_damage */
 
+    /* retention */
+    uint64_t retention_events_ms;
+    uint64_t retention_workflows_ms;
+    uint64_t retention_max_bytes;
+    uint64_t retention_interval_ms;
+
     /* backup */
     const char *backup_directory;
     uint64_t backup_keep_all_ms;

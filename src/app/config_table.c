@@ -165,6 +165,27 @@ const struct config_option config_options[] = {
      .help = "When the database is damaged: set it aside and go on with the "
              "newest good backup, or stop and say what to do."},
 
+    {"retention.events", CONFIG_DURATION, 0, AT(retention_events_ms), "35d",
+     RANGE(0, 36600 * DAY),
+     .help =
+         "Age at which events that are processed, suppressed or duplicates "
+         "are removed; 0: never. Queued, drained and poison events and "
+         "the events of unfinished workflows stay. An event's deduplication "
+         "key goes with it, and an alert that was not repeated since."},
+    {"retention.workflows", CONFIG_DURATION, 0, AT(retention_workflows_ms),
+     "180d", RANGE(0, 36600 * DAY),
+     .help = "Time after its end at which a workflow is removed, with its "
+             "attempts and output; 0: never. The audit trail always stays."},
+    {"retention.max_bytes", CONFIG_SIZE, 0, AT(retention_max_bytes), "8GiB",
+     RANGE(0, 1024 * 1024 * 1024 * MIB),
+     .help = "When the database holds more, the oldest events and workflows "
+             "are removed before their time, but nothing of the last 24 hours "
+             "and no firing alert; 0: any size. The file does not shrink: its "
+             "room is used again."},
+    {"retention.interval", CONFIG_DURATION, 0, AT(retention_interval_ms), "1m",
+     RANGE(SECOND, DAY),
+     .help = "Time between two rounds of removing, each in small pieces."},
+
     {"backup.directory", CONFIG_PATH, 0, AT(backup_directory),
      "/var/lib/autonomous-devops/backups",
      .help = "Folder of the backups that adctl backup makes."},
@@ -250,6 +271,7 @@ const struct config_section config_sections[] = {
     {"runbooks", "Where runbooks come from."},
     {"server", "The HTTP server."},
     {"storage", "Where state is kept."},
+    {"retention", "How long events and workflows are kept."},
     {"backup", "What adctl backup makes, and for how long it is kept."},
     {"executor", "The process that runs steps."},
     {"security", "Who may call the API."},

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/id.h"
@@ -60,14 +61,17 @@ struct record_events_rank {
 };
 
 /* Of `limit` events from first_seq on, those that are over (processed,
- * suppressed, deduplicated, archived), were received before before_ms, are not
- * a live alert and have no unfinished workflow: their rows go, and from then
- * on they are counted as archived. */
+ * suppressed, deduplicated, archived), were received before before_ms and have
+ * no unfinished workflow: their rows go, and from then on they are counted as
+ * archived. */
 struct record_events_drop {
     uint64_t first_seq;
     uint32_t limit;
     uint64_t before_ms;
-    uint64_t now_ms; /* an alert that has ended by then is no live one */
+    /* An alert that fires at now_ms and was not repeated since stays, unless:
+     */
+    bool live_alerts; /* those go, too */
+    uint64_t now_ms;
 };
 
 /* With its attempts and its output, of which at most output_limit chunks go

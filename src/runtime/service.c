@@ -161,7 +161,7 @@ static int open_engine(struct service *s, struct err *reterr)
     r = runtime_recover(s->runtime, s->reader, &s->options.defaults, reterr);
     service_settle_restore(s);
     service_publish_status(s);
-    return r;
+    return r < 0 ? r : service_retention_start(s, reterr);
 }
 
 static void *run_thread(void *context)
@@ -229,6 +229,7 @@ int service_start(const struct service_options *options, struct service **ret,
 static void release(struct service *s)
 {
     service_watch_free(s);
+    service_retention_free(s);
     exec_client_free(s->executor);
     runtime_free(s->runtime);
     generation_unref(s->generation);
@@ -259,8 +260,8 @@ void service_begin_end(struct service *s)
 
 void service_maybe_end(struct service *s)
 {
-    bool settled =
-        runtime_is_quiet(s->runtime) && s->jobs_running == 0 && !s->changing;
+    bool settled = runtime_is_quiet(s->runtime) && s->jobs_running == 0 &&
+                   !s->changing && !service_retention_busy(s);
     if (s->ending && (settled || atomic_load(&s->store_failed))) {
         (void)sd_event_exit(s->event, 0);
     }

@@ -17,6 +17,7 @@
 #include "match/generation.h"
 #include "repo/repo.h"
 #include "runtime/controls.h"
+#include "runtime/retention.h"
 #include "store/committer.h"
 #include "store/reader.h"
 #include "store/store.h"
@@ -37,6 +38,8 @@ struct service_options {
     uint64_t queue_limit;
     uint32_t max_attempts;    /* claims of one event before it is poison */
     uint64_t worker_stuck_ms; /* a batch that takes longer makes no progress */
+    struct retention_policy retention;
+    uint64_t retention_interval_ms;
     struct engine_config engine;
     struct runbook_defaults defaults;
     service_log_fn *log;

@@ -19,6 +19,7 @@
 #include "store/committer.h"
 
 struct watch;
+struct housekeeping;
 
 /* Batches (one per worker at most) and reloads (one) that may wait. */
 #define SERVICE_POOL_QUEUE 256
@@ -69,7 +70,8 @@ struct service {
     struct reader *reader; /* the service thread's own */
     uint32_t jobs_running; /* batches at the workers */
     bool ending;
-    struct watch *watch; /* service_watch.c; NULL: not watching */
+    struct watch *watch;               /* service_watch.c; NULL: not watching */
+    struct housekeeping *housekeeping; /* service_retention.c */
     bool reloading;
     struct list reloads_waiting; /* of struct service_request.link */
 
@@ -165,6 +167,12 @@ NODISCARD int service_restart_workers(struct service *s,
  * Reloads by itself when files change. Start before the first load. */
 NODISCARD int service_watch_start(struct service *s, struct err *reterr);
 void service_watch_free(struct service *s);
+
+/* ---- service_retention.c --------------------------------------------------
+ * Removes what is over for long. The reader must be open before. */
+NODISCARD int service_retention_start(struct service *s, struct err *reterr);
+bool service_retention_busy(const struct service *s);
+void service_retention_free(struct service *s);
 
 void service_log(const struct service *s, int priority, const char *fmt, ...)
     PRINTF_LIKE(3, 4);

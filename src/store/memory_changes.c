@@ -90,7 +90,8 @@ static bool may_drop(const struct store *s, const struct mem_event *e,
 {
     return !e->now.gone && event_status_is_over(e->now.status) &&
            e->row.received_ms < d->before_ms &&
-           !is_live_alert(s, e, d->now_ms) && !has_live_workflow(s, e->row.id);
+           (d->live_alerts || !is_live_alert(s, e, d->now_ms)) &&
+           !has_live_workflow(s, e->row.id);
 }
 
 static void drop_event(struct store *s, struct mem_event *e)
@@ -99,6 +100,9 @@ static void drop_event(struct store *s, struct mem_event *e)
     memory_event_set(s, e, EVENT_ARCHIVED);
     e->now.gone = true;
     memory_remove(s, &s->events_by_id, id_bytes(&e->row.id));
+    if (map_get(&s->alerts, e->row.fingerprint) == e) {
+        memory_remove(s, &s->alerts, e->row.fingerprint);
+    }
     if (d != NULL && id_eq(d->event_id, e->row.id)) {
         memory_remove(s, &s->dedup, e->row.dedup_key);
     }

@@ -100,7 +100,7 @@ static int read_alerts(struct reader *r, uint64_t now_ms, struct arena *a,
     for (const struct map_entry *it = map_next(&s->alerts, &cursor); it != NULL;
          it = map_next(&s->alerts, &cursor)) {
         const struct mem_event *e = it->value;
-        if (!e->now.gone && (e->row.ends_ms == 0 || e->row.ends_ms > now_ms)) {
+        if (e->row.ends_ms == 0 || e->row.ends_ms > now_ms) {
             views[count++] = memory_copy_view(a, e);
         }
     }

@@ -24,6 +24,7 @@ static int64_t find_kept(struct store *s, const struct record_events_drop *d,
     stmt_bind_u64(st, 2, last);
     stmt_bind_u64(st, 3, d->before_ms);
     stmt_bind_u64(st, 4, d->now_ms);
+    stmt_bind_u64(st, 5, d->live_alerts ? 1 : 0);
     int64_t count = 0;
     int r = sqlite_next(s, st);
     while (r == 1) {

@@ -176,6 +176,9 @@ int sqlite_span_remove(struct store *s, const struct sqlite_span *old,
         r = sqlite_run(s, st);
     }
     if (r == 0) {
+        r = remove_range(s, SQL_ALERTS_REMOVE, part);
+    }
+    if (r == 0) {
         r = remove_range(s, SQL_EVENTS_REMOVE, part);
     }
     if (r == 0) {

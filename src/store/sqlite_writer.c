@@ -116,12 +116,15 @@ static const char *const texts[SQL_STATEMENTS] = {
     [SQL_SPAN_REMOVE] = "DELETE FROM event_span WHERE first_seq = ?1",
     [SQL_EVENTS_KEPT] =
         "SELECT seq FROM event WHERE seq BETWEEN ?1 AND ?2 AND"
-        " (received_ms >= ?3 OR EXISTS (SELECT 1 FROM alert WHERE"
+        " (received_ms >= ?3 OR (?5 = 0 AND EXISTS (SELECT 1 FROM alert WHERE"
         " alert.fingerprint = event.fingerprint AND alert.seq = event.seq"
-        " AND (alert.ends_ms = 0 OR alert.ends_ms > ?4))"
+        " AND (alert.ends_ms = 0 OR alert.ends_ms > ?4)))"
         " OR EXISTS (SELECT 1 FROM workflow WHERE event_id = event.id"
         " AND status IN (0, 1, 2, 7))) ORDER BY seq",
     [SQL_EVENTS_REMOVE] = "DELETE FROM event WHERE seq BETWEEN ?1 AND ?2",
+    [SQL_ALERTS_REMOVE] =
+        "DELETE FROM alert WHERE seq BETWEEN ?1 AND ?2 AND fingerprint IN"
+        " (SELECT fingerprint FROM event WHERE seq BETWEEN ?1 AND ?2)",
     [SQL_DEDUP_REMOVE] = "DELETE FROM dedup WHERE seq BETWEEN ?1 AND ?2",
     [SQL_EVENT_FIRST] = "SELECT min(seq) FROM event",
     /* A minute can go when the next one begins at or before the first event

@@ -211,6 +211,7 @@ static void drop(struct pair *p)
          .drop = {.first_seq = below(p, 200),
                   .limit = (uint32_t)below(p, 100) + 1,
                   .before_ms = p->f[0]->now_ms - below(p, 50000),
+                  .live_alerts = below(p, 4) == 0,
                   .now_ms = p->f[0]->now_ms}},
     };
     uint32_t count = 1;

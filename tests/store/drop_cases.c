@@ -172,6 +172,17 @@ static void live_alerts_stay(void **state)
         0);
     assert_int_equal(count, 1);
     assert_str(views[0].event.fingerprint, "other");
+    /* Not repeated for so long that it cannot be true any more. */
+    struct record all = {.kind = RECORD_EVENTS_DROP,
+                         .drop = {.first_seq = 1,
+                                  .limit = 100,
+                                  .live_alerts = true,
+                                  .before_ms = f->now_ms}};
+    assert_int_equal(apply_one(f, all), 1);
+    assert_int_equal(
+        f->reader->ops->alerts(f->reader, f->now_ms, &f->arena, &views, &count),
+        0);
+    assert_int_equal(count, 0);
 }
 
 static void events_of_unfinished_workflows_stay(void **state)
