@@ -78,7 +78,7 @@ struct fact_match {
     uint32_t trigger_no;
     struct id workflow_id; /* minted by the runtime */
     struct str parameters; /* JSON; meaningless when error is set */
-    struct str error;      /* why the parameters could not be filled */
+    struct str error;      /* why it cannot start */
 };
 
 struct fact_event {

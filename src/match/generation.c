@@ -1,6 +1,5 @@
 #include "match/generation.h"
 
-#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,39 +90,32 @@ struct runbook *generation_runbook(const struct generation *g, struct str path)
     return f == NULL ? NULL : f->runbook;
 }
 
-static int check_candidates(const struct generation *g, const struct event *e,
-                            const struct candidates *c, struct matches *ret,
-                            struct err *reterr)
+void generation_match(const struct generation *g, const struct event *e,
+                      struct matches *ret)
 {
-    VEC_EACH (&c->numbers, i) {
-        const struct indexed_trigger *it =
-            match_index_trigger(g->index, c->numbers.at[i]);
-        int r = trigger_holds(&it->runbook->triggers[it->trigger_no], e);
-        if (r < 0) {
-            return err_set(reterr, r,
-                           "a regular expression in trigger %u of %.*s ran "
-                           "into its limit on this event",
-                           (unsigned)it->trigger_no + 1,
-                           STR_ARG(it->runbook->path));
-        }
-        if (r == 1) {
-            VEC_PUSH(&ret->found, (struct match){.runbook = it->runbook,
-                                                 .trigger_no = it->trigger_no});
-        }
-    }
-    return 0;
-}
-
-int generation_match(const struct generation *g, const struct event *e,
-                     struct matches *ret, struct err *reterr)
-{
-    size_t before = ret->found.count;
     struct candidates c = {0};
     match_index_candidates(g->index, e, &c);
-    int r = check_candidates(g, e, &c, ret, reterr);
-    if (r < 0) {
-        ret->found.count = before;
+    VEC_EACH (&c.numbers, i) {
+        const struct indexed_trigger *it =
+            match_index_trigger(g->index, c.numbers.at[i]);
+        struct match m = {.runbook = it->runbook, .trigger_no = it->trigger_no};
+        if (trigger_holds(&it->runbook->triggers[it->trigger_no], e,
+                          &m.undecided) != 0) {
+            VEC_PUSH(&ret->found, m);
+        }
     }
     VEC_DEINIT(&c.numbers);
-    return r;
+}
+
+struct str match_undecided_text(const struct match *m, struct arena *a)
+{
+    struct strbuf text = STRBUF_INIT(4096);
+    strbuf_addf(&text,
+                "trigger %u cannot be decided: the regular expression for "
+                "label '%.*s' ran into its limit on this event's value; write "
+                "it without nested repetition",
+                (unsigned)m->trigger_no + 1, STR_ARG(m->undecided->name));
+    struct str copy = arena_str(a, strbuf_str(&text));
+    strbuf_deinit(&text);
+    return copy;
 }

@@ -60,15 +60,20 @@ struct runbook *generation_runbook(const struct generation *g, struct str path);
 struct match {
     struct runbook *runbook; /* borrowed from the generation */
     uint32_t trigger_no;
+    /* NULL; else the matcher whose regular expression ran into its limit:
+     * whether the event starts this trigger could not be found out, and all
+     * its other conditions hold. */
+    const struct matcher *undecided;
 };
 
 struct matches {
     VEC(struct match) found; /* by path, then trigger_no */
 };
 
-/* Finds every trigger the event starts; appends to *ret. Returns 0, or -E2BIG
- * when a regex ran into its limit (reterr says which runbook; nothing is
- * appended then). */
-NODISCARD int generation_match(const struct generation *g,
-                               const struct event *e, struct matches *ret,
-                               struct err *reterr);
+/* Finds every trigger the event starts, and those that could not be decided,
+ * which never keep others from being found; appends to *ret. */
+void generation_match(const struct generation *g, const struct event *e,
+                      struct matches *ret);
+
+/* What to tell people about an undecided match, in one sentence. */
+struct str match_undecided_text(const struct match *m, struct arena *a);

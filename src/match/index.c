@@ -235,8 +235,10 @@ static bool state_holds(enum trigger_state wanted, enum event_state state)
 
 /* Cheap conditions first: a regular expression runs only when all the others
  * of the trigger hold. */
-int trigger_holds(const struct trigger *t, const struct event *e)
+int trigger_holds(const struct trigger *t, const struct event *e,
+                  const struct matcher **ret_undecided)
 {
+    int result = 1;
     if ((t->type.len != 0 && !str_eq(t->type, e->type)) ||
         !state_holds(t->state, e->state) ||
         !is_any_of(e->severity, t->severities, t->severity_count) ||
@@ -250,10 +252,14 @@ int trigger_holds(const struct trigger *t, const struct event *e)
                 continue;
             }
             int r = matcher_holds(m, &e->labels);
-            if (r != 1) {
-                return r;
+            if (r == 0) {
+                return 0;
+            }
+            if (r < 0 && result == 1) {
+                result = r;
+                *ret_undecided = m;
             }
         }
     }
-    return 1;
+    return result;
 }

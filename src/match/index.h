@@ -38,5 +38,7 @@ const struct indexed_trigger *match_index_trigger(const struct match_index *ix,
                                                   uint32_t number);
 
 /* Whether the event meets every condition of the trigger: 1, 0, or -E2BIG
- * when a regular expression ran into its limit. */
-NODISCARD int trigger_holds(const struct trigger *t, const struct event *e);
+ * when a regular expression ran into its limit and everything else holds;
+ * *ret_undecided is that matcher then. */
+NODISCARD int trigger_holds(const struct trigger *t, const struct event *e,
+                            const struct matcher **ret_undecided);

@@ -17,6 +17,11 @@ static void fill_match(struct match_job *job, const struct event *event,
     struct err err = ERR_INIT;
     match->runbook = found->runbook;
     match->trigger_no = found->trigger_no;
+    if (found->undecided != NULL) {
+        match->parameters = STR("{}");
+        match->error = match_undecided_text(found, &job->arena);
+        return;
+    }
     if (params_from_event(found->runbook, found->trigger_no, event, &job->arena,
                           &match->parameters, &err) < 0) {
         match->parameters = STR("{}");
@@ -69,12 +74,10 @@ static void match_event(struct match_job *job, uint32_t i)
     const struct event *event = &job->claim.op.claim.events[i];
     struct fact_event *fact = &job->events[i];
     struct matches matches = {0};
-    struct err err = ERR_INIT;
     fact->seq = event->seq;
     fact->id = event->id;
-    if (generation_match(job->generation, event, &matches, &err) < 0) {
-        fact->error = err_text(&job->arena, &err);
-    } else if (matches.found.count != 0) {
+    generation_match(job->generation, event, &matches);
+    if (matches.found.count != 0) {
         take_matches(job, i, event, &matches);
     }
     VEC_DEINIT(&matches.found);

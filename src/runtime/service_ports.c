@@ -126,11 +126,40 @@ static void port_reply(void *context, void *token, int result,
     request->done(request);
 }
 
+/* What an event asked for and cannot start has a row, a count and, at most
+ * once a second, a line: events come from outside, in any number. */
+static void log_unstartable(struct service *s, const struct record *r)
+{
+    if (r->kind != RECORD_WORKFLOW_NEW ||
+        r->workflow.status != WORKFLOW_FAILED) {
+        return;
+    }
+    uint64_t now_ms = os_monotonic_ms();
+    if (s->unstartable_told_ms != 0 && now_ms - s->unstartable_told_ms < 1000) {
+        s->unstartable_untold++;
+        return;
+    }
+    char id[ID_TEXT_SIZE];
+    id_format(r->workflow.id, ID_PREFIX_WORKFLOW, id);
+    service_log(s, LOG_WARNING, "%s of %.*s failed before its first step: %.*s",
+                id, STR_ARG(r->workflow.runbook_path),
+                STR_ARG(r->workflow.error));
+    if (s->unstartable_untold != 0) {
+        service_log(s, LOG_WARNING, "%llu more failed like that, not logged",
+                    (unsigned long long)s->unstartable_untold);
+    }
+    s->unstartable_told_ms = now_ms;
+    s->unstartable_untold = 0;
+}
+
 static void port_committed(void *context, const struct record *records,
                            size_t count)
 {
     struct service *s = context;
     telemetry_records(s->telemetry, os_epoch_ms(), records, count);
+    for (size_t i = 0; i < count; i++) {
+        log_unstartable(s, &records[i]);
+    }
     if (s->options.committed != NULL) {
         s->options.committed(s->options.context, records, count);
     }

@@ -69,6 +69,9 @@ struct service {
     struct runtime *runtime;
     struct reader *reader; /* the service thread's own */
     uint32_t jobs_running; /* batches at the workers */
+    /* Of the log lines about workflows that cannot start. */
+    uint64_t unstartable_told_ms;
+    uint64_t unstartable_untold;
     bool ending;
     struct watch *watch;               /* service_watch.c; NULL: not watching */
     struct housekeeping *housekeeping; /* service_retention.c */

@@ -39,6 +39,9 @@ static void workflow_born(struct telemetry *t, uint64_t now_ms,
 {
     telemetry_workflow_started(t);
     /* One that cannot start is born failed. */
+    if (row->status == WORKFLOW_FAILED) {
+        telemetry_workflow_unstartable(t);
+    }
     workflow_ended(t, now_ms, row);
     if (id_is_null(row->event_id)) {
         return;

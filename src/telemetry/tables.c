@@ -87,6 +87,10 @@ const struct metric_row telemetry_metric_rows[] = {
 
     {"workflows_started_total", COUNTER(workflows_started),
      .help = "Workflows created since the start."},
+    {"workflows_unstartable_total", COUNTER(workflows_unstartable),
+     .help = "Workflows since the start that an event asked for and that "
+             "failed before their first step: a parameter could not be filled, "
+             "or a regular expression ran into its limit."},
     {"workflows_finished_total", COUNTER(workflows_finished),
      LABELLED("status", workflow_label, WORKFLOW_STATUSES),
      .help = "Workflows that reached a final status since the start."},

@@ -128,6 +128,11 @@ void telemetry_workflow_started(struct telemetry *t)
     count(&t->workflows_started, 1);
 }
 
+void telemetry_workflow_unstartable(struct telemetry *t)
+{
+    count(&t->workflows_unstartable, 1);
+}
+
 void telemetry_workflow_finished(struct telemetry *t, uint64_t now_ms,
                                  enum workflow_status status,
                                  uint64_t duration_ms, bool dry_run)

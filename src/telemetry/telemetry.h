@@ -60,6 +60,9 @@ void telemetry_event_refused(struct telemetry *t, enum telemetry_refusal why,
 /* A workflow row was born. */
 void telemetry_workflow_started(struct telemetry *t);
 
+/* A workflow that an event asked for was born failed: it could not start. */
+void telemetry_workflow_unstartable(struct telemetry *t);
+
 /* A workflow reached a final status. Dry runs count in the total only; the
  * rates and durations are of those that succeeded, failed or were killed: a
  * cancelled one is somebody's choice. */

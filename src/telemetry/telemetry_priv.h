@@ -51,6 +51,7 @@ struct telemetry {
     counter errors;
     counter refused[TELEMETRY_REFUSALS];
     counter workflows_started;
+    counter workflows_unstartable;
     counter workflows_finished[WORKFLOW_STATUSES];
     counter steps_finished[ATTEMPT_STATES];
     counter http_answers[HTTP_CLASSES];
