@@ -156,6 +156,7 @@ static bool authorise(struct call *c)
     if (known != AUTH_OK) {
         return refuse_identity(c, known);
     }
+    http_trust(c->http);
     uint32_t bit = scope_bit(scope);
     if (bit != 0 && (c->who.scopes & bit) == bit) {
         return true;

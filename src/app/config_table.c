@@ -243,8 +243,8 @@ const struct config_option config_options[] = {
      RANGE(16, 65536), .help = "HTTP connections at a time."},
     {"limits.connections_per_source", CONFIG_U32, 0, AT(connections_per_source),
      "64", RANGE(1, 65536),
-     .help = "HTTP connections from one address that is not a loopback "
-             "one."},
+     .help = "HTTP connections of one source: an address, the /64 of an IPv6 "
+             "address, or a local user who is not an administrator."},
     {"limits.header_timeout", CONFIG_DURATION, 0, AT(header_timeout_ms), "10s",
      RANGE(SECOND, 5 * MINUTE),
      .help = "Time in which a request's header must arrive."},

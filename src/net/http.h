@@ -31,12 +31,17 @@
  * sees the answer and the connection stays good. */
 #define HTTP_DROP_MAX_BYTES (64UL * 1024)
 
+/* A source that has all its connections gets a new one for its own oldest,
+ * when that has been idle for so long. */
+#define HTTP_TURN_MS 1000
+
 /* How long http_stop goes on answering on connections that are open. */
 #define HTTP_STOP_GRACE_MS 1000
 
 struct http_limits {
     unsigned connections;
-    unsigned per_source; /* of one address that is not loopback */
+    unsigned per_source; /* of one address, IPv6 /64 or local user; local
+                            administrators have no such bound */
     unsigned reserved;   /* of the connections: for local administrators */
     unsigned head_s;     /* from accept, or from the request line, to the end
                             of the headers */
@@ -105,10 +110,14 @@ struct http_request {
     struct strbuf out;
 };
 
-/* The user id of a loopback peer's socket, looked up once per connection. 0,
+/* The user id of a loopback peer's socket, looked up when it connected. 0,
  * or negative errno (not loopback, or the kernel does not know it any more).
  * On the server's thread only (in begin and handle, before they return). */
 NODISCARD int http_peer_uid(struct http_request *r, uid_t *ret);
+
+/* The request has proved who sends it: its connection no longer gives way to
+ * strangers' when all places are taken. On the server's thread only. */
+void http_trust(struct http_request *r);
 
 /* ---- answers ------------------------------------------------------------- */
 
@@ -182,6 +191,9 @@ struct http_options {
      * from here on, closed when it listens on another address. Clients that
      * connected to it in between are served. */
     int kept_fd;
+    /* Nobody keeps the listening socket after us: who connects in the grace of
+     * http_stop is answered, too, for nobody else will. */
+    bool accepts_to_the_end;
 };
 
 struct http_server;

@@ -46,15 +46,31 @@ enum http_stage {
     STAGE_SENT    /* the answer is queued */
 };
 
+/* Who counts as one: a local user, an address, the /64 of an IPv6 address. */
+struct http_source {
+    enum { SOURCE_ADDRESS, SOURCE_USER, SOURCE_NOBODY } kind;
+    uint8_t at[16];
+};
+
+/* What is known of a peer when it connects. */
+struct http_peer {
+    uint8_t address[16];
+    bool loopback;
+    int uid_result; /* of os_peer_uid */
+    uid_t uid;
+    bool admin; /* a local user who may have the reserved places */
+    struct http_source source;
+};
+
 struct http_conn {
     struct list link;  /* server->conns */
     struct list ready; /* server->ready, under its lock */
     struct http_server *server;
     struct MHD_Connection *mhd;
     int fd;
-    bool uid_known;
-    int uid_result;
-    uid_t uid;
+    struct http_peer peer;
+    bool trusted; /* a request on it proved who its peer is */
+    bool closing; /* told to end: its place is free already */
     enum http_phase phase;
     uint64_t since_ms; /* of the phase; monotonic */
     _Atomic(int) turn;
@@ -87,16 +103,18 @@ struct http_conn {
 struct http_server {
     struct http_options options;
     struct MHD_Daemon *daemon;
-    int listen_fd; /* MHD's once it runs */
+    int listen_fd;
     uint16_t port;
     char *certificate; /* PEM texts, ours until MHD has stopped */
     char *key;
     struct list conns;
-    atomic_uint open_count; /* of conns */
-    unsigned kept;          /* requests that the handler has and not answered */
-    bool ending;            /* told to stop: no new connections, streams end */
-    uint64_t ending_at_ms;  /* monotonic: when it was told */
-    uint64_t now_ms;        /* monotonic: when this turn of the loop began */
+    atomic_uint open_count;           /* of conns */
+    const struct http_peer *newcomer; /* while MHD takes it */
+    uint64_t rest_until_ms;           /* no accepting before */
+    unsigned kept;         /* requests that the handler has and not answered */
+    bool ending;           /* told to stop: no new connections, streams end */
+    uint64_t ending_at_ms; /* monotonic: when it was told */
+    uint64_t now_ms;       /* monotonic: when this turn of the loop began */
     uint64_t sweep_at_ms;
     pthread_t thread;
     int wake_fd; /* eventfd: written when somebody wakes who sleeps */
@@ -129,6 +147,15 @@ size_t http_body_length(const struct http_request *r);
 
 /* respond.c: hands the answer to MHD */
 enum MHD_Result http_queue(struct http_conn *c);
+
+/* accept.c: takes who is waiting, HTTP_ACCEPT_BATCH at most */
+#define HTTP_ACCEPT_BATCH 64
+void http_accept(struct http_server *s);
+bool http_may_accept(const struct http_server *s);
+/* Ends a connection; MHD notices in its next turn. */
+void http_close(struct http_conn *c);
+struct http_source http_source_of(const uint8_t address[16], bool uid_known,
+                                  uid_t uid);
 
 /* listen.c */
 NODISCARD int http_listen(const struct http_options *o, int *ret_fd,

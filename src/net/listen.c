@@ -12,7 +12,7 @@
 #include "net/http_priv.h"
 #include "os/fd.h"
 
-#define BACKLOG 511
+#define BACKLOG 4096 /* the kernel makes it net.core.somaxconn at most */
 #define PEM_MAX_BYTES (1024UL * 1024)
 
 bool http_is_loopback(const uint8_t address[16])

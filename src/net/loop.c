@@ -10,7 +10,7 @@
  * it once. Inside of MHD, each would be a write to its own eventfd. */
 
 #define SWEEP_EVERY_MS 1000
-#define ENDING_TURN_MS 50 /* between looks whether the grace is over */
+#define SHORT_TURN_MS 50 /* between looks whether a wait is over */
 
 static uint64_t monotonic_ms(void)
 {
@@ -61,8 +61,9 @@ static int wait_ms(struct http_server *s)
 {
     uint64_t left_ms =
         s->sweep_at_ms > s->now_ms ? s->sweep_at_ms - s->now_ms : 0;
-    if (s->ending && left_ms > ENDING_TURN_MS) {
-        left_ms = ENDING_TURN_MS;
+    if ((s->ending || s->now_ms < s->rest_until_ms) &&
+        left_ms > SHORT_TURN_MS) {
+        left_ms = SHORT_TURN_MS;
     }
     MHD_UNSIGNED_LONG_LONG mhd_ms = 0;
     if (MHD_get_timeout(s->daemon, &mhd_ms) == MHD_YES && mhd_ms < left_ms) {
@@ -71,8 +72,9 @@ static int wait_ms(struct http_server *s)
     return (int)left_ms;
 }
 
-/* Until a connection, an answer or the clock has something for us. */
-static void doze(struct http_server *s)
+/* Until a connection, an answer or the clock has something for us. True if
+ * somebody may be waiting to be accepted. */
+static bool doze(struct http_server *s)
 {
     int timeout_ms = wait_ms(s);
     pthread_mutex_lock(&s->lock);
@@ -80,13 +82,15 @@ static void doze(struct http_server *s)
     bool asleep = s->asleep;
     pthread_mutex_unlock(&s->lock);
     if (!asleep) {
-        return;
+        return true;
     }
     int mhd_fd =
         MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     struct pollfd fds[] = {
         {.fd = s->wake_fd, .events = POLLIN},
         {.fd = mhd_fd, .events = POLLIN},
+        /* poll() leaves out what is negative. */
+        {.fd = http_may_accept(s) ? s->listen_fd : -1, .events = POLLIN},
     };
     int n = poll(fds, ARRAY_LEN(fds), timeout_ms);
     ASSERT(n >= 0 || errno == EINTR);
@@ -94,14 +98,13 @@ static void doze(struct http_server *s)
         eventfd_t times;
         (void)eventfd_read(s->wake_fd, &times);
     }
+    return n > 0 && fds[2].revents != 0;
 }
 
-/* The listening socket becomes ours again, and nobody's. */
 static void begin_to_end(struct http_server *s)
 {
     s->ending = true;
     s->ending_at_ms = s->now_ms;
-    s->listen_fd = MHD_quiesce_daemon(s->daemon);
     LIST_EACH (&s->conns, it) {
         struct http_conn *c = CONTAINER_OF(it, struct http_conn, link);
         if (c->phase == PHASE_STREAM) {
@@ -143,9 +146,12 @@ void *http_loop(void *server)
     s->now_ms = monotonic_ms();
     s->sweep_at_ms = s->now_ms + SWEEP_EVERY_MS;
     do {
-        doze(s);
+        bool waits = doze(s);
         s->now_ms = monotonic_ms();
         resume_ready(s);
+        if (waits) {
+            http_accept(s);
+        }
         (void)MHD_run(s->daemon);
         if (s->now_ms >= s->sweep_at_ms) {
             s->sweep_at_ms = s->now_ms + SWEEP_EVERY_MS;

@@ -4,7 +4,6 @@
 
 #include "base/assert.h"
 #include "net/http_priv.h"
-#include "os/peer.h"
 
 /* Buffers larger than this are given back between requests. */
 #define KEEP_BYTES (64UL * 1024)
@@ -18,14 +17,15 @@ static struct http_conn *conn_of(struct MHD_Connection *mhd)
 int http_peer_uid(struct http_request *r, uid_t *ret)
 {
     struct http_conn *c = CONTAINER_OF(r, struct http_conn, request);
-    if (!c->uid_known) {
-        c->uid_result = r->loopback ? os_peer_uid(c->fd, &c->uid) : -EPERM;
-        c->uid_known = true;
+    if (c->peer.uid_result == 0) {
+        *ret = c->peer.uid;
     }
-    if (c->uid_result == 0) {
-        *ret = c->uid;
-    }
-    return c->uid_result;
+    return c->peer.uid_result;
+}
+
+void http_trust(struct http_request *r)
+{
+    CONTAINER_OF(r, struct http_conn, request)->trusted = true;
 }
 
 /* The request line is in. The target is copied because MHD cuts it up. */

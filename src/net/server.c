@@ -3,10 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
-
-#include <netinet/in.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
@@ -27,21 +24,6 @@ void http_phase_set(struct http_conn *c, enum http_phase phase)
     c->phase = phase;
 }
 
-static void peer_address(const struct sockaddr *sa, uint8_t ret[16])
-{
-    memset(ret, 0, 16);
-    if (sa->sa_family == AF_INET6) {
-        struct sockaddr_in6 in6;
-        memcpy(&in6, sa, sizeof(in6));
-        memcpy(ret, &in6.sin6_addr, 16);
-    } else if (sa->sa_family == AF_INET) {
-        struct sockaddr_in in;
-        memcpy(&in, sa, sizeof(in));
-        ret[10] = ret[11] = 0xFF;
-        memcpy(ret + 12, &in.sin_addr, 4);
-    }
-}
-
 static struct http_conn *conn_new(struct http_server *s,
                                   struct MHD_Connection *mhd)
 {
@@ -50,10 +32,9 @@ static struct http_conn *conn_new(struct http_server *s,
     c->mhd = mhd;
     c->fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)
                 ->connect_fd;
-    const union MHD_ConnectionInfo *peer =
-        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    peer_address(peer->client_addr, c->request.address);
-    c->request.loopback = http_is_loopback(c->request.address);
+    c->peer = *s->newcomer;
+    memcpy(c->request.address, c->peer.address, sizeof(c->request.address));
+    c->request.loopback = c->peer.loopback;
     c->request.tls = s->options.tls_certificate != NULL;
     strbuf_init(&c->target, HTTP_TARGET_MAX_BYTES);
     strbuf_init(&c->body, 0);
@@ -77,45 +58,13 @@ static void conn_free(struct http_conn *c)
     mem_free(c);
 }
 
-static unsigned from_same_source(struct http_server *s,
-                                 const struct http_conn *c)
-{
-    unsigned n = 0;
-    LIST_EACH (&s->conns, it) {
-        struct http_conn *other = CONTAINER_OF(it, struct http_conn, link);
-        n += memcmp(other->request.address, c->request.address, 16) == 0;
-    }
-    return n;
-}
-
-/* The last places are kept for those who can mend what fills the others. */
-static bool may_stay(struct http_server *s, struct http_conn *c, unsigned open,
-                     unsigned same)
-{
-    const struct http_limits *l = &s->options.limits;
-    if (!c->request.loopback && same > l->per_source) {
-        return false;
-    }
-    if (open + l->reserved <= l->connections) {
-        return true;
-    }
-    uid_t uid = 0;
-    const struct http_handler *h = &s->options.handler;
-    return c->request.loopback && http_peer_uid(&c->request, &uid) == 0 &&
-           (h->admits == NULL || h->admits(h->context, uid));
-}
-
 static void on_opened(struct http_server *s, struct MHD_Connection *mhd,
                       void **context)
 {
     struct http_conn *c = conn_new(s, mhd);
     *context = c;
     list_push(&s->conns, &c->link);
-    unsigned open = atomic_fetch_add(&s->open_count, 1) + 1;
-    unsigned same = c->request.loopback ? 0 : from_same_source(s, c);
-    if (!may_stay(s, c, open, same)) {
-        (void)shutdown(c->fd, SHUT_RDWR); /* MHD sees the end and closes */
-    }
+    (void)atomic_fetch_add(&s->open_count, 1);
 }
 
 static void on_closed(struct http_server *s, void **context)
@@ -157,16 +106,18 @@ static struct MHD_Daemon *start_mhd(struct http_server *s)
         {MHD_OPTION_END, 0, NULL},
     };
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
-    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
+    unsigned flags =
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET;
+    /* Those that were told to end are MHD's until its next turn. */
+    unsigned most = o->limits.connections + 2 * HTTP_ACCEPT_BATCH;
     return MHD_start_daemon(
         tls ? flags | MHD_USE_TLS : flags, 0, NULL, NULL, http_on_access, s,
-        MHD_OPTION_LISTEN_SOCKET, s->listen_fd,                 /* */
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,         /* */
         MHD_OPTION_URI_LOG_CALLBACK, http_on_uri, s,            /* */
         MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, s,      /* */
         MHD_OPTION_UNESCAPE_CALLBACK, no_unescape, NULL,        /* */
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, /* */
-        MHD_OPTION_CONNECTION_LIMIT, o->limits.connections,     /* */
+        MHD_OPTION_CONNECTION_LIMIT, most,                      /* */
         MHD_OPTION_CONNECTION_TIMEOUT, o->limits.idle_s,        /* */
         MHD_OPTION_STRICT_FOR_CLIENT, 1,                        /* */
         MHD_OPTION_ARRAY, tls ? tls_items : none, MHD_OPTION_END);

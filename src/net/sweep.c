@@ -1,5 +1,4 @@
 #include <poll.h>
-#include <sys/socket.h>
 
 #include "net/http_priv.h"
 
@@ -38,6 +37,9 @@ static void check_stream(struct http_conn *c)
 
 static void check(struct http_conn *c, uint64_t now_ms)
 {
+    if (c->closing) {
+        return;
+    }
     if (c->phase == PHASE_STREAM) {
         check_stream(c);
         return;
@@ -45,7 +47,7 @@ static void check(struct http_conn *c, uint64_t now_ms)
     unsigned limit_s = allowed_s(&c->server->options.limits, c->phase);
     if (limit_s != 0 && now_ms > c->since_ms &&
         now_ms - c->since_ms > (uint64_t)limit_s * 1000) {
-        (void)shutdown(c->fd, SHUT_RDWR); /* MHD sees the end and closes */
+        http_close(c);
     }
 }
 

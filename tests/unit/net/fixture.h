@@ -46,6 +46,9 @@ static void on_begin(void *context, struct http_request *r)
         reply(r, 403, STR("no"));
         return;
     }
+    if (str_starts(r->target, STR("/trusted"))) {
+        http_trust(r);
+    }
     r->body_limit_bytes =
         str_starts(r->target, STR("/nobody")) ? 0 : BODY_LIMIT;
 }
