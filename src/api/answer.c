@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/api_priv.h"
+#include "api/limiter.h"
 
 /* Why events were not accepted, for the metrics. */
 static void count_refusal(const struct call *c, unsigned status,
@@ -14,7 +15,7 @@ static void count_refusal(const struct call *c, unsigned status,
     if (c->route == NULL || c->route->scope != SCOPE_INGEST) {
         return;
     }
-    if (status == 401 || status == 403) {
+    if (status == 401 || status == 403 || status == 429) {
         why = REFUSAL_DENIED;
     } else if (status >= 500) {
         why = strcmp(code, "stopping") == 0 ? REFUSAL_STOPPING
@@ -30,6 +31,8 @@ void answer_with(struct call *c, struct http_answer *answer)
     telemetry_http_answered(service_telemetry(c->api->service), answer->status);
     if (answer->status == 401) {
         answer->extra[0] = (struct http_field){"WWW-Authenticate", "Bearer"};
+    } else if (answer->status == 429) {
+        answer->extra[0] = (struct http_field){"Retry-After", LIMITER_RETRY};
     } else if (answer->status == 503) {
         answer->extra[0] = (struct http_field){"Retry-After", "1"};
     }

@@ -139,9 +139,14 @@ static bool refuse_identity(struct call *c, enum auth_result why)
                          "from this machine as root or a member of the "
                          "group autonomous-devops",
         [AUTH_WRONG] = "the token is not known",
-        [AUTH_WAIT] = "too many wrong tokens from there; wait a minute",
+        [AUTH_WAIT] = "too many wrong tokens from there; a right one is taken "
+                      "at any time",
     };
-    answer_error(c, 401, "unauthenticated", sentences[why], STR(""));
+    if (why == AUTH_WAIT) {
+        answer_error(c, 429, "too_many_failures", sentences[why], STR(""));
+    } else {
+        answer_error(c, 401, "unauthenticated", sentences[why], STR(""));
+    }
     return false;
 }
 

@@ -28,6 +28,8 @@
 #define API_PAGE_DEFAULT 50
 #define API_PAGE_MAX 1000
 #define API_EXPORT_MAX 10000 /* workflows and events */
+#define API_SINCE_MAX_DAYS 366
+#define API_SINCE_MAX_MS (API_SINCE_MAX_DAYS * 24ULL * 3600 * 1000)
 
 /* A list stops growing past this and continues at next_cursor. */
 #define API_LIST_MAX_BYTES (32UL * 1024 * 1024)

@@ -1,8 +1,8 @@
 /*
  * Who sends a request, and what they may do: a bearer token, or the user id
  * behind a loopback connection. A request that brings a token is judged by it
- * alone. Wrong tokens are counted per source, and a source with too many has
- * to wait (limiter.h).
+ * alone. Wrong tokens are counted per source, and a source with too many is
+ * told to wait (limiter.h); a right one is let in at any time.
  *
  * The server's thread, except auth_still: any thread.
  */

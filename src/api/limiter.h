@@ -12,6 +12,7 @@
 
 #define LIMITER_BURST 10
 #define LIMITER_REFILL_MS 6000
+#define LIMITER_RETRY "6" /* seconds, for Retry-After */
 #define LIMITER_SETS 128
 #define LIMITER_WAYS 8
 
@@ -25,7 +26,7 @@ struct limiter {
     struct limiter_bucket shared;
 };
 
-/* May this source try? */
+/* May this source fail once more? */
 bool limiter_may(const struct limiter *l, const uint8_t source[16],
                  uint64_t now_ms);
 

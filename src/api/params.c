@@ -73,6 +73,21 @@ static int read_bool(struct call *c, const struct query *q, struct value *v,
     return r;
 }
 
+static int read_since(struct call *c, const struct query *q, struct value *v,
+                      struct err *reterr)
+{
+    uint64_t now_ms = os_epoch_ms();
+    int r = url_get_since(&c->url, q->name, now_ms, &v->number, reterr);
+    if (r == 1 && v->number + API_SINCE_MAX_MS < now_ms) {
+        err_field(reterr, "%s", q->name);
+        return err_set(reterr, -ERANGE,
+                       "'%s' must be within the last %d days; older rows are "
+                       "reached with cursor=",
+                       q->name, API_SINCE_MAX_DAYS);
+    }
+    return r;
+}
+
 static int read_value(struct call *c, const struct query *q, struct value *v,
                       struct err *reterr)
 {
@@ -90,8 +105,7 @@ static int read_value(struct call *c, const struct query *q, struct value *v,
     case QUERY_BOOL:
         return read_bool(c, q, v, reterr);
     case QUERY_SINCE:
-        return url_get_since(&c->url, q->name, os_epoch_ms(), &v->number,
-                             reterr);
+        return read_since(c, q, v, reterr);
     case QUERY_ID:
         return read_id(c, q, v, reterr);
     case QUERY_MANY:

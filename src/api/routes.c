@@ -58,7 +58,7 @@ static const char *workflow_status_word(size_t i)
 #define SINCE                                                                  \
     {                                                                          \
         .name = "since", .kind = QUERY_SINCE,                                  \
-        .help = "from then on: 1h, 7d, RFC 3339 or epoch seconds"              \
+        .help = "from then on: 1h, 7d (366d at most), RFC 3339, epoch seconds" \
     }
 #define FLAG(flag_name, text)                                                  \
     {                                                                          \

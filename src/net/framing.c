@@ -63,17 +63,25 @@ static struct refusal check_target(const struct http_conn *c)
     return FINE;
 }
 
-static struct refusal check_size(const struct http_conn *c)
+static struct refusal check_size(struct http_conn *c)
 {
     const union MHD_ConnectionInfo *size = MHD_get_connection_info(
         c->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     if (c->header_count > HTTP_HEADERS_MAX ||
-        (size != NULL && size->header_size > HTTP_HEAD_MAX_BYTES)) {
+        (size != NULL && size->header_size > HTTP_HEAD_MAX_BYTES) ||
+        http_head_has_long_line(c)) {
         return (struct refusal){431, "too_large",
-                                "the headers are more than 100 or larger "
-                                "than 32 KiB"};
+                                "the headers are more than 100, one is longer "
+                                "than 8 KiB, or all are longer than 32 KiB"};
     }
     return FINE;
+}
+
+static struct refusal check_bytes(struct http_conn *c, const char *method,
+                                  const char *version)
+{
+    const char *fault = http_head_fault(c, method, version);
+    return fault == NULL ? FINE : bad(fault);
 }
 
 static struct refusal check_host(const struct http_conn *c)
@@ -137,7 +145,6 @@ static struct refusal check_meaning(const struct http_conn *c)
 bool http_framing_ok(struct http_conn *c, const char *method,
                      const char *version)
 {
-    (void)method;
     bool is_1_1 = strcmp(version, "HTTP/1.1") == 0;
     struct refusal f = FINE;
     if (!is_1_1 && strcmp(version, "HTTP/1.0") != 0) {
@@ -146,6 +153,7 @@ bool http_framing_ok(struct http_conn *c, const char *method,
     }
     f = f.status != 0 ? f : check_target(c);
     f = f.status != 0 ? f : check_size(c);
+    f = f.status != 0 ? f : check_bytes(c, method, version);
     f = f.status != 0 ? f : check_host(c);
     f = f.status != 0 ? f : check_length(c, is_1_1);
     f = f.status != 0 ? f : check_meaning(c);

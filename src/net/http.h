@@ -24,12 +24,19 @@
 
 #define HTTP_TARGET_MAX_BYTES 8192
 #define HTTP_HEAD_MAX_BYTES (32UL * 1024) /* request line and all headers */
+#define HTTP_HEADER_MAX_BYTES 8192        /* one line of it */
 #define HTTP_HEADERS_MAX 100
+#define HTTP_REQUESTS_MAX 1000 /* of one connection: the last is told */
 #define HTTP_ANSWER_MAX_BYTES (64UL * 1024 * 1024)
 
 /* Up to this much of a refused body is read and dropped, so that the client
  * sees the answer and the connection stays good. */
 #define HTTP_DROP_MAX_BYTES (64UL * 1024)
+
+/* A body or an answer that moves more slowly than this, over all of its time
+ * but HTTP_SLOW_GRACE_MS, ends its connection. */
+#define HTTP_MIN_BYTES_PER_S 500
+#define HTTP_SLOW_GRACE_MS 5000
 
 /* A source that has all its connections gets a new one for its own oldest,
  * when that has been idle for so long. */

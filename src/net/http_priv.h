@@ -11,6 +11,7 @@
 
 #include <microhttpd.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 
 #include "base/list.h"
@@ -77,11 +78,20 @@ struct http_conn {
     bool gone; /* the peer hung up while we stream */
 
     enum http_stage stage;
-    bool begun;    /* begin was called: end is owed */
-    bool answered; /* in begin, before the body was read */
-    bool kept;     /* counted in server->kept */
-    bool overlong; /* more body than the limit came */
+    bool begun;     /* begin was called: end is owed */
+    bool answered;  /* in begin, before the body was read */
+    bool kept;      /* counted in server->kept */
+    bool overlong;  /* more body than the limit came */
+    bool malformed; /* a chunk line of the body is */
+    unsigned requests;
     size_t dropped_bytes;
+    size_t body_bytes;     /* that have come */
+    uint64_t sent_at_ms;   /* the answer's rate is counted from here; 0: not */
+    uint64_t sent_bytes;   /* of the connection, then */
+    const char *target_at; /* in MHD's buffer, as is what follows */
+    const char *head_end;  /* where the body starts */
+    const char *data_end;  /* of the piece of body that came last */
+    uint64_t data_turn;    /* of the loop, in which it came */
     struct strbuf target;
     struct strbuf body;
     unsigned header_count;
@@ -115,6 +125,7 @@ struct http_server {
     bool ending;           /* told to stop: no new connections, streams end */
     uint64_t ending_at_ms; /* monotonic: when it was told */
     uint64_t now_ms;       /* monotonic: when this turn of the loop began */
+    uint64_t turn;         /* of the loop */
     uint64_t sweep_at_ms;
     pthread_t thread;
     int wake_fd; /* eventfd: written when somebody wakes who sleeps */
@@ -136,6 +147,18 @@ enum MHD_Result http_on_access(void *cls, struct MHD_Connection *mhd,
                                size_t *upload_len, void **request);
 void http_on_completed(void *cls, struct MHD_Connection *mhd, void **request,
                        enum MHD_RequestTerminationCode why);
+
+/* head.c: what MHD reads leniently is checked in the bytes it read. NULL, or
+ * what is wrong. head_end is set. */
+const char *http_head_fault(struct http_conn *c, const char *method,
+                            const char *version);
+/* Is one line of the head too long? */
+bool http_head_has_long_line(struct http_conn *c);
+/* False if what lay between this piece of a chunked body and the one before,
+ * as far as it can still be seen, is no chunk line. */
+bool http_chunk_line_ok(struct http_conn *c, struct str data);
+/* MHD's log: it is about to refuse a request by itself. */
+void http_on_log(void *server, const char *fmt, va_list args);
 
 /* framing.c: true if the head may be handed on; otherwise it is answered. */
 bool http_framing_ok(struct http_conn *c, const char *method,

@@ -148,6 +148,7 @@ void *http_loop(void *server)
     do {
         bool waits = doze(s);
         s->now_ms = monotonic_ms();
+        s->turn++;
         resume_ready(s);
         if (waits) {
             http_accept(s);

@@ -34,6 +34,7 @@ void *http_on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
     (void)cls;
     struct http_conn *c = conn_of(mhd);
     c->stage = STAGE_HEAD;
+    c->target_at = uri;
     strbuf_reset(&c->target);
     strbuf_addc(&c->target, uri);
     http_phase_set(c, PHASE_HEAD);
@@ -120,7 +121,12 @@ static void read_head(struct http_conn *c, const char *method)
     c->repeated = 0;
     c->answered = false;
     c->overlong = false;
+    c->malformed = false;
     c->dropped_bytes = 0;
+    c->body_bytes = 0;
+    c->data_end = NULL;
+    c->sent_at_ms = 0;
+    c->requests++;
     c->pull = NULL;
     (void)MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, on_header, c);
 }
@@ -182,7 +188,9 @@ static enum MHD_Result on_head(struct http_conn *c, const char *method,
 
 static enum MHD_Result on_data(struct http_conn *c, struct str data)
 {
-    if (c->stage == STAGE_BODY && !c->overlong) {
+    c->body_bytes += data.len;
+    c->malformed = c->malformed || !http_chunk_line_ok(c, data);
+    if (c->stage == STAGE_BODY && !c->overlong && !c->malformed) {
         strbuf_add(&c->body, data);
         c->overlong = strbuf_error(&c->body) < 0;
         return MHD_YES;
@@ -190,6 +198,18 @@ static enum MHD_Result on_data(struct http_conn *c, struct str data)
     /* There is no answering in the middle of a body. */
     c->dropped_bytes += data.len;
     return c->dropped_bytes <= HTTP_DROP_MAX_BYTES ? MHD_YES : MHD_NO;
+}
+
+static enum MHD_Result refuse_body(struct http_conn *c)
+{
+    if (c->malformed) {
+        http_fail(&c->request, 400, "bad_request",
+                  "a chunk line of the body does not end in CR LF");
+    } else {
+        http_fail(&c->request, 413, "too_large",
+                  "the body is larger than this request may have");
+    }
+    return http_queue(c);
 }
 
 static void unkeep(struct http_conn *c)
@@ -245,12 +265,7 @@ enum MHD_Result http_on_access(void *cls, struct MHD_Connection *mhd,
     case STAGE_DROP:
         return http_queue(c);
     case STAGE_BODY:
-        if (c->overlong) {
-            http_fail(&c->request, 413, "too_large",
-                      "the body is larger than this request may have");
-            return http_queue(c);
-        }
-        return on_complete(c);
+        return c->overlong || c->malformed ? refuse_body(c) : on_complete(c);
     case STAGE_ANSWER:
         if (atomic_load(&c->turn) == TURN_PARKED) {
             return MHD_YES;

@@ -133,7 +133,11 @@ static struct MHD_Response *prepared(struct http_conn *c)
 enum MHD_Result http_queue(struct http_conn *c)
 {
     struct http_answer *a = &c->answer;
-    a->close = a->close || c->server->ending;
+    /* Where a chunked body ends is for MHD alone to say: what follows it is
+     * never taken for a request. */
+    a->close = a->close || c->server->ending ||
+               c->request.headers[HTTP_TRANSFER_ENCODING].at != NULL ||
+               c->requests >= HTTP_REQUESTS_MAX;
     c->stage = STAGE_SENT;
     http_phase_set(c, c->pull != NULL ? PHASE_STREAM : PHASE_SEND);
     if (c->pull == NULL && a->extra[0].name == NULL && !a->close) {

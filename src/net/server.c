@@ -106,12 +106,13 @@ static struct MHD_Daemon *start_mhd(struct http_server *s)
         {MHD_OPTION_END, 0, NULL},
     };
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
-    unsigned flags =
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET;
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
+                     MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG;
     /* Those that were told to end are MHD's until its next turn. */
     unsigned most = o->limits.connections + 2 * HTTP_ACCEPT_BATCH;
     return MHD_start_daemon(
         tls ? flags | MHD_USE_TLS : flags, 0, NULL, NULL, http_on_access, s,
+        MHD_OPTION_EXTERNAL_LOGGER, http_on_log, s,             /* first */
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,         /* */
         MHD_OPTION_URI_LOG_CALLBACK, http_on_uri, s,            /* */
         MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, s,      /* */
@@ -119,7 +120,7 @@ static struct MHD_Daemon *start_mhd(struct http_server *s)
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, /* */
         MHD_OPTION_CONNECTION_LIMIT, most,                      /* */
         MHD_OPTION_CONNECTION_TIMEOUT, o->limits.idle_s,        /* */
-        MHD_OPTION_STRICT_FOR_CLIENT, 1,                        /* */
+        MHD_OPTION_STRICT_FOR_CLIENT, 0, /* framing.c is stricter */
         MHD_OPTION_ARRAY, tls ? tls_items : none, MHD_OPTION_END);
 }
 

@@ -90,8 +90,9 @@ static void on_handle(void *context, struct http_request *r)
     } else if (str_eq(r->target, STR("/stream"))) {
         http_respond_stream(r, HTTP_EVENTS, pull, f);
         set_waiting(f, r);
-    } else if (str_eq(r->target, STR("/big"))) {
-        for (int i = 0; i < 20000; i++) {
+    } else if (str_starts(r->target, STR("/big"))) {
+        int tens = str_eq(r->target, STR("/bigger")) ? 2000000 : 20000;
+        for (int i = 0; i < tens; i++) {
             strbuf_add(&r->out, STR("0123456789"));
         }
         reply(r, 200, strbuf_str(&r->out));

@@ -165,6 +165,8 @@ static void limits_the_headers(void **state)
     assert_int_equal(ask_with_headers(9, 4000 - 12), 200);
     assert_int_equal(ask_with_headers(10, 4000 - 12), 431);
     assert_int_equal(ask_with_headers(100, 4000), 431);
+    assert_int_equal(ask_with_headers(2, HTTP_HEADER_MAX_BYTES - 6), 200);
+    assert_int_equal(ask_with_headers(2, HTTP_HEADER_MAX_BYTES - 5), 431);
 }
 
 static int ask_with_body(const char *path, size_t len, bool chunked)
@@ -312,6 +314,33 @@ static void cuts_off_slow_clients(void **state)
     assert_int_equal(atomic_load(&fix.handled), 0);
 }
 
+/* A body byte by byte, and a large answer that nobody reads: longer limits in
+ * force, only the least rate can end them. */
+static void cuts_off_what_hardly_moves(void **state)
+{
+    (void)state;
+    struct http_options o = options();
+    o.limits.body_s = o.limits.send_s = o.limits.idle_s = 3600;
+    start(&o);
+    static const char slow[] =
+        "POST /b HTTP/1.1\r\n" HEAD "Content-Length: 900\r\n\r\n";
+    static const char bigger[] = "GET /bigger HTTP/1.1\r\n" HEAD "\r\n";
+    int sender = raw_connect(fix.port);
+    int reader = raw_connect(fix.port);
+    assert_true(raw_send(sender, slow, sizeof(slow) - 1));
+    assert_true(raw_send(reader, bigger, sizeof(bigger) - 1));
+    struct pollfd p = {.fd = sender, .events = POLLIN};
+    for (int i = 0; poll(&p, 1, 100) == 0; i++) {
+        assert_true(i < RAW_PATIENCE_MS / 100);
+        (void)raw_send(sender, "a", 1);
+    }
+    assert_true(raw_ends(sender));
+    WAIT_UNTIL(http_connections(fix.server) == 0);
+    close(sender);
+    close(reader);
+    assert_int_equal(tear_down(NULL), 0);
+}
+
 static void closes_idle_connections(void **state)
 {
     (void)state;
@@ -320,6 +349,22 @@ static void closes_idle_connections(void **state)
     assert_true(raw_send(fd, request, sizeof(request) - 1));
     raw_read(fd, &answer);
     assert_int_equal(answer.status, 200);
+    assert_true(raw_ends(fd));
+    close(fd);
+}
+
+static void ends_a_connection_after_so_many_requests(void **state)
+{
+    (void)state;
+    static const char request[] = "GET / HTTP/1.1\r\n" HEAD "\r\n";
+    int fd = raw_connect(fix.port);
+    for (int i = 1; i <= HTTP_REQUESTS_MAX; i++) {
+        assert_true(raw_send(fd, request, sizeof(request) - 1));
+        raw_read(fd, &answer);
+        assert_int_equal(answer.status, 200);
+        assert_int_equal(raw_field(&answer, "Connection") != NULL,
+                         i == HTTP_REQUESTS_MAX);
+    }
     assert_true(raw_ends(fd));
     close(fd);
 }
@@ -477,6 +522,8 @@ int main(void)
         CASE(asks_for_the_body_only_if_it_wants_it),
         QUICK(cuts_off_slow_clients),
         QUICK(closes_idle_connections),
+        cmocka_unit_test(cuts_off_what_hardly_moves),
+        CASE(ends_a_connection_after_so_many_requests),
         cmocka_unit_test(limits_connections_of_one_source),
         cmocka_unit_test(refuses_addresses_that_are_none),
         cmocka_unit_test(refuses_to_be_reachable_without_protection),
