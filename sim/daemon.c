@@ -258,7 +258,6 @@ void daemon_load(struct world *w)
 void daemon_boot(struct world *w, struct happening *h)
 {
     struct runtime_ports ports = ports_template;
-    struct runbook_defaults defaults = RUNBOOK_DEFAULTS;
     struct err err = ERR_INIT;
     if (h != NULL) {
         struct store_opened opened;
@@ -271,7 +270,7 @@ void daemon_boot(struct world *w, struct happening *h)
     w->allowed_errnum = 0;
     w->rt = runtime_new(&ports, &w->config, w->scenario->max_attempts);
     runtime_set_generation(w->rt, generation_ref(w->generation));
-    if (runtime_recover(w->rt, w->reader, &defaults, &err) < 0) {
+    if (runtime_recover(w->rt, w->reader, &err) < 0) {
         world_violation(w, "recovery fails: %s", err.message);
     }
     if (w->paused) {
@@ -412,7 +411,6 @@ static void twin_execute(void *context, const struct exec_message *m)
 uint64_t daemon_recovered_hash(struct world *w)
 {
     struct twin twin = {.world = w};
-    struct runbook_defaults defaults = RUNBOOK_DEFAULTS;
     struct err err = ERR_INIT;
     struct runtime_ports ports = {.context = &twin,
                                   .now_ms = twin_now_ms,
@@ -423,7 +421,7 @@ uint64_t daemon_recovered_hash(struct world *w)
     list_init(&twin.ops);
     struct runtime *rt =
         runtime_new(&ports, &w->config, w->scenario->max_attempts);
-    if (runtime_recover(rt, w->reader, &defaults, &err) < 0) {
+    if (runtime_recover(rt, w->reader, &err) < 0) {
         world_violation(w, "I8: recovery fails: %s", err.message);
     }
     uint64_t hash = engine_hash(runtime_engine(rt));

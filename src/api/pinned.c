@@ -5,8 +5,14 @@
 
 #include "base/mem.h"
 
-struct slot {
+/* What a workflow has pinned: the text, and what its gaps are filled with. */
+struct version {
     struct runbook_hash hash;
+    struct runbook_defaults defaults;
+};
+
+struct slot {
+    struct version version;
     struct runbook *runbook; /* NULL: known to be unusable */
     uint64_t used;           /* 0: empty slot */
 };
@@ -36,10 +42,11 @@ void pinned_free(struct pinned *p)
     mem_free(p);
 }
 
-static bool same_hash(const struct runbook_hash *a,
-                      const struct runbook_hash *b)
+static bool same_version(const struct version *a, const struct version *b)
 {
-    return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+    return memcmp(a->hash.bytes, b->hash.bytes, sizeof(a->hash.bytes)) == 0 &&
+           a->defaults.step_timeout_ms == b->defaults.step_timeout_ms &&
+           a->defaults.retry_attempts == b->defaults.retry_attempts;
 }
 
 static struct runbook *ref(struct runbook *rb)
@@ -48,14 +55,14 @@ static struct runbook *ref(struct runbook *rb)
 }
 
 /* True if the cache knows the version; *ret is then a reference or NULL. */
-static bool recall(struct pinned *p, const struct runbook_hash *hash,
+static bool recall(struct pinned *p, const struct version *version,
                    struct runbook **ret)
 {
     bool found = false;
     pthread_mutex_lock(&p->lock);
     for (size_t i = 0; i < PINNED_MAX && !found; i++) {
         struct slot *s = &p->slots[i];
-        found = s->used != 0 && same_hash(&s->hash, hash);
+        found = s->used != 0 && same_version(&s->version, version);
         if (found) {
             s->used = ++p->clock;
             *ret = ref(s->runbook);
@@ -66,7 +73,7 @@ static bool recall(struct pinned *p, const struct runbook_hash *hash,
 }
 
 /* In place of the one that was not asked for the longest. */
-static void remember(struct pinned *p, const struct runbook_hash *hash,
+static void remember(struct pinned *p, const struct version *version,
                      struct runbook *rb)
 {
     pthread_mutex_lock(&p->lock);
@@ -75,22 +82,22 @@ static void remember(struct pinned *p, const struct runbook_hash *hash,
         oldest = p->slots[i].used < oldest->used ? &p->slots[i] : oldest;
     }
     runbook_unref(oldest->runbook);
-    *oldest =
-        (struct slot){.hash = *hash, .runbook = ref(rb), .used = ++p->clock};
+    *oldest = (struct slot){
+        .version = *version, .runbook = ref(rb), .used = ++p->clock};
     pthread_mutex_unlock(&p->lock);
 }
 
 static struct runbook *load(const struct pinned_source *from,
-                            const struct runbook_hash *hash)
+                            const struct version *version)
 {
     struct arena arena = ARENA_INIT;
     struct str path = STR_NULL;
     struct str text = STR_NULL;
     struct runbook *rb = NULL;
-    if (from->reader->ops->runbook(from->reader, hash, &arena, &path, &text) ==
-        0) {
+    if (from->reader->ops->runbook(from->reader, &version->hash, &arena, &path,
+                                   &text) == 0) {
         struct runbook_report report = {0};
-        if (runbook_load(path, text, from->defaults, &rb, &report) < 0) {
+        if (runbook_load(path, text, &version->defaults, &rb, &report) < 0) {
             rb = NULL;
         }
         runbook_report_deinit(&report);
@@ -102,17 +109,21 @@ static struct runbook *load(const struct pinned_source *from,
 struct runbook *pinned_get(struct pinned *p, const struct pinned_source *from,
                            const struct workflow_row *row)
 {
+    const struct version version = {row->runbook_hash, row->defaults};
     struct runbook *rb =
         from->generation != NULL
             ? generation_runbook(from->generation, row->runbook_path)
             : NULL;
-    if (rb != NULL && same_hash(&rb->hash, &row->runbook_hash)) {
-        return runbook_ref(rb);
+    if (rb != NULL) {
+        const struct version current = {rb->hash, rb->defaults};
+        if (same_version(&current, &version)) {
+            return runbook_ref(rb);
+        }
     }
     rb = NULL;
-    if (!recall(p, &row->runbook_hash, &rb)) {
-        rb = load(from, &row->runbook_hash);
-        remember(p, &row->runbook_hash, rb);
+    if (!recall(p, &version, &rb)) {
+        rb = load(from, &version);
+        remember(p, &version, rb);
     }
     return rb;
 }

@@ -20,7 +20,6 @@ void pinned_free(struct pinned *p);
 struct pinned_source {
     const struct generation *generation; /* may be NULL */
     struct reader *reader;
-    const struct runbook_defaults *defaults;
 };
 
 /* The runbook of the row: a reference, or NULL when it cannot be had (its

@@ -12,7 +12,6 @@ static struct pinned_source source(const struct call *c, struct generation *g)
     return (struct pinned_source){
         .generation = g,
         .reader = c->reader,
-        .defaults = service_defaults(c->api->service),
     };
 }
 

@@ -440,7 +440,5 @@ struct executor_options config_executor(const struct config *c)
         .max_running = c->max_running,
         .output_keep_bytes = c->output_keep_bytes,
         .idle_exit_ms = c->idle_exit_ms,
-        .step_timeout_ms = c->step_timeout_ms,
-        .retry_attempts = c->retry_attempts,
     };
 }

@@ -18,6 +18,7 @@ static struct workflow_row new_row(const struct engine *e,
         .runbook_name = rb->name,
         .runbook_hash = rb->hash,
         .created_ms = e->now_ms,
+        .defaults = rb->defaults,
         .status = WORKFLOW_QUEUED,
     };
 }

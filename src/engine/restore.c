@@ -55,9 +55,20 @@ static uint64_t mix_workflow(uint64_t hash, const struct workflow_row *row)
               sizeof(row->runbook_hash.bytes)),
     };
     const uint64_t numbers[] = {
-        row->trigger_no,  row->dry_run, row->created_ms,  row->status,
-        row->result,      row->stop,    row->step_no,     row->started_ms,
-        row->finished_ms, row->wake_ms, row->deadline_ms, row->rev,
+        row->trigger_no,
+        row->dry_run,
+        row->created_ms,
+        row->status,
+        row->result,
+        row->stop,
+        row->step_no,
+        row->started_ms,
+        row->finished_ms,
+        row->wake_ms,
+        row->deadline_ms,
+        row->rev,
+        row->defaults.step_timeout_ms,
+        row->defaults.retry_attempts,
     };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         hash = mix_str(hash, texts[i]);

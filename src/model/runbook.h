@@ -97,7 +97,8 @@ struct runbook {
     struct str description;
     struct str category;
     struct runbook_hash hash;
-    struct str text; /* the file as it was read */
+    struct str text;                  /* the file as it was read */
+    struct runbook_defaults defaults; /* what it was loaded with */
     struct param *params;
     uint32_t param_count;
     struct trigger *triggers;

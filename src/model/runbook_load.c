@@ -107,6 +107,7 @@ int runbook_load(struct str path, struct str text,
         return -EINVAL;
     }
     CLEANUP(runbook_unrefp) struct runbook *rb = runbook_new(path, text);
+    rb->defaults = *defaults;
     load_document(rb, doc, defaults, report);
     finish_report(report);
     if (report->error_count != 0) {

@@ -34,16 +34,6 @@ struct runbook_report {
 
 void runbook_report_deinit(struct runbook_report *r);
 
-/* Defaults that the configuration gives to steps. */
-struct runbook_defaults {
-    uint64_t step_timeout_ms;
-    uint32_t retry_attempts; /* for `retry:` without `attempts:`, and for
-                                steps that say `idempotent: true` */
-};
-
-#define RUNBOOK_DEFAULTS                                                       \
-    ((struct runbook_defaults){.step_timeout_ms = 60000, .retry_attempts = 3})
-
 /* Loads text as the runbook at `path` (relative to the repository). Returns 0
  * and a new reference in *ret, or -EINVAL with at least one error in the
  * report; the report is filled (and must be deinit'ed) in both cases. */

@@ -53,6 +53,18 @@ struct runbook_hash {
     uint8_t bytes[32]; /* SHA-256 of the file's bytes */
 };
 
+/* Defaults that the configuration gives to steps. A workflow keeps those that
+ * its runbook was loaded with, as it keeps the text: a configuration that has
+ * changed is for later workflows. */
+struct runbook_defaults {
+    uint64_t step_timeout_ms;
+    uint32_t retry_attempts; /* for `retry:` without `attempts:`, and for
+                                steps that say `idempotent: true` */
+};
+
+#define RUNBOOK_DEFAULTS                                                       \
+    ((struct runbook_defaults){.step_timeout_ms = 60000, .retry_attempts = 3})
+
 struct workflow_row {
     /* fixed at creation */
     struct id id;
@@ -66,6 +78,7 @@ struct workflow_row {
     struct str requested_by;   /* "trigger", "uid:0", "token:ci" */
     bool dry_run;
     uint64_t created_ms;
+    struct runbook_defaults defaults;
     /* changes */
     enum workflow_status status;
     enum workflow_result result;

@@ -263,8 +263,6 @@ int executor_run(const struct executor_options *options, struct err *reterr)
 {
     struct executor x = {
         .options = *options,
-        .defaults = {.step_timeout_ms = options->step_timeout_ms,
-                     .retry_attempts = options->retry_attempts},
         .spool = -1,
         .outcomes = -1,
         .work = -1,

@@ -31,8 +31,6 @@ struct executor_options {
     uint32_t max_running;       /* steps at a time; more are refused */
     uint64_t output_keep_bytes; /* per attempt: head and tail are kept */
     uint64_t idle_exit_ms;      /* without engine and work: end; 0: never */
-    uint64_t step_timeout_ms;   /* defaults for loading runbooks: as engine */
-    uint32_t retry_attempts;
 };
 
 #define EXECUTOR_OUTPUT_KEEP_BYTES (1024 * 1024)

@@ -147,7 +147,6 @@ void spool_forget(struct executor *x, struct run *r);
 
 struct executor {
     struct executor_options options;
-    struct runbook_defaults defaults;
     struct id id;  /* of this life */
     char mark[64]; /* EXECUTOR_MARK and a number made of the spool's path */
     sd_event *event;

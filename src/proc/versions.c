@@ -253,8 +253,12 @@ static const char *first_error(const struct runbook_report *report)
 static int load(struct executor *x, struct str path, struct str text,
                 struct runbook **ret, struct err *reterr)
 {
+    /* What the text leaves open is the engine's to decide, within limits; its
+     * time limit comes with each request. */
+    static const struct runbook_defaults open = {
+        .step_timeout_ms = RUNBOOK_STEP_TIMEOUT_MAX_MS, .retry_attempts = 1};
     struct runbook_report report = {0};
-    int e = runbook_load(path, text, &x->defaults, ret, &report);
+    int e = runbook_load(path, text, &open, ret, &report);
     if (e < 0) {
         err_set(reterr, e, "%.*s does not load: %s", STR_ARG(path),
                 first_error(&report));

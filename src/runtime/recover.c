@@ -4,6 +4,7 @@
  * was in flight is asked of the executor again once that is connected.
  */
 #include <errno.h>
+#include <inttypes.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
@@ -15,16 +16,29 @@
 struct recovery {
     struct runtime *rt;
     struct reader *reader;
-    const struct runbook_defaults *defaults;
-    struct map loaded; /* runbook_hash -> struct runbook, one reference */
+    struct arena keys; /* of the map */
+    struct map loaded; /* version_key -> struct runbook, one reference */
 };
 
+/* What a workflow has pinned: the text, and what its gaps are filled with. */
+static struct str version_key(const struct workflow_row *row,
+                              struct strbuf *buf)
+{
+    strbuf_add(buf, str_n((const char *)row->runbook_hash.bytes,
+                          sizeof(row->runbook_hash.bytes)));
+    strbuf_addf(buf, " %" PRIu64 " %" PRIu32, row->defaults.step_timeout_ms,
+                row->defaults.retry_attempts);
+    return strbuf_str(buf);
+}
+
 /* The version a workflow pinned: each text is parsed once and then shared. */
-static int pinned_runbook(struct recovery *rec, const struct runbook_hash *hash,
+static int pinned_runbook(struct recovery *rec, const struct workflow_row *row,
                           struct runbook **ret, struct err *reterr)
 {
     struct reader *reader = rec->reader;
-    struct str key = str_n((const char *)hash->bytes, sizeof(hash->bytes));
+    const struct runbook_hash *hash = &row->runbook_hash;
+    CLEANUP(strbuf_deinit) struct strbuf buf = STRBUF_INIT(256);
+    struct str key = version_key(row, &buf);
     *ret = map_get(&rec->loaded, key);
     if (*ret != NULL) {
         return 0;
@@ -38,13 +52,12 @@ static int pinned_runbook(struct recovery *rec, const struct runbook_hash *hash,
     }
     struct runbook_report report = {0};
     struct runbook *rb = NULL;
-    r = runbook_load(path, text, rec->defaults, &rb, &report);
+    r = runbook_load(path, text, &row->defaults, &rb, &report);
     if (r < 0) {
         err_set(reterr, r, "its stored runbook version does not load: %s",
                 report.problems.at[0].err.message);
     } else {
-        key = str_n((const char *)rb->hash.bytes, sizeof(rb->hash.bytes));
-        ASSERT(map_put(&rec->loaded, key, rb) == NULL);
+        ASSERT(map_put(&rec->loaded, arena_str(&rec->keys, key), rb) == NULL);
         *ret = rb;
     }
     runbook_report_deinit(&report);
@@ -73,7 +86,7 @@ static int restore_one(struct recovery *rec, const struct workflow_row *row,
     char id[ID_TEXT_SIZE];
     id_format(row->id, ID_PREFIX_WORKFLOW, id);
     struct runbook *rb = NULL;
-    int r = pinned_runbook(rec, &row->runbook_hash, &rb, reterr);
+    int r = pinned_runbook(rec, row, &rb, reterr);
     if (r < 0) {
         return err_wrap(reterr, "workflow %s (%.*s)", id,
                         STR_ARG(row->runbook_path));
@@ -123,9 +136,9 @@ void runtime_doubt(struct runtime *rt, struct str why)
 }
 
 int runtime_recover(struct runtime *rt, struct reader *reader,
-                    const struct runbook_defaults *defaults, struct err *reterr)
+                    struct err *reterr)
 {
-    struct recovery rec = {.rt = rt, .reader = reader, .defaults = defaults};
+    struct recovery rec = {.rt = rt, .reader = reader, .keys = ARENA_INIT};
     int r = restore_all(&rec, reterr);
     size_t cursor = 0;
     struct map_entry *entry = NULL;
@@ -133,6 +146,7 @@ int runtime_recover(struct runtime *rt, struct reader *reader,
         runbook_unref(entry->value);
     }
     map_deinit(&rec.loaded);
+    arena_deinit(&rec.keys);
     if (r < 0) {
         return r;
     }

@@ -79,7 +79,6 @@ struct runtime *runtime_new(const struct runtime_ports *ports,
 /* The only start-up path: loads every live workflow through the reader, then
  * starts. -ENOENT: a pinned runbook version is missing from the store. */
 NODISCARD int runtime_recover(struct runtime *rt, struct reader *reader,
-                              const struct runbook_defaults *defaults,
                               struct err *reterr);
 
 /* Before recovering: why what the store holds may be out of date. Everything

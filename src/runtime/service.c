@@ -158,7 +158,7 @@ static int open_engine(struct service *s, struct err *reterr)
     if (r < 0) {
         return r;
     }
-    r = runtime_recover(s->runtime, s->reader, &s->options.defaults, reterr);
+    r = runtime_recover(s->runtime, s->reader, reterr);
     service_settle_restore(s);
     service_publish_status(s);
     return r < 0 ? r : service_retention_start(s, reterr);

@@ -184,7 +184,8 @@ static int attempt_set(struct store *s, const struct attempt_row *r)
 /* ---- output ------------------------------------------------------------- */
 
 /* Not fenced: what a step has written is true whoever reports it, and it may
- * come after the workflow's end. */
+ * come after the workflow's end. The executor outlives the store: it may tell
+ * of workflows that a restored or emptied one has never heard of. */
 static int output(struct store *s, const struct output_chunk *r)
 {
     struct mem_workflow *w =

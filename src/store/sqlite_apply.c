@@ -127,7 +127,7 @@ static int workflow_new(struct store *s, const struct workflow_row *r)
     sqlite3_stmt *st = sqlite_statement(s, SQL_WORKFLOW_INSERT);
     stmt_bind_workflow(st, r);
     stmt_bind_u64(st, 1, s->tally.last_workflow + 1);
-    stmt_bind_u64(st, 24, s->session);
+    stmt_bind_u64(st, 26, s->session);
     int run = sqlite_run(s, st);
     if (run == 0) {
         s->tally.last_workflow++;
@@ -228,7 +228,8 @@ static int attempt_set(struct store *s, const struct attempt_row *r)
 /* ---- output ------------------------------------------------------------- */
 
 /* Not fenced: what a step has written is true whoever reports it, and it may
- * come after the workflow's end, and even after its removal. */
+ * come after the workflow's end. The executor outlives the store: it may tell
+ * of workflows that a restored or emptied one has never heard of. */
 static int output(struct store *s, const struct output_chunk *r)
 {
     struct found w = {0};

@@ -143,7 +143,13 @@ static const char schema_2[] =
 static const char schema_3[] =
     "CREATE INDEX workflow_created ON workflow (created_ms);";
 
-static const char *const steps[] = {schema_1, schema_2, schema_3};
+static const char schema_4[] =
+    "ALTER TABLE workflow ADD COLUMN"
+    " default_timeout_ms INTEGER NOT NULL DEFAULT 60000;"
+    "ALTER TABLE workflow ADD COLUMN"
+    " default_attempts INTEGER NOT NULL DEFAULT 3;";
+
+static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4};
 
 uint32_t sqlite_schema_newest(void)
 {

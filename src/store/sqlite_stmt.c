@@ -127,6 +127,8 @@ struct workflow_row stmt_workflow(sqlite3_stmt *st, struct arena *a)
     w.deadline_ms = stmt_u64(st, c++);
     w.error = stmt_str(st, c++, a);
     w.rev = stmt_u64(st, c++);
+    w.defaults.step_timeout_ms = stmt_u64(st, c++);
+    w.defaults.retry_attempts = stmt_u32(st, c++);
     return w;
 }
 
@@ -157,6 +159,8 @@ void stmt_bind_workflow(sqlite3_stmt *st, const struct workflow_row *w)
     stmt_bind_u64(st, c++, w->deadline_ms);
     stmt_bind_text(st, c++, w->error);
     stmt_bind_u64(st, c++, w->rev);
+    stmt_bind_u64(st, c++, w->defaults.step_timeout_ms);
+    stmt_bind_u64(st, c++, w->defaults.retry_attempts);
 }
 
 struct attempt_row stmt_attempt(sqlite3_stmt *st, struct arena *a)

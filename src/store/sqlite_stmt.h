@@ -49,7 +49,7 @@ NODISCARD int stmt_event(sqlite3_stmt *st, struct arena *a, struct event *ret);
     "seq, id, runbook_path, runbook_name, runbook_hash, runbook_commit, "      \
     "event_id, trigger_no, parameters, requested_by, dry_run, created_ms, "    \
     "status, result, stop, stopped_by, step_no, started_ms, finished_ms, "     \
-    "wake_ms, deadline_ms, error, rev"
+    "wake_ms, deadline_ms, error, rev, default_timeout_ms, default_attempts"
 struct workflow_row stmt_workflow(sqlite3_stmt *st, struct arena *a);
 
 /* Binds a workflow's columns in the order of STMT_WORKFLOW_COLUMNS, without

@@ -59,7 +59,7 @@ static const char *const texts[SQL_STATEMENTS] = {
     [SQL_WORKFLOW_INSERT] =
         "INSERT INTO workflow (" STMT_WORKFLOW_COLUMNS ", owner) VALUES (?1,"
         " ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"
-        " ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
+        " ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)",
     /* Numbered as in STMT_WORKFLOW_COLUMNS: the changing half. */
     [SQL_WORKFLOW_SET] =
         "UPDATE workflow SET status = ?13, result = ?14, stop = ?15,"

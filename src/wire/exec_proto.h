@@ -65,7 +65,8 @@ struct exec_message {
             struct str path;
             struct runbook_hash hash;
             struct str parameters; /* JSON: values only, never commands */
-            uint64_t timeout_ms;   /* cut to the step's own; 0: that one */
+            uint64_t timeout_ms; /* cut to the step's own, if it has one, and to
+                                  RUNBOOK_STEP_TIMEOUT_MAX_MS; 0: those */
             uint64_t grace_ms;
         } start;
         struct {
