@@ -61,18 +61,45 @@ static int run_serve(const struct arguments *arguments)
     return serve(&arguments->from, config);
 }
 
+/* The configuration that the executor read last; the first one is kept beside
+ * it, for the paths. */
+struct executor_config {
+    const struct arguments *arguments;
+    struct config *current; /* NULL: still the first */
+};
+
+static int refresh_executor(void *context, struct executor_options *ret)
+{
+    struct executor_config *c = context;
+    struct config *next = NULL;
+    if (load(c->arguments, &next) < 0) {
+        (void)fprintf(stderr, "<4>executor: the configuration is not read "
+                              "again, the old one stays\n");
+        return -EINVAL;
+    }
+    config_free(c->current);
+    c->current = next;
+    *ret = config_executor(next);
+    return 0;
+}
+
 static int run_executor(const struct arguments *arguments)
 {
     CLEANUP(config_freep) struct config *config = NULL;
     if (load(arguments, &config) < 0) {
         return EX_CONFIG;
     }
+    struct executor_config c = {.arguments = arguments};
     struct executor_options options = config_executor(config);
+    options.refresh = refresh_executor;
+    options.context = &c;
     struct err err = ERR_INIT;
-    if (serve_make_executor_folders(config, &err) < 0 ||
-        executor_run(&options, &err) < 0) {
+    int r = serve_make_executor_folders(config, &err);
+    r = r < 0 ? r : executor_run(&options, &err);
+    config_free(c.current);
+    if (r < 0) {
         (void)fprintf(stderr, "autonomous-devops executor: %s\n", err.message);
-        return err.errnum == -EADDRINUSE ? EX_TEMPFAIL : EX_OSERR;
+        return r == -EADDRINUSE ? EX_TEMPFAIL : EX_OSERR;
     }
     return EX_OK;
 }

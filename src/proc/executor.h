@@ -20,6 +20,8 @@ struct executor_run_as {
     const char *const *runbooks;
 };
 
+/* What the configuration says to an executor. The places are fixed for its
+ * life; the rest is asked for again whenever an engine connects. */
 struct executor_options {
     const char *socket_path; /* made by us, mode 0600, or passed by systemd */
     const char *repository;  /* runbook folder */
@@ -31,6 +33,11 @@ struct executor_options {
     uint32_t max_running;       /* steps at a time; more are refused */
     uint64_t output_keep_bytes; /* per attempt: head and tail are kept */
     uint64_t idle_exit_ms;      /* without engine and work: end; 0: never */
+    /* Reads the configuration again; NULL: never. What it gives stays valid
+     * until it is called again. Negative: nothing changes, and the reason has
+     * been told. */
+    int (*refresh)(void *context, struct executor_options *ret);
+    void *context;
 };
 
 #define EXECUTOR_OUTPUT_KEEP_BYTES (1024 * 1024)

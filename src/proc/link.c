@@ -133,11 +133,28 @@ bool link_send(struct executor *x, const struct exec_message *m)
 /* ---- receiving
  * ---------------------------------------------------------------- */
 
+/* The executor outlives engines, and may not outlive what was decided in
+ * between: who may run what, as whom, how much of it. */
+static void refresh_options(struct executor *x)
+{
+    struct executor_options *now = &x->options;
+    struct executor_options next;
+    if (now->refresh == NULL || now->refresh(now->context, &next) < 0) {
+        return;
+    }
+    now->default_user = next.default_user;
+    now->run_as_allowed = next.run_as_allowed;
+    now->max_running = next.max_running;
+    now->output_keep_bytes = next.output_keep_bytes;
+    now->idle_exit_ms = next.idle_exit_ms;
+}
+
 static bool take_hello(struct executor *x, const struct exec_message *m)
 {
     if (m->hello.version != EXEC_PROTO_VERSION) {
         return false;
     }
+    refresh_options(x);
     struct exec_message answer = {
         .kind = EXEC_WELCOME,
         .hello = {.version = EXEC_PROTO_VERSION, .executor = x->id},

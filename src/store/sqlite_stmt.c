@@ -116,6 +116,8 @@ struct workflow_row stmt_workflow(sqlite3_stmt *st, struct arena *a)
     w.requested_by = stmt_str(st, c++, a);
     w.dry_run = stmt_u32(st, c++) != 0;
     w.created_ms = stmt_u64(st, c++);
+    w.defaults.step_timeout_ms = stmt_u64(st, c++);
+    w.defaults.retry_attempts = stmt_u32(st, c++);
     w.status = (enum workflow_status)stmt_u32(st, c++);
     w.result = (enum workflow_result)stmt_u32(st, c++);
     w.stop = (enum stop_request)stmt_u32(st, c++);
@@ -127,8 +129,6 @@ struct workflow_row stmt_workflow(sqlite3_stmt *st, struct arena *a)
     w.deadline_ms = stmt_u64(st, c++);
     w.error = stmt_str(st, c++, a);
     w.rev = stmt_u64(st, c++);
-    w.defaults.step_timeout_ms = stmt_u64(st, c++);
-    w.defaults.retry_attempts = stmt_u32(st, c++);
     return w;
 }
 
@@ -148,6 +148,8 @@ void stmt_bind_workflow(sqlite3_stmt *st, const struct workflow_row *w)
     stmt_bind_text(st, c++, w->requested_by);
     stmt_bind_u64(st, c++, w->dry_run ? 1 : 0);
     stmt_bind_u64(st, c++, w->created_ms);
+    stmt_bind_u64(st, c++, w->defaults.step_timeout_ms);
+    stmt_bind_u64(st, c++, w->defaults.retry_attempts);
     stmt_bind_u64(st, c++, w->status);
     stmt_bind_u64(st, c++, w->result);
     stmt_bind_u64(st, c++, w->stop);
@@ -159,8 +161,6 @@ void stmt_bind_workflow(sqlite3_stmt *st, const struct workflow_row *w)
     stmt_bind_u64(st, c++, w->deadline_ms);
     stmt_bind_text(st, c++, w->error);
     stmt_bind_u64(st, c++, w->rev);
-    stmt_bind_u64(st, c++, w->defaults.step_timeout_ms);
-    stmt_bind_u64(st, c++, w->defaults.retry_attempts);
 }
 
 struct attempt_row stmt_attempt(sqlite3_stmt *st, struct arena *a)

@@ -48,8 +48,9 @@ NODISCARD int stmt_event(sqlite3_stmt *st, struct arena *a, struct event *ret);
 #define STMT_WORKFLOW_COLUMNS                                                  \
     "seq, id, runbook_path, runbook_name, runbook_hash, runbook_commit, "      \
     "event_id, trigger_no, parameters, requested_by, dry_run, created_ms, "    \
+    "default_timeout_ms, default_attempts, "                                   \
     "status, result, stop, stopped_by, step_no, started_ms, finished_ms, "     \
-    "wake_ms, deadline_ms, error, rev, default_timeout_ms, default_attempts"
+    "wake_ms, deadline_ms, error, rev"
 struct workflow_row stmt_workflow(sqlite3_stmt *st, struct arena *a);
 
 /* Binds a workflow's columns in the order of STMT_WORKFLOW_COLUMNS, without

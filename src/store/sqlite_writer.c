@@ -62,10 +62,10 @@ static const char *const texts[SQL_STATEMENTS] = {
         " ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)",
     /* Numbered as in STMT_WORKFLOW_COLUMNS: the changing half. */
     [SQL_WORKFLOW_SET] =
-        "UPDATE workflow SET status = ?13, result = ?14, stop = ?15,"
-        " stopped_by = ?16, step_no = ?17, started_ms = ?18,"
-        " finished_ms = ?19, wake_ms = ?20, deadline_ms = ?21, error = ?22,"
-        " rev = ?23 WHERE seq = ?1",
+        "UPDATE workflow SET status = ?15, result = ?16, stop = ?17,"
+        " stopped_by = ?18, step_no = ?19, started_ms = ?20,"
+        " finished_ms = ?21, wake_ms = ?22, deadline_ms = ?23, error = ?24,"
+        " rev = ?25 WHERE seq = ?1",
     [SQL_ATTEMPT_FIND] =
         "SELECT state, executor, requested_ms FROM attempt"
         " WHERE workflow = ?1 AND step_no = ?2 AND attempt = ?3",

@@ -1,6 +1,7 @@
 """The executor's life beside the engine's, with real processes."""
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -182,3 +183,73 @@ def test_output_is_cut_and_says_so(make_daemon):
     assert "bytes of output were not kept" in text
     # Whole pieces are dropped: up to one less than what may be kept.
     assert 64 * 1024 - 16 * 1024 <= text.count("a") <= 64 * 1024
+
+
+# ---- what the executor outlives ---------------------------------------------
+
+
+def test_a_lost_state_with_a_live_executor(make_daemon, tmp_path):
+    """rm -rf state/* while a step runs: the executor tells of a workflow that
+    the new store has never heard of."""
+    mark = tmp_path / "mark"
+    d = make_daemon({"r.yaml": runbook(
+        f"echo one; touch {mark}; sleep 1; echo two; rm {mark}")})
+    d.wait_executor()
+    fire(d)
+    wait_until(mark.exists, what="a running step")
+    d.kill9()
+    shutil.rmtree(os.path.join(d.folder, "state"))
+    d.start()
+    d.wait_executor()
+    wait_until(lambda: not mark.exists(), what="the lost step's end")
+    assert d.wait_workflow(fire(d))["status"] == "succeeded"
+    assert d.get("/api/workflows")["workflows"][1:] == []
+    d.stop()
+    d.start()
+    d.wait_executor()
+    assert d.wait_workflow(fire(d))["status"] == "succeeded"
+
+
+def with_engine(**workflow_execution):
+    return {"engine": {"workflow_execution": workflow_execution}}
+
+
+def test_a_changed_configuration_is_for_later_workflows(make_daemon, tmp_path):
+    """A workflow in flight keeps the number of attempts it was born with."""
+    out = tmp_path / "ran"
+    again = tmp_path / "again"
+    text = runbook(f"echo x >> {out}; test -e {again}", idempotent="true",
+                   retry="{backoff: 1s}")
+    d = make_daemon({"r.yaml": text}, with_engine(retry_attempts=3))
+    d.wait_executor()
+    event = fire(d)
+    workflow = wait_until(lambda: [
+        w for w in d.workflows_of(event) if w["status"] == "waiting"],
+        what="a retry that waits")[0]["id"]
+    d.stop()
+    d.write_config(with_engine(retry_attempts=1))
+    d.start()
+    d.wait_executor()
+    done = d.wait_status(workflow, "succeeded", "failed", "held")
+    assert done["status"] == "failed"
+    assert len(done["steps"][0]["attempts"]) == 3
+    later = d.wait_workflow(fire(d))
+    assert len(later["steps"][0]["attempts"]) == 1
+
+
+def test_the_executor_follows_the_configuration(make_daemon):
+    d = make_daemon({"r.yaml": runbook("sleep 2")},
+                    with_engine(step_timeout="1s"))
+    d.wait_executor()
+    executor = d.executor_pid()
+    assert "timed out after 1 s" in d.wait_workflow(fire(d))["error"]
+    d.stop()
+    d.write_config({**with_engine(step_timeout="20s"),
+                    "executor": {"output_keep_bytes": "4KiB"}})
+    d.write_runbook("r.yaml", runbook("sleep 2; head -c 10000 /dev/zero"))
+    d.start()
+    d.wait_executor()
+    assert d.executor_pid() == executor
+    done = d.wait_workflow(fire(d))
+    assert done["status"] == "succeeded"
+    assert done["steps"][0]["attempts"][0]["output_truncated"]
