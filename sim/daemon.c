@@ -104,6 +104,12 @@ void daemon_submit(struct world *w, struct store_op *op)
 static uint64_t port_now_ms(void *context)
 {
     const struct world *w = context;
+    return world_clock_ms(w);
+}
+
+static uint64_t port_elapsed_ms(void *context)
+{
+    const struct world *w = context;
     return w->now_ms;
 }
 
@@ -186,12 +192,17 @@ static void ticked(struct world *w, struct happening *h)
     }
 }
 
+/* The alarm is one of the wall clock, and sounds when that is set. */
 static void port_wake(void *context, uint64_t at_ms)
 {
     struct world *w = context;
     if (at_ms == UINT64_MAX) {
         heap_remove(&w->queue, &w->tick.node);
-    } else if (w->tick.node.place == 0 || w->tick.node.key != at_ms) {
+        return;
+    }
+    int64_t in_ms = (int64_t)at_ms - (int64_t)world_clock_ms(w);
+    at_ms = w->now_ms + (in_ms > 0 ? (uint64_t)in_ms : 0);
+    if (w->tick.node.place == 0 || w->tick.node.key != at_ms) {
         w->tick.run = ticked;
         w->tick.embedded = true;
         heap_set(&w->queue, &w->tick.node, MAX(at_ms, w->now_ms));
@@ -225,6 +236,7 @@ static void port_fatal(void *context, int errnum)
 
 static const struct runtime_ports ports_template = {
     .now_ms = port_now_ms,
+    .elapsed_ms = port_elapsed_ms,
     .random = port_random,
     .submit = port_submit,
     .match = port_match,
@@ -377,6 +389,12 @@ struct twin {
 static uint64_t twin_now_ms(void *context)
 {
     const struct twin *t = context;
+    return world_clock_ms(t->world);
+}
+
+static uint64_t twin_elapsed_ms(void *context)
+{
+    const struct twin *t = context;
     return t->world->now_ms;
 }
 
@@ -414,6 +432,7 @@ uint64_t daemon_recovered_hash(struct world *w)
     struct err err = ERR_INIT;
     struct runtime_ports ports = {.context = &twin,
                                   .now_ms = twin_now_ms,
+                                  .elapsed_ms = twin_elapsed_ms,
                                   .random = twin_random,
                                   .submit = twin_submit,
                                   .wake = twin_wake,

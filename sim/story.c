@@ -136,6 +136,19 @@ static void do_resume(struct world *w, const struct scn_line *line)
     pause_or_resume(w, false);
 }
 
+/* "clock back 1h", "clock ahead 1h" */
+static void do_clock(struct world *w, const struct scn_line *line)
+{
+    uint64_t by_ms = 0;
+    bool back = str_eq_c(line->words[0], "back");
+    if ((!back && !str_eq_c(line->words[0], "ahead")) || line->count != 2 ||
+        duration_parse(line->words[1], &by_ms) < 0) {
+        world_violation(w, "line %u: clock back or ahead by how much?",
+                        line->number);
+    }
+    world_set_clock(w, back ? -(int64_t)by_ms : (int64_t)by_ms);
+}
+
 static void do_expect(struct world *w, const struct scn_line *line)
 {
     const struct scn_verb *ending = story_ending(line->words[0]);
@@ -354,6 +367,7 @@ static const struct scn_verb verbs[] = {
     {"pause", 0, false, do_pause, ": no more claims"},
     {"resume", 0, false, do_resume, ": claims again"},
     {"sweep", 1, false, do_sweep, "TIME: what is older is removed"},
+    {"clock", 2, false, do_clock, "back | ahead TIME: is set"},
     {"expect", 1, false, do_expect, "what finally says, now"},
 };
 

@@ -196,6 +196,10 @@ static void write_story(struct swarm *s)
         at(s, "sweep");
         strbuf_addf(s->out, " %us\n", 1 + roll(s, 20));
     }
+    for (uint32_t i = coin(s) ? roll(s, 3) : 0; i > 0; i--) {
+        at(s, coin(s) ? "clock back" : "clock ahead");
+        strbuf_addf(s->out, " %us\n", roll(s, 7200));
+    }
     if (roll(s, 8) == 0) {
         strbuf_addf(s->out, "matching A%u fails\n", roll(s, s->runbooks));
     }

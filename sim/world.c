@@ -198,6 +198,21 @@ bool world_boundary(struct world *w, const char *where)
     return dies;
 }
 
+uint64_t world_clock_ms(const struct world *w)
+{
+    return (uint64_t)((int64_t)w->now_ms + w->clock_wrong_ms);
+}
+
+void world_set_clock(struct world *w, int64_t by_ms)
+{
+    w->clock_wrong_ms += by_ms;
+    world_say(w, "the clock is set %s by %" PRId64 " ms",
+              by_ms < 0 ? "back" : "ahead", by_ms < 0 ? -by_ms : by_ms);
+    if (w->rt != NULL) {
+        runtime_tick(w->rt);
+    }
+}
+
 static void happen(struct world *w, struct happening *h)
 {
     w->now_ms = h->node.key;

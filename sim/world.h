@@ -120,7 +120,8 @@ struct world {
     const struct scenario *scenario;
     struct faults faults;
     struct prng prng;
-    uint64_t now_ms;
+    uint64_t now_ms;        /* time that passes */
+    int64_t clock_wrong_ms; /* the wall clock shows so much more */
     struct heap queue;
 
     uint64_t boundary; /* the next one's number */
@@ -182,6 +183,12 @@ bool world_chance(struct world *w, uint32_t chance);
 
 /* A boundary: true if the daemon is dead from here on. */
 bool world_boundary(struct world *w, const char *where);
+
+/* What the machine's wall clock shows. */
+uint64_t world_clock_ms(const struct world *w);
+
+/* Somebody sets it: this much later, or earlier. */
+void world_set_clock(struct world *w, int64_t by_ms);
 
 struct id world_id(struct world *w);
 

@@ -60,6 +60,7 @@ static void take(struct engine *e, const struct fact *fact)
     switch (fact->kind) {
     case FACT_START:
         ASSERT(!e->started);
+        clock_check(e);
         if (fact->doubt.len != 0) {
             attempts_doubt_all(e, fact->doubt);
         }
@@ -98,6 +99,9 @@ static void take(struct engine *e, const struct fact *fact)
         return;
     case FACT_PAUSE:
         e->paused = fact->pause;
+        return;
+    case FACT_CLOCK:
+        clock_set(e, fact->clock_shift_ms);
         return;
     case FACT_KINDS:
         break;
@@ -142,7 +146,8 @@ static void flush(struct engine *e)
 
 void engine_step(struct engine *e, const struct fact *fact, struct effects *fx)
 {
-    e->now_ms = MAX(e->now_ms, fact->now_ms);
+    e->now_ms =
+        fact->kind == FACT_CLOCK ? fact->now_ms : MAX(e->now_ms, fact->now_ms);
     prng_seed(&e->prng, fact->entropy);
     e->fx = fx;
     take(e, fact);

@@ -69,6 +69,7 @@ enum fact_kind {
     FACT_TIME,         /* engine_next_deadline_ms has come */
     FACT_CONFIG,       /* another engine_config is in force */
     FACT_PAUSE,        /* stop or resume claiming events */
+    FACT_CLOCK,        /* the wall clock was set */
     FACT_KINDS
 };
 
@@ -93,7 +94,8 @@ struct fact_event {
 
 struct fact {
     enum fact_kind kind;
-    uint64_t now_ms;  /* epoch; never less than in an earlier fact */
+    uint64_t now_ms;  /* epoch; less than in an earlier fact: taken for that
+                         one, except with FACT_CLOCK */
     uint64_t entropy; /* for jitter */
     union {
         /* START: why what was restored may be out of date (it comes from a
@@ -136,6 +138,7 @@ struct fact {
         } ended;
         struct engine_config config;
         bool pause;
+        int64_t clock_shift_ms; /* CLOCK: how far it jumped */
     };
 };
 

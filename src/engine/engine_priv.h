@@ -59,7 +59,7 @@ struct engine {
     struct engine_config config;
     bool started;
     bool paused;
-    uint64_t now_ms;    /* never goes back */
+    uint64_t now_ms;    /* goes back with FACT_CLOCK only */
     struct prng prng;   /* seeded anew by each fact */
     struct effects *fx; /* of the running step */
 
@@ -174,6 +174,15 @@ void attempts_executor_up(struct engine *e, struct id executor);
 
 /* Holds every flow that is not held yet: nobody knows what became of it. */
 void attempts_doubt_all(struct engine *e, struct str why);
+
+/* ---- clock.c ------------------------------------------------------------ */
+
+/* The wall clock shows so much more than the time that has passed. */
+void clock_set(struct engine *e, int64_t shift_ms);
+
+/* At the start: what has begun in the future began before the clock was set
+ * back, while nobody was there to see it. */
+void clock_check(struct engine *e);
 
 /* ---- stop.c ------------------------------------------------------------- */
 

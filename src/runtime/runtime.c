@@ -18,6 +18,9 @@
 #include "base/mem.h"
 #include "runtime/runtime_priv.h"
 
+/* A jump of the wall clock; less is a correction in passing. */
+#define CLOCK_SET_MS 1000
+
 struct runtime *runtime_new(const struct runtime_ports *ports,
                             const struct engine_config *config,
                             uint32_t max_attempts)
@@ -136,11 +139,8 @@ void runtime_commit(struct runtime *rt, struct effects *fx)
     submit(rt, &c->ro.op);
 }
 
-void runtime_take(struct runtime *rt, struct fact *fact)
+static void step(struct runtime *rt, struct fact *fact)
 {
-    if (rt->failed) {
-        return;
-    }
     struct effects fx;
     effects_init(&fx);
     fact->now_ms = rt->ports.now_ms(rt->ports.context);
@@ -150,6 +150,32 @@ void runtime_take(struct runtime *rt, struct fact *fact)
         runtime_commit(rt, &fx);
     }
     effects_deinit(&fx);
+}
+
+/* Has the wall clock been set since the last look? Corrections in passing are
+ * left alone: the engine's time only waits for them. */
+static void look_at_clock(struct runtime *rt)
+{
+    int64_t ahead_ms = (int64_t)rt->ports.now_ms(rt->ports.context) -
+                       (int64_t)rt->ports.elapsed_ms(rt->ports.context);
+    int64_t shift_ms = ahead_ms - rt->clock_ahead_ms;
+    bool set = rt->clock_known &&
+               (shift_ms >= CLOCK_SET_MS || shift_ms <= -CLOCK_SET_MS);
+    rt->clock_known = true;
+    rt->clock_ahead_ms = ahead_ms;
+    if (set) {
+        struct fact fact = {.kind = FACT_CLOCK, .clock_shift_ms = shift_ms};
+        step(rt, &fact);
+    }
+}
+
+void runtime_take(struct runtime *rt, struct fact *fact)
+{
+    if (rt->failed) {
+        return;
+    }
+    look_at_clock(rt);
+    step(rt, fact);
     rt->ports.wake(rt->ports.context, engine_next_deadline_ms(rt->engine));
 }
 

@@ -52,6 +52,8 @@ void match_job_run(struct match_job *job);
 struct runtime_ports {
     void *context;
     uint64_t (*now_ms)(void *context);
+    /* Time that has passed since whenever: no clock that is ever set. */
+    uint64_t (*elapsed_ms)(void *context);
     void (*random)(void *context, void *buf, size_t len);
     /* Hand over an operation. The owner must later have runtime_op_done
      * called on the runtime's thread, in order of submission for APPLY. */

@@ -33,6 +33,8 @@ struct runtime {
     struct engine *engine;
     char *doubt;      /* see runtime_doubt; NULL: none */
     struct prng prng; /* jitter only; ids come from ports.random */
+    bool clock_known;
+    int64_t clock_ahead_ms; /* of the elapsed time, when last looked at */
     struct generation *generation;
     struct controls *controls; /* NULL: none */
     uint32_t max_attempts;

@@ -18,6 +18,12 @@ static uint64_t port_now_ms(void *context)
     return os_epoch_ms();
 }
 
+static uint64_t port_elapsed_ms(void *context)
+{
+    (void)context;
+    return os_monotonic_ms();
+}
+
 static void port_random(void *context, void *buf, size_t len)
 {
     (void)context;
@@ -177,6 +183,7 @@ struct runtime_ports service_ports(struct service *s)
     return (struct runtime_ports){
         .context = s,
         .now_ms = port_now_ms,
+        .elapsed_ms = port_elapsed_ms,
         .random = port_random,
         .submit = port_submit,
         .match = port_match,
