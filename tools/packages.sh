@@ -14,6 +14,10 @@ check_packages=(clang clang-format clang-tidy libclang-rt-dev llvm shellcheck
     ccache git jq curl bc sqlite3 procps python3-pytest python3-yaml
     prometheus prometheus-alertmanager)
 
+# What packaging/build-deb needs besides, and the tests of the package.
+# shellcheck disable=SC2034
+package_packages=(scdoc dpkg-dev lintian debootstrap systemd-container)
+
 die() {
     echo "${0##*/}: $*" >&2
     exit 1
