@@ -16,6 +16,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from pathlib import Path
 
 # ./check installs Debian's pytest, which another python3 ahead in the PATH
@@ -160,11 +161,16 @@ def run_pytest(options, count):
         show("pytest", done.stdout + done.stderr)
         return
     before = len(count.failed)
+    reasons = Counter()
     for case in ElementTree.parse(report).iter("testcase"):
         name = f"{case.get('classname')}: {case.get('name')}"
         tags = {child.tag for child in case}
+        reasons.update(child.get("message") for child in case
+                       if child.tag == "skipped")
         count.add_case(name, "failed" if tags & {"failure", "error"} else
                        "skipped" if "skipped" in tags else "passed")
+    for reason, times in reasons.items():
+        print(f"SKIPPED {times}: {reason}")
     if len(count.failed) > before:
         show("pytest", done.stdout + done.stderr)
     elif done.returncode not in (0, 5):
