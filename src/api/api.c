@@ -118,8 +118,11 @@ static bool find_route(struct call *c)
         answer_method(c, m.methods);
         return false;
     }
-    if (m.route == NULL ||
-        (m.id.len != 0 && id_parse(m.id, m.route->id_prefix, &c->id) < 0)) {
+    bool named =
+        m.route != NULL && m.id.len != 0 && m.route->id_prefix[0] == '\0';
+    c->name = named ? m.id : STR("");
+    if (m.route == NULL || (m.id.len != 0 && !named &&
+                            id_parse(m.id, m.route->id_prefix, &c->id) < 0)) {
         answer_error(c, 404, "not_found",
                      m.route == NULL
                          ? "there is no such path; /api/openapi.json lists "
@@ -291,6 +294,11 @@ int api_set_service(struct api *a, struct service *service)
         return 0;
     }
     return readers_start(a);
+}
+
+void api_set_integrations(struct api *a, struct integrations *i)
+{
+    a->integrations = i;
 }
 
 void api_set_http(struct api *a, const struct http_server *server)

@@ -19,6 +19,7 @@
 #include "net/http.h"
 #include "store/store.h"
 
+struct integrations;
 struct service;
 struct api;
 
@@ -56,6 +57,10 @@ void api_free(struct api *a);
  * has stopped and before the service does: ends the threads that read the
  * store, and closes their readers. */
 NODISCARD int api_set_service(struct api *a, struct service *service);
+
+/* The partner systems; before the server starts. They are halted before the
+ * server stops, and outlive the API. */
+void api_set_integrations(struct api *a, struct integrations *i);
 
 /* For the metrics; the server must outlive the requests it passes on. */
 void api_set_http(struct api *a, const struct http_server *server);

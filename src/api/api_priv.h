@@ -41,6 +41,7 @@ struct replays;
 
 struct api {
     struct service *service;
+    struct integrations *integrations;
     /* Set when the server runs already and requests may come. */
     _Atomic(const struct http_server *) http;
     struct auth *auth;
@@ -73,7 +74,8 @@ struct call {
     struct http_request *http;
     const struct route *route;
     struct url url;
-    struct id id; /* of {id} */
+    struct id id;    /* of {id} */
+    struct str name; /* of {id} when it is a name */
     struct identity who;
     struct value values[QUERY_MAX]; /* as route->query */
     struct reader *reader;          /* ON_READER only */
@@ -136,3 +138,7 @@ route_fn admin_reload, admin_audit;
 route_fn meta_health, meta_metrics, meta_prometheus, meta_openapi;
 route_fn meta_healthy, meta_ready;
 route_fn page_show, stream_open;
+route_fn integrations_list, integrations_all_health, integrations_get;
+route_fn integrations_put, integrations_get_health, integrations_ask_health;
+route_fn integrations_test, integrations_enable, integrations_disable;
+route_fn integrations_pause, integrations_resume;

@@ -1,6 +1,7 @@
 /* Health, metrics, probes, the description of the API. */
 #include "api/api_priv.h"
 #include "api/hub.h"
+#include "integrations/integrations.h"
 #include "os/clock.h"
 
 /* ---- health
@@ -131,6 +132,9 @@ static bool read_state(struct call *c, struct telemetry_state *ret)
         (struct telemetry_state){.config_reload_ok = 1, .runbook_reload_ok = 1};
     add_counts(ret, &counts);
     add_status(ret, &status);
+    if (c->api->integrations != NULL) {
+        integrations_state(c->api->integrations, ret);
+    }
     const struct http_server *http = atomic_load(&c->api->http);
     ret->http_connections = http != NULL ? http_connections(http) : 0;
     ret->stream_subscribers = hub_count(c->api->hub);

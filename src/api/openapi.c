@@ -67,8 +67,8 @@ static void put_parameters(struct strbuf *out, const struct route *r)
     if (r->id_prefix != NULL) {
         strbuf_addf(out,
                     "{\"name\":\"id\",\"in\":\"path\",\"required\":true,"
-                    "\"schema\":{\"type\":\"string\",\"pattern\":\"^%s-\"}}",
-                    r->id_prefix);
+                    "\"schema\":{\"type\":\"string\",\"pattern\":\"^%s%s\"}}",
+                    r->id_prefix, r->id_prefix[0] != '\0' ? "-" : "[a-z-]+$");
     }
     for (const struct query *q = r->query; q != NULL && q->name != NULL; q++) {
         put_open(out, NULL, '{');
@@ -99,7 +99,13 @@ static void put_answers(struct strbuf *out, const struct route *r)
 
 static void put_operation(struct strbuf *out, const struct route *r)
 {
-    put_open(out, r->method == HTTP_POST ? "post" : "get", '{');
+    static const char *const methods[HTTP_METHODS] = {
+        [HTTP_GET] = "get",
+        [HTTP_POST] = "post",
+        [HTTP_PUT] = "put",
+        [HTTP_DELETE] = "delete",
+    };
+    put_open(out, methods[r->method], '{');
     put_text_c(out, "summary", r->summary);
     put_text_c(out, "x-scope", scope_name(r->scope));
     if (r->scope == SCOPE_PUBLIC) {

@@ -68,7 +68,7 @@ struct route {
     size_t body_limit_bytes; /* 0: no body */
     route_fn *handler;
     const struct query *query; /* ends with a NULL name; NULL: none */
-    const char *id_prefix;     /* of {id} */
+    const char *id_prefix;     /* of {id}; "": it is a name, not an id */
     const char *summary;
     const char *request; /* schema names in schemas.c; NULL: none */
     const char *answer;

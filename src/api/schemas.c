@@ -131,6 +131,23 @@ const struct schema schemas[] = {
      FIELDS("seq integer", "at instant", "who string", "action string",
             "subject string?", "before any", "after any", "hash string"),
      NULL},
+    {"Integration",
+     FIELDS("name string", "enabled boolean", "health string",
+            "healthy boolean?", "paused boolean", "configured boolean",
+            "error string?", "last_check instant", "url string?"),
+     NULL},
+    {"IntegrationHealth",
+     FIELDS("since instant", "latency_seconds number?",
+            "consecutive_failures integer"),
+     "Integration"},
+    {"IntegrationDetail",
+     FIELDS("title string", "missing string?", "timeout number",
+            "changed_by_api boolean", "dropped []string?"),
+     "IntegrationHealth"},
+    {"IntegrationTest",
+     FIELDS("name string", "ok boolean", "requests integer",
+            "latency_seconds number"),
+     NULL},
     {"Health",
      FIELDS("status string", "version string", "uptime_seconds integer",
             "checks object"),
@@ -246,6 +263,12 @@ void schemas_add(struct strbuf *out)
             STR("{\"oneOf\":[{\"$ref\":\"#/components/schemas/Event\"},"
                 "{\"type\":\"array\",\"items\":{\"$ref\":"
                 "\"#/components/schemas/Event\"}}]}"));
+    put_raw(out, "IntegrationList",
+            STR("{\"type\":\"array\",\"items\":{\"$ref\":"
+                "\"#/components/schemas/Integration\"}}"));
+    put_raw(out, "IntegrationHealthList",
+            STR("{\"type\":\"array\",\"items\":{\"$ref\":"
+                "\"#/components/schemas/IntegrationHealth\"}}"));
     for (size_t i = 0; i < schema_count; i++) {
         put_schema(out, &schemas[i]);
     }

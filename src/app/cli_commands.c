@@ -250,6 +250,47 @@ const struct cli_command cli_commands[] = {
      "adctl restore backup-20261127T024500Z\n"
      "adctl restore --from /mnt/backups\n",
      cli_restore},
+    {"integration", "list", "", 0, 0, CLI_NO_SUBJECT, no_flags,
+     "the partner systems and whether they are well", NULL,
+     "adctl integration list\nadctl integration list -o json\n",
+     cli_integration_list},
+    {"integration", "show", "NAME", 1, 1, CLI_INTEGRATION, no_flags,
+     "one partner system's settings; of secrets only whether they are set",
+     NULL, "adctl integration show prometheus\n", cli_integration_show},
+    {"integration", "health", "[NAME]", 0, 1, CLI_INTEGRATION, no_flags,
+     "ask a partner system now whether it is well",
+     "Without a name: what is known of all. Ends with 1 when one that is used "
+     "is not well.",
+     "adctl integration health\nadctl integration health prometheus\n",
+     cli_integration_health},
+    {"integration", "test", "NAME", 1, 1, CLI_INTEGRATION, no_flags,
+     "try a partner system for real",
+     "PagerDuty gets an incident that resolves at once, Slack a message; both "
+     "say that they are a test.",
+     "adctl integration test prometheus\nadctl integration test slack\n",
+     cli_integration_test},
+    {"integration", "set", "NAME FIELD...", 2, 20, CLI_INTEGRATION, no_flags,
+     "set fields of a partner system",
+     "FIELD is NAME=VALUE, or NAME@FILE for a value from a file (- is standard "
+     "input). A secret comes from a file, because others can read command "
+     "lines. NAME= goes back to the configuration file's value.",
+     "adctl integration set prometheus url=http://localhost:9090 timeout=10\n"
+     "adctl integration set pagerduty routing_key@/root/routing-key\n",
+     cli_integration_set},
+    {"integration", "enable", "NAME", 1, 1, CLI_INTEGRATION, no_flags,
+     "use a partner system again", NULL, "adctl integration enable slack\n",
+     cli_integration_enable},
+    {"integration", "disable", "NAME", 1, 1, CLI_INTEGRATION, no_flags,
+     "do not use a partner system",
+     "What waits to be sent to it is dropped, and listed as dead.",
+     "adctl integration disable slack\n", cli_integration_disable},
+    {"integration", "pause", "NAME", 1, 1, CLI_INTEGRATION, no_flags,
+     "let what is for a partner system wait",
+     "A paused metrics-scraper reads nothing.",
+     "adctl integration pause metrics-scraper\n", cli_integration_pause},
+    {"integration", "resume", "NAME", 1, 1, CLI_INTEGRATION, no_flags,
+     "go on after a pause", NULL, "adctl integration resume metrics-scraper\n",
+     cli_integration_resume},
     {"completion", NULL, "SHELL", 1, 1, CLI_SHELL, no_flags,
      "print the completion script for bash, zsh or fish", NULL,
      "adctl completion bash > /etc/bash_completion.d/adctl\n", cli_completion},
@@ -264,9 +305,11 @@ const struct cli_command cli_commands[] = {
 const size_t cli_command_count = ARRAY_LEN(cli_commands);
 
 const struct cli_alias cli_noun_aliases[] = {
-    {"events", "event"},       {"runbooks", "runbook"},  {"rb", "runbook"},
-    {"workflows", "workflow"}, {"wf", "workflow"},       {"run", "workflow"},
-    {"runs", "workflow"},      {"--version", "version"},
+    {"events", "event"},      {"runbooks", "runbook"},
+    {"rb", "runbook"},        {"workflows", "workflow"},
+    {"wf", "workflow"},       {"run", "workflow"},
+    {"runs", "workflow"},     {"integrations", "integration"},
+    {"--version", "version"},
 };
 
 const size_t cli_noun_alias_count = ARRAY_LEN(cli_noun_aliases);

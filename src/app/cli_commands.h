@@ -22,6 +22,7 @@ enum cli_subject {
     CLI_EVENT_ID,
     CLI_WORKFLOW_ID,
     CLI_RUNBOOK_PATH,
+    CLI_INTEGRATION,
     CLI_FILE,
     CLI_SHELL,
     CLI_TOPIC
@@ -108,6 +109,15 @@ int cli_backup_list(struct cli *cli);
 int cli_backup_verify(struct cli *cli);
 int cli_backup_acknowledge(struct cli *cli);
 int cli_restore(struct cli *cli);
+int cli_integration_list(struct cli *cli);
+int cli_integration_show(struct cli *cli);
+int cli_integration_health(struct cli *cli);
+int cli_integration_test(struct cli *cli);
+int cli_integration_set(struct cli *cli);
+int cli_integration_enable(struct cli *cli);
+int cli_integration_disable(struct cli *cli);
+int cli_integration_pause(struct cli *cli);
+int cli_integration_resume(struct cli *cli);
 int cli_completion(struct cli *cli);
 int cli_version(struct cli *cli);
 int cli_help(struct cli *cli);

@@ -16,6 +16,8 @@ static const char *subject_command(enum cli_subject subject)
         return "adctl workflow list -o name";
     case CLI_RUNBOOK_PATH:
         return "adctl runbook list -o name";
+    case CLI_INTEGRATION:
+        return "adctl integration list -o name";
     case CLI_SHELL:
         return "echo bash zsh fish";
     case CLI_TOPIC:

@@ -233,6 +233,7 @@ static const struct {
     {413, CLI_USAGE, NULL},
     {415, CLI_USAGE, NULL},
     {422, CLI_FAILED, NULL},
+    {502, CLI_FAILED, NULL},
     {503, CLI_UNREACHABLE, "adctl status, then the same again"},
     {507, CLI_FAILED, "free space for the engine's state, adctl doctor"},
 };
@@ -279,15 +280,15 @@ int cli_explain(struct cli *cli, const struct cli_answer *a, const char *next)
                     a->status);
 }
 
-int cli_call(struct cli *cli, const struct cli_request *request,
-             const char *next, json_t **ret)
+static int call(struct cli *cli, const struct cli_request *request,
+                json_type type, const char *next, json_t **ret)
 {
     struct cli_answer a;
     cli_send(cli, request, &a);
     int r = 0;
     if (a.status < 200 || a.status > 299) {
         r = cli_explain(cli, &a, next);
-    } else if (!json_is_object(a.body)) {
+    } else if (a.body == NULL || json_typeof(a.body) != type) {
         r = cli_fail(cli, CLI_FAILED, "adctl --server URL ...",
                      "what answers at %s is not the engine", cli->server);
     } else {
@@ -295,6 +296,19 @@ int cli_call(struct cli *cli, const struct cli_request *request,
     }
     cli_answer_deinit(&a);
     return r;
+}
+
+int cli_call(struct cli *cli, const struct cli_request *request,
+             const char *next, json_t **ret)
+{
+    return call(cli, request, JSON_OBJECT, next, ret);
+}
+
+int cli_fetch_array(struct cli *cli, const char *path, const char *next,
+                    json_t **ret)
+{
+    return call(cli, &(struct cli_request){.method = "GET", .path = path},
+                JSON_ARRAY, next, ret);
 }
 
 int cli_fetch(struct cli *cli, const char *path, const char *next, json_t **ret)

@@ -48,6 +48,10 @@ void cli_send(struct cli *cli, const struct cli_request *request,
 NODISCARD int cli_call(struct cli *cli, const struct cli_request *request,
                        const char *next, json_t **ret);
 
+/* The same for an answer that is a JSON array. */
+NODISCARD int cli_fetch_array(struct cli *cli, const char *path,
+                              const char *next, json_t **ret);
+
 /* cli_call for GET. */
 NODISCARD int cli_fetch(struct cli *cli, const char *path, const char *next,
                         json_t **ret);

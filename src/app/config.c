@@ -83,8 +83,7 @@ static void complain_unknown(struct config_reader *r, const char *section,
 static void note_integration(struct config *c, const char *path)
 {
     for (int i = 0; i < INTEGRATIONS; i++) {
-        if (strcmp(path, config_integration_key(
-                             (enum config_integration_name)i)) == 0) {
+        if (strcmp(path, config_integration_key((enum integration)i)) == 0) {
             c->integrations[i].configured = true;
         }
     }
@@ -441,4 +440,21 @@ struct executor_options config_executor(const struct config *c)
         .output_keep_bytes = c->output_keep_bytes,
         .idle_exit_ms = c->idle_exit_ms,
     };
+}
+
+const char *config_secrets_key(const struct config *c, struct arena *a)
+{
+    if (c->secrets_key != NULL) {
+        return c->secrets_key;
+    }
+    struct str folder = str_c(c->state_directory);
+    while (folder.len > 0 && folder.at[folder.len - 1] != '/') {
+        folder.len--;
+    }
+    struct strbuf path = STRBUF_INIT(CONFIG_TEXT_MAX_BYTES);
+    strbuf_add(&path, folder);
+    strbuf_addc(&path, "secrets.key");
+    const char *kept = arena_strdup(a, strbuf_str(&path));
+    strbuf_deinit(&path);
+    return kept;
 }

@@ -24,6 +24,7 @@
 #include "base/strbuf.h"
 #include "base/vec.h"
 #include "engine/engine.h"
+#include "integrations/fields.h"
 #include "model/runbook_load.h"
 #include "proc/executor.h"
 
@@ -51,29 +52,6 @@ struct config_token {
 
 /* What happens when the store is damaged. */
 enum config_on_damage { ON_DAMAGE_RESTORE, ON_DAMAGE_STOP };
-
-enum config_integration_name {
-    INTEGRATION_PROMETHEUS,
-    INTEGRATION_ALERTMANAGER,
-    INTEGRATION_PAGERDUTY,
-    INTEGRATION_SLACK,
-    INTEGRATION_METRICS_SCRAPER,
-    INTEGRATIONS
-};
-
-/* One partner system; keys that it does not have stay unset (NULL, 0). */
-struct config_integration {
-    bool configured; /* it stands in the file */
-    bool enabled;
-    const char *url;
-    const char *bearer_token;
-    const char *api_key;
-    const char *routing_key;
-    const char *webhook_url;
-    const char *channel;
-    uint64_t scrape_interval_ms;
-    uint64_t timeout_ms;
-};
 
 /* Where the value of an option comes from; source NULL: its default. */
 struct config_origin {
@@ -103,7 +81,8 @@ struct config {
     uint64_t report_margin_ms;
     uint64_t held_timeout_ms;
 
-    struct config_integration integrations[INTEGRATIONS];
+    struct integration_config integrations[INTEGRATIONS];
+    uint64_t health_interval_ms;
 
     /* runbooks */
     const char *repository;
@@ -148,6 +127,7 @@ struct config {
 
     /* security */
     const char *group;
+    const char *secrets_key; /* NULL: beside the state folder */
     struct config_token *tokens;
     uint32_t token_count;
 
@@ -248,3 +228,6 @@ void config_add_man(struct strbuf *out);
 struct engine_config config_engine(const struct config *c);
 struct runbook_defaults config_runbook_defaults(const struct config *c);
 struct executor_options config_executor(const struct config *c);
+
+/* The file that holds the key of stored secrets, in the arena. */
+const char *config_secrets_key(const struct config *c, struct arena *a);

@@ -311,8 +311,7 @@ bool config_value_add(const struct config_option *o, const struct config *c,
 static bool is_named(const struct config *c, const char *key)
 {
     for (int i = 0; i < INTEGRATIONS; i++) {
-        struct str name =
-            str_c(config_integration_key((enum config_integration_name)i));
+        struct str name = str_c(config_integration_key((enum integration)i));
         if (str_starts(str_c(key), name) && key[name.len] == '.') {
             return c->integrations[i].configured;
         }

@@ -62,7 +62,7 @@ extern const struct config_section config_sections[];
 extern const size_t config_section_count;
 
 /* "integrations.NAME" to its number, INTEGRATIONS if it is none of them. */
-const char *config_integration_key(enum config_integration_name name);
+const char *config_integration_key(enum integration name);
 
 /* The word for a type in the manual: "a duration", "true or false". */
 const char *config_type_text(enum config_type type);

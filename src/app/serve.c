@@ -24,6 +24,7 @@
 #include "app/privilege.h"
 #include "base/assert.h"
 #include "base/mem.h"
+#include "integrations/integrations.h"
 #include "net/http.h"
 #include "os/clock.h"
 #include "proc/client.h"
@@ -37,6 +38,7 @@ struct daemon {
     struct config *config;
     struct service *service;
     struct api *api;
+    struct integrations *integrations;
     struct http_server *http;
     sd_event *event;
     atomic_int fatal; /* negative errno: the store has failed */
@@ -195,6 +197,29 @@ static int start_api(struct daemon *d, struct err *reterr)
     return r;
 }
 
+static int start_integrations(struct daemon *d, struct err *reterr)
+{
+    CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+    const struct config *c = d->config;
+    struct integrations_options options = {
+        .key_path = config_secrets_key(c, &a),
+        .health_interval_ms = c->health_interval_ms,
+        .log = log_syslog,
+    };
+    memcpy(options.configs, c->integrations, sizeof(options.configs));
+    int r = integrations_new(&options, &d->integrations, reterr);
+    if (r >= 0) {
+        api_set_integrations(d->api, d->integrations);
+    }
+    return r;
+}
+
+static int on_opened(void *context, struct reader *reader)
+{
+    struct daemon *d = context;
+    return integrations_load(d->integrations, reader);
+}
+
 static int start_service(struct daemon *d, struct err *reterr)
 {
     const struct config *c = d->config;
@@ -215,6 +240,7 @@ static int start_service(struct daemon *d, struct err *reterr)
         .engine = config_engine(c),
         .defaults = config_runbook_defaults(c),
         .log = log_syslog,
+        .opened = on_opened,
         .committed = on_committed,
         .fatal = on_fatal,
         .context = d,
@@ -285,6 +311,7 @@ static void reload_config(struct daemon *d)
             .done = configure_done,
         };
         service_post(d->service, &d->configure);
+        integrations_configure(d->integrations, after->integrations);
         log_init(after->log_level);
         config_free(after);
         log_info("configuration reloaded");
@@ -411,7 +438,13 @@ static int start(struct daemon *d, struct err *reterr)
         r = start_api(d, reterr);
     }
     if (r >= 0) {
+        r = start_integrations(d, reterr);
+    }
+    if (r >= 0) {
         r = start_service(d, reterr);
+    }
+    if (r >= 0) {
+        r = integrations_start(d->integrations, d->service, reterr);
     }
     if (r >= 0) {
         r = api_set_service(d->api, d->service);
@@ -430,12 +463,14 @@ static void stop(struct daemon *d)
 {
     (void)sd_notify(0, "STOPPING=1");
     log_info("stopping");
+    integrations_halt(d->integrations);
     http_stop(d->http);
     if (d->api != NULL && api_set_service(d->api, NULL) < 0) {
         log_error("the API's readers did not end");
     }
     service_stop(d->service);
     api_free(d->api);
+    integrations_free(d->integrations);
     sd_event_unref(d->event);
 }
 

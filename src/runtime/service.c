@@ -148,6 +148,12 @@ static int open_engine(struct service *s, struct err *reterr)
         return err_set(reterr, r, "cannot read the settings of the store");
     }
     service_set_controls(s, controls);
+    r = s->options.opened != NULL
+            ? s->options.opened(s->options.context, s->reader)
+            : 0;
+    if (r < 0) {
+        return err_set(reterr, r, "cannot read the integrations' settings");
+    }
     struct exec_client_options client = {
         .event = s->event,
         .socket_path = s->executor_socket,

@@ -43,6 +43,9 @@ struct service_options {
     struct engine_config engine;
     struct runbook_defaults defaults;
     service_log_fn *log;
+    /* The store is open and settings may be read, before anything is
+     * recovered; NULL: nobody wants to. 0 or what the reader said. */
+    int (*opened)(void *context, struct reader *reader);
     /* Records that became durable, on the service's thread: live views. */
     void (*committed)(void *context, const struct record *records,
                       size_t count);
@@ -111,6 +114,8 @@ struct service_request {
                                            filled in */
             struct audit_row audit;     /* action and subject; after, unless
                                            there is a setting */
+            bool told; /* before and after stand in the audit row although
+                          there is a setting: it holds a secret */
             enum change_sweep sweep;
             struct id event_id; /* of the sweep: only this one, or ID_NULL */
             struct str type, severity; /* CHANGE_RANK: "" is any */

@@ -265,12 +265,14 @@ static void begin(struct service *s, struct service_request *request)
     audit.at_ms = setting.at_ms = os_epoch_ms();
     audit.who = setting.by = request->requested_by;
     if (setting.key.len != 0) {
-        int r = read_before(x, setting.key, &audit.before);
+        int r = request->change.told
+                    ? 0
+                    : read_before(x, setting.key, &audit.before);
         if (r < 0) {
             end(x, r);
             return;
         }
-        audit.after = setting.value;
+        audit.after = request->change.told ? audit.after : setting.value;
         x->records[count++] =
             (struct record){.kind = RECORD_SETTING, .setting = setting};
     }

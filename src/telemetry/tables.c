@@ -34,6 +34,11 @@ static const char *worker_label(unsigned i)
     return names[i];
 }
 
+static const char *integration_label(unsigned i)
+{
+    return integration_name((enum integration)i);
+}
+
 static const char *class_label(unsigned i)
 {
     static const char *const names[HTTP_CLASSES] = {"1xx", "2xx", "3xx", "4xx",
@@ -120,6 +125,13 @@ const struct metric_row telemetry_metric_rows[] = {
     {"store_commit_seconds_total", STATE("counter", store_commit_us_sum),
      .unit = UNIT_MICROSECONDS,
      .help = "Time spent in those transactions, in seconds."},
+
+    {"integration_used", STATE("gauge", integrations_used),
+     LABELLED("integration", integration_label, INTEGRATIONS),
+     .help = "1 while the integration is configured and enabled."},
+    {"integration_failing", STATE("gauge", integrations_failing),
+     LABELLED("integration", integration_label, INTEGRATIONS),
+     .help = "1 while a used integration does not answer as it should."},
 
     {"http_responses_total", COUNTER(http_answers),
      LABELLED("class", class_label, HTTP_CLASSES),

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/strbuf.h"
+#include "model/integration.h"
 #include "model/record.h"
 
 /* Event types counted by name; further ones are counted as "other". */
@@ -123,6 +124,8 @@ struct telemetry_state {
     uint64_t store_commits;
     uint64_t store_operations;
     uint64_t store_commit_us_sum;
+    uint64_t integrations_used[INTEGRATIONS];    /* enabled, configured */
+    uint64_t integrations_failing[INTEGRATIONS]; /* of these: not healthy */
     uint64_t http_connections;
     uint64_t stream_subscribers;
 };

@@ -7,11 +7,13 @@
 
 #include <stdatomic.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <sodium.h>
 
 #include "api/api.h"
 #include "base/mem.h"
+#include "integrations/integrations.h"
 #include "net/http.h"
 #include "os/clock.h"
 #include "runtime/service.h"
@@ -19,6 +21,8 @@
 
 struct fake {
     struct api *api;
+    struct integrations *integrations;
+    char key_path[64];
     struct http_server *http;
     uint16_t port;
     struct store *store;
@@ -88,7 +92,9 @@ static void fake_take_change(struct service_request *r)
                   .count = r->change.setting.key.len != 0 ? 2 : 1},
     };
     records[0].audit.who = records[1].setting.by = r->requested_by;
-    records[0].audit.after = r->change.setting.value;
+    if (!r->change.told) {
+        records[0].audit.after = r->change.setting.value;
+    }
     fake.sweep = r->change.sweep;
     if (r->result == 0) {
         fake_run(&op);
@@ -260,6 +266,36 @@ static void fake_open_store(void)
                      0);
 }
 
+static void fake_log(int priority, const char *message)
+{
+    (void)priority;
+    (void)message;
+}
+
+/* Partner systems as an empty configuration has them, and what a test says. */
+static struct integration_config fake_integrations[INTEGRATIONS];
+
+static void fake_start_integrations(void)
+{
+    struct err err = ERR_INIT;
+    (void)snprintf(fake.key_path, sizeof(fake.key_path), "/tmp/adp-%d.key",
+                   (int)getpid());
+    struct integrations_options options = {
+        .key_path = fake.key_path,
+        .health_interval_ms = 3600000,
+        .log = fake_log,
+    };
+    for (int i = 0; i < INTEGRATIONS; i++) {
+        options.configs[i] = fake_integrations[i];
+        options.configs[i].timeout_ms = 5000;
+    }
+    assert_int_equal(integrations_new(&options, &fake.integrations, &err), 0);
+    assert_int_equal(
+        integrations_start(fake.integrations, (struct service *)&fake, &err),
+        0);
+    api_set_integrations(fake.api, fake.integrations);
+}
+
 UNUSED static int fake_start(void **state)
 {
     (void)state;
@@ -284,6 +320,7 @@ UNUSED static int fake_start(void **state)
                                   .group = "autonomous-devops"};
     assert_int_equal(api_new(&options, &fake.api, &err), 0);
     assert_int_equal(api_set_service(fake.api, (struct service *)&fake), 0);
+    fake_start_integrations();
     struct http_options http = {.listen = "127.0.0.1:0",
                                 .limits = HTTP_LIMITS_DEFAULT,
                                 .handler = api_handler(fake.api)};
@@ -296,9 +333,12 @@ UNUSED static int fake_start(void **state)
 UNUSED static int fake_stop(void **state)
 {
     (void)state;
+    integrations_halt(fake.integrations);
     http_stop(fake.http);
     assert_int_equal(api_set_service(fake.api, NULL), 0);
     api_free(fake.api);
+    integrations_free(fake.integrations);
+    (void)unlink(fake.key_path);
     generation_unref(fake.generation);
     telemetry_free(fake.telemetry);
     store_memory.close(fake.store);

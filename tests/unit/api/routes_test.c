@@ -34,8 +34,9 @@ static void every_route_is_complete(void **state)
         assert_in_range(r->status, 200, 299);
         assert_int_equal(r->path[0], '/');
         assert_int_equal(strstr(r->path, "{id}") != NULL, r->id_prefix != NULL);
-        /* A GET has no body, a POST always may have one. */
-        assert_int_equal(r->method == HTTP_POST, r->body_limit_bytes != 0);
+        /* A GET has no body, a POST or PUT always may have one. */
+        assert_int_equal(r->method == HTTP_POST || r->method == HTTP_PUT,
+                         r->body_limit_bytes != 0);
         size_t n = 0;
         while (r->query != NULL && r->query[n].name != NULL) {
             assert_non_null(r->query[n].help);
@@ -145,8 +146,10 @@ static void openapi_is_whole(void **state)
     json_t *paths = json_object_get(doc, "paths");
     for (size_t i = 0; i < route_count; i++) {
         json_t *path = json_object_get(paths, routes[i].path);
-        json_t *op = json_object_get(
-            path, routes[i].method == HTTP_POST ? "post" : "get");
+        json_t *op =
+            json_object_get(path, routes[i].method == HTTP_POST  ? "post"
+                                  : routes[i].method == HTTP_PUT ? "put"
+                                                                 : "get");
         assert_string_equal(json_string_value(json_object_get(op, "x-scope")),
                             scope_name(routes[i].scope));
     }

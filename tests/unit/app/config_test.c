@@ -122,7 +122,7 @@ static void the_manuals_file_loads(void **state)
     struct load l = load(manual);
     assert_int_equal(l.result, 0);
     assert_int_equal(l.report.problems.count, 0);
-    const struct config_integration *in = l.config->integrations;
+    const struct integration_config *in = l.config->integrations;
     assert_true(in[INTEGRATION_PROMETHEUS].configured);
     assert_string_equal(in[INTEGRATION_PROMETHEUS].url,
                         "http://localhost:9090");

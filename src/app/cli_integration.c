@@ -1,0 +1,327 @@
+/*
+ * adctl integration: list, show, health, test, set, enable, disable, pause,
+ * resume.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/cli_commands.h"
+#include "app/cli_http.h"
+#include "app/cli_output.h"
+#include "integrations/fields.h"
+
+static const struct cli_column columns[] = {
+    {"NAME", 0},       {"HEALTH", CLI_STATUS}, {"ENABLED", 0},
+    {"URL", CLI_FLEX}, {"ERROR", CLI_FLEX},    {"CHECKED", CLI_RIGHT},
+    {NULL, 0},
+};
+
+static void add_row(struct cli_table *t, const json_t *row)
+{
+    struct cli *cli = t->cli;
+    cli_cell(t, cli_get(cli, row, "name"));
+    cli_cell(t, cli_get(cli, row, "health"));
+    cli_cell(t, json_is_true(json_object_get(row, "enabled")) ? "yes" : "no");
+    cli_cell(t, cli_get(cli, row, "url"));
+    cli_cell(t, cli_get(cli, row, "error"));
+    cli_cell(t, cli_age(cli, row, "last_check"));
+}
+
+static void print_rows(struct cli *cli, json_t *rows)
+{
+    struct cli_table t;
+    size_t i = 0;
+    json_t *row = NULL;
+    cli_table_init(&t, cli, columns);
+    json_array_foreach (rows, i, row) {
+        add_row(&t, row);
+    }
+    cli_table_print(&t);
+}
+
+int cli_integration_list(struct cli *cli)
+{
+    json_auto_t *rows = NULL;
+    int r = cli_fetch_array(cli, "/api/integrations", "adctl doctor", &rows);
+    if (r == 0 && !cli_print_items(cli, rows, NULL, "name")) {
+        print_rows(cli, rows);
+    }
+    return r;
+}
+
+/* "/api/integrations/NAME/VERB", the verb with its slash. */
+static const char *path_of(struct cli *cli, const char *verb)
+{
+    CLEANUP(strbuf_deinit) struct strbuf path = STRBUF_INIT(4096);
+    strbuf_addc(&path, "/api/integrations/");
+    cli_add_encoded(&path, cli_word(cli, 0), false);
+    strbuf_addc(&path, verb);
+    return cli_text(cli, "%s", strbuf_str(&path).at);
+}
+
+#define LIST "adctl integration list"
+
+/* ---- show -----------------------------------------------------------------
+ */
+
+static const char *describe_secret(struct cli *cli, const json_t *secret)
+{
+    if (!json_is_true(json_object_get(secret, "set"))) {
+        return "not set";
+    }
+    const char *problem = cli_get(cli, secret, "problem");
+    return cli_text(cli, "set (%s)%s%s", cli_get(cli, secret, "source"),
+                    problem[0] != '\0' ? ", not used: " : "", problem);
+}
+
+static const char *describe(struct cli *cli, const json_t *row,
+                            const struct integration_field *f)
+{
+    const json_t *value = json_object_get(row, f->name);
+    if (field_is_secret(f)) {
+        return describe_secret(cli, value);
+    }
+    return f->kind == FIELD_DURATION
+               ? cli_text(cli, "%s s", cli_get(cli, row, f->name))
+               : cli_get(cli, row, f->name);
+}
+
+/* Names are longer here than elsewhere. */
+static void print_field(struct cli *cli, const char *title, const char *value)
+{
+    if (value[0] != '\0') {
+        (void)fprintf(cli->out, "%-17s%s\n", title, value);
+    }
+}
+
+static void print_one(struct cli *cli, const json_t *row)
+{
+    struct strbuf health = STRBUF_INIT(256);
+    print_field(cli, "name", cli_get(cli, row, "name"));
+    cli_add_status(cli, &health, cli_get(cli, row, "health"));
+    (void)fprintf(cli->out, "%-17s%s\n", "health", strbuf_str(&health).at);
+    strbuf_deinit(&health);
+    print_field(cli, "error", cli_get(cli, row, "error"));
+    print_field(cli, "missing", cli_get(cli, row, "missing"));
+    print_field(cli, "checked", cli_age(cli, row, "last_check"));
+    for (size_t i = 0; i < integration_field_count; i++) {
+        const struct integration_field *f = &integration_fields[i];
+        if (json_object_get(row, f->name) != NULL) {
+            print_field(cli, f->name, describe(cli, row, f));
+        }
+    }
+}
+
+int cli_integration_show(struct cli *cli)
+{
+    json_auto_t *row = NULL;
+    int r = cli_fetch(cli, path_of(cli, ""), LIST, &row);
+    if (r == 0 && !cli_print_item(cli, row, "name")) {
+        print_one(cli, row);
+    }
+    return r;
+}
+
+/* ---- health, test -----------------------------------------------------------
+ */
+
+static bool is_bad(const json_t *row)
+{
+    return json_is_false(json_object_get(row, "healthy"));
+}
+
+static int health_of_all(struct cli *cli)
+{
+    json_auto_t *rows = NULL;
+    size_t i = 0;
+    json_t *row = NULL;
+    bool bad = false;
+    int r =
+        cli_fetch_array(cli, "/api/integrations/health", "adctl doctor", &rows);
+    if (r != 0) {
+        return r;
+    }
+    json_array_foreach (rows, i, row) {
+        bad = bad || is_bad(row);
+    }
+    if (!cli_print_items(cli, rows, NULL, "name")) {
+        print_rows(cli, rows);
+    }
+    return bad ? CLI_FAILED : CLI_OK;
+}
+
+static int post(struct cli *cli, const char *verb, const char *next,
+                json_t **ret)
+{
+    struct cli_request request = {.method = "POST", .path = path_of(cli, verb)};
+    return cli_call(cli, &request, next, ret);
+}
+
+int cli_integration_health(struct cli *cli)
+{
+    json_auto_t *row = NULL;
+    if (cli_word(cli, 0) == NULL) {
+        return health_of_all(cli);
+    }
+    int r = post(cli, "/health", LIST, &row);
+    if (r != 0) {
+        return r;
+    }
+    bool bad = is_bad(row);
+    if (!cli_print_item(cli, row, "name")) {
+        print_one(cli, row);
+    }
+    return bad ? CLI_FAILED : CLI_OK;
+}
+
+int cli_integration_test(struct cli *cli)
+{
+    json_auto_t *answer = NULL;
+    const char *next =
+        cli_text(cli, "adctl integration show %s", cli_word(cli, 0));
+    int r = post(cli, "/test", next, &answer);
+    if (r == 0 && !cli_print_item(cli, answer, "name")) {
+        (void)fprintf(cli->out, "%s: ok, %s requests in %s\n",
+                      cli_get(cli, answer, "name"),
+                      cli_get(cli, answer, "requests"),
+                      cli_seconds(cli, answer, "latency_seconds"));
+    }
+    return r;
+}
+
+/* ---- set
+ * --------------------------------------------------------------------- */
+
+/* The first line of the file. */
+static int read_value(struct cli *cli, const char *path, const char **ret)
+{
+    char room[FIELD_TEXT_MAX_BYTES + 2];
+    bool standard = strcmp(path, "-") == 0;
+    int fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd >= 0 ? read(fd, room, sizeof(room) - 1) : -1;
+    int error = errno;
+    if (fd >= 0 && !standard) {
+        (void)close(fd);
+    }
+    if (len < 0) {
+        return cli_fail(cli, error == ENOENT ? CLI_NOT_FOUND : CLI_FAILED, NULL,
+                        "cannot read %s: %s", path, strerror(error));
+    }
+    room[len] = '\0';
+    room[strcspn(room, "\r\n")] = '\0';
+    *ret = cli_text(cli, "%s", room);
+    explicit_bzero(room, sizeof(room));
+    return 0;
+}
+
+static bool is_secret(const char *name)
+{
+    for (size_t i = 0; i < integration_field_count; i++) {
+        if (strcmp(integration_fields[i].name, name) == 0) {
+            return field_is_secret(&integration_fields[i]);
+        }
+    }
+    return false;
+}
+
+static json_t *value_of(const char *name, const char *text)
+{
+    if (text[0] == '\0') {
+        return json_null();
+    }
+    if (strcmp(name, "enabled") == 0) {
+        return strcmp(text, "true") == 0    ? json_true()
+               : strcmp(text, "false") == 0 ? json_false()
+                                            : json_string(text);
+    }
+    return json_string(text);
+}
+
+static int add_field(struct cli *cli, const char *word, json_t *body)
+{
+    size_t len = strcspn(word, "=@");
+    const char *name = cli_text(cli, "%.*s", (int)len, word);
+    const char *text = word + len + 1;
+    if (len == 0 || word[len] == '\0') {
+        return cli_fail(cli, CLI_USAGE, "adctl integration set --help",
+                        "\"%s\" is neither NAME=VALUE nor NAME@FILE", word);
+    }
+    if (word[len] == '@') {
+        int r = read_value(cli, text, &text);
+        if (r != 0) {
+            return r;
+        }
+    } else if (is_secret(name) && text[0] != '\0') {
+        return cli_fail(cli, CLI_USAGE,
+                        cli_text(cli, "adctl integration set %s %s@-",
+                                 cli_word(cli, 0), name),
+                        "%s is a secret, and others can read command lines",
+                        name);
+    }
+    (void)json_object_set_new(body, name, value_of(name, text));
+    return 0;
+}
+
+int cli_integration_set(struct cli *cli)
+{
+    json_auto_t *body = json_object();
+    json_auto_t *row = NULL;
+    size_t i = 0;
+    json_t *name = NULL;
+    int r = 0;
+    for (size_t w = 1; r == 0 && cli_word(cli, w) != NULL; w++) {
+        r = add_field(cli, cli_word(cli, w), body);
+    }
+    struct cli_request request = {
+        .method = "PUT", .path = path_of(cli, ""), .body = body};
+    if (r == 0) {
+        r = cli_call(cli, &request, LIST, &row);
+    }
+    if (r != 0) {
+        return r;
+    }
+    json_array_foreach (json_object_get(row, "dropped"), i, name) {
+        cli_note(cli, "%s was for another host and is forgotten; set it again",
+                 json_string_value(name));
+    }
+    if (!cli_print_item(cli, row, "name")) {
+        print_one(cli, row);
+    }
+    return CLI_OK;
+}
+
+/* ---- switches
+ * ---------------------------------------------------------------- */
+
+static int switch_to(struct cli *cli, const char *verb)
+{
+    json_auto_t *row = NULL;
+    int r = post(cli, verb, LIST, &row);
+    if (r == 0 && !cli_print_item(cli, row, "name")) {
+        (void)fprintf(cli->out, "%s: %s\n", cli_get(cli, row, "name"),
+                      cli_get(cli, row, "health"));
+    }
+    return r;
+}
+
+int cli_integration_enable(struct cli *cli)
+{
+    return switch_to(cli, "/enable");
+}
+
+int cli_integration_disable(struct cli *cli)
+{
+    return switch_to(cli, "/disable");
+}
+
+int cli_integration_pause(struct cli *cli)
+{
+    return switch_to(cli, "/pause");
+}
+
+int cli_integration_resume(struct cli *cli)
+{
+    return switch_to(cli, "/resume");
+}

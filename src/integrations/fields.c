@@ -1,0 +1,233 @@
+#include "integrations/fields.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "data/duration.h"
+#include "data/json.h"
+#include "integrations/web.h"
+
+#define SECOND 1000ULL
+#define MINUTE (60 * SECOND)
+#define DAY (24 * 60 * MINUTE)
+
+#define BIT(name) (1U << INTEGRATION_##name)
+#define ALL ((1U << INTEGRATIONS) - 1)
+#define AT(field) .offset = offsetof(struct integration_config, field)
+#define TO(field) .target = offsetof(struct integration_config, field)
+
+const struct integration_field integration_fields[] = {
+    {"url", FIELD_URL, .of = ALL & ~BIT(SLACK), AT(url)},
+    {"api_url", FIELD_URL, .of = BIT(PAGERDUTY), AT(api_url)},
+    {"bearer_token", FIELD_SECRET,
+     .of = BIT(PROMETHEUS) | BIT(ALERTMANAGER) | BIT(METRICS_SCRAPER),
+     AT(bearer_token), TO(url)},
+    {"api_key", FIELD_SECRET, .of = BIT(PAGERDUTY), AT(api_key), TO(api_url)},
+    {"routing_key", FIELD_SECRET, .of = BIT(PAGERDUTY), AT(routing_key),
+     TO(url)},
+    {"webhook_url", FIELD_SECRET_URL, .of = BIT(SLACK), AT(webhook_url),
+     TO(webhook_url)},
+    {"channel", FIELD_TEXT, .of = BIT(SLACK), AT(channel)},
+    {"scrape_interval", FIELD_DURATION,
+     .of = BIT(PROMETHEUS) | BIT(METRICS_SCRAPER), AT(scrape_interval_ms),
+     .min_ms = SECOND, .max_ms = DAY},
+    {"timeout", FIELD_DURATION, .of = ALL, AT(timeout_ms), .min_ms = 100,
+     .max_ms = 5 * MINUTE},
+};
+
+const size_t integration_field_count = ARRAY_LEN(integration_fields);
+
+const struct integration_field *integration_field_find(enum integration which,
+                                                       const char *name)
+{
+    for (size_t i = 0; i < integration_field_count; i++) {
+        const struct integration_field *f = &integration_fields[i];
+        if ((f->of & (1U << which)) != 0 && strcmp(f->name, name) == 0) {
+            return f;
+        }
+    }
+    return NULL;
+}
+
+bool field_is_secret(const struct integration_field *f)
+{
+    return f->kind == FIELD_SECRET || f->kind == FIELD_SECRET_URL;
+}
+
+/* ---- values ---------------------------------------------------------------
+ */
+
+static void *at(struct integration_config *c, size_t offset)
+{
+    return (char *)c + offset;
+}
+
+const char *field_text(const struct integration_config *c,
+                       const struct integration_field *f)
+{
+    return *(const char *const *)((const char *)c + f->offset);
+}
+
+uint64_t field_ms(const struct integration_config *c,
+                  const struct integration_field *f)
+{
+    return *(const uint64_t *)((const char *)c + f->offset);
+}
+
+void field_set_text(struct integration_config *c,
+                    const struct integration_field *f, const char *text,
+                    struct arena *a)
+{
+    *(const char **)at(c, f->offset) =
+        text != NULL ? arena_strdup(a, str_c(text)) : NULL;
+}
+
+static int check_secret(const struct integration_field *f, struct str text,
+                        struct err *reterr)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if ((unsigned char)text.at[i] <= ' ' ||
+            (unsigned char)text.at[i] >= 0x7F) {
+            return err_set(reterr, -EINVAL,
+                           "%s: printable ASCII without blanks expected",
+                           f->name);
+        }
+    }
+    return f->kind == FIELD_SECRET_URL ? web_url_check(text, reterr) : 0;
+}
+
+static int check_text(const struct integration_field *f, struct str text,
+                      struct err *reterr)
+{
+    if (text.len == 0 || text.len > FIELD_TEXT_MAX_BYTES) {
+        err_hint(reterr, "null takes the configuration file's value");
+        return err_set(reterr, -EINVAL, "%s: 1 to %d bytes expected", f->name,
+                       FIELD_TEXT_MAX_BYTES);
+    }
+    if (field_is_secret(f)) {
+        return check_secret(f, text, reterr);
+    }
+    if (f->kind == FIELD_URL) {
+        return web_url_check(text, reterr);
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        if ((unsigned char)text.at[i] < 0x20 || text.at[i] == 0x7F ||
+            text.len > FIELD_CHANNEL_MAX_BYTES) {
+            return err_set(reterr, -EINVAL,
+                           "%s: at most %d bytes without control characters "
+                           "expected",
+                           f->name, FIELD_CHANNEL_MAX_BYTES);
+        }
+    }
+    return 0;
+}
+
+/* Seconds as a number, or "15s". 0, -EINVAL. */
+static int read_ms(const json_t *value, uint64_t *ret)
+{
+    if (json_is_number(value)) {
+        double seconds = json_number_value(value);
+        if (!(seconds >= 0 && seconds <= 1e9)) {
+            return -EINVAL;
+        }
+        *ret = (uint64_t)(seconds * 1000 + 0.5);
+        return 0;
+    }
+    return json_is_string(value) ? duration_parse(json_text(value), ret)
+                                 : -EINVAL;
+}
+
+static int check_ms(const struct integration_field *f, const json_t *value,
+                    struct err *reterr)
+{
+    uint64_t ms = 0;
+    char lo[DURATION_TEXT_SIZE];
+    char hi[DURATION_TEXT_SIZE];
+    if (read_ms(value, &ms) < 0) {
+        err_hint(reterr, "write 15 or \"15s\"");
+        return err_set(reterr, -EINVAL,
+                       "%s: a number of seconds or a duration expected",
+                       f->name);
+    }
+    if (ms < f->min_ms || ms > f->max_ms) {
+        duration_format(f->min_ms, lo);
+        duration_format(f->max_ms, hi);
+        return err_set(reterr, -ERANGE, "%s: must be between %s and %s",
+                       f->name, lo, hi);
+    }
+    return 0;
+}
+
+int field_check(const struct integration_field *f, const json_t *value,
+                struct err *reterr)
+{
+    err_field(reterr, "%s", f->name);
+    if (json_is_null(value)) {
+        return 0;
+    }
+    if (f->kind == FIELD_DURATION) {
+        return check_ms(f, value, reterr);
+    }
+    if (!json_is_string(value)) {
+        return json_wrong_type(reterr, f->name, "a string", value);
+    }
+    return check_text(f, json_text(value), reterr);
+}
+
+void field_set_json(struct integration_config *c,
+                    const struct integration_field *f, const json_t *value,
+                    struct arena *a)
+{
+    ASSERT(!field_is_secret(f));
+    if (f->kind != FIELD_DURATION) {
+        field_set_text(c, f, json_string_value(value), a);
+        return;
+    }
+    uint64_t ms = 0;
+    if (read_ms(value, &ms) == 0) {
+        *(uint64_t *)at(c, f->offset) = ms;
+    }
+}
+
+json_t *field_json(const struct integration_config *c,
+                   const struct integration_field *f)
+{
+    ASSERT(!field_is_secret(f));
+    if (f->kind != FIELD_DURATION) {
+        const char *text = field_text(c, f);
+        return text != NULL ? json_string(text) : json_null();
+    }
+    uint64_t ms = field_ms(c, f);
+    return ms % 1000 == 0 ? json_integer((json_int_t)(ms / 1000))
+                          : json_real((double)ms / 1000);
+}
+
+struct integration_config
+integration_config_copy(const struct integration_config *from, struct arena *a)
+{
+    struct integration_config c = *from;
+    for (size_t i = 0; i < integration_field_count; i++) {
+        const struct integration_field *f = &integration_fields[i];
+        if (f->kind != FIELD_DURATION) {
+            field_set_text(&c, f, field_text(from, f), a);
+        }
+    }
+    return c;
+}
+
+bool integration_config_complete(enum integration which,
+                                 const struct integration_config *c,
+                                 const char **ret_missing)
+{
+    static const char *const needs[INTEGRATIONS] = {
+        [INTEGRATION_PROMETHEUS] = "url",
+        [INTEGRATION_ALERTMANAGER] = "url",
+        [INTEGRATION_PAGERDUTY] = "routing_key",
+        [INTEGRATION_SLACK] = "webhook_url",
+        [INTEGRATION_METRICS_SCRAPER] = "url",
+    };
+    *ret_missing = needs[which];
+    return field_text(c, integration_field_find(which, needs[which])) != NULL;
+}

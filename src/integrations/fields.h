@@ -1,0 +1,96 @@
+/*
+ * What can be said about an integration: one table of fields, which the
+ * configuration file fills and the API changes. Pure except for URL parsing;
+ * any thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "model/integration.h"
+
+#define FIELD_TEXT_MAX_BYTES 4096
+#define FIELD_CHANNEL_MAX_BYTES 80
+#define FIELDS_MAX 16 /* of one integration */
+
+/* One partner system; what it does not have stays unset (NULL, 0). Texts are
+ * NUL-terminated and somebody else's. */
+struct integration_config {
+    bool configured; /* it stands in the file */
+    bool enabled;
+    const char *url;
+    const char *api_url;
+    const char *bearer_token;
+    const char *api_key;
+    const char *routing_key;
+    const char *webhook_url;
+    const char *channel;
+    uint64_t scrape_interval_ms;
+    uint64_t timeout_ms;
+};
+
+enum field_kind {
+    FIELD_URL,
+    FIELD_SECRET,
+    FIELD_SECRET_URL, /* a URL that is a secret itself */
+    FIELD_DURATION,
+    FIELD_TEXT
+};
+
+struct integration_field {
+    const char *name;
+    enum field_kind kind;
+    uint32_t of;   /* bit per enum integration */
+    size_t offset; /* in struct integration_config */
+    size_t target; /* secrets: where the URL stands that they are sent to */
+    uint64_t min_ms, max_ms;
+};
+
+extern const struct integration_field integration_fields[];
+extern const size_t integration_field_count;
+
+/* The field of this integration, or NULL. */
+const struct integration_field *integration_field_find(enum integration which,
+                                                       const char *name);
+
+bool field_is_secret(const struct integration_field *f);
+
+/* The text (any kind but durations), or the address of the number. */
+const char *field_text(const struct integration_config *c,
+                       const struct integration_field *f);
+uint64_t field_ms(const struct integration_config *c,
+                  const struct integration_field *f);
+
+/* Sets a text; the arena keeps a copy. NULL unsets it. */
+void field_set_text(struct integration_config *c,
+                    const struct integration_field *f, const char *text,
+                    struct arena *a);
+
+/* Checks a value from outside: 0, or -EINVAL or -ERANGE with the field and
+ * what it expects. */
+NODISCARD int field_check(const struct integration_field *f,
+                          const json_t *value, struct err *reterr);
+
+/* Puts a value that field_check has passed; not for secrets. */
+void field_set_json(struct integration_config *c,
+                    const struct integration_field *f, const json_t *value,
+                    struct arena *a);
+
+/* The value as JSON, null if it is not set: durations in seconds. A new
+ * reference. Not for secrets. */
+json_t *field_json(const struct integration_config *c,
+                   const struct integration_field *f);
+
+/* A copy whose texts are in the arena. */
+struct integration_config
+integration_config_copy(const struct integration_config *from, struct arena *a);
+
+/* Has it all that it needs to work? Else *ret_missing names what it lacks. */
+bool integration_config_complete(enum integration which,
+                                 const struct integration_config *c,
+                                 const char **ret_missing);

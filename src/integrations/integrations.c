@@ -1,0 +1,301 @@
+/* Life of the integrations and of their thread, and changes. */
+#include "integrations/integrations.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <syslog.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "data/json.h"
+#include "integrations/integrations_priv.h"
+#include "os/clock.h"
+#include "os/random.h"
+#include "runtime/service.h"
+
+#define STORED_MAX_BYTES (256UL * 1024)
+#define WAIT_MAX_MS 60000ULL
+
+void integrations_log(const struct integrations *s, int priority,
+                      const char *fmt, ...)
+{
+    char message[512];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(message, sizeof(message), fmt, args);
+    va_end(args);
+    s->options.log(priority, message);
+}
+
+/* ---- life
+ * -------------------------------------------------------------------- */
+
+static void set_file(struct integrations *s, int which,
+                     const struct integration_config *file)
+{
+    struct member *m = &s->members[which];
+    struct arena fresh = ARENA_INIT;
+    struct integration_config copy = integration_config_copy(file, &fresh);
+    settings_wipe(&m->file);
+    arena_deinit(&m->file_arena);
+    m->file_arena = fresh;
+    m->file = copy;
+    settings_set_base(s, m);
+}
+
+int integrations_new(const struct integrations_options *options,
+                     struct integrations **ret, struct err *reterr)
+{
+    struct web *web = NULL;
+    int r = web_new(&web);
+    if (r < 0) {
+        return err_set(reterr, r, "libcurl does not start");
+    }
+    struct integrations *s = MEM_NEW(struct integrations);
+    s->options = *options;
+    s->key_path = str_dup(str_c(options->key_path));
+    s->web = web;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->change_lock, NULL);
+    list_init(&s->checks);
+    os_random(&s->random, sizeof(s->random));
+    struct err err = ERR_INIT;
+    if (seal_open(s->key_path, false, &s->seal, &err) < 0) {
+        (void)snprintf(s->seal_error, sizeof(s->seal_error), "%s",
+                       err.errnum == -ENOENT ? "" : err.message);
+    }
+    for (int i = 0; i < INTEGRATIONS; i++) {
+        set_file(s, i, &options->configs[i]);
+        settings_build(s, (enum integration)i);
+    }
+    *ret = s;
+    return 0;
+}
+
+int integrations_load(struct integrations *s, struct reader *reader)
+{
+    CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+    struct setting_row *rows = NULL;
+    uint32_t count = 0;
+    int r =
+        reader->ops->settings(reader, STR(SETTINGS_PREFIX), &a, &rows, &count);
+    if (r < 0) {
+        return r;
+    }
+    pthread_mutex_lock(&s->lock);
+    for (uint32_t i = 0; i < count; i++) {
+        enum integration which = INTEGRATION_PROMETHEUS;
+        struct str name = str_slice(rows[i].key, sizeof(SETTINGS_PREFIX) - 1,
+                                    rows[i].key.len);
+        if (integration_parse(name, &which) == 0) {
+            struct member *m = &s->members[which];
+            json_decref(m->stored);
+            m->stored =
+                json_loadb(rows[i].value.at, rows[i].value.len, 0, NULL);
+            settings_build(s, which);
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+    return 0;
+}
+
+static void *run_thread(void *context)
+{
+    struct integrations *s = context;
+    while (!atomic_load(&s->halting)) {
+        uint64_t now_ms = os_monotonic_ms();
+        uint64_t next_ms = check_run_due(s, now_ms);
+        now_ms = os_monotonic_ms();
+        web_wait(s->web,
+                 next_ms > now_ms ? MIN(next_ms - now_ms, WAIT_MAX_MS) : 0);
+    }
+    return NULL;
+}
+
+int integrations_start(struct integrations *s, struct service *service,
+                       struct err *reterr)
+{
+    s->service = service;
+    if (s->seal_error[0] != '\0') {
+        integrations_log(s, LOG_ERR,
+                         "%s; credentials set through the API are not used",
+                         s->seal_error);
+    }
+    int r = -pthread_create(&s->thread, NULL, run_thread, s);
+    if (r < 0) {
+        return err_set(reterr, r, "cannot start the integrations' thread");
+    }
+    s->started = true;
+    return 0;
+}
+
+void integrations_halt(struct integrations *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&s->lock);
+    atomic_store(&s->halting, true);
+    pthread_mutex_unlock(&s->lock);
+    if (s->started) {
+        web_wake(s->web);
+        pthread_join(s->thread, NULL);
+        s->started = false;
+    }
+    web_free(s->web);
+    s->web = NULL;
+    check_cancel_all(s);
+}
+
+void integrations_free(struct integrations *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    integrations_halt(s);
+    for (int i = 0; i < INTEGRATIONS; i++) {
+        struct member *m = &s->members[i];
+        settings_free(m->now);
+        settings_wipe(&m->file);
+        arena_deinit(&m->file_arena);
+        json_decref(m->stored);
+    }
+    seal_free(s->seal);
+    pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->change_lock);
+    mem_free(s->key_path);
+    mem_free(s);
+}
+
+/* Under the lock: settings have changed, so what was known no longer counts. */
+static void renew(struct integrations *s, enum integration which)
+{
+    struct member *m = &s->members[which];
+    settings_build(s, which);
+    m->health.word = HEALTH_UNKNOWN;
+    m->health.error[0] = '\0';
+    m->health.failures = 0;
+    m->health.due_ms = 0;
+    if (s->web != NULL) {
+        web_wake(s->web);
+    }
+}
+
+void integrations_configure(struct integrations *s,
+                            const struct integration_config *configs)
+{
+    pthread_mutex_lock(&s->change_lock);
+    pthread_mutex_lock(&s->lock);
+    for (int i = 0; i < INTEGRATIONS; i++) {
+        set_file(s, i, &configs[i]);
+        renew(s, (enum integration)i);
+    }
+    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_unlock(&s->change_lock);
+}
+
+/* ---- changes
+ * ------------------------------------------------------------------ */
+
+struct waiter {
+    struct service_request request;
+    pthread_mutex_t lock;
+    pthread_cond_t ended;
+    bool done;
+};
+
+static void on_done(struct service_request *request)
+{
+    struct waiter *w = CONTAINER_OF(request, struct waiter, request);
+    pthread_mutex_lock(&w->lock);
+    w->done = true;
+    pthread_cond_signal(&w->ended);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static int post_and_wait(struct integrations *s, struct waiter *w)
+{
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->ended, NULL);
+    w->request.done = on_done;
+    service_post(s->service, &w->request);
+    pthread_mutex_lock(&w->lock);
+    while (!w->done) {
+        pthread_cond_wait(&w->ended, &w->lock);
+    }
+    pthread_mutex_unlock(&w->lock);
+    pthread_cond_destroy(&w->ended);
+    pthread_mutex_destroy(&w->lock);
+    return w->request.result;
+}
+
+static struct str written(const json_t *value, struct arena *a, bool public)
+{
+    struct strbuf text = STRBUF_INIT(STORED_MAX_BYTES);
+    json_t *shown = public ? settings_public(value) : NULL;
+    json_write(public ? shown : value, &text);
+    struct str kept = arena_str(a, strbuf_str(&text));
+    json_decref(shown);
+    strbuf_deinit(&text);
+    return kept;
+}
+
+/* The setting and its audit row, durable. The trail shows what may be seen. */
+static int store_change(struct integrations *s,
+                        const struct integration_change *change,
+                        const json_t *before, const json_t *after)
+{
+    static const char *const actions[INTEGRATION_ACTIONS] = {
+        [INTEGRATION_PUT] = "integration.set",
+        [INTEGRATION_ENABLE] = "integration.enable",
+        [INTEGRATION_DISABLE] = "integration.disable",
+        [INTEGRATION_PAUSE] = "integration.pause",
+        [INTEGRATION_RESUME] = "integration.resume",
+    };
+    CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+    char key[64];
+    struct waiter w = {
+        .request = {
+            .kind = SERVICE_CHANGE,
+            .requested_by = change->by,
+            .change = {.setting = {.key = settings_key(change->which, key),
+                                   .value = written(after, &a, false)},
+                       .audit = {.action = str_c(actions[change->action]),
+                                 .subject =
+                                     str_c(integration_name(change->which)),
+                                 .before = before != NULL
+                                               ? written(before, &a, true)
+                                               : STR(""),
+                                 .after = written(after, &a, true)},
+                       .told = true},
+        }};
+    return post_and_wait(s, &w);
+}
+
+int integrations_change(struct integrations *s,
+                        struct integration_change *change, struct err *reterr)
+{
+    struct member *m = &s->members[change->which];
+    json_t *after = NULL;
+    change->dropped_count = 0;
+    pthread_mutex_lock(&s->change_lock);
+    pthread_mutex_lock(&s->lock);
+    int r = settings_change(s, change, &after, reterr);
+    json_t *before = json_incref(m->stored);
+    pthread_mutex_unlock(&s->lock);
+    if (r == 0) {
+        r = store_change(s, change, before, after);
+    }
+    if (r == 0) {
+        pthread_mutex_lock(&s->lock);
+        json_decref(m->stored);
+        m->stored = json_incref(after);
+        renew(s, change->which);
+        pthread_mutex_unlock(&s->lock);
+    }
+    json_decref(before);
+    json_decref(after);
+    pthread_mutex_unlock(&s->change_lock);
+    return r;
+}

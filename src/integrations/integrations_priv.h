@@ -1,0 +1,133 @@
+/*
+ * Inside of integrations. `lock` guards the members; what needs a member's
+ * settings for longer copies them (settings_copy). `change_lock` makes changes
+ * one at a time and is taken before it.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "integrations/integrations.h"
+#include "integrations/seal.h"
+#include "integrations/web.h"
+
+/* Where a secret in force comes from, by index of integration_fields. */
+enum secret_source { SECRET_UNSET, SECRET_FROM_API, SECRET_FROM_FILE };
+
+struct secret_view {
+    enum secret_source source;
+    uint64_t at_ms;      /* FROM_API: when it was set */
+    const char *problem; /* it is there but not used; NULL: it is used */
+};
+
+/* Settings in force; replaced as a whole, under the lock. */
+struct settings {
+    struct arena arena;
+    struct integration_config config;
+    bool enabled;
+    bool paused;
+    bool complete;
+    const char *missing; /* unless complete */
+    struct secret_view secrets[FIELDS_MAX];
+};
+
+enum health_word { HEALTH_UNKNOWN, HEALTH_HEALTHY, HEALTH_UNHEALTHY };
+
+struct health {
+    enum health_word word;
+    char error[INTEGRATION_ERROR_SIZE];
+    uint64_t checked_ms; /* epoch; 0: never */
+    uint64_t since_ms;   /* it is as it is */
+    uint64_t took_ms;
+    uint32_t failures;       /* in a row */
+    uint32_t revision;       /* of the settings that it is about */
+    uint64_t fresh_until_ms; /* monotonic */
+    uint64_t due_ms;         /* monotonic: the next background check */
+    bool running;            /* a background check */
+};
+
+struct member {
+    struct arena file_arena;
+    struct integration_config file;
+    char base[SEAL_MAC_SIZE]; /* of the file's section; "": no key yet */
+    json_t *stored;           /* what the API has set; NULL: nothing */
+    struct settings *now;
+    uint32_t revision; /* rises with every change */
+    struct health health;
+};
+
+struct integrations {
+    struct integrations_options options;
+    char *key_path;
+    struct service *service;
+    struct web *web; /* the thread's */
+    pthread_t thread;
+    bool started;
+    atomic_bool halting;
+    pthread_mutex_t change_lock;
+    pthread_mutex_t lock;
+    struct seal *seal; /* NULL: no key yet */
+    char seal_error[512];
+    struct member members[INTEGRATIONS];
+    struct list checks; /* posted, of struct check_run.link */
+    uint32_t check_count;
+    uint64_t random; /* the thread's, for jitter */
+};
+
+/* ---- settings.c: under the lock -------------------------------------------
+ */
+
+/* Puts together what is in force. */
+void settings_build(struct integrations *s, enum integration which);
+void settings_free(struct settings *n);
+
+/* The settings key of an integration, "integration/NAME", in the room. */
+#define SETTINGS_PREFIX "integration/"
+struct str settings_key(enum integration which, char room[64]);
+
+/* A copy for longer than the lock; wipe it with settings_wipe. */
+struct integration_config settings_copy(const struct member *m,
+                                        struct arena *a);
+void settings_wipe(struct integration_config *c);
+
+/* What a stored object says in public: secrets as "set". New reference. */
+json_t *settings_public(const json_t *stored);
+
+/* The stored object with the change in it, a new reference, or -errno. */
+NODISCARD int settings_change(struct integrations *s,
+                              struct integration_change *change, json_t **ret,
+                              struct err *reterr);
+
+/* The fingerprint of the file's section, again. */
+void settings_set_base(struct integrations *s, struct member *m);
+
+/* ---- check.c: the thread's ------------------------------------------------
+ */
+
+/* Starts what was posted and what is due; the monotonic time of the next. */
+uint64_t check_run_due(struct integrations *s, uint64_t now_ms);
+
+/* What a request or a delivery has shown. Takes the lock. */
+void check_record(struct integrations *s, enum integration which,
+                  const char *error, uint64_t took_ms);
+
+/* Ends all that wait, with -ECANCELED. */
+void check_cancel_all(struct integrations *s);
+
+/* Is there a way to ask without side effects? */
+bool check_has_probe(enum integration which,
+                     const struct integration_config *c);
+
+/* ---- view.c ---------------------------------------------------------------
+ */
+
+/* The word that is shown; under the lock. */
+const char *health_text(const struct member *m);
+
+/* true, false or null. */
+json_t *health_json(const struct member *m);
+
+/* Logs one line. */
+void integrations_log(const struct integrations *s, int priority,
+                      const char *fmt, ...) PRINTF_LIKE(3, 4);

@@ -1,0 +1,431 @@
+/*
+ * Settings of an integration: the file's section with what the API has set
+ * over it. What the API has set is one object in the store:
+ *
+ *   {"base": fingerprint of the file's section it was set over,
+ *    "enabled": bool, "paused": bool, "fields": {name: value},
+ *    "secrets": {name: {"sealed", "origin", "at_ms"}}}
+ *
+ * When the section has changed since, only "paused" still counts.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include <sodium.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "data/json.h"
+#include "integrations/integrations_priv.h"
+#include "os/clock.h"
+
+struct str settings_key(enum integration which, char room[64])
+{
+    (void)snprintf(room, 64, SETTINGS_PREFIX "%s", integration_name(which));
+    return str_c(room);
+}
+
+/* ---- the file's section ----------------------------------------------------
+ */
+
+void settings_set_base(struct integrations *s, struct member *m)
+{
+    m->base[0] = '\0';
+    if (s->seal == NULL) {
+        return;
+    }
+    struct strbuf text = STRBUF_INIT(256 * 1024);
+    strbuf_addf(&text, "%d\n", m->file.enabled);
+    for (size_t i = 0; i < integration_field_count; i++) {
+        const struct integration_field *f = &integration_fields[i];
+        const char *value =
+            f->kind != FIELD_DURATION ? field_text(&m->file, f) : NULL;
+        strbuf_addf(&text, "%s=%s/%llu\n", f->name, value != NULL ? value : "",
+                    f->kind == FIELD_DURATION
+                        ? (unsigned long long)field_ms(&m->file, f)
+                        : 0ULL);
+    }
+    seal_mac(s->seal, strbuf_str(&text), m->base);
+    sodium_memzero(text.at, text.len);
+    strbuf_deinit(&text);
+}
+
+/* Without a key nobody can tell; then it is taken for the same. */
+static bool is_same_base(const struct member *m, const json_t *stored)
+{
+    struct str base = json_text(json_object_get(stored, "base"));
+    return m->base[0] == '\0' || str_eq_c(base, m->base);
+}
+
+/* ---- secrets ---------------------------------------------------------------
+ */
+
+/* "integration NUL field NUL origin" in the buffer. */
+static struct str secret_context(enum integration which,
+                                 const struct integration_field *f,
+                                 const char *origin, struct strbuf *room)
+{
+    const char *const parts[] = {"adp-secret-1", integration_name(which),
+                                 f->name, origin};
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        strbuf_addc(room, parts[i]);
+        strbuf_addch(room, '\0');
+    }
+    return strbuf_str(room);
+}
+
+/* The host that gets this secret. */
+static void target_origin(const struct integration_config *c,
+                          const struct integration_field *f, const char *own,
+                          char ret[WEB_ORIGIN_SIZE])
+{
+    const char *url = f->kind == FIELD_SECRET_URL
+                          ? own
+                          : *(const char *const *)((const char *)c + f->target);
+    web_origin(url, ret);
+}
+
+static void use_stored_secret(struct integrations *s, enum integration which,
+                              const struct integration_field *f,
+                              const json_t *secret, struct settings *n)
+{
+    struct secret_view *view = &n->secrets[f - integration_fields];
+    const char *stored = json_string_value(json_object_get(secret, "origin"));
+    char origin[WEB_ORIGIN_SIZE];
+    struct strbuf room = STRBUF_INIT(4096);
+    char *text = NULL;
+    view->source = SECRET_FROM_API;
+    view->at_ms =
+        (uint64_t)json_integer_value(json_object_get(secret, "at_ms"));
+    field_set_text(&n->config, f, NULL, &n->arena);
+    if (s->seal == NULL || stored == NULL ||
+        seal_get(s->seal, json_text(json_object_get(secret, "sealed")),
+                 secret_context(which, f, stored, &room), &text) < 0) {
+        view->problem = "it cannot be opened with the present key; set it "
+                        "again";
+    } else {
+        target_origin(&n->config, f, text, origin);
+        if (strcmp(origin, stored) == 0) {
+            field_set_text(&n->config, f, text, &n->arena);
+        } else {
+            view->problem = "it was set for another host; set it again";
+        }
+    }
+    seal_wipe(text);
+    strbuf_deinit(&room);
+}
+
+/* The file's secrets are for the host that the file names. */
+static void use_file_secret(const struct member *m,
+                            const struct integration_field *f,
+                            struct settings *n)
+{
+    struct secret_view *view = &n->secrets[f - integration_fields];
+    char mine[WEB_ORIGIN_SIZE];
+    char now[WEB_ORIGIN_SIZE];
+    const char *text = field_text(&m->file, f);
+    if (text == NULL) {
+        return;
+    }
+    view->source = SECRET_FROM_FILE;
+    target_origin(&m->file, f, text, mine);
+    target_origin(&n->config, f, text, now);
+    if (strcmp(mine, now) != 0) {
+        field_set_text(&n->config, f, NULL, &n->arena);
+        view->problem = "the configuration file has it for another host; set "
+                        "it for this one";
+    }
+}
+
+/* ---- what is in force -------------------------------------------------------
+ */
+
+static void use_fields(struct settings *n, enum integration which,
+                       const json_t *fields)
+{
+    struct err ignored = ERR_INIT;
+    for (size_t i = 0; i < integration_field_count; i++) {
+        const struct integration_field *f = &integration_fields[i];
+        const json_t *value = json_object_get(fields, f->name);
+        if (value != NULL && !field_is_secret(f) &&
+            (f->of & (1U << which)) != 0 &&
+            field_check(f, value, &ignored) == 0) {
+            field_set_json(&n->config, f, value, &n->arena);
+        }
+    }
+}
+
+static bool read_flag(const json_t *stored, const char *name, bool otherwise)
+{
+    const json_t *value = json_object_get(stored, name);
+    return json_is_boolean(value) ? json_is_true(value) : otherwise;
+}
+
+void settings_free(struct settings *n)
+{
+    if (n != NULL) {
+        settings_wipe(&n->config);
+        arena_deinit(&n->arena);
+        mem_free(n);
+    }
+}
+
+void settings_build(struct integrations *s, enum integration which)
+{
+    struct member *m = &s->members[which];
+    struct settings *n = MEM_NEW(struct settings);
+    const json_t *stored = m->stored;
+    n->config = integration_config_copy(&m->file, &n->arena);
+    n->paused = read_flag(stored, "paused", false);
+    if (!is_same_base(m, stored)) {
+        stored = NULL;
+    }
+    n->enabled = read_flag(stored, "enabled", m->file.enabled);
+    use_fields(n, which, json_object_get(stored, "fields"));
+    const json_t *secrets = json_object_get(stored, "secrets");
+    for (size_t i = 0; i < integration_field_count; i++) {
+        const struct integration_field *f = &integration_fields[i];
+        const json_t *secret = json_object_get(secrets, f->name);
+        if (!field_is_secret(f) || (f->of & (1U << which)) == 0) {
+            continue;
+        }
+        if (json_is_object(secret)) {
+            use_stored_secret(s, which, f, secret, n);
+        } else {
+            use_file_secret(m, f, n);
+        }
+    }
+    n->complete = integration_config_complete(which, &n->config, &n->missing);
+    settings_free(m->now);
+    m->now = n;
+    m->revision++;
+}
+
+struct integration_config settings_copy(const struct member *m, struct arena *a)
+{
+    return integration_config_copy(&m->now->config, a);
+}
+
+void settings_wipe(struct integration_config *c)
+{
+    for (size_t i = 0; i < integration_field_count; i++) {
+        const struct integration_field *f = &integration_fields[i];
+        char *text =
+            field_is_secret(f) ? (char *)(uintptr_t)field_text(c, f) : NULL;
+        if (text != NULL) {
+            sodium_memzero(text, strlen(text));
+        }
+    }
+}
+
+/* ---- changing ---------------------------------------------------------------
+ */
+
+json_t *settings_public(const json_t *stored)
+{
+    json_t *out = json_object();
+    json_t *names = json_array();
+    const char *name = NULL;
+    json_t *value = NULL;
+    static const char *const kept[] = {"enabled", "paused", "fields"};
+    for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
+        json_t *part = json_object_get(stored, kept[i]);
+        if (part != NULL) {
+            (void)json_object_set_new(out, kept[i], json_deep_copy(part));
+        }
+    }
+    json_object_foreach (json_object_get(stored, "secrets"), name, value) {
+        (void)json_array_append_new(names, json_string(name));
+    }
+    (void)json_object_set_new(out, "secrets_set", names);
+    return out;
+}
+
+/* Secrets are sealed, and the file's section fingerprinted, with the key. */
+static int need_key(struct integrations *s, struct err *reterr)
+{
+    if (s->seal != NULL) {
+        return 0;
+    }
+    int r = seal_open(s->key_path, true, &s->seal, reterr);
+    if (r < 0) {
+        return reterr->errnum = -ENOKEY;
+    }
+    s->seal_error[0] = '\0';
+    for (int i = 0; i < INTEGRATIONS; i++) {
+        settings_set_base(s, &s->members[i]);
+    }
+    return 0;
+}
+
+static int check_body(enum integration which, const json_t *body,
+                      struct err *reterr)
+{
+    const char *names[FIELDS_MAX + 1];
+    size_t count = 0;
+    for (size_t i = 0; i < integration_field_count; i++) {
+        if ((integration_fields[i].of & (1U << which)) != 0) {
+            names[count++] = integration_fields[i].name;
+        }
+    }
+    names[count++] = "enabled";
+    int r = json_check_names(body, names, count, reterr);
+    const char *name = NULL;
+    json_t *value = NULL;
+    json_object_foreach ((json_t *)(uintptr_t)body, name, value) {
+        const struct integration_field *f = integration_field_find(which, name);
+        if (r == 0 && f != NULL) {
+            r = field_check(f, value, reterr);
+        } else if (r == 0 && !json_is_boolean(value)) {
+            r = json_wrong_type(reterr, "enabled", "true or false", value);
+        }
+    }
+    return r;
+}
+
+static json_t *sub_object(json_t *object, const char *name)
+{
+    json_t *sub = json_object_get(object, name);
+    if (!json_is_object(sub)) {
+        sub = json_object();
+        (void)json_object_set_new(object, name, sub);
+    }
+    return sub;
+}
+
+static void merge_fields(enum integration which, const json_t *body,
+                         json_t *stored)
+{
+    json_t *fields = sub_object(stored, "fields");
+    json_t *secrets = sub_object(stored, "secrets");
+    const char *name = NULL;
+    json_t *value = NULL;
+    json_object_foreach ((json_t *)(uintptr_t)body, name, value) {
+        const struct integration_field *f = integration_field_find(which, name);
+        if (f == NULL) {
+            (void)json_object_set(stored, "enabled", value);
+        } else if (field_is_secret(f)) {
+            (void)json_object_del(secrets, name);
+        } else if (json_is_null(value)) {
+            (void)json_object_del(fields, name);
+        } else {
+            (void)json_object_set(fields, name, value);
+        }
+    }
+}
+
+static int seal_secret(struct integrations *s,
+                       const struct integration_change *change,
+                       const struct integration_field *f,
+                       const struct settings *n, json_t *secrets,
+                       struct err *reterr)
+{
+    char origin[WEB_ORIGIN_SIZE];
+    struct str text = json_text(json_object_get(change->body, f->name));
+    target_origin(&n->config, f, text.at, origin);
+    if (origin[0] == '\0') {
+        err_field(reterr, "%s", f->name);
+        err_hint(reterr, "set the url in the same request");
+        return err_set(reterr, -EINVAL,
+                       "%s: there is no url yet that it could be for", f->name);
+    }
+    struct strbuf room = STRBUF_INIT(4096);
+    struct strbuf sealed = STRBUF_INIT(SEAL_TEXT_MAX_BYTES);
+    seal_add(s->seal, text, secret_context(change->which, f, origin, &room),
+             &sealed);
+    (void)json_object_set_new(
+        secrets, f->name,
+        json_pack("{s:s, s:s, s:I}", "sealed", strbuf_str(&sealed).at, "origin",
+                  origin, "at_ms", (json_int_t)os_epoch_ms()));
+    strbuf_deinit(&room);
+    strbuf_deinit(&sealed);
+    return 0;
+}
+
+/* What the change would put in force, without the secrets. */
+static struct settings *preview(struct integrations *s, enum integration which,
+                                const json_t *stored)
+{
+    struct settings *n = MEM_NEW(struct settings);
+    n->config = integration_config_copy(&s->members[which].file, &n->arena);
+    use_fields(n, which, json_object_get(stored, "fields"));
+    return n;
+}
+
+static int merge_secrets(struct integrations *s,
+                         struct integration_change *change, json_t *stored,
+                         struct err *reterr)
+{
+    struct settings *n = preview(s, change->which, stored);
+    json_t *secrets = sub_object(stored, "secrets");
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < integration_field_count; i++) {
+        const struct integration_field *f = &integration_fields[i];
+        const json_t *given = json_object_get(change->body, f->name);
+        const json_t *kept = json_object_get(secrets, f->name);
+        if (!field_is_secret(f)) {
+            continue;
+        }
+        if (json_is_string(given)) {
+            r = seal_secret(s, change, f, n, secrets, reterr);
+        } else if (kept != NULL && f->kind == FIELD_SECRET) {
+            char origin[WEB_ORIGIN_SIZE];
+            target_origin(&n->config, f, NULL, origin);
+            if (!str_eq_c(json_text(json_object_get(kept, "origin")), origin)) {
+                change->dropped[change->dropped_count++] = f->name;
+                (void)json_object_del(secrets, f->name);
+            }
+        }
+    }
+    settings_free(n);
+    return r;
+}
+
+int settings_change(struct integrations *s, struct integration_change *change,
+                    json_t **ret, struct err *reterr)
+{
+    struct member *m = &s->members[change->which];
+    int r = change->action == INTEGRATION_PUT
+                ? check_body(change->which, change->body, reterr)
+                : 0;
+    if (r == 0) {
+        r = need_key(s, reterr);
+    }
+    if (r < 0) {
+        return r;
+    }
+    json_t *stored =
+        m->stored != NULL ? json_deep_copy(m->stored) : json_object();
+    if (!is_same_base(m, stored)) {
+        bool paused = read_flag(stored, "paused", false);
+        (void)json_object_clear(stored);
+        (void)json_object_set_new(stored, "paused", json_boolean(paused));
+    }
+    (void)json_object_set_new(stored, "base", json_string(m->base));
+    switch (change->action) {
+    case INTEGRATION_PUT:
+        merge_fields(change->which, change->body, stored);
+        r = merge_secrets(s, change, stored, reterr);
+        break;
+    case INTEGRATION_ENABLE:
+    case INTEGRATION_DISABLE:
+        (void)json_object_set_new(
+            stored, "enabled",
+            json_boolean(change->action == INTEGRATION_ENABLE));
+        break;
+    case INTEGRATION_PAUSE:
+    case INTEGRATION_RESUME:
+        (void)json_object_set_new(
+            stored, "paused",
+            json_boolean(change->action == INTEGRATION_PAUSE));
+        break;
+    case INTEGRATION_ACTIONS:
+        UNREACHABLE();
+    }
+    if (r < 0) {
+        json_decref(stored);
+        return r;
+    }
+    *ret = stored;
+    return 0;
+}

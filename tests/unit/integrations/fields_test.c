@@ -1,0 +1,93 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "integrations/fields.h"
+
+static int check(enum integration which, const char *name, json_t *value)
+{
+    struct err err = ERR_INIT;
+    const struct integration_field *f = integration_field_find(which, name);
+    assert_non_null(f);
+    int r = field_check(f, value, &err);
+    if (r < 0) {
+        assert_string_equal(err.field, name);
+        assert_true(err.message[0] != '\0');
+    }
+    json_decref(value);
+    return r;
+}
+
+static json_t *long_text(size_t len)
+{
+    char *text = mem_alloc(len + 1, 1);
+    memset(text, 'k', len);
+    json_t *value = json_string(text);
+    mem_free(text);
+    return value;
+}
+
+static void each_has_its_fields(void **state)
+{
+    (void)state;
+    assert_non_null(integration_field_find(INTEGRATION_SLACK, "webhook_url"));
+    assert_null(integration_field_find(INTEGRATION_SLACK, "url"));
+    assert_null(integration_field_find(INTEGRATION_PAGERDUTY, "bearer_token"));
+    assert_null(integration_field_find(INTEGRATION_PROMETHEUS, "enabled"));
+    for (size_t i = 0; i < integration_field_count; i++) {
+        assert_true(integration_fields[i].of != 0);
+        assert_true(i < FIELDS_MAX);
+    }
+}
+
+static void values(void **state)
+{
+    (void)state;
+    const enum integration p = INTEGRATION_PROMETHEUS;
+    assert_int_equal(check(p, "url", json_string("http://h:1")), 0);
+    assert_int_equal(check(p, "url", json_null()), 0);
+    assert_int_equal(check(p, "url", json_string("h:1")), -EINVAL);
+    assert_int_equal(check(p, "url", json_integer(1)), -EINVAL);
+    assert_int_equal(check(p, "timeout", json_integer(10)), 0);
+    assert_int_equal(check(p, "timeout", json_real(0.1)), 0);
+    assert_int_equal(check(p, "timeout", json_string("1m")), 0);
+    assert_int_equal(check(p, "timeout", json_integer(0)), -ERANGE);
+    assert_int_equal(check(p, "timeout", json_integer(301)), -ERANGE);
+    assert_int_equal(check(p, "timeout", json_integer(-1)), -EINVAL);
+    assert_int_equal(check(p, "timeout", json_real(1e300)), -EINVAL);
+    assert_int_equal(check(p, "timeout", json_true()), -EINVAL);
+    assert_int_equal(check(p, "bearer_token", json_string("new-token")), 0);
+    assert_int_equal(check(p, "bearer_token", json_string("a b")), -EINVAL);
+    assert_int_equal(check(p, "bearer_token", json_string("a\r\nX: y")),
+                     -EINVAL);
+    assert_int_equal(check(p, "bearer_token", json_string("")), -EINVAL);
+    assert_int_equal(check(p, "bearer_token", long_text(FIELD_TEXT_MAX_BYTES)),
+                     0);
+    assert_int_equal(
+        check(p, "bearer_token", long_text(FIELD_TEXT_MAX_BYTES + 1)), -EINVAL);
+    const enum integration s = INTEGRATION_SLACK;
+    assert_int_equal(check(s, "webhook_url", json_string("x")), -EINVAL);
+    assert_int_equal(check(s, "webhook_url", json_string("https://h/s")), 0);
+    assert_int_equal(check(s, "channel", json_string("#ops")), 0);
+    assert_int_equal(check(s, "channel", json_string("a\nb")), -EINVAL);
+    assert_int_equal(check(s, "channel", long_text(FIELD_CHANNEL_MAX_BYTES)),
+                     0);
+    assert_int_equal(
+        check(s, "channel", long_text(FIELD_CHANNEL_MAX_BYTES + 1)), -EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_has_its_fields),
+        cmocka_unit_test(values),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,147 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/attr.h"
+#include "integrations/web.h"
+
+static void urls(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url;
+        bool good;
+    } rows[] = {
+        {"http://localhost:9090", true},
+        {"https://prometheus.example.org/prefix", true},
+        {"http://[::1]:9090/", true},
+        {"HTTP://127.0.0.1", true},
+        {"", false},
+        {"localhost:9090", false},
+        {"ftp://host/", false},
+        {"file:///etc/passwd", false},
+        {"gopher://host/", false},
+        {"http://", false},
+        {"http://user@host/", false},
+        {"http://user:pass@host/", false},
+        {"http://host/#part", false},
+        {"http://host/with blank", false},
+        {"http://host/\r\nHost: x", false},
+        {"http://host:99999/", false},
+        {"javascript:alert(1)", false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct err err = ERR_INIT;
+        int r = web_url_check(str_c(rows[i].url), &err);
+        if ((r == 0) != rows[i].good) {
+            fail_msg("%s: %d %s", rows[i].url, r, err.message);
+        }
+    }
+    static char longest[WEB_URL_MAX_BYTES + 1];
+    struct err err = ERR_INIT;
+    memset(longest, 'a', WEB_URL_MAX_BYTES);
+    memcpy(longest, "http://h/", 9);
+    assert_int_equal(web_url_check(str_c(longest), &err), -EINVAL);
+    longest[WEB_URL_MAX_BYTES - 1] = '\0';
+    assert_int_equal(web_url_check(str_c(longest), &err), 0);
+}
+
+static void origins(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url, *origin;
+    } rows[] = {
+        {"http://LocalHost/x?y", "http://localhost:80"},
+        {"https://host", "https://host:443"},
+        {"https://host:8443/a", "https://host:8443"},
+        {"http://[::1]:9/", "http://[::1]:9"},
+        {"nonsense://", ""},
+    };
+    char origin[WEB_ORIGIN_SIZE];
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        web_origin(rows[i].url, origin);
+        assert_string_equal(origin, rows[i].origin);
+    }
+    web_origin(NULL, origin);
+    assert_string_equal(origin, "");
+}
+
+static bool allowed(const char *text)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
+    if (inet_pton(AF_INET, text, &in.sin_addr) == 1) {
+        return web_address_allowed((const struct sockaddr *)&in);
+    }
+    assert_int_equal(inet_pton(AF_INET6, text, &in6.sin6_addr), 1);
+    return web_address_allowed((const struct sockaddr *)&in6);
+}
+
+static void addresses(void **state)
+{
+    (void)state;
+    static const char *const good[] = {
+        "127.0.0.1",   "10.0.0.1", "192.0.2.1",       "::1",
+        "2001:db8::1", "fd00::1",  "::ffff:127.0.0.1"};
+    static const char *const bad[] = {"0.0.0.0",
+                                      "169.254.169.254",
+                                      "224.0.0.1",
+                                      "255.255.255.255",
+                                      "::",
+                                      "fe80::1",
+                                      "ff02::1",
+                                      "::ffff:169.254.169.254",
+                                      "::ffff:0.0.0.0"};
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        assert_true(allowed(good[i]));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        assert_false(allowed(bad[i]));
+    }
+    struct sockaddr local = {.sa_family = AF_UNIX};
+    assert_false(web_address_allowed(&local));
+}
+
+static void retry_after(void **state)
+{
+    (void)state;
+    const uint64_t now_s = 784111777; /* Sun, 06 Nov 1994 08:49:37 GMT */
+    assert_int_equal(web_retry_after(STR("30"), now_s), 30);
+    assert_int_equal(web_retry_after(STR(" 0 "), now_s), 0);
+    assert_int_equal(web_retry_after(STR("999999"), now_s),
+                     WEB_RETRY_AFTER_MAX_S);
+    assert_int_equal(
+        web_retry_after(STR("Sun, 06 Nov 1994 08:50:37 GMT"), now_s), 60);
+    assert_int_equal(
+        web_retry_after(STR("Sun, 06 Nov 1994 08:00:00 GMT"), now_s), 0);
+    assert_int_equal(web_retry_after(STR("soon"), now_s), 0);
+    assert_int_equal(web_retry_after(STR("-1"), now_s), 0);
+    assert_int_equal(web_retry_after(STR(""), now_s), 0);
+    assert_int_equal(web_retry_after(STR("99999999999999999999"), now_s), 0);
+}
+
+static void statuses(void **state)
+{
+    (void)state;
+    char room[48];
+    assert_string_equal(web_status_text(401, room), "401 Unauthorized");
+    assert_string_equal(web_status_text(418, room), "418");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(urls),      cmocka_unit_test(origins),
+        cmocka_unit_test(addresses), cmocka_unit_test(retry_after),
+        cmocka_unit_test(statuses),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
