@@ -70,21 +70,23 @@ void meta_health(struct call *c)
 /* ---- probes: no telemetry, no store, nothing that could be stuck
  * ---------------- */
 
-static void answer_probe(struct call *c, bool ok)
+static void answer_probe(struct call *c, bool ok, const char *why_not)
 {
-    strbuf_addc(call_out(c), ok ? "OK" : "not ready");
+    strbuf_addc(call_out(c), ok ? "OK" : why_not);
     answer_as(c, ok ? 200 : 503, HTTP_TEXT);
 }
 
 void meta_healthy(struct call *c)
 {
-    answer_probe(c, !service_status(c->api->service).store_failed);
+    answer_probe(c, !service_status(c->api->service).store_failed,
+                 "the store failed");
 }
 
 void meta_ready(struct call *c)
 {
     struct service_status s = service_status(c->api->service);
-    answer_probe(c, !s.store_failed && !s.stopping);
+    answer_probe(c, !s.store_failed && !s.stopping,
+                 s.stopping ? "stopping" : "not ready");
 }
 
 /* ---- metrics

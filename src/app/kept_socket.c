@@ -38,3 +38,8 @@ void kept_socket_leave(int fd)
     static const char message[] = "FDSTORE=1\nFDNAME=" SOCKET_NAME "\nFDPOLL=0";
     (void)sd_pid_notify_with_fds(0, 0, message, &fd, 1);
 }
+
+bool kept_socket_is_wanted(void)
+{
+    return getenv("NOTIFY_SOCKET") != NULL;
+}

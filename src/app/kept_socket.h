@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 /* The socket that an earlier engine left, or that a socket unit opened: the
  * caller's from here on; 0 when there is none. What else was handed over is
  * closed. Children do not inherit the list. */
@@ -14,3 +16,6 @@ int kept_socket_take(void);
 
 /* Has systemd keep the socket. */
 void kept_socket_leave(int fd);
+
+/* Is there somebody who may keep it? */
+bool kept_socket_is_wanted(void);

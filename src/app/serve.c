@@ -266,6 +266,7 @@ static int start_http(struct daemon *d, struct err *reterr)
                    .idle_s = (unsigned)(c->idle_timeout_ms / 1000)},
         .handler = api_handler(d->api),
         .kept_fd = d->kept_fd,
+        .accepts_to_the_end = !kept_socket_is_wanted(),
     };
     d->kept_fd = 0; /* the server's */
     int r = http_start(&options, &d->http, reterr);
@@ -464,6 +465,7 @@ static void stop(struct daemon *d)
     (void)sd_notify(0, "STOPPING=1");
     log_info("stopping");
     integrations_halt(d->integrations);
+    service_refuse_events(d->service);
     http_stop(d->http);
     if (d->api != NULL && api_set_service(d->api, NULL) < 0) {
         log_error("the API's readers did not end");

@@ -44,6 +44,7 @@
 
 /* How long http_stop goes on answering on connections that are open. */
 #define HTTP_STOP_GRACE_MS 1000
+#define HTTP_STOP_MOMENT_MS 200 /* with accepts_to_the_end: if none is open */
 
 struct http_limits {
     unsigned connections;
@@ -211,11 +212,11 @@ struct http_server;
 NODISCARD int http_start(const struct http_options *options,
                          struct http_server **ret, struct err *reterr);
 
-/* Takes no new connections, ends streams, waits until every request that the
- * handler keeps has been answered. Open connections may ask once more, for
- * HTTP_STOP_GRACE_MS: the answer tells them to close, so that nobody's request
- * meets a connection that ends in that moment. Then closes everything. NULL is
- * fine. */
+/* Takes no new connections (but see accepts_to_the_end), ends streams, waits
+ * until every request that the handler keeps has been answered. Open
+ * connections may ask once more, for HTTP_STOP_GRACE_MS: the answer tells them
+ * to close, so that nobody's request meets a connection that ends in that
+ * moment. Then closes everything. NULL is fine. */
 void http_stop(struct http_server *s);
 
 /* The socket it listens on: for keeping it over a restart. */

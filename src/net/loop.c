@@ -121,11 +121,15 @@ static bool is_told_to_stop(struct http_server *s)
     return stop;
 }
 
-/* Every client has heard that the connection ends, or had the time to. */
+/* Every client has heard that the connection ends, or had the time to. Who is
+ * about to connect is given a moment too, if nobody else will answer. */
 static bool is_grace_over(const struct http_server *s)
 {
-    return atomic_load(&s->open_count) == 0 ||
-           s->now_ms - s->ending_at_ms >= HTTP_STOP_GRACE_MS;
+    uint64_t took_ms = s->now_ms - s->ending_at_ms;
+    bool quiet = atomic_load(&s->open_count) == 0;
+    uint64_t moment_ms =
+        s->options.accepts_to_the_end ? HTTP_STOP_MOMENT_MS : 0;
+    return took_ms >= HTTP_STOP_GRACE_MS || (quiet && took_ms >= moment_ms);
 }
 
 /* Nothing may be parked in MHD when it is stopped. */

@@ -287,7 +287,7 @@ static void end_thread(struct service *s)
     pthread_join(s->thread, NULL);
 }
 
-void service_stop(struct service *s)
+void service_refuse_events(struct service *s)
 {
     if (s == NULL) {
         return;
@@ -296,6 +296,14 @@ void service_stop(struct service *s)
     if (s->committer != NULL) {
         committer_refuse_events(s->committer);
     }
+}
+
+void service_stop(struct service *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    service_refuse_events(s);
     if (s->thread_started) {
         end_thread(s);
     }

@@ -59,6 +59,11 @@ struct service_options {
 NODISCARD int service_start(const struct service_options *options,
                             struct service **ret, struct err *reterr);
 
+/* The first part of stopping, for those who are still connected: new events
+ * are -ECANCELED, the status says stopping; everything else goes on. Any
+ * thread. NULL is fine. */
+void service_refuse_events(struct service *s);
+
 /* Stops in order: refuse events, finish what is committed, close the store.
  * Steps that run go on under the executor; the next start re-attaches. */
 void service_stop(struct service *s);

@@ -294,6 +294,33 @@ static void stop_answers_open_connections_once_more(void **state)
     pthread_mutex_destroy(&fix.lock);
 }
 
+/* Nobody keeps the socket: who connects while it ends is answered. */
+static void stop_answers_new_connections_when_nobody_else_will(void **state)
+{
+    (void)state;
+    struct http_options o = options();
+    o.accepts_to_the_end = true;
+    start(&o);
+    int busy = raw_connect(fix.port);
+    static const char later[] = "GET /later HTTP/1.1\r\n" HEAD "\r\n";
+    assert_true(raw_send(busy, later, sizeof(later) - 1));
+    WAIT_UNTIL(waiting() != NULL);
+    pthread_t stopper;
+    assert_int_equal(pthread_create(&stopper, NULL, stop_server, NULL), 0);
+    do {
+        assert_int_equal(ask(get_plain), 200);
+    } while (raw_field(&answer, "Connection") == NULL);
+    assert_int_equal(ask(get_plain), 200);
+    assert_string_equal(raw_field(&answer, "Connection"), "close");
+    reply(waiting(), 200, STR("in time"));
+    raw_read(busy, &answer);
+    assert_int_equal(answer.status, 200);
+    assert_int_equal(pthread_join(stopper, NULL), 0);
+    assert_int_equal(connect_error(fix.port), ECONNREFUSED);
+    close(busy);
+    pthread_mutex_destroy(&fix.lock);
+}
+
 /* Who connects while nobody runs is served by the next one. */
 static void a_kept_socket_serves_who_waited(void **state)
 {
@@ -355,6 +382,7 @@ int main(void)
         CASE(notices_that_a_sleeping_stream_lost_its_client),
         cmocka_unit_test(stop_ends_streams),
         cmocka_unit_test(stop_answers_open_connections_once_more),
+        cmocka_unit_test(stop_answers_new_connections_when_nobody_else_will),
         cmocka_unit_test(a_kept_socket_serves_who_waited),
         cmocka_unit_test(a_kept_socket_of_another_address_is_closed),
     };
