@@ -31,8 +31,14 @@
 #define API_SINCE_MAX_DAYS 366
 #define API_SINCE_MAX_MS (API_SINCE_MAX_DAYS * 24ULL * 3600 * 1000)
 
-/* A list stops growing past this and continues at next_cursor. */
-#define API_LIST_MAX_BYTES (32UL * 1024 * 1024)
+/* A list is read in pages of so many rows; it stops growing past so many bytes
+ * and continues at next_cursor. */
+#define API_LIST_PAGE_ROWS 50U
+#define API_LIST_MAX_BYTES (16UL * 1024 * 1024)
+
+/* While answers that clients have not taken yet fill so much, only local
+ * administrators are answered what must be read. */
+#define API_ANSWERS_MAX_BYTES (64UL * 1024 * 1024)
 
 struct hub;
 struct host_list;

@@ -12,7 +12,6 @@
 #include "os/clock.h"
 
 #define NDJSON "application/x-ndjson"
-#define LIST_PAGE 200 /* rows read at once: an event may be 256 KiB */
 
 /* ---- accepting
  * ---------------------------------------------------------------- */
@@ -198,16 +197,18 @@ static int put_events(struct call *c, struct event_filter *f, uint32_t limit,
     while (r == 0 && more && given < limit && out->len < API_LIST_MAX_BYTES) {
         struct event_view *rows = NULL;
         uint32_t count = 0;
-        uint32_t shown = MIN(limit - given, (uint32_t)LIST_PAGE);
+        uint32_t shown = MIN(limit - given, API_LIST_PAGE_ROWS);
+        uint32_t i = 0;
         arena_reset(&page);
         f->limit = shown + 1;
         r = c->reader->ops->events(c->reader, f, &page, &rows, &count);
-        more = count > shown;
-        for (uint32_t i = 0; r == 0 && i < MIN(count, shown); i++) {
+        for (; r == 0 && i < MIN(count, shown) && out->len < API_LIST_MAX_BYTES;
+             i++) {
             put_event(out, &rows[i]);
             f->before_seq = rows[i].event.seq;
         }
-        given += MIN(count, shown);
+        more = count > i;
+        given += i;
     }
     arena_deinit(&page);
     *ret_next = more ? f->before_seq : 0;

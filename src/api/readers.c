@@ -29,9 +29,25 @@ static int own_reader(struct api *a, struct reader **ret)
     return 0;
 }
 
+/* Answers are whole in memory until they are sent: many that are large and
+ * taken slowly must not fill it. An administrator of this machine is answered
+ * all the same. */
+static bool has_room(const struct call *c)
+{
+    const struct http_server *http = atomic_load(&c->api->http);
+    return (c->who.name[0] != '\0' && !c->who.by_token) || http == NULL ||
+           http_answer_bytes(http) < API_ANSWERS_MAX_BYTES;
+}
+
 static void run(struct pool_job *job)
 {
     struct call *c = CONTAINER_OF(job, struct call, job);
+    if (!has_room(c)) {
+        answer_busy(c, "busy",
+                    "large answers that their readers have not taken yet "
+                    "fill the room for them; try again");
+        return;
+    }
     int r = own_reader(c->api, &c->reader);
     if (r == -EBADMSG) {
         answer_read_error(c, r);

@@ -5,8 +5,6 @@
 #include "api/pinned.h"
 #include "api/workflow_json.h"
 
-#define LIST_PAGE 200
-
 static struct pinned_source source(const struct call *c, struct generation *g)
 {
     return (struct pinned_source){
@@ -39,16 +37,18 @@ static int put_rows(struct call *c, struct workflow_filter *f, uint32_t limit,
     while (r == 0 && more && given < limit && out->len < API_LIST_MAX_BYTES) {
         struct workflow_view *rows = NULL;
         uint32_t count = 0;
-        uint32_t shown = MIN(limit - given, (uint32_t)LIST_PAGE);
+        uint32_t shown = MIN(limit - given, API_LIST_PAGE_ROWS);
+        uint32_t i = 0;
         arena_reset(&page);
         f->limit = shown + 1;
         r = c->reader->ops->workflows(c->reader, f, &page, &rows, &count);
-        more = count > shown;
-        for (uint32_t i = 0; r == 0 && i < MIN(count, shown); i++) {
+        for (; r == 0 && i < MIN(count, shown) && out->len < API_LIST_MAX_BYTES;
+             i++) {
             put_row(c, &from, &rows[i].row, &page);
             f->before_seq = rows[i].seq;
         }
-        given += MIN(count, shown);
+        more = count > i;
+        given += i;
     }
     generation_unref(g);
     arena_deinit(&page);

@@ -225,5 +225,8 @@ int http_listen_fd(const struct http_server *s);
 /* The port it listens on. */
 uint16_t http_port(const struct http_server *s);
 
+/* What large answers take that were given and not sent yet. Any thread. */
+size_t http_answer_bytes(const struct http_server *s);
+
 /* Connections that are open now. Any thread. */
 unsigned http_connections(const struct http_server *s);

@@ -17,6 +17,9 @@
 #include "base/list.h"
 #include "net/http.h"
 
+/* Buffers larger than this are given back between requests. */
+#define HTTP_KEEP_BYTES (64UL * 1024)
+
 /* What a connection is waiting for, each with its own time limit. */
 enum http_phase {
     PHASE_FRESH,  /* accepted, no request yet */
@@ -97,6 +100,7 @@ struct http_conn {
     unsigned header_count;
     uint32_t repeated; /* bit per enum http_header */
     struct http_answer answer;
+    size_t held_bytes; /* of it, in server->answer_bytes */
     http_pull_fn *pull;
     void *pull_context;
 
@@ -119,6 +123,7 @@ struct http_server {
     char *key;
     struct list conns;
     atomic_uint open_count;           /* of conns */
+    atomic_size_t answer_bytes;       /* large answers that are not sent yet */
     const struct http_peer *newcomer; /* while MHD takes it */
     uint64_t rest_until_ms;           /* no accepting before */
     unsigned kept;         /* requests that the handler has and not answered */

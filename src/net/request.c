@@ -5,9 +5,6 @@
 #include "base/assert.h"
 #include "net/http_priv.h"
 
-/* Buffers larger than this are given back between requests. */
-#define KEEP_BYTES (64UL * 1024)
-
 static struct http_conn *conn_of(struct MHD_Connection *mhd)
 {
     return MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
@@ -282,14 +279,16 @@ enum MHD_Result http_on_access(void *cls, struct MHD_Connection *mhd,
 static void buffers_reset(struct http_conn *c)
 {
     struct http_request *r = &c->request;
-    if (c->body.cap > KEEP_BYTES) {
+    (void)atomic_fetch_sub(&c->server->answer_bytes, c->held_bytes);
+    c->held_bytes = 0;
+    if (c->body.cap > HTTP_KEEP_BYTES) {
         strbuf_deinit(&c->body);
     }
-    if (r->out.cap > KEEP_BYTES) {
+    if (r->out.cap > HTTP_KEEP_BYTES) {
         strbuf_deinit(&r->out);
     }
     strbuf_reset(&r->out);
-    if (r->arena.total_bytes > KEEP_BYTES) {
+    if (r->arena.total_bytes > HTTP_KEEP_BYTES) {
         arena_deinit(&r->arena);
     } else {
         arena_reset(&r->arena);

@@ -23,6 +23,10 @@ void http_respond(struct http_request *r, const struct http_answer *answer)
 {
     struct http_conn *c = CONTAINER_OF(r, struct http_conn, request);
     c->answer = *answer;
+    if (r->out.cap > HTTP_KEEP_BYTES) {
+        c->held_bytes = r->out.cap;
+        (void)atomic_fetch_add(&c->server->answer_bytes, c->held_bytes);
+    }
     if (c->stage == STAGE_ANSWER) {
         hand_back(c);
     } else {

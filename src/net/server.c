@@ -227,3 +227,8 @@ unsigned http_connections(const struct http_server *s)
 {
     return atomic_load(&s->open_count);
 }
+
+size_t http_answer_bytes(const struct http_server *s)
+{
+    return atomic_load(&s->answer_bytes);
+}

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <jansson.h>
 
+#include "api/api_priv.h"
 #include "base/strbuf.h"
 #include "store/committer.h"
 #include "tests/unit/api/fake.h"
@@ -401,6 +402,120 @@ static void refuses_alerts_as_alertmanager_does(void **state)
     assert_non_null(strstr(answer.body, "\"a\":\"b\"")); /* kept all the same */
 }
 
+/* ---- memory
+ * -------------------------------------------------------------------- */
+
+#define LARGE_TEXT_BYTES (200UL * 1024)
+#define LARGE_EVENTS 90 /* more than API_LIST_MAX_BYTES together */
+#define SLOW_READERS_MAX 50
+
+static void post_large_events(void)
+{
+    char *event = mem_alloc(LARGE_TEXT_BYTES + 100, 1);
+    int n = snprintf(event, 100, "{\"type\":\"test\",\"payload\":{\"text\":\"");
+    memset(event + n, 'x', LARGE_TEXT_BYTES);
+    (void)snprintf(event + n + LARGE_TEXT_BYTES, 10, "\"}}");
+    for (int i = 0; i < LARGE_EVENTS; i++) {
+        if (post("/api/events", event) != 202) {
+            fail_msg("%s", answer.body);
+        }
+    }
+    mem_free(event);
+}
+
+/* Asks for everything and does not read the answer. */
+static int slow_reader(void)
+{
+    static const char request[] =
+        "GET /api/events?limit=1000 HTTP/1.1\r\nHost: localhost\r\n"
+        "Authorization: Bearer " FAKE_TOKEN("read") "\r\n\r\n";
+    int fd = raw_connect(fake.port);
+    assert_true(raw_send(fd, request, sizeof(request) - 1));
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    assert_int_equal(poll(&p, 1, RAW_PATIENCE_MS), 1);
+    return fd;
+}
+
+static int ask_for_few(void)
+{
+    return ask_with("GET", "/api/runbooks",
+                    "Authorization: Bearer " FAKE_TOKEN("read") "\r\n", NULL);
+}
+
+static void slow_readers_do_not_fill_the_memory(void **state)
+{
+    (void)state;
+    int fds[SLOW_READERS_MAX];
+    size_t count = 0;
+    post_large_events();
+    while (ask_for_few() == 200) {
+        assert_true(count < SLOW_READERS_MAX);
+        fds[count++] = slow_reader();
+    }
+    assert_int_equal(answer.status, 503);
+    assert_code("busy");
+    assert_string_equal(raw_field(&answer, "Retry-After"), "1");
+    assert_true(http_answer_bytes(fake.http) <
+                API_ANSWERS_MAX_BYTES + 4 * API_LIST_MAX_BYTES);
+    /* An administrator of this machine can see what is the matter. */
+    assert_int_equal(get("/api/runbooks"), 200);
+    while (count != 0) {
+        close(fds[--count]);
+    }
+    for (int i = 0; http_answer_bytes(fake.http) != 0; i++) {
+        assert_true(i < RAW_PATIENCE_MS);
+        usleep(1000);
+    }
+    assert_int_equal(ask_for_few(), 200);
+}
+
+/* The whole body of an answer that is larger than `answer` can hold. */
+static json_t *get_large(const char *path)
+{
+    struct strbuf all = STRBUF_INIT(HTTP_ANSWER_MAX_BYTES);
+    static char piece[64 * 1024];
+    int n = snprintf(piece, sizeof(piece),
+                     "GET %s HTTP/1.1\r\nHost: localhost\r\n"
+                     "Connection: close\r\n\r\n",
+                     path);
+    int fd = raw_connect(fake.port);
+    assert_true(raw_send(fd, piece, (size_t)n));
+    for (ssize_t got = 1; got > 0;) {
+        got = recv(fd, piece, sizeof(piece), 0);
+        strbuf_add(&all, str_n(piece, got > 0 ? (size_t)got : 0));
+    }
+    close(fd);
+    assert_int_equal(strbuf_error(&all), 0);
+    assert_true(all.len < API_LIST_MAX_BYTES + 2 * LARGE_TEXT_BYTES);
+    const char *body = strstr(all.at, "\r\n\r\n");
+    assert_non_null(body);
+    json_t *page = json_loads(body + 4, 0, NULL);
+    assert_non_null(page);
+    strbuf_deinit(&all);
+    return page;
+}
+
+static void a_large_list_ends_early_and_says_where_it_goes_on(void **state)
+{
+    (void)state;
+    post_large_events();
+    json_t *first = get_large("/api/events?limit=1000");
+    size_t seen = json_array_size(json_object_get(first, "events"));
+    const char *cursor =
+        json_string_value(json_object_get(first, "next_cursor"));
+    assert_non_null(cursor);
+    assert_true(seen < LARGE_EVENTS);
+    char path[200];
+    (void)snprintf(path, sizeof(path), "/api/events?limit=1000&cursor=%s",
+                   cursor);
+    json_t *second = get_large(path);
+    seen += json_array_size(json_object_get(second, "events"));
+    assert_true(json_is_null(json_object_get(second, "next_cursor")));
+    assert_int_equal(seen, LARGE_EVENTS);
+    json_decref(first);
+    json_decref(second);
+}
+
 /* ---- the stream
  * -------------------------------------------------------------------- */
 
@@ -444,6 +559,8 @@ int main(void)
         CASE(takes_the_webhook_once),
         CASE(speaks_alertmanagers_api),
         CASE(refuses_alerts_as_alertmanager_does),
+        CASE(slow_readers_do_not_fill_the_memory),
+        CASE(a_large_list_ends_early_and_says_where_it_goes_on),
         CASE(streams_what_is_accepted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
