@@ -147,4 +147,4 @@ route_fn page_show, stream_open;
 route_fn integrations_list, integrations_all_health, integrations_get;
 route_fn integrations_put, integrations_get_health, integrations_ask_health;
 route_fn integrations_test, integrations_enable, integrations_disable;
-route_fn integrations_pause, integrations_resume;
+route_fn integrations_pause, integrations_resume, integrations_outbox;

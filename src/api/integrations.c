@@ -262,3 +262,53 @@ void integrations_resume(struct call *c)
 {
     switch_to(c, INTEGRATION_RESUME);
 }
+
+/* ---- the outbox ------------------------------------------------------------
+ */
+
+static void put_notice(struct strbuf *out, const struct notice_row *row)
+{
+    put_open(out, NULL, '{');
+    put_u64(out, "seq", row->seq);
+    put_text_c(out, "state", notice_state_name(row->state));
+    put_instant(out, "created_at", row->created_ms);
+    put_u64(out, "attempts", row->attempts);
+    put_instant(out, "last_try", row->tried_ms);
+    put_text_or_null(out, "error", row->error);
+    put_text(out, "key", row->key);
+    put_raw(out, "notice", row->body);
+    put_close(out, '}');
+}
+
+void integrations_outbox(struct call *c)
+{
+    struct notice_row *rows = NULL;
+    uint32_t count = 0;
+    const struct value *cursor = call_value(c, "cursor");
+    struct notice_filter f = {
+        .state = (enum notice_state)call_number(c, "state"),
+        .before_seq = cursor->number,
+        .limit = (uint32_t)call_number(c, "limit") + 1,
+    };
+    if (!find(c, &f.channel)) {
+        return;
+    }
+    int r =
+        c->reader->ops->notices(c->reader, &f, call_arena(c), &rows, &count);
+    if (r < 0) {
+        answer_read_error(c, r);
+        return;
+    }
+    struct strbuf *out = call_out(c);
+    uint32_t shown = MIN(count, f.limit - 1);
+    put_open(out, NULL, '{');
+    put_open(out, "notices", '[');
+    for (uint32_t i = 0; i < shown; i++) {
+        put_notice(out, &rows[i]);
+    }
+    put_close(out, ']');
+    put_u64(out, "count", shown);
+    put_cursor(out, shown < count ? rows[shown - 1].seq : 0);
+    put_close(out, '}');
+    answer_json(c, 200);
+}

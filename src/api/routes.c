@@ -127,6 +127,21 @@ static const struct query query_search[] = {
     END,
 };
 
+static const char *notice_state_word(size_t i)
+{
+    return i < NOTICE_STATES ? notice_state_name((enum notice_state)i) : NULL;
+}
+
+static const struct query query_outbox[] = {
+    {.name = "state",
+     .kind = QUERY_WORD,
+     .word = notice_state_word,
+     .help = "pending unless told"},
+    LIMIT(API_PAGE_MAX),
+    CURSOR,
+    END,
+};
+
 static const struct query query_alerts[] = {
     FLAG("active", "show active alerts"),
     FLAG("silenced", "show silenced alerts (there are none)"),
@@ -314,6 +329,10 @@ const struct route routes[] = {
      OTHER_BODY, .handler = integrations_test, .id_prefix = "", .status = 200,
      .answer = "IntegrationTest",
      .summary = "Try it for real: PagerDuty and Slack show a test"},
+    {"/api/integrations/{id}/outbox", HTTP_GET, SCOPE_READ, ON_READER,
+     .handler = integrations_outbox, .query = query_outbox, .id_prefix = "",
+     .status = 200, .answer = "Outbox",
+     .summary = "List notices that wait to be sent, or were given up"},
     {"/api/integrations/{id}/enable", HTTP_POST, SCOPE_ADMIN, ON_READER,
      OTHER_BODY, .handler = integrations_enable, .id_prefix = "", .status = 200,
      .answer = "Integration", .summary = "Use it again"},

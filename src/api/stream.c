@@ -99,6 +99,8 @@ static void add_record(struct api *a, const struct record *r)
     case RECORD_WORKFLOW_DROP:
     case RECORD_SETTING:
     case RECORD_AUDIT:
+    case RECORD_NOTICE_NEW:
+    case RECORD_NOTICE_TRIED:
     case RECORD_KINDS:
         break;
     }

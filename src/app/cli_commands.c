@@ -82,6 +82,14 @@ static const struct cli_flag runbook_list_flags[] = {
     END,
 };
 
+static const char *const notice_states[] = {"pending", "dead", NULL};
+static const struct cli_flag outbox_flags[] = {
+    {"state", 0, "STATE", "pending (unless told) or dead", notice_states},
+    LIMIT,
+    CURSOR,
+    END,
+};
+
 static const struct cli_flag validate_flags[] = {
     {"all", 0, "DIR", "every runbook below this folder", NULL},
     END,
@@ -137,10 +145,6 @@ static const struct cli_flag backup_flags[] = {FROM, CONFIG, END};
 static const struct cli_flag restore_flags[] = {
     FROM,
     {"dry-run", 0, NULL, "verify, say what would be restored, change nothing",
-     NULL},
-    {"salvage", 0, NULL,
-     "the store of before was damaged: keep what can be read of the events it "
-     "had accepted since, set aside for replay",
      NULL},
     {"empty", 0, NULL, "only set the store aside: begin with an empty one",
      NULL},
@@ -276,11 +280,17 @@ const struct cli_command cli_commands[] = {
     {"integration", "set", "NAME FIELD...", 2, 20, CLI_INTEGRATION, no_flags,
      "set fields of a partner system",
      "FIELD is NAME=VALUE, or NAME@FILE for a value from a file (- is standard "
-     "input). A secret comes from a file, because others can read command "
+     "input); of a list the elements stand between semicolons. A secret comes "
+     "from a file, because others can read command "
      "lines. NAME= goes back to the configuration file's value.",
      "adctl integration set prometheus url=http://localhost:9090 timeout=10\n"
      "adctl integration set pagerduty routing_key@/root/routing-key\n",
      cli_integration_set},
+    {"integration", "outbox", "NAME", 1, 1, CLI_INTEGRATION, outbox_flags,
+     "notices that wait to be sent to a partner system, or were given up", NULL,
+     "adctl integration outbox pagerduty\n"
+     "adctl integration outbox slack --state dead\n",
+     cli_integration_outbox},
     {"integration", "enable", "NAME", 1, 1, CLI_INTEGRATION, no_flags,
      "use a partner system again", NULL, "adctl integration enable slack\n",
      cli_integration_enable},

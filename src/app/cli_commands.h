@@ -118,6 +118,7 @@ int cli_integration_enable(struct cli *cli);
 int cli_integration_disable(struct cli *cli);
 int cli_integration_pause(struct cli *cli);
 int cli_integration_resume(struct cli *cli);
+int cli_integration_outbox(struct cli *cli);
 int cli_completion(struct cli *cli);
 int cli_version(struct cli *cli);
 int cli_help(struct cli *cli);

@@ -83,6 +83,18 @@ static const char *describe(struct cli *cli, const json_t *row,
     if (field_is_secret(f)) {
         return describe_secret(cli, value);
     }
+    if (field_is_list(f)) {
+        struct strbuf text = STRBUF_INIT(64UL * 1024);
+        size_t i = 0;
+        json_t *element = NULL;
+        json_array_foreach (value, i, element) {
+            strbuf_addf(&text, "%s%s", i != 0 ? ", " : "",
+                        json_string_value(element));
+        }
+        const char *kept = cli_text(cli, "%s", strbuf_str(&text).at);
+        strbuf_deinit(&text);
+        return kept;
+    }
     return f->kind == FIELD_DURATION
                ? cli_text(cli, "%s s", cli_get(cli, row, f->name))
                : cli_get(cli, row, f->name);
@@ -216,20 +228,37 @@ static int read_value(struct cli *cli, const char *path, const char **ret)
     return 0;
 }
 
-static bool is_secret(const char *name)
+static const struct integration_field *find_field(const char *name)
 {
     for (size_t i = 0; i < integration_field_count; i++) {
         if (strcmp(integration_fields[i].name, name) == 0) {
-            return field_is_secret(&integration_fields[i]);
+            return &integration_fields[i];
         }
     }
-    return false;
+    return NULL;
+}
+
+/* "a; b" as a list. */
+static json_t *list_of(const char *text)
+{
+    json_t *list = json_array();
+    while (text[0] != '\0') {
+        size_t len = strcspn(text, ";");
+        struct str one = str_trim(str_n(text, len));
+        (void)json_array_append_new(list, json_stringn(one.at, one.len));
+        text += len + (text[len] == ';' ? 1 : 0);
+    }
+    return list;
 }
 
 static json_t *value_of(const char *name, const char *text)
 {
+    const struct integration_field *f = find_field(name);
     if (text[0] == '\0') {
         return json_null();
+    }
+    if (f != NULL && field_is_list(f)) {
+        return list_of(text);
     }
     if (strcmp(name, "enabled") == 0) {
         return strcmp(text, "true") == 0    ? json_true()
@@ -253,7 +282,8 @@ static int add_field(struct cli *cli, const char *word, json_t *body)
         if (r != 0) {
             return r;
         }
-    } else if (is_secret(name) && text[0] != '\0') {
+    } else if (find_field(name) != NULL && field_is_secret(find_field(name)) &&
+               text[0] != '\0') {
         return cli_fail(cli, CLI_USAGE,
                         cli_text(cli, "adctl integration set %s %s@-",
                                  cli_word(cli, 0), name),
@@ -292,9 +322,53 @@ int cli_integration_set(struct cli *cli)
     return CLI_OK;
 }
 
-/* ---- switches
- * ---------------------------------------------------------------- */
+/* ---- outbox ---------------------------------------------------------------
+ */
 
+static const struct cli_column outbox_columns[] = {
+    {"SEQ", CLI_RIGHT},
+    {"KIND", 0},
+    {"RUNBOOK", CLI_FLEX},
+    {"TRIES", CLI_RIGHT},
+    {"ERROR", CLI_FLEX},
+    {"AGE", CLI_RIGHT},
+    {NULL, 0},
+};
+
+int cli_integration_outbox(struct cli *cli)
+{
+    static const char *const flags[] = {"state", "limit", "cursor", NULL};
+    CLEANUP(strbuf_deinit) struct strbuf path = STRBUF_INIT(8192);
+    json_auto_t *answer = NULL;
+    struct cli_table t;
+    size_t i = 0;
+    json_t *row = NULL;
+    strbuf_addc(&path, path_of(cli, "/outbox"));
+    cli_add_query(cli, &path, flags);
+    int r = cli_fetch(cli, strbuf_str(&path).at, LIST, &answer);
+    if (r != 0) {
+        return r;
+    }
+    json_t *rows = json_object_get(answer, "notices");
+    if (cli_print_items(cli, rows, cli_get_raw(answer, "next_cursor"), "seq")) {
+        return CLI_OK;
+    }
+    cli_table_init(&t, cli, outbox_columns);
+    json_array_foreach (rows, i, row) {
+        const json_t *notice = json_object_get(row, "notice");
+        cli_cell(&t, cli_get(cli, row, "seq"));
+        cli_cell(&t, cli_get(cli, notice, "kind"));
+        cli_cell(&t, cli_get(cli, notice, "runbook"));
+        cli_cell(&t, cli_get(cli, row, "attempts"));
+        cli_cell(&t, cli_get(cli, row, "error"));
+        cli_cell(&t, cli_age(cli, row, "created_at"));
+    }
+    cli_table_print(&t);
+    return CLI_OK;
+}
+
+/* ---- switches --------------------------------------------------------------
+ */
 static int switch_to(struct cli *cli, const char *verb)
 {
     json_auto_t *row = NULL;

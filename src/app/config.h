@@ -83,6 +83,7 @@ struct config {
 
     struct integration_config integrations[INTEGRATIONS];
     uint64_t health_interval_ms;
+    uint64_t notice_give_up_ms;
 
     /* runbooks */
     const char *repository;

@@ -70,6 +70,10 @@ const struct config_option config_options[] = {
      "30s", RANGE(SECOND, HOUR),
      .help = "About how often an integration without scrape_interval is asked "
              "whether it is well; while it is not, more rarely."},
+    {"integrations.notice_give_up", CONFIG_DURATION, 0, AT(notice_give_up_ms),
+     "24h", RANGE(SECOND, 30 * DAY),
+     .help = "A notice that a partner has not taken for so long is given up, "
+             "and listed as dead."},
     {"integrations.prometheus.enabled", CONFIG_BOOL, CONFIG_RELOAD,
      OF(PROMETHEUS, enabled), "true",
      .help = "Whether the integration is used."},
@@ -118,6 +122,11 @@ const struct config_option config_options[] = {
      CONFIG_RELOAD | CONFIG_SECRET | CONFIG_CREDENTIAL,
      OF(PAGERDUTY, routing_key), .example = "${PAGERDUTY_ROUTING_KEY}",
      .help = "Key of the Events API integration; without it nothing is sent."},
+    {"integrations.pagerduty.notify_on", CONFIG_NOTICES, CONFIG_RELOAD,
+     OF(PAGERDUTY, notify_on), "[failed, held, killed, resolved]",
+     .help = "What of workflows is told: that one failed, is held for an "
+             "operator, was killed, and that it came to a good end after "
+             "that."},
     {"integrations.pagerduty.timeout", CONFIG_DURATION, CONFIG_RELOAD,
      OF(PAGERDUTY, timeout_ms), "10", RANGE(100, 5 * MINUTE),
      .help = "Time limit of a request."},
@@ -129,6 +138,11 @@ const struct config_option config_options[] = {
     {"integrations.slack.channel", CONFIG_TEXT, CONFIG_RELOAD,
      OF(SLACK, channel), .example = "\"#ops\"",
      .help = "Channel that messages go to."},
+    {"integrations.slack.notify_on", CONFIG_NOTICES, CONFIG_RELOAD,
+     OF(SLACK, notify_on), "[failed, held, killed, resolved]",
+     .help = "What of workflows is told: that one failed, is held for an "
+             "operator, was killed, and that it came to a good end after "
+             "that."},
     {"integrations.slack.timeout", CONFIG_DURATION, CONFIG_RELOAD,
      OF(SLACK, timeout_ms), "10", RANGE(100, 5 * MINUTE),
      .help = "Time limit of a request."},
@@ -337,6 +351,7 @@ const char *config_type_text(enum config_type type)
         [CONFIG_STORAGE_URL] = "a storage URL",
         [CONFIG_HOSTS] = "a list of host names",
         [CONFIG_RUN_AS] = "a list of users",
+        [CONFIG_NOTICES] = "a list of failed, held, killed, resolved",
         [CONFIG_TOKENS] = "a list of tokens",
     };
     return texts[type];

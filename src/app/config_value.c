@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "data/duration.h"
+#include "model/notice.h"
 #include "os/fd.h"
 
 static void add_problem(struct config_reader *r, bool warning,
@@ -311,13 +312,25 @@ static void split_storage_url(struct config *c)
         &c->arena, str_slice(file, 0, file.len - (sizeof(DATABASE_FILE) - 1)));
 }
 
+static int check_notice(struct str text, struct err *e)
+{
+    for (size_t i = 0; i < NOTICE_KINDS; i++) {
+        if (str_eq_c(text, notice_kind_name(i))) {
+            return 0;
+        }
+    }
+    err_hint(e, "write failed, held, killed or resolved");
+    return err_set(e, -EINVAL, "not a kind of notice");
+}
+
 typedef int check_fn(struct str text, struct err *e);
 
 static check_fn *const checks[CONFIG_TYPES] = {
     [CONFIG_TEXT] = check_any,        [CONFIG_NAME] = check_name,
     [CONFIG_PATH] = check_path,       [CONFIG_HTTP_URL] = check_http_url,
     [CONFIG_ADDRESS] = check_address, [CONFIG_STORAGE_URL] = check_storage_url,
-    [CONFIG_HOSTS] = check_host,      [CONFIG_RUN_AS] = check_name,
+    [CONFIG_NOTICES] = check_notice,  [CONFIG_HOSTS] = check_host,
+    [CONFIG_RUN_AS] = check_name,
 };
 
 /* ---- setters ------------------------------------------------------------ */
@@ -535,6 +548,7 @@ void config_value_set(struct config_reader *r, const struct config_option *o,
         [CONFIG_ADDRESS] = set_text,
         [CONFIG_STORAGE_URL] = set_text,
         [CONFIG_HOSTS] = set_list,
+        [CONFIG_NOTICES] = set_list,
         [CONFIG_RUN_AS] = config_run_as_set,
         [CONFIG_TOKENS] = config_tokens_set,
     };

@@ -167,6 +167,12 @@ static void on_committed(void *context, const struct record *records,
 {
     struct daemon *d = context;
     api_committed(d->api, records, count);
+    for (size_t i = 0; i < count; i++) {
+        if (records[i].kind == RECORD_NOTICE_NEW) {
+            integrations_wake(d->integrations);
+            return;
+        }
+    }
 }
 
 _Static_assert((int)CONFIG_SCOPE_READ == (int)API_READ &&
@@ -204,6 +210,7 @@ static int start_integrations(struct daemon *d, struct err *reterr)
     struct integrations_options options = {
         .key_path = config_secrets_key(c, &a),
         .health_interval_ms = c->health_interval_ms,
+        .give_up_ms = c->notice_give_up_ms,
         .log = log_syslog,
     };
     memcpy(options.configs, c->integrations, sizeof(options.configs));
@@ -212,6 +219,12 @@ static int start_integrations(struct daemon *d, struct err *reterr)
         api_set_integrations(d->api, d->integrations);
     }
     return r;
+}
+
+static void on_enrich(void *context, struct effects *fx)
+{
+    struct daemon *d = context;
+    integrations_enrich(d->integrations, fx, os_epoch_ms());
 }
 
 static int on_opened(void *context, struct reader *reader)
@@ -241,6 +254,7 @@ static int start_service(struct daemon *d, struct err *reterr)
         .defaults = config_runbook_defaults(c),
         .log = log_syslog,
         .opened = on_opened,
+        .enrich = on_enrich,
         .committed = on_committed,
         .fatal = on_fatal,
         .context = d,

@@ -173,8 +173,7 @@ static uint64_t next_random(struct integrations *s)
     return s->random >> 33;
 }
 
-/* 0.8 to 1.2 times. */
-static uint64_t jitter(struct integrations *s, uint64_t ms)
+uint64_t check_jitter(struct integrations *s, uint64_t ms)
 {
     return ms - ms / 5 + next_random(s) % (ms * 2 / 5 + 1);
 }
@@ -187,7 +186,8 @@ static void plan_next(struct integrations *s, enum integration which)
                       ? m->now->config.scrape_interval_ms
                       : s->options.health_interval_ms;
     ms = MAX(ms, INTERVAL_MIN_MS) << MIN(m->health.failures, 5U);
-    m->health.due_ms = os_monotonic_ms() + jitter(s, MIN(ms, INTERVAL_MAX_MS));
+    m->health.due_ms =
+        os_monotonic_ms() + check_jitter(s, MIN(ms, INTERVAL_MAX_MS));
 }
 
 /* Under the lock. */

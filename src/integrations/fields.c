@@ -8,6 +8,7 @@
 #include "data/duration.h"
 #include "data/json.h"
 #include "integrations/web.h"
+#include "model/notice.h"
 
 #define SECOND 1000ULL
 #define MINUTE (60 * SECOND)
@@ -30,6 +31,8 @@ const struct integration_field integration_fields[] = {
     {"webhook_url", FIELD_SECRET_URL, .of = BIT(SLACK), AT(webhook_url),
      TO(webhook_url)},
     {"channel", FIELD_TEXT, .of = BIT(SLACK), AT(channel)},
+    {"notify_on", FIELD_WORDS, .of = BIT(PAGERDUTY) | BIT(SLACK),
+     AT(notify_on)},
     {"scrape_interval", FIELD_DURATION,
      .of = BIT(PROMETHEUS) | BIT(METRICS_SCRAPER), AT(scrape_interval_ms),
      .min_ms = SECOND, .max_ms = DAY},
@@ -56,6 +59,11 @@ bool field_is_secret(const struct integration_field *f)
     return f->kind == FIELD_SECRET || f->kind == FIELD_SECRET_URL;
 }
 
+bool field_is_list(const struct integration_field *f)
+{
+    return f->kind >= FIELD_WORDS;
+}
+
 /* ---- values ---------------------------------------------------------------
  */
 
@@ -70,6 +78,12 @@ const char *field_text(const struct integration_config *c,
     return *(const char *const *)((const char *)c + f->offset);
 }
 
+const char *const *field_list(const struct integration_config *c,
+                              const struct integration_field *f)
+{
+    return *(const char *const *const *)((const char *)c + f->offset);
+}
+
 uint64_t field_ms(const struct integration_config *c,
                   const struct integration_field *f)
 {
@@ -82,6 +96,70 @@ void field_set_text(struct integration_config *c,
 {
     *(const char **)at(c, f->offset) =
         text != NULL ? arena_strdup(a, str_c(text)) : NULL;
+}
+
+static void set_list(struct integration_config *c,
+                     const struct integration_field *f, const char *const *list)
+{
+    *(const char *const **)at(c, f->offset) = list;
+}
+
+static const char *const *copy_list(const char *const *list, struct arena *a)
+{
+    size_t count = 0;
+    while (list != NULL && list[count] != NULL) {
+        count++;
+    }
+    const char **copy = ARENA_ARRAY(a, count + 1, const char *);
+    for (size_t i = 0; i < count; i++) {
+        copy[i] = arena_strdup(a, str_c(list[i]));
+    }
+    return list != NULL ? copy : NULL;
+}
+
+static int check_word(const struct integration_field *f, struct str text,
+                      struct err *reterr)
+{
+    const char *words[NOTICE_KINDS];
+    for (size_t i = 0; i < NOTICE_KINDS; i++) {
+        words[i] = notice_kind_name(i);
+        if (str_eq_c(text, words[i])) {
+            return 0;
+        }
+    }
+    const char *near = str_nearest(text, words, NOTICE_KINDS);
+    if (near != NULL) {
+        err_hint(reterr, "did you mean \"%s\"?", near);
+    }
+    return err_set(reterr, -EINVAL,
+                   "%s: \"%.*s\" is none of failed, held, killed, resolved",
+                   f->name, STR_ARG(str_slice(text, 0, 40)));
+}
+
+int field_check_element(const struct integration_field *f, struct str text,
+                        struct err *reterr)
+{
+    err_field(reterr, "%s", f->name);
+    return check_word(f, text, reterr);
+}
+
+static int check_list(const struct integration_field *f, const json_t *value,
+                      struct err *reterr)
+{
+    if (!json_is_array(value) || json_array_size(value) > FIELD_LIST_MAX) {
+        return err_set(reterr, -EINVAL,
+                       "%s: a list of at most %d texts expected", f->name,
+                       FIELD_LIST_MAX);
+    }
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < json_array_size(value); i++) {
+        const json_t *element = json_array_get(value, i);
+        r = json_is_string(element)
+                ? field_check_element(f, json_text(element), reterr)
+                : json_wrong_type(reterr, f->name, "a list of strings",
+                                  element);
+    }
+    return r;
 }
 
 static int check_secret(const struct integration_field *f, struct str text,
@@ -170,6 +248,9 @@ int field_check(const struct integration_field *f, const json_t *value,
     if (f->kind == FIELD_DURATION) {
         return check_ms(f, value, reterr);
     }
+    if (field_is_list(f)) {
+        return check_list(f, value, reterr);
+    }
     if (!json_is_string(value)) {
         return json_wrong_type(reterr, f->name, "a string", value);
     }
@@ -181,6 +262,15 @@ void field_set_json(struct integration_config *c,
                     struct arena *a)
 {
     ASSERT(!field_is_secret(f));
+    if (field_is_list(f)) {
+        size_t count = json_array_size(value);
+        const char **list = ARENA_ARRAY(a, count + 1, const char *);
+        for (size_t i = 0; i < count; i++) {
+            list[i] = arena_strdup(a, json_text(json_array_get(value, i)));
+        }
+        set_list(c, f, list);
+        return;
+    }
     if (f->kind != FIELD_DURATION) {
         field_set_text(c, f, json_string_value(value), a);
         return;
@@ -195,6 +285,14 @@ json_t *field_json(const struct integration_config *c,
                    const struct integration_field *f)
 {
     ASSERT(!field_is_secret(f));
+    if (field_is_list(f)) {
+        json_t *list = json_array();
+        const char *const *at = field_list(c, f);
+        for (; at != NULL && *at != NULL; at++) {
+            (void)json_array_append_new(list, json_string(*at));
+        }
+        return list;
+    }
     if (f->kind != FIELD_DURATION) {
         const char *text = field_text(c, f);
         return text != NULL ? json_string(text) : json_null();
@@ -210,7 +308,9 @@ integration_config_copy(const struct integration_config *from, struct arena *a)
     struct integration_config c = *from;
     for (size_t i = 0; i < integration_field_count; i++) {
         const struct integration_field *f = &integration_fields[i];
-        if (f->kind != FIELD_DURATION) {
+        if (field_is_list(f)) {
+            set_list(&c, f, copy_list(field_list(from, f), a));
+        } else if (f->kind != FIELD_DURATION) {
             field_set_text(&c, f, field_text(from, f), a);
         }
     }

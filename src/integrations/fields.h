@@ -17,6 +17,7 @@
 #define FIELD_TEXT_MAX_BYTES 4096
 #define FIELD_CHANNEL_MAX_BYTES 80
 #define FIELDS_MAX 16 /* of one integration */
+#define FIELD_LIST_MAX 64
 
 /* One partner system; what it does not have stays unset (NULL, 0). Texts are
  * NUL-terminated and somebody else's. */
@@ -30,6 +31,7 @@ struct integration_config {
     const char *routing_key;
     const char *webhook_url;
     const char *channel;
+    const char *const *notify_on; /* lists end in NULL */
     uint64_t scrape_interval_ms;
     uint64_t timeout_ms;
 };
@@ -39,7 +41,8 @@ enum field_kind {
     FIELD_SECRET,
     FIELD_SECRET_URL, /* a URL that is a secret itself */
     FIELD_DURATION,
-    FIELD_TEXT
+    FIELD_TEXT,
+    FIELD_WORDS /* a list from here on: of enum notice_kind */
 };
 
 struct integration_field {
@@ -59,10 +62,13 @@ const struct integration_field *integration_field_find(enum integration which,
                                                        const char *name);
 
 bool field_is_secret(const struct integration_field *f);
+bool field_is_list(const struct integration_field *f);
 
-/* The text (any kind but durations), or the address of the number. */
+/* The value of a text, a list (NULL: not set), a number. */
 const char *field_text(const struct integration_config *c,
                        const struct integration_field *f);
+const char *const *field_list(const struct integration_config *c,
+                              const struct integration_field *f);
 uint64_t field_ms(const struct integration_config *c,
                   const struct integration_field *f);
 
@@ -70,6 +76,10 @@ uint64_t field_ms(const struct integration_config *c,
 void field_set_text(struct integration_config *c,
                     const struct integration_field *f, const char *text,
                     struct arena *a);
+
+/* Checks one element of a list, as field_check. */
+NODISCARD int field_check_element(const struct integration_field *f,
+                                  struct str text, struct err *reterr);
 
 /* Checks a value from outside: 0, or -EINVAL or -ERANGE with the field and
  * what it expects. */

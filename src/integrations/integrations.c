@@ -58,6 +58,7 @@ int integrations_new(const struct integrations_options *options,
     s->web = web;
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->change_lock, NULL);
+    pthread_cond_init(&s->stored, NULL);
     list_init(&s->checks);
     os_random(&s->random, sizeof(s->random));
     struct err err = ERR_INIT;
@@ -97,7 +98,7 @@ int integrations_load(struct integrations *s, struct reader *reader)
         }
     }
     pthread_mutex_unlock(&s->lock);
-    return 0;
+    return notices_load(s, reader);
 }
 
 static void *run_thread(void *context)
@@ -106,6 +107,7 @@ static void *run_thread(void *context)
     while (!atomic_load(&s->halting)) {
         uint64_t now_ms = os_monotonic_ms();
         uint64_t next_ms = check_run_due(s, now_ms);
+        next_ms = MIN(next_ms, outbox_run(s, now_ms));
         now_ms = os_monotonic_ms();
         web_wait(s->web,
                  next_ms > now_ms ? MIN(next_ms - now_ms, WAIT_MAX_MS) : 0);
@@ -122,7 +124,11 @@ int integrations_start(struct integrations *s, struct service *service,
                          "%s; credentials set through the API are not used",
                          s->seal_error);
     }
-    int r = -pthread_create(&s->thread, NULL, run_thread, s);
+    int r = service_reader(service, &s->reader, reterr);
+    if (r < 0) {
+        return r;
+    }
+    r = -pthread_create(&s->thread, NULL, run_thread, s);
     if (r < 0) {
         return err_set(reterr, r, "cannot start the integrations' thread");
     }
@@ -143,9 +149,17 @@ void integrations_halt(struct integrations *s)
         pthread_join(s->thread, NULL);
         s->started = false;
     }
-    web_free(s->web);
-    s->web = NULL;
+    pthread_mutex_lock(&s->lock);
+    struct web *web = s->web;
+    s->web = NULL; /* nobody wakes it from here on */
+    pthread_mutex_unlock(&s->lock);
+    web_free(web);
     check_cancel_all(s);
+    outbox_settle(s);
+    if (s->reader != NULL) {
+        s->reader->ops->close(s->reader);
+        s->reader = NULL;
+    }
 }
 
 void integrations_free(struct integrations *s)
@@ -161,11 +175,22 @@ void integrations_free(struct integrations *s)
         arena_deinit(&m->file_arena);
         json_decref(m->stored);
     }
+    notices_free(s);
+    pthread_cond_destroy(&s->stored);
     seal_free(s->seal);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->change_lock);
     mem_free(s->key_path);
     mem_free(s);
+}
+
+void integrations_wake(struct integrations *s)
+{
+    pthread_mutex_lock(&s->lock);
+    if (s->web != NULL) {
+        web_wake(s->web);
+    }
+    pthread_mutex_unlock(&s->lock);
 }
 
 /* Under the lock: settings have changed, so what was known no longer counts. */

@@ -29,6 +29,7 @@ struct integrations_options {
     struct integration_config configs[INTEGRATIONS]; /* copied */
     const char *key_path; /* of the key that secrets are sealed with */
     uint64_t health_interval_ms;
+    uint64_t give_up_ms; /* of a notice that nobody has taken */
     void (*log)(int priority, const char *message);
 };
 
@@ -50,6 +51,14 @@ void integrations_free(struct integrations *s);
 /* The file was read again. */
 void integrations_configure(struct integrations *s,
                             const struct integration_config *configs);
+
+/* Adds the notices that records cause. On the service's thread. */
+struct effects;
+void integrations_enrich(struct integrations *s, struct effects *fx,
+                         uint64_t now_ms);
+
+/* There may be something to do. Any thread. */
+void integrations_wake(struct integrations *s);
 
 /* ---- changes --------------------------------------------------------------
  */

@@ -8,9 +8,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/map.h"
 #include "integrations/integrations.h"
 #include "integrations/seal.h"
 #include "integrations/web.h"
+#include "store/store.h"
 
 /* Where a secret in force comes from, by index of integration_fields. */
 enum secret_source { SECRET_UNSET, SECRET_FROM_API, SECRET_FROM_FILE };
@@ -47,6 +49,29 @@ struct health {
     bool running;            /* a background check */
 };
 
+/* A partner that notices go to. */
+struct channel {
+    _Atomic(uint32_t) wants; /* bit per enum notice_kind */
+    _Atomic(uint64_t) pending;
+    _Atomic(uint64_t) dead;
+    _Atomic(uint64_t) sent;
+    _Atomic(uint64_t) retried;
+    _Atomic(uint64_t) dropped; /* too many were pending */
+    /* the thread's */
+    bool sending;
+    bool broken; /* until the settings have another revision */
+    uint32_t broken_revision;
+    uint32_t failures;   /* in a row */
+    uint64_t next_ms;    /* monotonic: not before */
+    uint64_t full_at_ms; /* of its rate's bucket */
+    uint64_t head_seq;
+    uint32_t head_attempts;
+    char error[INTEGRATION_ERROR_SIZE + 64];
+    struct record record;
+    struct store_op op;
+    bool storing; /* under the lock: the committer has op */
+};
+
 struct member {
     struct arena file_arena;
     struct integration_config file;
@@ -73,6 +98,10 @@ struct integrations {
     struct list checks; /* posted, of struct check_run.link */
     uint32_t check_count;
     uint64_t random; /* the thread's, for jitter */
+    struct channel channels[INTEGRATIONS];
+    pthread_cond_t stored; /* an op of a channel has ended */
+    struct reader *reader; /* the thread's */
+    struct map open;       /* incidents by key: the service's thread */
 };
 
 /* ---- settings.c: under the lock -------------------------------------------
@@ -118,6 +147,24 @@ void check_cancel_all(struct integrations *s);
 /* Is there a way to ask without side effects? */
 bool check_has_probe(enum integration which,
                      const struct integration_config *c);
+
+/* About so long: 0.8 to 1.2 times. */
+uint64_t check_jitter(struct integrations *s, uint64_t ms);
+
+/* ---- notices.c ------------------------------------------------------------
+ */
+
+NODISCARD int notices_load(struct integrations *s, struct reader *reader);
+void notices_free(struct integrations *s);
+
+/* ---- outbox.c: the thread's ------------------------------------------------
+ */
+
+/* Sends what may be sent; the monotonic time to look again. */
+uint64_t outbox_run(struct integrations *s, uint64_t now_ms);
+
+/* Waits until the store has told what became of its operations. */
+void outbox_settle(struct integrations *s);
 
 /* ---- view.c ---------------------------------------------------------------
  */

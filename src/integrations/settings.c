@@ -38,12 +38,14 @@ void settings_set_base(struct integrations *s, struct member *m)
     strbuf_addf(&text, "%d\n", m->file.enabled);
     for (size_t i = 0; i < integration_field_count; i++) {
         const struct integration_field *f = &integration_fields[i];
-        const char *value =
-            f->kind != FIELD_DURATION ? field_text(&m->file, f) : NULL;
-        strbuf_addf(&text, "%s=%s/%llu\n", f->name, value != NULL ? value : "",
-                    f->kind == FIELD_DURATION
-                        ? (unsigned long long)field_ms(&m->file, f)
-                        : 0ULL);
+        if (field_is_secret(f)) {
+            const char *value = field_text(&m->file, f);
+            strbuf_addf(&text, "%s=%s\n", f->name, value != NULL ? value : "");
+        } else {
+            json_auto_t *value = field_json(&m->file, f);
+            strbuf_addf(&text, "%s=", f->name);
+            json_write(value, &text);
+        }
     }
     seal_mac(s->seal, strbuf_str(&text), m->base);
     sodium_memzero(text.at, text.len);
@@ -170,6 +172,19 @@ void settings_free(struct settings *n)
     }
 }
 
+/* What is to be told to a partner that is used: a bit per kind. */
+static uint32_t wanted_kinds(const struct settings *n)
+{
+    uint32_t kinds = 0;
+    const char *const *word = n->config.notify_on;
+    for (; n->enabled && n->complete && word != NULL && *word != NULL; word++) {
+        for (size_t k = 0; k < NOTICE_KINDS; k++) {
+            kinds |= strcmp(*word, notice_kind_name(k)) == 0 ? 1U << k : 0;
+        }
+    }
+    return kinds;
+}
+
 void settings_build(struct integrations *s, enum integration which)
 {
     struct member *m = &s->members[which];
@@ -196,6 +211,7 @@ void settings_build(struct integrations *s, enum integration which)
         }
     }
     n->complete = integration_config_complete(which, &n->config, &n->missing);
+    atomic_store(&s->channels[which].wants, wanted_kinds(n));
     settings_free(m->now);
     m->now = n;
     m->revision++;

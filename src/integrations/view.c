@@ -144,6 +144,18 @@ static void set_fields(json_t *out, const struct settings *n,
     }
 }
 
+static void set_outbox(json_t *out, const struct channel *c)
+{
+    (void)json_object_set_new(
+        out, "outbox",
+        json_pack("{s:I, s:I, s:I, s:I, s:I}", "pending",
+                  (json_int_t)atomic_load(&c->pending), "dead",
+                  (json_int_t)atomic_load(&c->dead), "sent",
+                  (json_int_t)atomic_load(&c->sent), "retried",
+                  (json_int_t)atomic_load(&c->retried), "dropped",
+                  (json_int_t)atomic_load(&c->dropped)));
+}
+
 json_t *integrations_detail(struct integrations *s, enum integration which)
 {
     pthread_mutex_lock(&s->lock);
@@ -154,6 +166,9 @@ json_t *integrations_detail(struct integrations *s, enum integration which)
     set_text(out, "missing", m->now->complete ? NULL : m->now->missing);
     set_health(out, &m->health);
     set_fields(out, m->now, which);
+    if (integration_field_find(which, "notify_on") != NULL) {
+        set_outbox(out, &s->channels[which]);
+    }
     (void)json_object_set_new(out, "changed_by_api",
                               json_boolean(m->stored != NULL));
     pthread_mutex_unlock(&s->lock);
@@ -167,6 +182,12 @@ void integrations_state(struct integrations *s, struct telemetry_state *ret)
         const struct member *m = &s->members[i];
         bool used = m->now->enabled && m->now->complete;
         ret->integrations_used[i] = used;
+        const struct channel *c = &s->channels[i];
+        ret->notices_pending[i] = atomic_load(&c->pending);
+        ret->notices_dead[i] = atomic_load(&c->dead);
+        ret->notices_sent[i] = atomic_load(&c->sent);
+        ret->notices_retried[i] = atomic_load(&c->retried);
+        ret->notices_dropped[i] = atomic_load(&c->dropped);
         ret->integrations_failing[i] =
             used && m->health.word == HEALTH_UNHEALTHY;
     }

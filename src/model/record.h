@@ -12,6 +12,7 @@
 #include "base/id.h"
 #include "model/change.h"
 #include "model/event.h"
+#include "model/notice.h"
 #include "model/workflow.h"
 
 enum record_kind {
@@ -29,6 +30,8 @@ enum record_kind {
     RECORD_WORKFLOW_DROP, /* a final workflow is removed */
     RECORD_SETTING,       /* a setting has this value from now on */
     RECORD_AUDIT,         /* the next row of the audit trail */
+    RECORD_NOTICE_NEW,    /* a partner system is to be told something */
+    RECORD_NOTICE_TRIED,  /* what became of trying to */
     RECORD_KINDS
 };
 
@@ -95,6 +98,8 @@ struct record {
         struct record_events_drop drop;
         struct record_workflow_drop workflow_drop;
         struct setting_row setting;
-        struct audit_row audit; /* seq and hash: the store's */
+        struct audit_row audit;   /* seq and hash: the store's */
+        struct notice_row notice; /* seq: the store's */
+        struct notice_try tried;
     };
 };

@@ -116,6 +116,9 @@ static void act_on_durable(struct runtime *rt)
 
 void runtime_commit(struct runtime *rt, struct effects *fx)
 {
+    if (rt->ports.enrich != NULL && fx->records.count != 0) {
+        rt->ports.enrich(rt->ports.context, fx);
+    }
     struct commit *c = MEM_NEW(struct commit);
     c->rt = rt;
     c->fx = *fx;

@@ -67,6 +67,8 @@ struct runtime_ports {
     /* The answer to a request; called once per request. */
     void (*reply)(void *context, void *token, int result, struct id workflow,
                   enum workflow_status status);
+    /* May add records to those that are about to be committed; NULL: none. */
+    void (*enrich)(void *context, struct effects *fx);
     /* Records that have just become durable, for live views and metrics. */
     void (*committed)(void *context, const struct record *records,
                       size_t count);

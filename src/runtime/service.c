@@ -334,6 +334,11 @@ void service_ingest(struct service *s, struct store_op *op)
     committer_submit(s->committer, op);
 }
 
+void service_write(struct service *s, struct store_op *op)
+{
+    committer_submit(s->committer, op);
+}
+
 uint8_t service_priority(struct service *s, const struct event *e)
 {
     if (!atomic_load(&s->has_priorities)) {

@@ -46,6 +46,9 @@ struct service_options {
     /* The store is open and settings may be read, before anything is
      * recovered; NULL: nobody wants to. 0 or what the reader said. */
     int (*opened)(void *context, struct reader *reader);
+    /* Adds records that belong to those of fx, into their transaction; on the
+     * service's thread, and while it starts. NULL: none. */
+    void (*enrich)(void *context, struct effects *fx);
     /* Records that became durable, on the service's thread: live views. */
     void (*committed)(void *context, const struct record *records,
                       size_t count);
@@ -72,6 +75,9 @@ void service_stop(struct service *s);
 
 /* Hands events to the committer; op->done is called on its thread. */
 void service_ingest(struct service *s, struct store_op *op);
+
+/* Hands any other operation to the committer, in the same way. */
+void service_write(struct service *s, struct store_op *op);
 
 enum service_request_kind {
     SERVICE_RUN,

@@ -158,6 +158,14 @@ static void log_unstartable(struct service *s, const struct record *r)
     s->unstartable_untold = 0;
 }
 
+static void port_enrich(void *context, struct effects *fx)
+{
+    struct service *s = context;
+    if (s->options.enrich != NULL) {
+        s->options.enrich(s->options.context, fx);
+    }
+}
+
 static void port_committed(void *context, const struct record *records,
                            size_t count)
 {
@@ -190,6 +198,7 @@ struct runtime_ports service_ports(struct service *s)
         .execute = port_execute,
         .wake = port_wake,
         .reply = port_reply,
+        .enrich = port_enrich,
         .committed = port_committed,
         .fatal = port_fatal,
     };

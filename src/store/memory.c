@@ -163,6 +163,7 @@ static void close_memory(struct store *s)
     VEC_DEINIT(&s->events);
     VEC_DEINIT(&s->workflows);
     VEC_DEINIT(&s->audit);
+    VEC_DEINIT(&s->notices);
     struct map *maps[] = {&s->events_by_id, &s->workflows_by_id, &s->starts,
                           &s->dedup,        &s->requests,        &s->runbooks,
                           &s->alerts,       &s->settings};

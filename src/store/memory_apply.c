@@ -244,6 +244,12 @@ static int apply_one(struct store *s, const struct record *r, uint64_t *moved)
     case RECORD_AUDIT:
         memory_audit(s, &r->audit);
         return 0;
+    case RECORD_NOTICE_NEW:
+        memory_notice_new(s, &r->notice);
+        return 0;
+    case RECORD_NOTICE_TRIED:
+        memory_notice_tried(s, &r->tried);
+        return 0;
     case RECORD_KINDS:
         break;
     }

@@ -55,6 +55,11 @@ struct mem_workflow {
     VEC(struct mem_chunk) chunks;
 };
 
+struct mem_notice {
+    struct notice_row row;
+    bool gone;
+};
+
 struct mem_runbook {
     struct runbook_hash hash;
     struct str path;
@@ -87,8 +92,9 @@ struct store {
     struct map dedup;
     struct map requests;
     struct map runbooks;
-    struct map settings;           /* key -> struct setting_row */
-    VEC(struct audit_row *) audit; /* seq is the index + 1 */
+    struct map settings;              /* key -> struct setting_row */
+    VEC(struct audit_row *) audit;    /* seq is the index + 1 */
+    VEC(struct mem_notice *) notices; /* the same */
     struct map alerts; /* fingerprint -> newest event, while it fires */
     struct heap queue;
     VEC(struct undo) undo;
@@ -142,6 +148,13 @@ uint64_t memory_workflow_drop(struct store *s,
                               const struct record_workflow_drop *d);
 void memory_setting(struct store *s, const struct setting_row *given);
 void memory_audit(struct store *s, const struct audit_row *given);
+void memory_notice_new(struct store *s, const struct notice_row *given);
+void memory_notice_tried(struct store *s, const struct notice_try *t);
+
+/* Reading notices, under the lock: at most f->limit into ret. */
+uint32_t memory_notices(const struct store *s, const struct notice_filter *f,
+                        struct arena *a, struct notice_row *ret);
+struct notice_counts memory_notice_counts(const struct store *s);
 
 /* Moves an event on and keeps the ledger. */
 void memory_event_set(struct store *s, struct mem_event *e,
@@ -158,6 +171,8 @@ struct attempt_row memory_copy_attempt(struct arena *a,
                                        const struct attempt_row *from);
 struct setting_row memory_copy_setting(struct arena *a,
                                        const struct setting_row *from);
+struct notice_row memory_copy_notice(struct arena *a,
+                                     const struct notice_row *from);
 struct audit_row memory_copy_audit(struct arena *a,
                                    const struct audit_row *from);
 struct output_chunk memory_copy_chunk(struct arena *a,

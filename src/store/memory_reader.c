@@ -320,6 +320,26 @@ static int read_audit(struct reader *r, const struct audit_filter *f,
     return 0;
 }
 
+static int read_notices(struct reader *r, const struct notice_filter *f,
+                        struct arena *a, struct notice_row **ret,
+                        uint32_t *ret_count)
+{
+    struct store *s = lock(r);
+    *ret = ARENA_ARRAY(a, MIN((size_t)f->limit, s->notices.count),
+                       struct notice_row);
+    *ret_count = memory_notices(s, f, a, *ret);
+    unlock(s);
+    return 0;
+}
+
+static int read_notice_counts(struct reader *r, struct notice_counts *ret)
+{
+    struct store *s = lock(r);
+    *ret = memory_notice_counts(s);
+    unlock(s);
+    return 0;
+}
+
 static const struct reader_ops ops = {
     .close = close_reader,
     .events = read_events,
@@ -334,6 +354,8 @@ static const struct reader_ops ops = {
     .alerts = read_alerts,
     .settings = read_settings,
     .audit = read_audit,
+    .notices = read_notices,
+    .notice_counts = read_notice_counts,
 };
 
 int memory_reader_open(struct store *s, struct reader **ret, struct err *reterr)

@@ -88,3 +88,13 @@ struct audit_row memory_copy_audit(struct arena *a,
     row.after = arena_str(a, from->after);
     return row;
 }
+
+struct notice_row memory_copy_notice(struct arena *a,
+                                     const struct notice_row *from)
+{
+    struct notice_row row = *from;
+    row.key = arena_str(a, from->key);
+    row.body = arena_str(a, from->body);
+    row.error = arena_str(a, from->error);
+    return row;
+}

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "model/change.h"
 #include "model/event.h"
+#include "model/notice.h"
 #include "model/workflow.h"
 
 #define STORE_READ_DEADLINE_MS 2000
@@ -92,6 +93,19 @@ struct audit_filter {
     uint32_t limit;
 };
 
+/* Notices of one partner in one state, newest first unless told otherwise. */
+struct notice_filter {
+    enum integration channel;
+    enum notice_state state;
+    uint64_t before_seq; /* 0: any */
+    bool oldest_first;
+    uint32_t limit;
+};
+
+struct notice_counts {
+    uint64_t of[INTEGRATIONS][NOTICE_STATES];
+};
+
 struct reader_ops {
     void (*close)(struct reader *r);
     int (*events)(struct reader *r, const struct event_filter *f,
@@ -128,6 +142,10 @@ struct reader_ops {
                     struct setting_row **ret, uint32_t *ret_count);
     int (*audit)(struct reader *r, const struct audit_filter *f,
                  struct arena *a, struct audit_row **ret, uint32_t *ret_count);
+    int (*notices)(struct reader *r, const struct notice_filter *f,
+                   struct arena *a, struct notice_row **ret,
+                   uint32_t *ret_count);
+    int (*notice_counts)(struct reader *r, struct notice_counts *ret);
 };
 
 struct reader {

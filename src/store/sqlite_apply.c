@@ -317,6 +317,10 @@ static int apply_one(struct store *s, const struct record *r, uint64_t *moved)
         return sqlite_setting(s, &r->setting);
     case RECORD_AUDIT:
         return sqlite_audit(s, &r->audit);
+    case RECORD_NOTICE_NEW:
+        return sqlite_notice_new(s, &r->notice);
+    case RECORD_NOTICE_TRIED:
+        return sqlite_notice_tried(s, &r->tried);
     case RECORD_KINDS:
         break;
     }

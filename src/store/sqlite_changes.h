@@ -22,6 +22,9 @@ NODISCARD int sqlite_events_drop(struct store *s,
 NODISCARD int sqlite_setting(struct store *s, const struct setting_row *row);
 NODISCARD int sqlite_audit(struct store *s, const struct audit_row *given);
 
+NODISCARD int sqlite_notice_new(struct store *s, const struct notice_row *row);
+NODISCARD int sqlite_notice_tried(struct store *s, const struct notice_try *t);
+
 #define SQLITE_AUDIT_COLUMNS                                                   \
     "seq, at_ms, who, action, subject, before, after, hash"
 

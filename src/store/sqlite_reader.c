@@ -16,6 +16,10 @@
 
 #define PROGRESS_STEPS 4000 /* of the library's machine, well under 1 ms */
 
+#define NOTICES                                                                \
+    "SELECT seq, channel, state, created_ms, tried_ms, attempts, key, body,"   \
+    " error FROM notice WHERE channel = ?1 AND state = ?2 AND seq < ?3"
+
 static const char *const texts[READ_STATEMENTS] = {
     [READ_EVENT] =
         "SELECT " EVENT_VIEW_COLUMNS EVENT_VIEW_FROM " WHERE id = ?1",
@@ -44,6 +48,10 @@ static const char *const texts[READ_STATEMENTS] = {
                         " LIMIT ?3",
     [READ_AUDIT_UP] = "SELECT " SQLITE_AUDIT_COLUMNS " FROM audit"
                       " WHERE seq < ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+    [READ_NOTICES_DOWN] = NOTICES " ORDER BY seq DESC LIMIT ?4",
+    [READ_NOTICES_UP] = NOTICES " ORDER BY seq LIMIT ?4",
+    [READ_NOTICE_COUNTS] =
+        "SELECT channel, state, count(*) FROM notice GROUP BY channel, state",
 };
 
 /* ---- the connection ----------------------------------------------------- */
@@ -293,6 +301,8 @@ static const struct reader_ops ops = {
     .alerts = read_alerts,
     .settings = sqlite_read_settings,
     .audit = sqlite_read_audit,
+    .notices = sqlite_read_notices,
+    .notice_counts = sqlite_read_notice_counts,
 };
 
 static int connect(struct sqlite_reader *r, const char *path)

@@ -18,6 +18,9 @@ enum sqlite_read {
     READ_SETTINGS,
     READ_AUDIT_DOWN,
     READ_AUDIT_UP,
+    READ_NOTICES_DOWN,
+    READ_NOTICES_UP,
+    READ_NOTICE_COUNTS,
     READ_STATEMENTS
 };
 
@@ -64,6 +67,10 @@ int sqlite_read_settings(struct reader *r, struct str prefix, struct arena *a,
 int sqlite_read_audit(struct reader *r, const struct audit_filter *f,
                       struct arena *a, struct audit_row **ret,
                       uint32_t *ret_count);
+int sqlite_read_notices(struct reader *r, const struct notice_filter *f,
+                        struct arena *a, struct notice_row **ret,
+                        uint32_t *ret_count);
+int sqlite_read_notice_counts(struct reader *r, struct notice_counts *ret);
 int sqlite_read_workflows(struct reader *r, const struct workflow_filter *f,
                           struct arena *a, struct workflow_view **ret,
                           uint32_t *ret_count);

@@ -149,7 +149,19 @@ static const char schema_4[] =
     "ALTER TABLE workflow ADD COLUMN"
     " default_attempts INTEGER NOT NULL DEFAULT 3;";
 
-static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4};
+/* AUTOINCREMENT: rows go, and a number must not come back. */
+static const char schema_5[] =
+    "CREATE TABLE notice ("
+    " seq INTEGER PRIMARY KEY AUTOINCREMENT, channel INTEGER NOT NULL,"
+    " state INTEGER NOT NULL, created_ms INTEGER NOT NULL,"
+    " tried_ms INTEGER NOT NULL, attempts INTEGER NOT NULL,"
+    " key TEXT NOT NULL, body TEXT NOT NULL, error TEXT NOT NULL"
+    ") STRICT;"
+    "CREATE INDEX notice_channel ON notice (channel, state, seq);"
+    "CREATE INDEX notice_dead ON notice (seq) WHERE state = 1;";
+
+static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4,
+                                    schema_5};
 
 uint32_t sqlite_schema_newest(void)
 {

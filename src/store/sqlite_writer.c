@@ -107,6 +107,16 @@ static const char *const texts[SQL_STATEMENTS] = {
                        " ORDER BY seq DESC LIMIT 1",
     [SQL_AUDIT_INSERT] = "INSERT INTO audit (" SQLITE_AUDIT_COLUMNS ")"
                          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [SQL_NOTICE_INSERT] =
+        "INSERT INTO notice (channel, state, created_ms, tried_ms, attempts,"
+        " key, body, error) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [SQL_NOTICE_SET] = "UPDATE notice SET state = ?2, attempts = ?3,"
+                       " tried_ms = ?4, error = ?5"
+                       " WHERE seq = ?1 AND state = 0",
+    [SQL_NOTICE_REMOVE] = "DELETE FROM notice WHERE seq = ?1 AND state = 0",
+    [SQL_NOTICE_TRIM] =
+        "DELETE FROM notice WHERE state = 1 AND seq <= (SELECT seq FROM notice"
+        " WHERE state = 1 ORDER BY seq DESC LIMIT 1 OFFSET ?1)",
     /* The rows are in order of age: looks at the oldest only, and at more
      * than one only if that has expired. */
     [SQL_SPAN_NEXT] = "SELECT " SQLITE_SPAN_COLUMNS " FROM event_span"

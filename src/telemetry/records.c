@@ -106,6 +106,8 @@ void telemetry_records(struct telemetry *t, uint64_t now_ms,
         case RECORD_WORKFLOW_DROP:
         case RECORD_SETTING:
         case RECORD_AUDIT:
+        case RECORD_NOTICE_NEW:
+        case RECORD_NOTICE_TRIED:
         case RECORD_KINDS:
             break;
         }

@@ -133,6 +133,23 @@ const struct metric_row telemetry_metric_rows[] = {
      LABELLED("integration", integration_label, INTEGRATIONS),
      .help = "1 while a used integration does not answer as it should."},
 
+    {"notices_pending", STATE("gauge", notices_pending),
+     LABELLED("integration", integration_label, INTEGRATIONS),
+     .help = "Notices that wait to be sent."},
+    {"notices_dead", STATE("gauge", notices_dead),
+     LABELLED("integration", integration_label, INTEGRATIONS),
+     .help = "Notices that were given up and are kept for people to see."},
+    {"notices_sent_total", STATE("counter", notices_sent),
+     LABELLED("integration", integration_label, INTEGRATIONS),
+     .help = "Notices that the partner has taken since the start."},
+    {"notices_retried_total", STATE("counter", notices_retried),
+     LABELLED("integration", integration_label, INTEGRATIONS),
+     .help = "Tries that failed and are made again, since the start."},
+    {"notices_dropped_total", STATE("counter", notices_dropped),
+     LABELLED("integration", integration_label, INTEGRATIONS),
+     .help = "Notices not written because too many were pending, since the "
+             "start."},
+
     {"http_responses_total", COUNTER(http_answers),
      LABELLED("class", class_label, HTTP_CLASSES),
      .help = "HTTP requests answered since the start, by status class."},

@@ -126,6 +126,11 @@ struct telemetry_state {
     uint64_t store_commit_us_sum;
     uint64_t integrations_used[INTEGRATIONS];    /* enabled, configured */
     uint64_t integrations_failing[INTEGRATIONS]; /* of these: not healthy */
+    uint64_t notices_pending[INTEGRATIONS];      /* to be sent */
+    uint64_t notices_dead[INTEGRATIONS];         /* given up, and kept */
+    uint64_t notices_sent[INTEGRATIONS];
+    uint64_t notices_retried[INTEGRATIONS];
+    uint64_t notices_dropped[INTEGRATIONS];
     uint64_t http_connections;
     uint64_t stream_subscribers;
 };

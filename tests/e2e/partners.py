@@ -26,6 +26,7 @@ class Partner:
         self.opened = []     # dedup keys in order: one for each incident
         self.messages = []   # Slack's
         self.refused = []    # (path, why): rules that we broke
+        self.delay = 0       # seconds between taking and answering
         self.metrics = ""    # what /metrics says
         self.metrics_type = "text/plain; version=0.0.4; charset=utf-8"
         self.rate = {"pagerduty": (120, 60.0)}
@@ -172,6 +173,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if status == 0:  # hang up without an answer
             self.close_connection = True
             return
+        time.sleep(self.partner.delay)
         data = text.encode() if isinstance(text, str) else text
         self.send_response(status)
         for name, value in headers.items():

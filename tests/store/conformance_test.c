@@ -39,6 +39,7 @@ int main(void)
         {reader_cases, reader_case_count},
         {committer_cases, committer_case_count},
         {change_cases, change_case_count},
+        {notice_cases, notice_case_count},
         {drop_cases, drop_case_count},
     };
     struct suite suite = {0};

@@ -114,5 +114,7 @@ extern const struct conformance_case committer_cases[];
 extern const size_t committer_case_count;
 extern const struct conformance_case change_cases[];
 extern const size_t change_case_count;
+extern const struct conformance_case notice_cases[];
+extern const size_t notice_case_count;
 extern const struct conformance_case drop_cases[];
 extern const size_t drop_case_count;

@@ -294,6 +294,8 @@ static inline void say_record(struct bench *b, const struct record *r)
     case RECORD_WORKFLOW_DROP:
     case RECORD_SETTING:
     case RECORD_AUDIT:
+    case RECORD_NOTICE_NEW:
+    case RECORD_NOTICE_TRIED:
     case RECORD_KINDS:
         break;
     }

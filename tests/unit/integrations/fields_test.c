@@ -73,6 +73,17 @@ static void values(void **state)
     assert_int_equal(
         check(p, "bearer_token", long_text(FIELD_TEXT_MAX_BYTES + 1)), -EINVAL);
     const enum integration s = INTEGRATION_SLACK;
+    assert_int_equal(
+        check(s, "notify_on", json_pack("[s,s]", "failed", "resolved")), 0);
+    assert_int_equal(check(s, "notify_on", json_array()), 0);
+    assert_int_equal(check(s, "notify_on", json_pack("[s]", "faild")), -EINVAL);
+    assert_int_equal(check(s, "notify_on", json_pack("[i]", 1)), -EINVAL);
+    assert_int_equal(check(s, "notify_on", json_string("failed")), -EINVAL);
+    json_t *many = json_array();
+    for (int i = 0; i <= FIELD_LIST_MAX; i++) {
+        (void)json_array_append_new(many, json_string("failed"));
+    }
+    assert_int_equal(check(s, "notify_on", many), -EINVAL);
     assert_int_equal(check(s, "webhook_url", json_string("x")), -EINVAL);
     assert_int_equal(check(s, "webhook_url", json_string("https://h/s")), 0);
     assert_int_equal(check(s, "channel", json_string("#ops")), 0);

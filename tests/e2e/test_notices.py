@@ -1,0 +1,211 @@
+"""Notices on their way to PagerDuty and Slack: nothing is lost, whatever
+fails or is killed."""
+import random
+import time
+
+import pytest
+
+from harness import wait_until
+from partners import Partner
+
+KEY = "routing-key-0123456789"
+
+TARGET = """\
+name: Mend target
+parameters:
+  target: {type: string, required: true}
+triggers:
+  - type: alert
+    parameters: {target: "${{ event.labels.target }}"}
+steps:
+  - name: Mend
+    action: exec
+    command: '[ -e "%s/$ADP_PARAM_TARGET" ]'
+"""
+
+
+@pytest.fixture
+def partner():
+    p = Partner()
+    p.rate = {}
+    yield p
+    p.close()
+
+
+def options(partner, **more):
+    return {"integrations": {
+        "health_interval": "1h",
+        "pagerduty": {"url": partner.url, "routing_key": KEY},
+        "slack": {"webhook_url": partner.url + "/services/T/B/x"}, **more}}
+
+
+def alert(d, target):
+    return d.event(type="alert", labels={"target": target})
+
+
+def fail(d, target):
+    assert d.wait_workflow(alert(d, target))["status"] == "failed"
+
+
+def outbox(d, name):
+    return d.get(f"/api/integrations/{name}")["outbox"]
+
+
+def wait_empty(d, seconds=60):
+    wait_until(lambda: all(outbox(d, n)["pending"] == 0
+                           for n in ("pagerduty", "slack")),
+               seconds, "an empty outbox")
+
+
+def states(partner):
+    with partner.lock:
+        return sorted(partner.incidents.values())
+
+
+@pytest.fixture
+def start(make_daemon, tmp_path):
+    mended = tmp_path / "mended"
+    mended.mkdir()
+
+    def go(config):
+        d = make_daemon({"mend.yaml": TARGET % mended}, config)
+        d.wait_executor()
+        d.mended = mended
+        return d
+    return go
+
+
+def test_a_failure_opens_and_a_success_resolves(start, partner):
+    d = start(options(partner))
+    fail(d, "web-1")
+    wait_until(lambda: states(partner) == ["open"], what="an incident")
+    fail(d, "web-1")  # the same again: nothing new is said
+    fail(d, "web-2")
+    wait_until(lambda: states(partner) == ["open", "open"], what="another")
+    (d.mended / "web-1").touch()
+    assert d.wait_workflow(alert(d, "web-1"))["status"] == "succeeded"
+    wait_until(lambda: states(partner) == ["open", "resolved"],
+               what="the end of the first")
+    wait_empty(d)
+    bodies = [r[3].decode() for r in partner.requests
+              if r[1] == "/v2/enqueue"]
+    assert len(bodies) == 3 and "web-1" not in "".join(bodies)
+    assert "mend.yaml" in bodies[0] and '"severity":"error"' in bodies[0]
+    assert [m["text"].split(":")[0] for m in partner.messages] == [
+        "Runbook Mend target failed", "Runbook Mend target failed",
+        "Runbook Mend target succeeded"]
+    assert partner.refused == []
+    assert d.get("/api/integrations/pagerduty")["health"] == "healthy"
+    text = d.raw("GET", "/metrics")[2].decode()
+    assert 'notices_sent_total{integration="pagerduty"} 3' in text
+
+
+def test_only_what_is_wanted_is_told(start, partner):
+    d = start(options(partner))
+    d.api("PUT", "/api/integrations/slack", {"notify_on": ["resolved"]}, 200)
+    d.post("/api/integrations/pagerduty/disable")
+    fail(d, "a")
+    d.post("/api/integrations/pagerduty/enable")
+    fail(d, "b")
+    wait_until(lambda: states(partner) == ["open"], what="the second")
+    assert partner.messages == []
+    answer = d.api("PUT", "/api/integrations/slack",
+                   {"notify_on": ["faild"]}, 400)
+    assert "failed" in answer["error"]
+
+
+def test_failing_partners_are_tried_again(start, partner):
+    d = start(options(partner))
+    d.post("/api/integrations/slack/disable")
+    partner.script = [(503, {}, "down"), (429, {"Retry-After": "1"}, "slow"),
+                      (0, {}, "")]
+    before = time.monotonic()
+    fail(d, "x")
+    wait_until(lambda: states(partner) == ["open"], 60, "the incident")
+    assert time.monotonic() - before > 1
+    sent = [r for r in partner.requests if r[1] == "/v2/enqueue"]
+    assert len(sent) == 4 and len({r[3] for r in sent}) == 1
+    wait_empty(d)
+    counted = outbox(d, "pagerduty")
+    # A connection that was kept and turns out to be dead is replaced at once.
+    assert counted.pop("retried") in (2, 3)
+    assert counted == {"pending": 0, "dead": 0, "sent": 1, "dropped": 0}
+
+
+def test_a_refused_notice_is_dead_and_others_pass(start, partner):
+    d = start(options(partner))
+    d.post("/api/integrations/slack/disable")
+    partner.script = [(400, {}, "invalid event")]
+    fail(d, "bad")
+    fail(d, "good")
+    wait_until(lambda: states(partner) == ["open"], what="the good one")
+    dead = d.get("/api/integrations/pagerduty/outbox?state=dead")["notices"]
+    assert len(dead) == 1 and dead[0]["attempts"] == 1
+    assert dead[0]["error"] == \
+        "PagerDuty integration: 400 Bad Request: invalid event"
+    assert dead[0]["notice"]["runbook"] == "mend.yaml"
+
+
+def test_a_broken_hook_is_left_alone_until_it_is_mended(start, partner):
+    d = start(options(partner))
+    d.post("/api/integrations/pagerduty/disable")
+    partner.fixed["/services/T/B/x"] = (404, {}, "no_service")
+    fail(d, "a")
+    wait_until(lambda: d.get("/api/integrations/slack")["healthy"] is False,
+               what="an unhealthy Slack")
+    fail(d, "b")
+    assert partner.paths().count("/services/T/B/x") == 1
+    listed = d.get("/api/integrations/slack/outbox")["notices"]
+    assert len(listed) == 2 and "no_service" in listed[-1]["error"]
+    d.api("PUT", "/api/integrations/slack",
+          {"webhook_url": partner.url + "/services/T/B/y"}, 200)
+    wait_empty(d)
+    assert len(partner.messages) == 2
+
+
+def test_paused_notices_wait_and_disabled_ones_are_dropped(start, partner):
+    d = start(options(partner))
+    for name in ("pagerduty", "slack"):
+        d.post(f"/api/integrations/{name}/pause", {})
+    fail(d, "a")
+    assert outbox(d, "slack")["pending"] == 1
+    assert partner.requests == []
+    d.kill9()
+    d.start()
+    d.post("/api/integrations/slack/disable")
+    wait_until(lambda: outbox(d, "slack")["dead"] == 1, what="a dropped one")
+    d.post("/api/integrations/pagerduty/resume", {})
+    wait_until(lambda: states(partner) == ["open"], what="the other")
+    assert partner.messages == []
+
+
+def test_old_notices_are_given_up(start, partner):
+    d = start(options(partner, notice_give_up="2s"))
+    d.post("/api/integrations/slack/disable")
+    partner.fixed["/v2/enqueue"] = (503, {}, "down")
+    fail(d, "a")
+    wait_until(lambda: outbox(d, "pagerduty")["dead"] == 1, 60, "a dead one")
+    dead = d.get("/api/integrations/pagerduty/outbox?state=dead")["notices"]
+    assert "too old" in dead[0]["error"] and "503" in dead[0]["error"]
+
+
+def test_kill9_loses_no_notice(start, partner):
+    """Killed at any moment of the outbox: each incident is opened once."""
+    d = start(options(partner))
+    rng = random.Random(4)
+    partner.delay = 0.01  # taken, but nobody here knows yet
+    want = 25
+    for i in range(want):
+        partner.script = [(503, {}, "down")] if i % 3 == 0 else []
+        event = alert(d, f"t{i}")
+        if i % 2:
+            d.wait_workflow(event)
+        time.sleep(rng.random() * 0.03)  # any moment is a good one
+        d.kill9()
+        d.start()
+    wait_until(lambda: len(partner.incidents) == want, 120, "every incident")
+    wait_empty(d, 120)
+    assert len(partner.opened) == want
+    assert len({m["text"] for m in partner.messages}) >= 1
+    assert len(partner.messages) >= want
+    assert partner.refused == []
