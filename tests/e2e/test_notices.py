@@ -139,7 +139,9 @@ def test_a_refused_notice_is_dead_and_others_pass(start, partner):
     fail(d, "bad")
     fail(d, "good")
     wait_until(lambda: states(partner) == ["open"], what="the good one")
-    dead = d.get("/api/integrations/pagerduty/outbox?state=dead")["notices"]
+    dead = wait_until(
+        lambda: d.get("/api/integrations/pagerduty/outbox?state=dead")[
+            "notices"], what="a dead one")
     assert len(dead) == 1 and dead[0]["attempts"] == 1
     assert dead[0]["error"] == \
         "PagerDuty integration: 400 Bad Request: invalid event"
@@ -184,8 +186,9 @@ def test_old_notices_are_given_up(start, partner):
     d.post("/api/integrations/slack/disable")
     partner.fixed["/v2/enqueue"] = (503, {}, "down")
     fail(d, "a")
-    wait_until(lambda: outbox(d, "pagerduty")["dead"] == 1, 60, "a dead one")
-    dead = d.get("/api/integrations/pagerduty/outbox?state=dead")["notices"]
+    dead = wait_until(
+        lambda: d.get("/api/integrations/pagerduty/outbox?state=dead")[
+            "notices"], 60, "a dead one")
     assert "too old" in dead[0]["error"] and "503" in dead[0]["error"]
 
 
