@@ -332,6 +332,24 @@ static void check_clients_end(const struct world *w)
     }
 }
 
+/* A request with a key starts one workflow, however often it was asked; a dry
+ * run changes nothing and is not kept. */
+static void check_runs_end(const struct world *w,
+                           const struct workflow_view *views, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct workflow_row *a = &views[i].row;
+        for (uint32_t k = i + 1; k < count && id_is_null(a->event_id); k++) {
+            const struct workflow_row *b = &views[k].row;
+            if (id_is_null(b->event_id) && !a->dry_run &&
+                str_eq(a->requested_by, b->requested_by)) {
+                world_violation(w, "I2: %.*s was started twice",
+                                STR_ARG(a->requested_by));
+            }
+        }
+    }
+}
+
 void check_end(struct world *w)
 {
     CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
@@ -344,6 +362,7 @@ void check_end(struct world *w)
                             workflow_status_name(views[i].row.status));
         }
     }
+    check_runs_end(w, views, count);
     check_clients_end(w);
     if (!list_empty(&w->executor.attempts) && w->executor.connected) {
         world_violation(w, "the executor keeps an outcome for ever");

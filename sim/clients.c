@@ -170,8 +170,15 @@ void client_ingested(struct world *w, struct store_op *op)
 /* ---- runs and stops --------------------------------------------------------
  */
 
-/* Two clients of one name at the same path would be one idempotent request in
- * the API; here a lost answer can mean a second workflow, as without a key. */
+/* What POST /api/runbooks/execute does with an Idempotency-Key: asked again
+ * after a lost answer, it finds what the first try has started. */
+static bool was_run(struct world *w, struct client *c)
+{
+    static const uint8_t hash[32];
+    return w->reader->ops->request(w->reader, c->name, hash, w->now_ms,
+                                   &c->workflow_id) == 0;
+}
+
 void client_run(struct world *w, struct happening *h)
 {
     struct client *c = h->subject;
@@ -185,12 +192,20 @@ void client_run(struct world *w, struct happening *h)
         ask_later(w, c, client_run);
         return;
     }
+    if (was_run(w, c)) {
+        world_say(w, "%.*s was started before", STR_ARG(c->name));
+        c->state = CLIENT_ANSWERED;
+        return;
+    }
     struct err err = ERR_INIT;
+    const struct record_request key = {.key = c->name,
+                                       .expires_ms = w->now_ms + KEY_LIFE_MS};
     struct runtime_run_request request = {
         .runbook = rb,
         .commit = w->generation->commit,
-        .requested_by = STR("uid:0"),
+        .requested_by = c->name,
         .dry_run = c->line->count > 2 && str_eq_c(c->line->words[2], "dry"),
+        .request = &key,
         .reply = c,
     };
     arena_reset(&c->arena);

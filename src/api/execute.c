@@ -15,6 +15,10 @@
 #include "model/params.h"
 #include "os/clock.h"
 
+/* Keys of this route among those that the store keeps. */
+#define KEY_PREFIX "execute "
+#define KEY_ROOM (sizeof(KEY_PREFIX) + 1)
+
 struct execution {
     struct service_request request;
     struct call *call;
@@ -22,6 +26,7 @@ struct execution {
     struct params_missing missing; /* of a dry run */
     struct str key;                /* "": no Idempotency-Key */
     bool key_open;                 /* replays_finish is owed */
+    struct record_request kept;    /* the key, as the store keeps it */
 };
 
 static void let_go(struct call *c)
@@ -181,6 +186,57 @@ static void replay(struct call *c, const struct replay_answer *first)
     answer_json(c, first->status);
 }
 
+static void answer_mismatch(struct call *c)
+{
+    answer_error(c, 422, "idempotency_mismatch",
+                 "this Idempotency-Key was used for another body", STR(""));
+}
+
+/* What an earlier engine has started for this key: the same answer, with the
+ * workflow as it is now. */
+static void answer_kept(struct call *c, struct execution *x)
+{
+    struct workflow_view view;
+    int r =
+        c->reader->ops->workflow(c->reader, x->kept.made, call_arena(c), &view);
+    if (r < 0) {
+        answer_read_error(c, r);
+        return;
+    }
+    x->request.workflow_id = view.row.id;
+    x->request.status = view.row.status;
+    put_outcome(c, x, view.row.runbook_path);
+    put_close(call_out(c), '}');
+    answer_json(c, 202);
+}
+
+/* In memory there are the keys of this engine's life, with those whose request
+ * is under way; the store has those of earlier ones. False when the key was met
+ * before and is answered. */
+static bool look_into_store(struct call *c, struct execution *x)
+{
+    struct record_request *kept = &x->kept;
+    char *key = arena_alloc(call_arena(c), KEY_ROOM + x->key.len, 1);
+    uint64_t now_ms = os_epoch_ms();
+    int n = snprintf(key, KEY_ROOM + x->key.len, KEY_PREFIX "%.*s",
+                     STR_ARG(x->key));
+    kept->key = str_n(key, (size_t)n);
+    kept->expires_ms = now_ms + REPLAYS_KEEP_MS;
+    int r = c->reader->ops->request(c->reader, kept->key, kept->hash, now_ms,
+                                    &kept->made);
+    if (r == -ENOENT) {
+        return true;
+    }
+    if (r == -EEXIST) {
+        answer_mismatch(c);
+    } else if (r < 0) {
+        answer_read_error(c, r);
+    } else {
+        answer_kept(c, x);
+    }
+    return false;
+}
+
 /* False when the key was met before and is answered. */
 static bool take_key(struct call *c, struct execution *x)
 {
@@ -190,7 +246,7 @@ static bool take_key(struct call *c, struct execution *x)
     if (x->key.len == 0) {
         return true;
     }
-    uint8_t hash[32];
+    uint8_t *hash = x->kept.hash;
     struct replay_answer first = {.status = 0};
     (void)crypto_hash_sha256(hash, (const unsigned char *)c->http->body.at,
                              c->http->body.len);
@@ -198,13 +254,12 @@ static bool take_key(struct call *c, struct execution *x)
                           call_arena(c), &first)) {
     case REPLAY_NEW:
         x->key_open = true;
-        return true;
+        return look_into_store(c, x);
     case REPLAY_SAME:
         replay(c, &first);
         return false;
     case REPLAY_OTHER:
-        answer_error(c, 422, "idempotency_mismatch",
-                     "this Idempotency-Key was used for another body", STR(""));
+        answer_mismatch(c);
         return false;
     case REPLAY_BUSY:
         answer_error(c, 409, "conflict",
@@ -261,7 +316,8 @@ static void execute(struct call *c, struct execution *x,
         .run = {.runbook = rb, /* the generation's reference holds it */
                 .commit = x->generation->commit,
                 .parameters = parameters,
-                .dry_run = order->dry_run},
+                .dry_run = order->dry_run,
+                .request = x->key.len != 0 ? &x->kept : NULL},
         .done = started,
     };
     service_post(c->api->service, &x->request);

@@ -1,7 +1,8 @@
 /*
- * Idempotency-Key for requests whose answer the store does not keep: the
- * answers of the last REPLAYS_MAX keys, for REPLAYS_KEEP_MS. In memory: after
- * a restart a key is new again. Any thread.
+ * Idempotency-Key for requests that start something: the answers of the last
+ * REPLAYS_MAX keys, for REPLAYS_KEEP_MS, and the keys whose request is under
+ * way. In memory; what was started is kept by the store with its key
+ * (RECORD_REQUEST), for after a restart. Any thread.
  */
 #pragma once
 

@@ -97,6 +97,7 @@ static void add_record(struct api *a, const struct record *r)
     case RECORD_EVENTS_RANK:
     case RECORD_EVENTS_DROP:
     case RECORD_WORKFLOW_DROP:
+    case RECORD_REQUEST:
     case RECORD_SETTING:
     case RECORD_AUDIT:
     case RECORD_NOTICE_NEW:

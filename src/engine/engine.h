@@ -116,6 +116,9 @@ struct fact {
             struct str parameters; /* checked, complete */
             struct str requested_by;
             bool dry_run;
+            /* Kept with the workflow, so that asking again starts nothing;
+             * `made` is filled in. NULL: the request had no key. */
+            const struct record_request *request;
             void *reply; /* comes back in ACTION_REPLY */
         } run;
         struct {

@@ -116,6 +116,18 @@ void events_matched(struct engine *e, const struct fact *fact)
     }
 }
 
+/* In the same commit as the workflow: it is there with both or with none. */
+static void remember_request(struct engine *e, const struct fact *fact)
+{
+    if (fact->run.request == NULL) {
+        return;
+    }
+    struct record r = {.kind = RECORD_REQUEST, .request = *fact->run.request};
+    r.request.key = arena_str(&e->fx->arena, r.request.key);
+    r.request.made = fact->run.workflow_id;
+    VEC_PUSH(&e->fx->records, r);
+}
+
 void events_run(struct engine *e, const struct fact *fact)
 {
     struct action answer = {
@@ -138,6 +150,7 @@ void events_run(struct engine *e, const struct fact *fact)
         answer.reply.result = -EAGAIN;
     } else {
         struct flow *f = enqueue(e, &row, fact->run.runbook);
+        remember_request(e, fact);
         lanes_admit(e); /* the answer says whether it waits */
         answer.reply.status = f->row.status;
     }

@@ -28,6 +28,7 @@ enum record_kind {
     RECORD_EVENTS_RANK,   /* an operator gives queued events a priority */
     RECORD_EVENTS_DROP,   /* events that are over for long are removed */
     RECORD_WORKFLOW_DROP, /* a final workflow is removed */
+    RECORD_REQUEST,       /* what a request with a key has made */
     RECORD_SETTING,       /* a setting has this value from now on */
     RECORD_AUDIT,         /* the next row of the audit trail */
     RECORD_NOTICE_NEW,    /* a partner system is to be told something */
@@ -85,6 +86,14 @@ struct record_workflow_drop {
     uint32_t output_limit;
 };
 
+/* The same request again, before it expires, gets this and makes nothing. */
+struct record_request {
+    struct str key;
+    uint8_t hash[32]; /* of what was asked; another one is refused */
+    uint64_t expires_ms;
+    struct id made; /* the workflow */
+};
+
 struct record {
     enum record_kind kind;
     union {
@@ -97,6 +106,7 @@ struct record {
         struct record_events_rank rank;
         struct record_events_drop drop;
         struct record_workflow_drop workflow_drop;
+        struct record_request request;
         struct setting_row setting;
         struct audit_row audit;   /* seq and hash: the store's */
         struct notice_row notice; /* seq: the store's */

@@ -363,6 +363,7 @@ void runtime_request_run(struct runtime *rt,
                 .parameters = request->parameters,
                 .requested_by = request->requested_by,
                 .dry_run = request->dry_run,
+                .request = request->request,
                 .reply = request->reply},
     };
     runtime_take(rt, &fact);

@@ -105,7 +105,8 @@ struct runtime_run_request {
     struct str parameters; /* complete: params_check */
     struct str requested_by;
     bool dry_run;
-    void *reply; /* comes back through ports.reply */
+    const struct record_request *request; /* as in struct fact */
+    void *reply;                          /* comes back through ports.reply */
 };
 
 void runtime_request_run(struct runtime *rt,

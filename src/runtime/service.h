@@ -115,6 +115,7 @@ struct service_request {
             struct str commit;
             struct str parameters; /* complete: params_check */
             bool dry_run;
+            const struct record_request *request; /* NULL: it has no key */
         } run;
         struct {
             struct id workflow_id;

@@ -257,6 +257,7 @@ void service_take_request(struct mail *mail)
             .parameters = request->run.parameters,
             .requested_by = request->requested_by,
             .dry_run = request->run.dry_run,
+            .request = request->run.request,
             .reply = request,
         };
         runtime_request_run(s->runtime, &run);

@@ -238,6 +238,9 @@ static int apply_one(struct store *s, const struct record *r, uint64_t *moved)
     case RECORD_WORKFLOW_DROP:
         *moved += memory_workflow_drop(s, &r->workflow_drop);
         return 0;
+    case RECORD_REQUEST:
+        memory_request(s, &r->request);
+        return 0;
     case RECORD_SETTING:
         memory_setting(s, &r->setting);
         return 0;

@@ -36,6 +36,16 @@ static void remember_request(struct store *s, const struct store_ingest *op)
     memory_put(s, &s->requests, q->key, q);
 }
 
+void memory_request(struct store *s, const struct record_request *r)
+{
+    struct mem_request *q = ARENA_NEW(&s->arena, struct mem_request);
+    q->key = arena_str(&s->arena, r->key);
+    memcpy(q->hash, r->hash, sizeof(q->hash));
+    q->expires_ms = r->expires_ms;
+    q->made = r->made;
+    memory_put(s, &s->requests, q->key, q);
+}
+
 /* The earlier event with this dedup key, ID_NULL if there is none; then the
  * key is this event's from now on. */
 static struct id deduplicate(struct store *s, const struct mem_event *e,

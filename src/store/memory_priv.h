@@ -37,8 +37,9 @@ struct mem_request {
     struct str key;
     uint8_t hash[32];
     uint64_t expires_ms;
-    struct store_ingested *results;
+    struct store_ingested *results; /* of events; NULL: see made */
     uint32_t count;
+    struct id made; /* the workflow */
 };
 
 struct mem_chunk {
@@ -147,6 +148,7 @@ uint64_t memory_events_drop(struct store *s,
 uint64_t memory_workflow_drop(struct store *s,
                               const struct record_workflow_drop *d);
 void memory_setting(struct store *s, const struct setting_row *given);
+void memory_request(struct store *s, const struct record_request *r);
 void memory_audit(struct store *s, const struct audit_row *given);
 void memory_notice_new(struct store *s, const struct notice_row *given);
 void memory_notice_tried(struct store *s, const struct notice_try *t);

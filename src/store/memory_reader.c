@@ -247,6 +247,24 @@ static int read_runbook(struct reader *r, const struct runbook_hash *hash,
     return rb != NULL ? 0 : -ENOENT;
 }
 
+static int read_request(struct reader *r, struct str key,
+                        const uint8_t hash[32], uint64_t now_ms, struct id *ret)
+{
+    struct store *s = lock(r);
+    const struct mem_request *q = map_get(&s->requests, key);
+    int e = 0;
+    if (q == NULL || q->expires_ms <= now_ms) {
+        e = -ENOENT;
+    } else if (memcmp(q->hash, hash, sizeof(q->hash)) != 0 ||
+               id_is_null(q->made)) {
+        e = -EEXIST;
+    } else {
+        *ret = q->made;
+    }
+    unlock(s);
+    return e;
+}
+
 static int read_counts(struct reader *r, struct store_counts *ret)
 {
     struct store *s = lock(r);
@@ -349,6 +367,7 @@ static const struct reader_ops ops = {
     .attempts = read_attempts,
     .output = read_output,
     .runbook = read_runbook,
+    .request = read_request,
     .counts = read_counts,
     .usage = read_usage,
     .alerts = read_alerts,

@@ -129,6 +129,10 @@ struct reader_ops {
     /* A pinned runbook version: its text and path. -ENOENT */
     int (*runbook)(struct reader *r, const struct runbook_hash *hash,
                    struct arena *a, struct str *ret_path, struct str *ret_text);
+    /* What a request with this key has made (RECORD_REQUEST). -ENOENT: the
+     * key is not known, or has expired; -EEXIST: it is another request's. */
+    int (*request)(struct reader *r, struct str key, const uint8_t hash[32],
+                   uint64_t now_ms, struct id *ret);
     int (*counts)(struct reader *r, struct store_counts *ret);
     int (*usage)(struct reader *r, struct store_usage *ret);
     /* The newest live alert of each fingerprint, for the Alertmanager API:

@@ -313,6 +313,8 @@ static int apply_one(struct store *s, const struct record *r, uint64_t *moved)
         return sqlite_events_drop(s, &r->drop, moved);
     case RECORD_WORKFLOW_DROP:
         return workflow_drop(s, &r->workflow_drop, moved);
+    case RECORD_REQUEST:
+        return sqlite_request(s, &r->request);
     case RECORD_SETTING:
         return sqlite_setting(s, &r->setting);
     case RECORD_AUDIT:

@@ -31,18 +31,29 @@ static int replay(struct store *s, struct store_ingest *op, uint64_t now_ms)
     return r;
 }
 
+static int remember(struct store *s, struct str key, const uint8_t hash[32],
+                    uint64_t expires_ms, struct str results)
+{
+    sqlite3_stmt *st = sqlite_statement(s, SQL_REQUEST_INSERT);
+    stmt_bind_text(st, 1, key);
+    stmt_bind_blob(st, 2, str_n((const char *)hash, 32));
+    stmt_bind_u64(st, 3, expires_ms);
+    stmt_bind_blob(st, 4, results);
+    return sqlite_run(s, st);
+}
+
 /* The results are kept as they are in memory: ids, statuses, nothing else. */
 static int remember_request(struct store *s, const struct store_ingest *op)
 {
-    sqlite3_stmt *st = sqlite_statement(s, SQL_REQUEST_INSERT);
-    stmt_bind_text(st, 1, op->request_key);
-    stmt_bind_blob(
-        st, 2, str_n((const char *)op->request_hash, sizeof(op->request_hash)));
-    stmt_bind_u64(st, 3, op->request_expires_ms);
-    stmt_bind_blob(
-        st, 4,
-        str_n((const char *)op->results, op->count * sizeof(*op->results)));
-    return sqlite_run(s, st);
+    struct str results =
+        str_n((const char *)op->results, op->count * sizeof(*op->results));
+    return remember(s, op->request_key, op->request_hash,
+                    op->request_expires_ms, results);
+}
+
+int sqlite_request(struct store *s, const struct record_request *r)
+{
+    return remember(s, r->key, r->hash, r->expires_ms, id_bytes(&r->made));
 }
 
 /* ---- ingest ------------------------------------------------------------- */

@@ -212,6 +212,9 @@ NODISCARD int sqlite_span_remove(struct store *s, const struct sqlite_span *old,
 
 /* ---- operations, inside a transaction; see store_driver.run ---- */
 
+/* Remembers what a request with a key has made (RECORD_REQUEST). */
+NODISCARD int sqlite_request(struct store *s, const struct record_request *r);
+
 int sqlite_ingest(struct store *s, struct store_ingest *op, uint64_t now_ms);
 int sqlite_claim(struct store *s, struct store_claim *op, uint64_t now_ms);
 int sqlite_apply(struct store *s, struct store_apply *op);

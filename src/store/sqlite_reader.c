@@ -36,6 +36,8 @@ static const char *const texts[READ_STATEMENTS] = {
                     " (SELECT seq FROM workflow WHERE id = ?1) AND seq > ?2"
                     " ORDER BY seq LIMIT ?3",
     [READ_RUNBOOK] = "SELECT path, text FROM runbook WHERE hash = ?1",
+    [READ_REQUEST] = "SELECT hash, results FROM request"
+                     " WHERE key = ?1 AND expires_ms > ?2",
     [READ_COUNTS] = SQLITE_LEDGER_SQL,
     [READ_USAGE] = "SELECT page_size * (page_count - freelist_count),"
                    " page_size * page_count FROM pragma_page_size,"
@@ -167,6 +169,30 @@ static int read_runbook(struct reader *r, const struct runbook_hash *hash,
     return end_single(st, n);
 }
 
+static int read_request(struct reader *r, struct str key,
+                        const uint8_t hash[32], uint64_t now_ms, struct id *ret)
+{
+    sqlite3_stmt *st = sqlite_read_begin(r, READ_REQUEST);
+    stmt_bind_text(st, 1, key);
+    stmt_bind_u64(st, 2, now_ms);
+    int n = sqlite_read_next(st);
+    uint8_t known[32] = {0};
+    struct id made = ID_NULL;
+    if (n == 1) {
+        stmt_bytes(st, 0, known, sizeof(known));
+        made = stmt_id(st, 1);
+    }
+    int e = end_single(st, n);
+    if (e < 0) {
+        return e;
+    }
+    if (memcmp(known, hash, sizeof(known)) != 0 || id_is_null(made)) {
+        return -EEXIST;
+    }
+    *ret = made;
+    return 0;
+}
+
 static int read_counts(struct reader *r, struct store_counts *ret)
 {
     sqlite3_stmt *st = sqlite_read_begin(r, READ_COUNTS);
@@ -296,6 +322,7 @@ static const struct reader_ops ops = {
     .attempts = read_attempts,
     .output = read_output,
     .runbook = read_runbook,
+    .request = read_request,
     .counts = read_counts,
     .usage = read_usage,
     .alerts = read_alerts,

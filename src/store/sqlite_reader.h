@@ -13,6 +13,7 @@ enum sqlite_read {
     READ_ATTEMPTS,
     READ_OUTPUT,
     READ_RUNBOOK,
+    READ_REQUEST,
     READ_COUNTS,
     READ_USAGE,
     READ_SETTINGS,

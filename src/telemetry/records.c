@@ -104,6 +104,7 @@ void telemetry_records(struct telemetry *t, uint64_t now_ms,
         case RECORD_EVENTS_RANK:
         case RECORD_EVENTS_DROP:
         case RECORD_WORKFLOW_DROP:
+        case RECORD_REQUEST:
         case RECORD_SETTING:
         case RECORD_AUDIT:
         case RECORD_NOTICE_NEW:

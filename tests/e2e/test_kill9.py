@@ -152,3 +152,25 @@ def test_kill9_loop(make_daemon, tmp_path):
     assert total["accepted"] == sum(total["events"].values())
     print(f"{len(acked)} acknowledged, {sum(ran.values())} run, {held} held, "
           f"{executor_kills} executors killed, 0 lost, 0 twice")
+
+
+def test_a_key_outlives_the_engine(make_daemon, tmp_path):
+    """The answer was lost in a crash: asking again starts nothing."""
+    ledger = tmp_path / "ledger"
+    d = make_daemon({"ledger.yaml": RUNBOOK.format(ledger=ledger)})
+    d.wait_executor()
+    body = {"runbook": "ledger.yaml", "parameters": {"n": 7}}
+    key = {"Idempotency-Key": "once"}
+    first = d.post("/api/runbooks/execute", body, 202, key)
+    d.wait_status(first["workflow_id"], "succeeded")
+    for _ in range(2):
+        d.kill9()
+        d.start()
+        again = d.post("/api/runbooks/execute", body, 202, key)
+        assert again["workflow_id"] == first["workflow_id"]
+        assert again["status"] == "succeeded"
+        assert again["runbook"] == "ledger.yaml" and not again["dry_run"]
+    other = {**body, "parameters": {"n": 8}}
+    refused = d.post("/api/runbooks/execute", other, 422, key)
+    assert refused["code"] == "idempotency_mismatch"
+    assert ledger.read_text() == "7\n"

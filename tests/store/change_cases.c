@@ -241,6 +241,31 @@ static void settings_outlive_a_restart(void **state)
     assert_int_equal(read_settings(f, "gone", &rows), 0);
 }
 
+/* ---- requests with a key ------------------------------------------------ */
+
+static void a_key_remembers_what_was_made(void **state)
+{
+    struct fixture *f = *state;
+    const struct reader_ops *ops = f->reader->ops;
+    struct record_request r = {.key = STR("execute uid:0/once"),
+                               .hash = {1, 2, 3},
+                               .expires_ms = T0_MS + 1000,
+                               .made = fixture_id(f)};
+    const uint8_t other[32] = {3, 2, 1};
+    struct id made = ID_NULL;
+    assert_int_equal(ops->request(f->reader, r.key, r.hash, T0_MS, &made),
+                     -ENOENT);
+    (void)apply_one(f, (struct record){.kind = RECORD_REQUEST, .request = r});
+    fixture_restart(f);
+    ops = f->reader->ops;
+    assert_int_equal(ops->request(f->reader, r.key, r.hash, T0_MS, &made), 0);
+    assert_true(id_eq(made, r.made));
+    assert_int_equal(ops->request(f->reader, r.key, other, T0_MS, &made),
+                     -EEXIST);
+    assert_int_equal(
+        ops->request(f->reader, r.key, r.hash, r.expires_ms, &made), -ENOENT);
+}
+
 /* ---- the audit trail ---------------------------------------------------- */
 
 static const struct record pause_row = {
@@ -325,6 +350,7 @@ const struct conformance_case change_cases[] = {
     {"reorders what is queued", reorders_what_is_queued},
     {"ranks a window only", ranks_a_window_only},
     {"settings outlive a restart", settings_outlive_a_restart},
+    {"a key remembers what was made", a_key_remembers_what_was_made},
     {"the trail is a chain", the_trail_is_a_chain},
     {"a failed change leaves no row", a_failed_change_leaves_no_row},
 };

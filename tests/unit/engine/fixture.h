@@ -287,6 +287,9 @@ static inline void say_record(struct bench *b, const struct record *r)
     case RECORD_EVENTS_FREE:
         strbuf_addf(&b->text, "free %llu", (unsigned long long)r->free_claim);
         return;
+    case RECORD_REQUEST:
+        strbuf_addf(&b->text, "key %.*s", STR_ARG(r->request.key));
+        return;
     case RECORD_OUTPUT:
     case RECORD_EVENTS_MOVE:
     case RECORD_EVENTS_RANK:
