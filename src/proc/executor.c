@@ -125,14 +125,8 @@ static int check_owners(const struct executor *x, struct err *reterr)
         return err_set(reterr, -errno, "cannot close %s to others: %s",
                        x->options.spool, strerror(errno));
     }
-    if (geteuid() == 0 && stat(x->options.repository, &st) == 0 &&
-        (st.st_mode & S_IWOTH) != 0) {
-        return err_set(reterr, -EPERM,
-                       "everybody can write to the runbooks in %s, and the "
-                       "executor runs as root",
-                       x->options.repository);
-    }
-    return 0;
+    struct trust ignored;
+    return trust_check(x, STR(""), &ignored, reterr);
 }
 
 static int open_folders(struct executor *x, struct err *reterr)

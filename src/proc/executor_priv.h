@@ -5,7 +5,7 @@
  *   attempts.c  messages about attempts    run.c       one attempt's life
  *   tree.c      all processes of a step    versions.c  runbooks by hash
  *   group.c     control groups             folder.c    where steps run
- *   spool.c     outcomes that outlive us
+ *   spool.c     outcomes that outlive us   trust.c     who wrote a runbook
  */
 #pragma once
 
@@ -109,10 +109,31 @@ NODISCARD int link_open(struct executor *x, struct err *reterr);
 void link_close(struct executor *x);
 bool link_is_up(const struct executor *x);
 
+/* May an engine of another user than ours connect? */
+bool link_serves_others(const struct executor *x);
+
 /* Queues a message. False: the queue is full, try again when link calls
  * attempts_pump. Other messages than output are queued regardless; while the
  * queue is full nothing more is read, so each of them is the last. */
 bool link_send(struct executor *x, const struct exec_message *m);
+
+/* ---- trust.c ----------------------------------------------------------------
+ */
+
+/* Who could have written a text: only root, or also `why`, which is empty or
+ * says what belongs to whom. */
+struct trust {
+    bool root;
+    char why[256];
+};
+
+/* Looks at every folder from / down to the repository, and at those and the
+ * file that the path names in it ("": none). 0 and *ret, -EPERM with what is
+ * to be mended when somebody could have written there who is not trusted, or
+ * what cannot be looked at. An executor that serves nobody but its own user
+ * trusts whatever that user could read. */
+NODISCARD int trust_check(const struct executor *x, struct str path,
+                          struct trust *ret, struct err *reterr);
 
 /* ---- versions.c -------------------------------------------------------------
  */
@@ -127,10 +148,15 @@ void versions_close(struct executor *x);
 NODISCARD int versions_pin(struct executor *x, struct str path,
                            const struct runbook_hash *hash, struct err *reterr);
 
-/* The runbook of that version: a reference. */
+/* The runbook of that version: a reference, and who could have written it. */
+struct version {
+    struct runbook *runbook;
+    struct trust trust;
+};
+
 NODISCARD int versions_get(struct executor *x, struct str path,
-                           const struct runbook_hash *hash,
-                           struct runbook **ret, struct err *reterr);
+                           const struct runbook_hash *hash, struct version *ret,
+                           struct err *reterr);
 
 /* ---- spool.c ----------------------------------------------------------------
  */

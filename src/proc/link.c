@@ -45,6 +45,11 @@ bool link_is_up(const struct executor *x)
     return x->link != NULL && x->link->peer != NULL && x->link->greeted;
 }
 
+bool link_serves_others(const struct executor *x)
+{
+    return x->link != NULL && x->link->owner != geteuid();
+}
+
 static void clear_queue(struct link *l)
 {
     for (struct list *n = list_pop(&l->queue); n != NULL;

@@ -313,6 +313,7 @@ void run_free(struct run *r)
 struct plan {
     struct arena arena;
     struct runbook *runbook;
+    struct trust trust; /* of the runbook */
     struct rendered_step step;
     struct spawn_user user;
     bool has_user;
@@ -382,7 +383,7 @@ static int plan_run_as(struct run *r, struct plan *p, struct str name,
     return e;
 }
 
-static int plan_user(struct run *r, struct plan *p, struct err *reterr)
+static int choose_user(struct run *r, struct plan *p, struct err *reterr)
 {
     const struct step *step = &p->runbook->steps[r->key.step_no];
     const char *user = r->x->options.default_user;
@@ -394,6 +395,21 @@ static int plan_user(struct run *r, struct plan *p, struct err *reterr)
     }
     int e = spawn_user_find(user, &p->user, reterr);
     p->has_user = e == 0;
+    return e;
+}
+
+/* What others than root can write does not run as root. */
+static int plan_user(struct run *r, struct plan *p, struct err *reterr)
+{
+    int e = choose_user(r, p, reterr);
+    uid_t uid = p->has_user ? p->user.uid : geteuid();
+    if (e == 0 && uid == 0 && !p->trust.root) {
+        return err_set(reterr, -EPERM,
+                       "a step runs as root only from a runbook that only root "
+                       "can write: %s; chown root, or set %s",
+                       p->trust.why,
+                       p->has_user ? "another run_as" : "executor.user");
+    }
     return e;
 }
 
@@ -492,11 +508,13 @@ static int plan_env(struct run *r, struct plan *p, struct err *reterr)
 static int plan_step(struct run *r, struct plan *p,
                      const struct exec_message *m, struct err *reterr)
 {
-    int e =
-        versions_get(r->x, m->start.path, &m->start.hash, &p->runbook, reterr);
+    struct version version;
+    int e = versions_get(r->x, m->start.path, &m->start.hash, &version, reterr);
     if (e < 0) {
         return e;
     }
+    p->runbook = version.runbook;
+    p->trust = version.trust;
     struct step_values values = {
         .workflow_id = r->key.workflow_id,
         .params_json = m->start.parameters,

@@ -24,6 +24,7 @@
 #define TEXT_MAX_BYTES ((size_t)RUNBOOK_MAX_BYTES)
 #define LOADED_MAX 64
 #define COPY_NAME_SIZE (64 + 6)
+#define COPY_NOT_ROOT "others than root could write the file when it was copied"
 
 /* How long a version may be run after it was last seen in the repository. A
  * held workflow waits 7 days for an operator unless configured otherwise. */
@@ -33,7 +34,7 @@
 #define LOADED_FRESH_MS 60000
 
 struct loaded {
-    struct runbook *runbook;
+    struct version version;
     uint64_t checked_ms; /* on the monotonic clock */
 };
 
@@ -44,9 +45,10 @@ struct versions {
 };
 
 /* The name of a copy holds its path as well: what may run as whom depends on
- * the path, so a text is not to be had under another one's. */
+ * the path, so a text is not to be had under another one's. Its end says
+ * whether only root could have written the file that it was made from. */
 static void copy_name(struct str path, const struct runbook_hash *hash,
-                      char out[COPY_NAME_SIZE])
+                      bool root, char out[COPY_NAME_SIZE])
 {
     struct strbuf both = STRBUF_INIT(REPO_PATH_MAX_BYTES + 64);
     strbuf_add(&both, path);
@@ -57,7 +59,7 @@ static void copy_name(struct str path, const struct runbook_hash *hash,
     for (size_t i = 0; i < sizeof(name.bytes); i++) {
         (void)snprintf(out + 2 * i, 3, "%02x", name.bytes[i]);
     }
-    memcpy(out + 64, ".yaml", 6);
+    memcpy(out + 64, root ? ".root" : ".yaml", 6);
 }
 
 static bool hash_eq(const struct runbook_hash *a, const struct runbook_hash *b)
@@ -109,7 +111,7 @@ void versions_close(struct executor *x)
         return;
     }
     VEC_EACH (&v->loaded, i) {
-        runbook_unref(v->loaded.at[i].runbook);
+        runbook_unref(v->loaded.at[i].version.runbook);
     }
     VEC_DEINIT(&v->loaded);
     os_close(v->folder);
@@ -154,16 +156,25 @@ static int keep_copy(const struct versions *v, const char *name,
                  : 0;
 }
 
+/* What was read, and who could have written it. */
+struct text {
+    struct strbuf bytes;
+    struct trust trust;
+};
+
 /* Reads the repository's file, which must be that very version, and keeps a
- * copy of it. -ESTALE: the repository has another version. */
+ * copy of it. -EPERM: its folder or itself can be written by the wrong people.
+ * -ESTALE: the repository has another version. */
 static int read_repository(struct executor *x, struct str path,
-                           const struct runbook_hash *hash, const char *name,
-                           struct strbuf *out, struct err *reterr)
+                           const struct runbook_hash *hash, struct text *out,
+                           struct err *reterr)
 {
     CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+    char name[COPY_NAME_SIZE];
     struct str text = STR_NULL;
     struct runbook_hash actual;
-    int e = repo_read(x->repo, path, &a, &text, &actual, reterr);
+    int e = trust_check(x, path, &out->trust, reterr);
+    e = e < 0 ? e : repo_read(x->repo, path, &a, &text, &actual, reterr);
     if (e < 0) {
         return e;
     }
@@ -173,36 +184,50 @@ static int read_repository(struct executor *x, struct str path,
                        "has changed; reload the runbooks",
                        STR_ARG(path));
     }
+    copy_name(path, hash, out->trust.root, name);
     e = keep_copy(x->versions, name, path, text, reterr);
     if (e == 0) {
-        strbuf_add(out, text);
+        strbuf_add(&out->bytes, text);
     }
     return e;
 }
 
-static int get_text(struct executor *x, struct str path,
-                    const struct runbook_hash *hash, struct strbuf *out,
-                    struct err *reterr)
+/* A copy of ours, the one that root alone could have written first. */
+static bool find_copy(const struct versions *v, struct str path,
+                      const struct runbook_hash *hash, struct text *out)
 {
     char name[COPY_NAME_SIZE];
+    copy_name(path, hash, true, name);
+    if (!is_too_old(v, name) && read_copy(v, name, hash, &out->bytes) == 0) {
+        out->trust = (struct trust){.root = true};
+        return true;
+    }
+    copy_name(path, hash, false, name);
+    out->trust = (struct trust){.why = COPY_NOT_ROOT};
+    return !is_too_old(v, name) && read_copy(v, name, hash, &out->bytes) == 0;
+}
+
+/* What can be written by the wrong people is mended, not gone around. */
+static int get_text(struct executor *x, struct str path,
+                    const struct runbook_hash *hash, struct text *out,
+                    struct err *reterr)
+{
     int e = repo_path_check(path, reterr);
     if (e < 0) {
         return e;
     }
-    copy_name(path, hash, name);
-    e = read_repository(x, path, hash, name, out, reterr);
-    if (e < 0 && !is_too_old(x->versions, name) &&
-        read_copy(x->versions, name, hash, out) == 0) {
-        return 0;
-    }
-    return e;
+    e = read_repository(x, path, hash, out, reterr);
+    return e < 0 && e != -EPERM && find_copy(x->versions, path, hash, out) ? 0
+                                                                           : e;
 }
 
 int versions_pin(struct executor *x, struct str path,
                  const struct runbook_hash *hash, struct err *reterr)
 {
-    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(TEXT_MAX_BYTES);
-    return get_text(x, path, hash, &text, reterr);
+    struct text text = {.bytes = STRBUF_INIT(TEXT_MAX_BYTES)};
+    int e = get_text(x, path, hash, &text, reterr);
+    strbuf_deinit(&text.bytes);
+    return e;
 }
 
 /* ---- runbooks
@@ -221,7 +246,7 @@ static struct loaded *find_loaded(struct versions *v, struct str path,
                                   const struct runbook_hash *hash)
 {
     VEC_EACH (&v->loaded, i) {
-        const struct runbook *rb = v->loaded.at[i].runbook;
+        const struct runbook *rb = v->loaded.at[i].version.runbook;
         if (hash_eq(&rb->hash, hash) && str_eq(rb->path, path)) {
             return touch(v, i);
         }
@@ -229,14 +254,14 @@ static struct loaded *find_loaded(struct versions *v, struct str path,
     return NULL;
 }
 
-static void remember(struct versions *v, struct runbook *rb)
+static void remember(struct versions *v, const struct version *version)
 {
     if (v->loaded.count == LOADED_MAX) {
-        runbook_unref(v->loaded.at[0].runbook);
+        runbook_unref(v->loaded.at[0].version.runbook);
         VEC_REMOVE(&v->loaded, 0);
     }
-    struct loaded l = {.runbook = runbook_ref(rb),
-                       .checked_ms = os_monotonic_ms()};
+    struct loaded l = {.version = *version, .checked_ms = os_monotonic_ms()};
+    (void)runbook_ref(version->runbook);
     VEC_PUSH(&v->loaded, l);
 }
 
@@ -250,44 +275,62 @@ static const char *first_error(const struct runbook_report *report)
     return "no reason given";
 }
 
-static int load(struct executor *x, struct str path, struct str text,
-                struct runbook **ret, struct err *reterr)
+static int load(struct executor *x, struct str path, const struct text *text,
+                struct version *ret, struct err *reterr)
 {
     /* What the text leaves open is the engine's to decide, within limits; its
      * time limit comes with each request. */
     static const struct runbook_defaults open = {
         .step_timeout_ms = RUNBOOK_STEP_TIMEOUT_MAX_MS, .retry_attempts = 1};
     struct runbook_report report = {0};
-    int e = runbook_load(path, text, &open, ret, &report);
+    struct version version = {.trust = text->trust};
+    int e = runbook_load(path, strbuf_str(&text->bytes), &open,
+                         &version.runbook, &report);
     if (e < 0) {
         err_set(reterr, e, "%.*s does not load: %s", STR_ARG(path),
                 first_error(&report));
     } else {
-        remember(x->versions, *ret);
+        remember(x->versions, &version);
+        *ret = version;
     }
     runbook_report_deinit(&report);
     return e;
 }
 
+static int look_again(struct executor *x, struct str path,
+                      const struct runbook_hash *hash, struct loaded *loaded,
+                      struct version *ret, struct err *reterr)
+{
+    struct text text = {.bytes = STRBUF_INIT(TEXT_MAX_BYTES)};
+    int e = get_text(x, path, hash, &text, reterr);
+    if (e == 0 && loaded == NULL) {
+        e = load(x, path, &text, ret, reterr);
+    } else if (e == 0) {
+        loaded->checked_ms = os_monotonic_ms();
+        loaded->version.trust = text.trust;
+        *ret = loaded->version;
+        (void)runbook_ref(ret->runbook);
+    }
+    strbuf_deinit(&text.bytes);
+    return e;
+}
+
 int versions_get(struct executor *x, struct str path,
-                 const struct runbook_hash *hash, struct runbook **ret,
+                 const struct runbook_hash *hash, struct version *ret,
                  struct err *reterr)
 {
     struct loaded *loaded = find_loaded(x->versions, path, hash);
-    uint64_t now_ms = os_monotonic_ms();
-    if (loaded != NULL && now_ms - loaded->checked_ms < LOADED_FRESH_MS) {
-        *ret = runbook_ref(loaded->runbook);
-        return 0;
+    struct trust now;
+    if (loaded == NULL ||
+        os_monotonic_ms() - loaded->checked_ms >= LOADED_FRESH_MS) {
+        return look_again(x, path, hash, loaded, ret, reterr);
     }
-    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(TEXT_MAX_BYTES);
-    int e = get_text(x, path, hash, &text, reterr);
-    if (e < 0) {
-        return e;
+    struct err err = ERR_INIT;
+    if (trust_check(x, path, &now, &err) == -EPERM) {
+        *reterr = err;
+        return -EPERM;
     }
-    if (loaded != NULL) {
-        loaded->checked_ms = now_ms;
-        *ret = runbook_ref(loaded->runbook);
-        return 0;
-    }
-    return load(x, path, strbuf_str(&text), ret, reterr);
+    *ret = loaded->version;
+    (void)runbook_ref(ret->runbook);
+    return 0;
 }

@@ -189,7 +189,7 @@ static void copy_path(const char *path, const struct runbook_hash *hash,
     for (size_t i = 0; i < sizeof(name.bytes); i++) {
         len += snprintf(out + len, 128 - (size_t)len, "%02x", name.bytes[i]);
     }
-    (void)snprintf(out + len, 128 - (size_t)len, ".yaml");
+    (void)snprintf(out + len, 128 - (size_t)len, ".root");
 }
 
 /* Our copies are as good as their hash. */
