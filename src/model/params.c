@@ -11,12 +11,13 @@
 /* A value in JSON: each byte may become six, and the name stands in front. */
 #define JSON_MAX_BYTES                                                         \
     ((size_t)RUNBOOK_MAX_PARAMS * (RUNBOOK_PARAM_VALUE_MAX_BYTES * 6 + 128))
-#define MASK STR("***")
+#define MASK STR(PARAM_MASK)
 
 /* The values of all parameters, by their number; at is NULL for those that
  * have none. */
 struct values {
     struct str at[RUNBOOK_MAX_PARAMS];
+    bool masked[RUNBOOK_MAX_PARAMS]; /* in a preview: given, but not to us */
 };
 
 static const struct param *find_param(const struct runbook *rb, struct str name,
@@ -60,9 +61,18 @@ static int unknown_param(const struct runbook *rb, struct str name,
     return r;
 }
 
+/* In a preview a secret stands as its mask, whatever its type. */
+static bool is_masked(const struct param *p, const json_t *value)
+{
+    return p->secret && json_is_string(value) &&
+           str_eq(str_n(json_string_value(value), json_string_length(value)),
+                  MASK);
+}
+
 /* Checks every value that is given. */
 static int read_values(const struct runbook *rb, const json_t *given,
-                       struct arena *a, struct values *v, struct err *reterr)
+                       bool preview, struct arena *a, struct values *v,
+                       struct err *reterr)
 {
     if (!json_is_object(given)) {
         return err_set(reterr, -EINVAL,
@@ -80,9 +90,12 @@ static int read_values(const struct runbook *rb, const json_t *given,
         if (p == NULL) {
             return unknown_param(rb, name, reterr);
         }
-        int r = param_from_json(p, json_object_iter_value(it), a, &v->at[no],
-                                reterr);
-        if (r < 0) {
+        const json_t *value = json_object_iter_value(it);
+        if (preview && is_masked(p, value)) {
+            v->masked[no] = true;
+            continue;
+        }
+        if (param_from_json(p, value, a, &v->at[no], reterr) < 0) {
             return name_param(p, reterr);
         }
     }
@@ -95,7 +108,7 @@ static int add_defaults(const struct runbook *rb, struct values *v,
 {
     for (uint32_t i = 0; i < rb->param_count; i++) {
         const struct param *p = &rb->params[i];
-        if (v->at[i].at != NULL) {
+        if (v->at[i].at != NULL || v->masked[i]) {
             continue;
         }
         if (p->has_default) {
@@ -116,7 +129,7 @@ static struct str values_json(const struct runbook *rb, const struct values *v,
     CLEANUP(strbuf_deinit) struct strbuf out = STRBUF_INIT(JSON_MAX_BYTES);
     strbuf_addch(&out, '{');
     for (uint32_t i = 0; i < rb->param_count; i++) {
-        if (v->at[i].at == NULL) {
+        if (v->at[i].at == NULL && !v->masked[i]) {
             continue;
         }
         if (out.len > 1) {
@@ -124,7 +137,11 @@ static struct str values_json(const struct runbook *rb, const struct values *v,
         }
         strbuf_add_json_quoted(&out, rb->params[i].name);
         strbuf_addch(&out, ':');
-        param_add_json(&rb->params[i], v->at[i], &out);
+        if (v->masked[i]) {
+            strbuf_add_json_quoted(&out, MASK);
+        } else {
+            param_add_json(&rb->params[i], v->at[i], &out);
+        }
     }
     strbuf_addch(&out, '}');
     ASSERT(strbuf_error(&out) == 0);
@@ -136,7 +153,9 @@ static int check(const struct runbook *rb, const json_t *given, struct arena *a,
                  struct err *reterr)
 {
     struct values v = {0};
-    int r = given == NULL ? 0 : read_values(rb, given, a, &v, reterr);
+    int r = given == NULL
+                ? 0
+                : read_values(rb, given, missing != NULL, a, &v, reterr);
     r = r < 0 ? r : add_defaults(rb, &v, missing, reterr);
     if (r == 0) {
         *ret_json = values_json(rb, &v, a);

@@ -47,6 +47,9 @@ NODISCARD int params_from_event(const struct runbook *rb, uint32_t trigger_no,
 NODISCARD int params_text(const struct runbook *rb, struct str json,
                           struct str name, struct arena *a, struct str *ret);
 
+/* What stands for the value of a secret parameter wherever it is shown. */
+#define PARAM_MASK "***"
+
 /* The JSON text with the values of secret parameters replaced by "***", for
  * API answers and logs. */
 struct str params_masked(const struct runbook *rb, struct str json,

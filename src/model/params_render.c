@@ -6,7 +6,7 @@
 #include "base/assert.h"
 #include "base/strbuf.h"
 #include "data/json.h"
-#include "model/runbook_load.h"
+#include "model/runbook_load_priv.h"
 
 /* The kernel's limits are 128 KiB for one text and, with the usual stack
  * limit, 2 MiB for all: a step that would meet them is refused here, with a
@@ -24,6 +24,25 @@ struct render {
     size_t total_bytes;
 };
 
+/* As params_text; in a preview a secret is its mask. */
+static int param_text(struct render *r, struct str name, struct arena *a,
+                      struct str *ret)
+{
+    const char *nearest = NULL;
+    const struct param *p = runbook_param(r->rb, name, &nearest);
+    if (!r->preview || p == NULL || !p->secret) {
+        return params_text(r->rb, r->params_json, name, a, ret);
+    }
+    json_auto_t *object = NULL;
+    struct err ignored = ERR_INIT;
+    if (json_read(r->params_json, NULL, &object, &ignored) < 0 ||
+        json_object_get(object, p->name.at) == NULL) {
+        return -ENOENT;
+    }
+    *ret = STR(PARAM_MASK);
+    return 0;
+}
+
 static int lookup(void *context, struct str path, struct arena *a,
                   struct str *ret)
 {
@@ -38,7 +57,7 @@ static int lookup(void *context, struct str path, struct arena *a,
         !template_path_next(&path, &name)) {
         return -ENOENT;
     }
-    int rc = params_text(r->rb, r->params_json, name, a, ret);
+    int rc = param_text(r, name, a, ret);
     if (rc == -ENOENT && r->preview) {
         CLEANUP(strbuf_deinit)
         struct strbuf text = STRBUF_INIT(TEMPLATE_PATH_MAX_BYTES + 32);
@@ -108,7 +127,7 @@ static char *env_entry(struct render *r, struct str name, struct str value)
 static char *param_entry(struct render *r, const struct param *p)
 {
     struct str value = STR_NULL;
-    if (params_text(r->rb, r->params_json, p->name, r->arena, &value) < 0) {
+    if (param_text(r, p->name, r->arena, &value) < 0) {
         return NULL;
     }
     CLEANUP(strbuf_deinit) struct strbuf name = STRBUF_INIT(ENV_NAME_MAX_BYTES);

@@ -138,9 +138,11 @@ static void check_declaration(struct loader *l, const struct yaml_node *n,
                              "'required' has no effect");
     }
     if (p->secret && p->has_default) {
-        (void)loader_warning(l, yaml_place(n),
-                             "the default of a secret stands in the "
-                             "repository for everyone to read");
+        err_hint(loader_error(l, n,
+                              "the default of a secret would stand in the "
+                              "repository for everyone to read"),
+                 "give it when the runbook is executed, or have the step read "
+                 "it from a file");
     }
 }
 

@@ -192,8 +192,6 @@ void paths_check_step(struct loader *l, const struct yaml_node *n,
     }
 }
 
-/* ---- in shell text ------------------------------------------------------ */
-
 /* The name that the variable of a parameter has: SERVICE for service. */
 static void add_upper(struct strbuf *out, struct str name)
 {
@@ -202,6 +200,36 @@ static void add_upper(struct strbuf *out, struct str name)
         strbuf_addch(out, c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c);
     }
 }
+
+/* Every local user can read the arguments of a process. */
+void paths_check_argument(struct loader *l, const struct yaml_node *n,
+                          const struct template *t)
+{
+    paths_check_step(l, n, t);
+    for (uint32_t i = 0; i < t->count; i++) {
+        struct path p =
+            t->parts[i].is_path ? split(t->parts[i].text) : (struct path){0};
+        const char *nearest = NULL;
+        const struct param *param =
+            p.count == 2 && str_eq_c(p.segments[0], "parameters")
+                ? runbook_param(l->rb, p.segments[1], &nearest)
+                : NULL;
+        if (param == NULL || !param->secret) {
+            continue;
+        }
+        struct err *e = loader_error(l, n,
+                                     "'%.*s' is secret: everybody on the host "
+                                     "can read the arguments of a process",
+                                     STR_ARG(param->name));
+        struct strbuf name = STRBUF_INIT(RUNBOOK_WORD_MAX_BYTES);
+        add_upper(&name, param->name);
+        err_hint(e, "have the step read the variable $ADP_PARAM_%s",
+                 strbuf_str(&name).len != 0 ? name.at : "NAME");
+        strbuf_deinit(&name);
+    }
+}
+
+/* ---- in shell text ------------------------------------------------------ */
 
 /* The first path in the command, if it can be read: the hint names it. */
 static void hint_for_command(struct err *e, struct loader *l,

@@ -13,6 +13,10 @@ void paths_check_trigger(struct loader *l, const struct yaml_node *n,
 void paths_check_step(struct loader *l, const struct yaml_node *n,
                       const struct template *t);
 
+/* For an element of argv: secrets have no place there either. */
+void paths_check_argument(struct loader *l, const struct yaml_node *n,
+                          const struct template *t);
+
 /* Reports ${{ in shell text, with the way to write it instead, and
  * $ADP_PARAM_ names that no parameter has. */
 void paths_check_command(struct loader *l, const struct yaml_node *n,

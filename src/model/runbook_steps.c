@@ -48,7 +48,7 @@ void step_read_argv(struct loader *l, const struct yaml_node *n, void *object)
         const struct yaml_node *item = yaml_item(n, i);
         size_t mark = loader_enter(l, "[%zu]", i);
         if (loader_read_template(l, item, &s->argv[i])) {
-            paths_check_step(l, item, &s->argv[i]);
+            paths_check_argument(l, item, &s->argv[i]);
         }
         if (i == 0 && (yaml_text(item).len == 0 ||
                        template_is_dynamic(yaml_text(item)))) {

@@ -164,6 +164,14 @@ static void read_parameter(struct loader *l, const struct yaml_node *key,
             err_hint(e, "declare it under 'parameters:' of the runbook");
         }
     }
+    if (p != NULL && p->secret) {
+        err_hint(loader_error(l, key,
+                              "a trigger cannot fill the secret '%.*s': events "
+                              "and runbooks are stored and shown",
+                              STR_ARG(p->name)),
+                 "give it when the runbook is executed, or have the step read "
+                 "it from a file");
+    }
     if (!loader_read_template(l, value, &b->value)) {
         return;
     }

@@ -44,6 +44,9 @@ struct run *attempts_new(struct executor *x, const struct attempt_key *key)
                    key->attempt);
     (void)snprintf(r->mark, sizeof(r->mark), "ADP_ATTEMPT_ID=%s", r->name);
     output_init(&r->output, x->options.output_keep_bytes);
+    redactor_init(&r->redactor);
+    redact_stream_init(&r->redacted[OUTPUT_STDOUT]);
+    redact_stream_init(&r->redacted[OUTPUT_STDERR]);
     ASSERT(map_put(&x->runs, key_bytes(&r->key), r) == NULL);
     return r;
 }

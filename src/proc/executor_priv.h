@@ -17,6 +17,7 @@
 #include "proc/executor.h"
 #include "proc/output.h"
 #include "proc/place_priv.h"
+#include "proc/redact.h"
 #include "proc/spawn.h"
 #include "repo/repo.h"
 #include "wire/exec_proto.h"
@@ -48,6 +49,8 @@ struct run {
     struct attempt_row row;
     char *error; /* owned; row.error borrows it */
     struct output output;
+    struct redactor redactor; /* of the step's secrets */
+    struct redact_stream redacted[OUTPUT_STDERR + 1]; /* by stream */
     struct tree tree;
     bool has_tree;
     bool exited;    /* the main process has been reaped */

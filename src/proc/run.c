@@ -31,6 +31,9 @@
 #define POLL_FIRST_MS 1
 #define POLL_MAX_MS 50
 #define ENV_MAX 512
+/* What was held and what has come, if each byte became a mark. */
+#define REDACTED_MAX_BYTES                                                     \
+    (sizeof(REDACT_MARK) * (REDACT_HELD_MAX_BYTES + EXEC_CHUNK_MAX_BYTES))
 
 #define BASE_PATH                                                              \
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -88,20 +91,36 @@ static uint32_t begin_to_stop(struct run *r, uint64_t grace_ms)
 /* ---- output ---------------------------------------------------------------
  */
 
-static void read_output(struct run *r, sd_event_source **source,
+/* Secrets are taken out before anything is kept or told. */
+static void take_output(struct run *r, enum output_stream stream,
+                        struct str data, bool last)
+{
+    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(REDACTED_MAX_BYTES);
+    redact(&r->redactor, &r->redacted[stream], data, last, &text);
+    ASSERT(strbuf_error(&text) == 0);
+    for (struct str rest = strbuf_str(&text); rest.len != 0;) {
+        struct str piece = str_slice(rest, 0, EXEC_CHUNK_MAX_BYTES);
+        output_add(&r->output, stream, os_epoch_ms(), piece);
+        rest = str_slice(rest, piece.len, rest.len);
+    }
+}
+
+/* Returns whether there was something. */
+static bool read_output(struct run *r, sd_event_source **source,
                         enum output_stream stream)
 {
     if (*source == NULL) {
-        return;
+        return false;
     }
     char buffer[EXEC_CHUNK_MAX_BYTES];
     ssize_t n =
         read(sd_event_source_get_io_fd(*source), buffer, sizeof(buffer));
     if (n > 0) {
-        output_add(&r->output, stream, os_epoch_ms(), str_n(buffer, (size_t)n));
+        take_output(r, stream, str_n(buffer, (size_t)n), false);
     } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
         *source = sd_event_source_disable_unref(*source);
     }
+    return n > 0;
 }
 
 static int on_output(sd_event_source *source, int fd, uint32_t events,
@@ -111,9 +130,9 @@ static int on_output(sd_event_source *source, int fd, uint32_t events,
     (void)fd;
     (void)events;
     if (source == r->out) {
-        read_output(r, &r->out, OUTPUT_STDOUT);
+        (void)read_output(r, &r->out, OUTPUT_STDOUT);
     } else {
-        read_output(r, &r->err, OUTPUT_STDERR);
+        (void)read_output(r, &r->err, OUTPUT_STDERR);
     }
     attempts_pump_one(r);
     return 0;
@@ -128,13 +147,14 @@ static void drain(struct run *r)
         enum output_stream stream;
     } pipes[] = {{&r->out, OUTPUT_STDOUT}, {&r->err, OUTPUT_STDERR}};
     for (size_t i = 0; i < ARRAY_LEN(pipes); i++) {
-        uint64_t before = UINT64_MAX;
-        for (int n = 0; n < DRAIN_READS && r->output.written_bytes != before;
-             n++) {
-            before = r->output.written_bytes;
-            read_output(r, pipes[i].source, pipes[i].stream);
+        int n = 0;
+        while (n < DRAIN_READS &&
+               read_output(r, pipes[i].source, pipes[i].stream)) {
+            n++;
         }
         *pipes[i].source = sd_event_source_disable_unref(*pipes[i].source);
+        take_output(r, pipes[i].stream, STR(""), true);
+        redact_stream_deinit(&r->redacted[pipes[i].stream]);
     }
 }
 
@@ -153,6 +173,7 @@ static void finish(struct run *r, enum attempt_state state)
 {
     struct executor *x = r->x;
     drain(r);
+    redactor_deinit(&r->redactor);
     output_finish(&r->output, os_epoch_ms());
     attempts_count(r);
     r->row.state = state;
@@ -503,6 +524,18 @@ static int plan_env(struct run *r, struct plan *p, struct err *reterr)
     return 0;
 }
 
+static void plan_secrets(struct run *r, struct plan *p, struct str json)
+{
+    for (uint32_t i = 0; i < p->runbook->param_count; i++) {
+        const struct param *param = &p->runbook->params[i];
+        struct str value = STR_NULL;
+        if (param->secret && params_text(p->runbook, json, param->name,
+                                         &p->arena, &value) == 0) {
+            redactor_add(&r->redactor, value);
+        }
+    }
+}
+
 /* The engine's word is only which step of which runbook, and values: text and
  * shape of the command are the runbook's, as we read it ourselves. */
 static int plan_step(struct run *r, struct plan *p,
@@ -521,6 +554,9 @@ static int plan_step(struct run *r, struct plan *p,
     };
     e = step_render(p->runbook, r->key.step_no, &values, &p->arena, &p->step,
                     reterr);
+    if (e == 0) {
+        plan_secrets(r, p, values.params_json);
+    }
     e = e < 0 ? e : plan_user(r, p, reterr);
     e = e < 0 ? e : plan_folder(r, p, reterr);
     return e < 0 ? e : plan_env(r, p, reterr);

@@ -16,7 +16,7 @@
     "category: remediation\nparameters:\n"                                     \
     "  service: {type: string, required: true, description: Which}\n"          \
     "  tries: {type: integer, default: 3}\n"                                   \
-    "  password: {type: string, secret: true, default: hunter2}\n"             \
+    "  password: {type: string, secret: true, pattern: '[a-z0-9]+'}\n"         \
     "steps:\n"                                                                 \
     "  - name: Restart\n    action: exec\n"                                    \
     "    argv: [systemctl, restart, \"${{ parameters.service }}\"]\n"          \
@@ -168,8 +168,7 @@ static void starts_a_workflow(void **state)
     assert_int_equal(strncmp(text_of(j, "workflow_id"), "wf-", 3), 0);
     json_decref(j);
     assert_string_equal(fake.run_parameters,
-                        "{\"service\":\"nginx\",\"tries\":3,"
-                        "\"password\":\"hunter2\"}");
+                        "{\"service\":\"nginx\",\"tries\":3}");
 }
 
 static void dry_run_lists_missing_parameters(void **state)

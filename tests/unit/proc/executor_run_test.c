@@ -228,6 +228,36 @@ static void a_step_that_closes_its_output_still_ends(void **state)
 /* ---- surroundings
  * -------------------------------------------------------------------- */
 
+/* Whatever a step does to show what it was given. */
+static void secrets_are_not_in_the_output(void **state)
+{
+    struct lab *l = *state;
+    struct runbook_hash hash = lab_write(
+        l, "s.yaml",
+        "name: t\nparameters:\n  key: {secret: true, required: true}\n"
+        "steps:\n  - name: s\n    env: {OTHER: \"<${{ parameters.key }}>\"}\n"
+        "    command: |\n"
+        "      env | grep -e ADP_PARAM -e OTHER | sort\n"
+        "      printf '%.7s' \"$ADP_PARAM_KEY\"; sleep 0.2\n"
+        "      printf '%s\\n' \"${ADP_PARAM_KEY#???????}\"\n"
+        "      printf %s \"$ADP_PARAM_KEY\" | base64\n"
+        "      printf %s \"$ADP_PARAM_KEY\" | od -An -tx1 | tr -d ' \\n'\n"
+        "      set -x; echo \"$ADP_PARAM_KEY\" >/dev/null\n");
+    struct exec_message m = lab_start_message(l, 1, "s.yaml", &hash);
+    m.start.parameters = STR("{\"key\":\"canary-4711\"}");
+    lab_send(l, &m);
+    const struct lab_attempt *a = lab_wait_ended(l, 1);
+    assert_int_equal(a->row.state, ATTEMPT_SUCCEEDED);
+    assert_string_equal(a->out.at, "ADP_PARAM_KEY=***\nOTHER=<***>\n"
+                                   "***\n***=\n***");
+    assert_string_equal(a->err.at, "+ echo ***\n");
+    lab_stop(l);
+    lab_launch(l); /* and what is told again comes from the spool */
+    lab_connect(l);
+    a = lab_wait_ended(l, 1);
+    assert_null(strstr(a->out.at, "canary"));
+}
+
 /* Every variable there is, by name; values where they are fixed. */
 static void the_environment_is_made_from_nothing(void **state)
 {
@@ -371,6 +401,7 @@ int main(void)
         CASE(output_is_bytes),
         CASE(long_output_keeps_head_and_tail),
         CASE(a_step_that_closes_its_output_still_ends),
+        CASE(secrets_are_not_in_the_output),
         CASE(the_environment_is_made_from_nothing),
         CASE(the_folder_is_private),
         CASE(two_attempts_share_no_folder),
