@@ -310,6 +310,11 @@ static void execute(struct call *c, struct execution *x,
         answer_err(c, 400, "parameters_invalid", &err);
         return;
     }
+    if (service_seal(c->api->service, rb, parameters, a, &parameters, &err) <
+        0) {
+        answer_err(c, 500, "secrets_unavailable", &err);
+        return;
+    }
     x->request = (struct service_request){
         .kind = SERVICE_RUN,
         .requested_by = str_c(c->who.name),

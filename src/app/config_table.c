@@ -269,7 +269,8 @@ const struct config_option config_options[] = {
              "token, as may root and the daemon's own user."},
     {"security.secrets_key", CONFIG_PATH, 0, AT(secrets_key),
      .example = "/var/lib/autonomous-devops/secrets.key",
-     .help = "File with the key of credentials that were set through the API; "
+     .help = "File with the key of stored secrets: secret parameters of "
+             "workflows, and credentials that were set through the API; "
              "made when it is first needed. Not set: secrets.key beside the "
              "state folder. The systemd credential secrets.key goes before "
              "it. Keep it apart from backups of the state."},

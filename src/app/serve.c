@@ -235,8 +235,10 @@ static int on_opened(void *context, struct reader *reader)
 
 static int start_service(struct daemon *d, struct err *reterr)
 {
+    CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
     const struct config *c = d->config;
     struct service_options options = {
+        .secrets_key = config_secrets_key(c, &a),
         .state_directory = c->state_directory,
         .repository = c->repository,
         .auto_reload = c->auto_reload,

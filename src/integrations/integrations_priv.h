@@ -10,8 +10,8 @@
 
 #include "base/map.h"
 #include "integrations/integrations.h"
-#include "integrations/seal.h"
 #include "integrations/web.h"
+#include "os/seal.h"
 #include "store/store.h"
 
 /* Where a secret in force comes from, by index of integration_fields. */

@@ -278,6 +278,13 @@ int params_text(const struct runbook *rb, struct str json, struct str name,
     return 0;
 }
 
+bool params_is_secret(const struct runbook *rb, struct str name)
+{
+    uint32_t no = 0;
+    const struct param *p = find_param(rb, name, &no);
+    return p == NULL || p->secret;
+}
+
 /* A name that the runbook does not declare is masked as well: nothing says
  * that it may be shown. */
 struct str params_masked(const struct runbook *rb, struct str json,
@@ -294,14 +301,12 @@ struct str params_masked(const struct runbook *rb, struct str json,
          it = json_object_iter_next(object, it)) {
         struct str name =
             str_n(json_object_iter_key(it), json_object_iter_key_len(it));
-        uint32_t no = 0;
-        const struct param *p = find_param(rb, name, &no);
         if (out.len > 1) {
             strbuf_addch(&out, ',');
         }
         strbuf_add_json_quoted(&out, name);
         strbuf_addch(&out, ':');
-        if (p == NULL || p->secret) {
+        if (params_is_secret(rb, name)) {
             strbuf_add_json_quoted(&out, MASK);
         } else {
             json_write(json_object_iter_value(it), &out);

@@ -50,6 +50,9 @@ NODISCARD int params_text(const struct runbook *rb, struct str json,
 /* What stands for the value of a secret parameter wherever it is shown. */
 #define PARAM_MASK "***"
 
+/* Is this one secret, or not declared at all? */
+bool params_is_secret(const struct runbook *rb, struct str name);
+
 /* The JSON text with the values of secret parameters replaced by "***", for
  * API answers and logs. */
 struct str params_masked(const struct runbook *rb, struct str json,

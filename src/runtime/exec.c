@@ -41,7 +41,11 @@ static void act_start(struct runtime *rt, const struct action *action)
                   .timeout_ms = action->start.timeout_ms,
                   .grace_ms = action->start.grace_ms},
     };
-    send(rt, &m);
+    if (rt->ports.start != NULL) {
+        rt->ports.start(rt->ports.context, rb, &m);
+    } else {
+        send(rt, &m);
+    }
 }
 
 void runtime_act(struct runtime *rt, const struct action *action)

@@ -62,6 +62,10 @@ struct runtime_ports {
     void (*match)(void *context, struct match_job *job);
     /* Send to the executor; dropped when there is none. */
     void (*execute)(void *context, const struct exec_message *m);
+    /* The same for a START, whose parameters are as they are stored: secrets
+     * sealed. NULL: execute does it. */
+    void (*start)(void *context, const struct runbook *rb,
+                  const struct exec_message *m);
     /* Call runtime_tick at or soon after this time; UINT64_MAX: not at all. */
     void (*wake)(void *context, uint64_t at_ms);
     /* The answer to a request; called once per request. */
@@ -102,7 +106,7 @@ void runtime_set_controls(struct runtime *rt, struct controls *c);
 struct runtime_run_request {
     struct runbook *runbook;
     struct str commit;     /* of the generation it came from */
-    struct str parameters; /* complete: params_check */
+    struct str parameters; /* complete: params_check; secrets sealed */
     struct str requested_by;
     bool dry_run;
     const struct record_request *request; /* as in struct fact */

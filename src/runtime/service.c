@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "os/clock.h"
 #include "os/random.h"
+#include "runtime/secrets.h"
 #include "runtime/service_priv.h"
 
 void service_log(const struct service *s, int priority, const char *fmt, ...)
@@ -187,6 +188,7 @@ static struct service *service_new(const struct service_options *options)
     s->options = *options;
     s->state_directory = str_dup(str_c(options->state_directory));
     s->repository = str_dup(str_c(options->repository));
+    s->secrets = secrets_new(options->secrets_key);
     s->executor_socket = str_dup(str_c(options->executor_socket));
     s->backup_directory = str_dup(str_c(options->backup_directory));
     list_init(&s->reloads_waiting);
@@ -238,6 +240,7 @@ static void release(struct service *s)
     service_retention_free(s);
     exec_client_free(s->executor);
     runtime_free(s->runtime);
+    secrets_free(s->secrets);
     generation_unref(s->generation);
     controls_unref(s->controls);
     timer_free(s->timer);

@@ -33,6 +33,7 @@ struct service_options {
     const char *repository;      /* runbook folder */
     bool auto_reload;            /* load it again when files change */
     const char *executor_socket;
+    const char *secrets_key;      /* file: what secret parameters open with */
     const char *backup_directory; /* of all backups */
     bool restore_on_damage;       /* a damaged store by the newest good one */
     uint64_t queue_limit;
@@ -113,7 +114,7 @@ struct service_request {
         struct {
             struct runbook *runbook; /* a reference, the caller's */
             struct str commit;
-            struct str parameters; /* complete: params_check */
+            struct str parameters; /* of service_seal */
             bool dry_run;
             const struct record_request *request; /* NULL: it has no key */
         } run;
@@ -148,6 +149,12 @@ struct service_request {
     struct err err;
     void (*done)(struct service_request *request);
 };
+
+/* Checked parameters as SERVICE_RUN takes them: secrets sealed. Fails when the
+ * key of stored secrets can be neither read nor made. */
+NODISCARD int service_seal(struct service *s, const struct runbook *rb,
+                           struct str json, struct arena *a, struct str *ret,
+                           struct err *reterr);
 
 void service_post(struct service *s, struct service_request *request);
 

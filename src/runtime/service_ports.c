@@ -97,6 +97,12 @@ static void port_execute(void *context, const struct exec_message *m)
     exec_client_send(s->executor, m);
 }
 
+static void port_start(void *context, const struct runbook *rb,
+                       const struct exec_message *m)
+{
+    service_start_step(context, rb, m);
+}
+
 static void port_wake(void *context, uint64_t at_ms)
 {
     struct service *s = context;
@@ -196,6 +202,7 @@ struct runtime_ports service_ports(struct service *s)
         .submit = port_submit,
         .match = port_match,
         .execute = port_execute,
+        .start = port_start,
         .wake = port_wake,
         .reply = port_reply,
         .enrich = port_enrich,

@@ -67,6 +67,7 @@ struct service {
     struct timer *timer;
     struct exec_client *executor;
     struct runtime *runtime;
+    struct secrets *secrets;
     struct reader *reader; /* the service thread's own */
     uint32_t jobs_running; /* batches at the workers */
     /* Of the log lines about workflows that cannot start. */
@@ -96,6 +97,11 @@ struct service {
     atomic_bool stopping;
     atomic_bool store_failed;
 };
+
+/* ---- service_secrets.c ----------------------------------------------------
+ * Sends a START with its secrets opened; without them, has it refused. */
+void service_start_step(struct service *s, const struct runbook *rb,
+                        const struct exec_message *m);
 
 /* ---- service_restore.c ----------------------------------------------------
  * Opens the store; a damaged one is replaced by a backup, if that is wanted

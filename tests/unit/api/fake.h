@@ -148,6 +148,17 @@ uint8_t service_priority(struct service *s, const struct event *e)
     return e->priority;
 }
 
+int service_seal(struct service *s, const struct runbook *rb, struct str json,
+                 struct arena *a, struct str *ret, struct err *reterr)
+{
+    (void)s;
+    (void)rb;
+    (void)a;
+    (void)reterr;
+    *ret = json;
+    return 0;
+}
+
 void service_post(struct service *s, struct service_request *r)
 {
     (void)s;

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "integrations/seal.h"
+#include "os/seal.h"
 
 static char folder[64];
 static char path[96];

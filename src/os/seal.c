@@ -1,4 +1,4 @@
-#include "integrations/seal.h"
+#include "os/seal.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /*
  * Secrets at rest: XChaCha20-Poly1305 under one random key that lives in a
  * file of its own, outside the state folder, or in a systemd credential. What
- * is sealed is bound to a context (integration, field, origin): moved to
+ * is sealed is bound to a context (what it is for): moved to
  * another place it does not open. Immutable after opening; any thread.
  */
 #pragma once
