@@ -378,6 +378,7 @@ static int restore(struct cli *cli, const struct site *p,
         .now_ms = cli->now_ms,
         .why =
             str_c(cli_text(cli, "adctl restore by uid %u", (unsigned)getuid())),
+        .salvage = cli_has(cli, "salvage"),
     };
     if (backup_restore(&options, &cli->arena, &aside, &err) < 0) {
         return explain(cli, &err, "sudo systemctl stop autonomous-devops");

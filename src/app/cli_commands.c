@@ -146,6 +146,10 @@ static const struct cli_flag restore_flags[] = {
     FROM,
     {"dry-run", 0, NULL, "verify, say what would be restored, change nothing",
      NULL},
+    {"salvage", 0, NULL,
+     "the store of before was damaged: keep what can be read of the events it "
+     "had accepted since, set aside for replay",
+     NULL},
     {"empty", 0, NULL, "only set the store aside: begin with an empty one",
      NULL},
     CONFIG,

@@ -120,6 +120,8 @@ struct backup_restore_options {
     const char *state_directory; /* made if missing, with its parent's owner */
     uint64_t now_ms;
     struct str why; /* for the engine: "damaged: …", "by uid:0" */
+    bool salvage;   /* the engine shall read from the old store what that had
+                       accepted after the backup was made */
 };
 
 /* Puts the backup's store (and metrics) in place of what is there, which is
@@ -137,6 +139,7 @@ struct backup_note {
     uint64_t made_ms; /* of the backup: what is younger is lost */
     uint64_t restored_ms;
     struct str aside; /* where the old store is; "" if there was none */
+    bool salvage;     /* as it was asked for */
 };
 
 /* For the start of the engine, before the store is opened: finishes what a

@@ -176,9 +176,10 @@ static int write_note(int state, const struct backup_note *n,
     strbuf_add_json_quoted(&text, n->why);
     strbuf_addf(&text,
                 ", \"made_ms\": %llu, \"restored_ms\": %llu, "
-                "\"aside\": \"%s\"}\n",
+                "\"aside\": \"%s\", \"salvage\": %s}\n",
                 (unsigned long long)n->made_ms,
-                (unsigned long long)n->restored_ms, aside_name);
+                (unsigned long long)n->restored_ms, aside_name,
+                n->salvage ? "true" : "false");
     (void)unlinkat(state, NOTE_NEW, 0);
     int r = backup_write_file(state, NOTE_NEW, strbuf_str(&text), reterr);
     CLEANUP(os_closep) int fd = -1;
@@ -227,6 +228,7 @@ static int read_note(int state, struct arena *a, struct backup_note *ret,
         .made_ms = number_of(o, "made_ms"),
         .restored_ms = number_of(o, "restored_ms"),
         .aside = STR(""),
+        .salvage = json_is_true(json_object_get(o, "salvage")),
     };
     struct str name = json_text(json_object_get(o, "aside"));
     stamp(ret->restored_ms, aside);
@@ -383,6 +385,7 @@ int backup_restore(const struct backup_restore_options *options,
             .why = options->why,
             .made_ms = x.manifest.info.made_ms,
             .restored_ms = options->now_ms,
+            .salvage = options->salvage,
         };
         r = write_note(x.state, &note, aside, reterr);
     } else if (x.engine_lock >= 0) {

@@ -10,6 +10,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "backup/backup.h"
 #include "loop/mailbox.h"
 #include "loop/pool.h"
 #include "loop/timer.h"
@@ -17,6 +18,7 @@
 #include "runtime/runtime.h"
 #include "runtime/service.h"
 #include "store/committer.h"
+#include "store/salvage.h"
 
 struct watch;
 struct housekeeping;
@@ -110,6 +112,11 @@ NODISCARD int service_open_store(struct service *s,
                                  const struct store_options *options,
                                  struct store_opened *opened,
                                  struct err *reterr);
+
+/* Reads what a damaged store had accepted after its backup was made and sets
+ * it aside, if the note says so. */
+NODISCARD int service_salvage(struct service *s, const struct backup_note *note,
+                              struct store_salvaged *ret, struct err *reterr);
 
 /* Takes account of a restore, in the store and in s->doubt. Before the
  * committer is started. */

@@ -40,11 +40,12 @@ static int give_up(struct service *s, const struct err *damage, const char *why,
                    struct err *reterr)
 {
     *reterr = *damage;
-    err_hint(reterr,
-             "%s. Look for one: adctl backup list --from DIR; restore it: "
-             "adctl restore --from DIR; or begin with an empty store, the "
-             "damaged one kept in %s/quarantine: adctl restore --empty",
-             why, s->state_directory);
+    err_hint(
+        reterr,
+        "%s. Look for one: adctl backup list --from DIR; restore it: "
+        "adctl restore --salvage --from DIR; or begin with an empty store, the "
+        "damaged one kept in %s/quarantine: adctl restore --empty",
+        why, s->state_directory);
     return damage->errnum;
 }
 
@@ -71,6 +72,7 @@ static int restore_newest(struct service *s, const struct err *damage,
         .state_directory = s->state_directory,
         .now_ms = os_epoch_ms(),
         .why = strbuf_str(&why),
+        .salvage = true,
     };
     if (backup_restore(&options, a, &aside, &err) < 0) {
         return give_up(s, damage, err.message, reterr);
@@ -145,7 +147,7 @@ static int drain(struct service *s, struct str why, uint64_t *ret_total,
 }
 
 static int tell(struct service *s, const struct backup_note *note,
-                struct err *reterr)
+                const struct store_salvaged *salvaged, struct err *reterr)
 {
     CLEANUP(strbuf_deinit) struct strbuf value = STRBUF_INIT(VALUE_MAX_BYTES);
     uint64_t unused = 0;
@@ -157,7 +159,9 @@ static int tell(struct service *s, const struct backup_note *note,
     strbuf_add_json_quoted(&value, note->why);
     strbuf_addc(&value, ",\"aside\":");
     strbuf_add_json_quoted(&value, note->aside);
-    strbuf_addc(&value, "}");
+    strbuf_addf(&value,
+                ",\"salvaged_events\":%" PRIu64 ",\"unreadable\":%" PRIu64 "}",
+                salvaged->events, salvaged->gaps);
     uint64_t now_ms = os_epoch_ms();
     const struct record records[] = {
         {.kind = RECORD_SETTING,
@@ -173,6 +177,28 @@ static int tell(struct service *s, const struct backup_note *note,
                    .after = strbuf_str(&value)}},
     };
     return apply(s, records, ARRAY_LEN(records), &unused, reterr);
+}
+
+static void log_restore(struct service *s, const struct backup_note *note,
+                        uint64_t drained, const struct store_salvaged *salvaged)
+{
+    char made[TIMESTAMP_TEXT_SIZE];
+    timestamp_format(note->made_ms, made);
+    service_log(s, LOG_ERR,
+                "the store was restored from %.*s, made %s: %" PRIu64
+                " events that waited then are set aside (adctl event list "
+                "--status drained), unfinished workflows are held (adctl "
+                "workflow list --status held)",
+                STR_ARG(note->backup), made, drained);
+    if (!note->salvage) {
+        service_log(s, LOG_ERR, "what was stored after that is lost");
+        return;
+    }
+    service_log(s, LOG_ERR,
+                "%" PRIu64 " events accepted after that were read from the "
+                "damaged store and are set aside too; %" PRIu64 " places in "
+                "it could not be read; workflows since then are lost",
+                salvaged->events, salvaged->gaps);
 }
 
 int service_take_restore(struct service *s, struct err *reterr)
@@ -191,18 +217,12 @@ int service_take_restore(struct service *s, struct err *reterr)
                 "restored from the backup of %s: what has become of it since "
                 "then is not known",
                 made);
+    struct store_salvaged salvaged = {0};
     r = drain(s, strbuf_str(&why), &drained, reterr);
+    r = r < 0 ? r : service_salvage(s, &note, &salvaged, reterr);
+    r = r < 0 ? r : tell(s, &note, &salvaged, reterr);
     if (r == 0) {
-        r = tell(s, &note, reterr);
-    }
-    if (r == 0) {
-        service_log(s, LOG_ERR,
-                    "the store was restored from %.*s, made %s: what was "
-                    "stored after that is lost; %" PRIu64 " events that waited "
-                    "then are set aside (adctl event list --status drained), "
-                    "unfinished workflows are held (adctl workflow list "
-                    "--status held)",
-                    STR_ARG(note.backup), made, drained);
+        log_restore(s, &note, drained, &salvaged);
         s->doubt = str_dup(strbuf_str(&why));
     }
     return r;

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
-#include "store/sqlite_open.h"
+#include "store/copy_priv.h"
 #include "store/sqlite_sums.h"
 
 /* Pages a step: half a megabyte, then others get the disk for a moment. */
@@ -17,13 +17,8 @@
 #define PAUSE_NS 500000L
 #define BUSY_TRIES 100
 
-/* A connection with a path for messages: what the checks of the driver
- * take. */
-struct handle {
-    struct store store;
-};
-
-static int fail(struct handle *h, int rc, const char *doing, struct err *reterr)
+int copy_file_error(struct copy_file *h, int rc, const char *doing,
+                    struct err *reterr)
 {
     if (rc == SQLITE_CANTOPEN) {
         return err_set(reterr, -ENOENT, "cannot open %s", h->store.db_path);
@@ -31,15 +26,14 @@ static int fail(struct handle *h, int rc, const char *doing, struct err *reterr)
     return sqlite_open_error(&h->store, rc, doing, reterr);
 }
 
-static void handle_close(struct handle *h)
+void copy_file_close(struct copy_file *h)
 {
     (void)sqlite3_close_v2(h->store.db);
     arena_deinit(&h->store.arena);
 }
 
-/* `how` is added to the URI. */
-static int handle_open(struct handle *h, const char *path, const char *how,
-                       int flags, struct err *reterr)
+int copy_file_open(struct copy_file *h, const char *path, const char *how,
+                   int flags, struct err *reterr)
 {
     struct strbuf uri = STRBUF_INIT((size_t)PATH_MAX * 6);
     strbuf_addc(&uri, "file:");
@@ -57,25 +51,25 @@ static int handle_open(struct handle *h, const char *path, const char *how,
     if (rc == SQLITE_OK) {
         rc = sqlite3_busy_timeout(h->store.db, SQLITE_BUSY_MS);
     }
-    return rc == SQLITE_OK ? 0 : fail(h, rc, "open", reterr);
+    return rc == SQLITE_OK ? 0 : copy_file_error(h, rc, "open", reterr);
 }
 
 /* ---- copying ------------------------------------------------------------ */
 
 /* Holds the state of now: without it the copy would begin anew with each
  * commit. */
-static int hold(struct handle *h, struct err *reterr)
+static int hold(struct copy_file *h, struct err *reterr)
 {
     int rc = sqlite3_exec(h->store.db,
                           "PRAGMA query_only = ON; BEGIN;"
                           "SELECT count(*) FROM sqlite_schema",
                           NULL, NULL, NULL);
-    return rc == SQLITE_OK ? 0 : fail(h, rc, "read", reterr);
+    return rc == SQLITE_OK ? 0 : copy_file_error(h, rc, "read", reterr);
 }
 
 /* A new file without a journal: it is nobody's until it is finished. The first
  * page is written at once, so that those behind it get checksums as well. */
-static int make_target(struct handle *h, bool sums, struct err *reterr)
+static int make_target(struct copy_file *h, bool sums, struct err *reterr)
 {
     int rc = SQLITE_OK;
     if (sums) {
@@ -88,17 +82,17 @@ static int make_target(struct handle *h, bool sums, struct err *reterr)
                           "PRAGMA user_version = 1",
                           NULL, NULL, NULL);
     }
-    return rc == SQLITE_OK ? 0 : fail(h, rc, "make", reterr);
+    return rc == SQLITE_OK ? 0 : copy_file_error(h, rc, "make", reterr);
 }
 
-static int copy_pages(struct handle *from, struct handle *to,
+static int copy_pages(struct copy_file *from, struct copy_file *to,
                       const struct store_progress *progress, struct err *reterr)
 {
     sqlite3_backup *b =
         sqlite3_backup_init(to->store.db, "main", from->store.db, "main");
     if (b == NULL) {
-        return fail(to, sqlite3_extended_errcode(to->store.db), "copy to",
-                    reterr);
+        return copy_file_error(to, sqlite3_extended_errcode(to->store.db),
+                               "copy to", reterr);
     }
     int tries = BUSY_TRIES;
     int rc = SQLITE_OK;
@@ -116,7 +110,7 @@ static int copy_pages(struct handle *from, struct handle *to,
         return 0;
     }
     bool theirs = rc == SQLITE_IOERR_DATA || (rc & 0xFF) == SQLITE_CORRUPT;
-    return fail(theirs ? from : to, rc, "copy", reterr);
+    return copy_file_error(theirs ? from : to, rc, "copy", reterr);
 }
 
 /* The file must be ours alone from its first moment on. */
@@ -147,10 +141,10 @@ int store_copy(const char *from, const char *to,
                const struct store_progress *progress, struct err *reterr)
 {
     static const struct store_progress silent = {0};
-    struct handle source = {0};
-    struct handle target = {0};
+    struct copy_file source = {0};
+    struct copy_file target = {0};
     int r =
-        handle_open(&source, from, "?mode=ro", SQLITE_OPEN_READONLY, reterr);
+        copy_file_open(&source, from, "?mode=ro", SQLITE_OPEN_READONLY, reterr);
     if (r == 0) {
         r = hold(&source, reterr);
     }
@@ -158,7 +152,7 @@ int store_copy(const char *from, const char *to,
         r = make_empty(to, reterr);
     }
     if (r == 0) {
-        r = handle_open(&target, to, "", SQLITE_OPEN_READWRITE, reterr);
+        r = copy_file_open(&target, to, "", SQLITE_OPEN_READWRITE, reterr);
     }
     if (r == 0) {
         r = make_target(&target, sqlite_sums_used(source.store.db), reterr);
@@ -167,21 +161,21 @@ int store_copy(const char *from, const char *to,
         r = copy_pages(&source, &target, progress != NULL ? progress : &silent,
                        reterr);
     }
-    handle_close(&source);
-    handle_close(&target);
+    copy_file_close(&source);
+    copy_file_close(&target);
     return r == 0 ? sync_file(to, reterr) : r;
 }
 
 /* ---- verifying ---------------------------------------------------------- */
 
 /* As it is on the disk, whatever it says about a log. */
-static int open_alone(struct handle *h, const char *path, struct err *reterr)
+static int open_alone(struct copy_file *h, const char *path, struct err *reterr)
 {
-    return handle_open(h, path, "?mode=ro&immutable=1", SQLITE_OPEN_READONLY,
-                       reterr);
+    return copy_file_open(h, path, "?mode=ro&immutable=1", SQLITE_OPEN_READONLY,
+                          reterr);
 }
 
-static int verify_pages(struct handle *h, struct err *reterr)
+static int verify_pages(struct copy_file *h, struct err *reterr)
 {
     uint64_t page = 0;
     int rc = sqlite_sums_scan(h->store.db, &page);
@@ -191,10 +185,10 @@ static int verify_pages(struct handle *h, struct err *reterr)
                        "written",
                        h->store.db_path, (unsigned long long)page);
     }
-    return rc == SQLITE_OK ? 0 : fail(h, rc, "read", reterr);
+    return rc == SQLITE_OK ? 0 : copy_file_error(h, rc, "read", reterr);
 }
 
-static int summarise(struct handle *h, struct store_summary *s,
+static int summarise(struct copy_file *h, struct store_summary *s,
                      struct err *reterr)
 {
     const struct {
@@ -211,13 +205,13 @@ static int summarise(struct handle *h, struct store_summary *s,
     for (size_t i = 0; i < ARRAY_LEN(wanted) && rc == SQLITE_OK; i++) {
         rc = sqlite_query_u64(h->store.db, wanted[i].sql, wanted[i].to);
     }
-    return rc == SQLITE_OK ? 0 : fail(h, rc, "read", reterr);
+    return rc == SQLITE_OK ? 0 : copy_file_error(h, rc, "read", reterr);
 }
 
 int store_verify(const char *path, struct store_summary *ret,
                  struct err *reterr)
 {
-    struct handle h = {0};
+    struct copy_file h = {0};
     struct store_summary s = {0};
     int r = open_alone(&h, path, reterr);
     if (r == 0) {
@@ -239,17 +233,17 @@ int store_verify(const char *path, struct store_summary *ret,
     if (r == 0) {
         *ret = s;
     }
-    handle_close(&h);
+    copy_file_close(&h);
     return r;
 }
 
 int store_verify_other(const char *path, struct err *reterr)
 {
-    struct handle h = {0};
+    struct copy_file h = {0};
     int r = open_alone(&h, path, reterr);
     if (r == 0) {
         r = sqlite_check_structure(&h.store, reterr);
     }
-    handle_close(&h);
+    copy_file_close(&h);
     return r;
 }
