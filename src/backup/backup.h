@@ -107,9 +107,10 @@ NODISCARD int backup_newest(const char *directory, struct arena *a,
 
 /* ---- restoring ----------------------------------------------------------- */
 
-/* Moves the store's files together into state/quarantine/TIME; nothing is
- * deleted. *ret_folder (in the arena) is "" when there were none. The engine
- * must not run. */
+/* Moves the store's files together into state/quarantine/TIME, a folder that
+ * was not there before; nothing is deleted. A note of a restore goes: it was
+ * about this store. *ret_folder (in the arena) is "" when there were none. The
+ * engine must not run. */
 NODISCARD int backup_set_aside(const char *state_directory, uint64_t now_ms,
                                struct arena *a, struct str *ret_folder,
                                struct err *reterr);

@@ -36,16 +36,16 @@ static void log_broken(void *context, const char *name, const struct err *why)
                 why->message);
 }
 
+/* Short, so that nothing of what helps is cut off; why is in the log. */
 static int give_up(struct service *s, const struct err *damage, const char *why,
                    struct err *reterr)
 {
+    service_log(s, LOG_ERR, "no backup takes its place: %s", why);
     *reterr = *damage;
-    err_hint(
-        reterr,
-        "%s. Look for one: adctl backup list --from DIR; restore it: "
-        "adctl restore --salvage --from DIR; or begin with an empty store, the "
-        "damaged one kept in %s/quarantine: adctl restore --empty",
-        why, s->state_directory);
+    err_hint(reterr,
+             "restore a backup: adctl restore --salvage, perhaps with --from "
+             "DIR; or begin with an empty store, the damaged one is kept: "
+             "adctl restore --empty");
     return damage->errnum;
 }
 

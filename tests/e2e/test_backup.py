@@ -256,7 +256,7 @@ def test_without_a_good_backup(engine):
     d.stop()
     damage_some(d, 1)
     ends_by_itself(d, 74)
-    assert "adctl restore" in d.log()
+    assert "the damaged one is kept: adctl restore --empty\n" in d.log()
     # A broken backup is none.
     d.backups.mkdir(exist_ok=True)
     (d.backups / "backup-20260101T000000Z").mkdir()
