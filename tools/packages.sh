@@ -116,3 +116,22 @@ set_up_build() {
         die "meson setup $dir failed; the whole of it is in $log"
     }
 }
+
+# What ninja says, from stdin: its count on one line of a terminal, else now
+# and then; everything else as it is.
+build_progress() {
+    local line
+    while IFS= read -r line; do
+        if [[ $line =~ ^\[([0-9]+)/([0-9]+)\] ]]; then
+            if [ -t 1 ]; then
+                printf '\r  %s of %s' "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
+            elif ((BASH_REMATCH[1] % 50 == 0)); then
+                echo "  ${BASH_REMATCH[1]} of ${BASH_REMATCH[2]}"
+            fi
+        elif [[ $line != "INFO: "* && $line != "ninja: Entering"* &&
+            $line != "ninja: no work"* ]]; then
+            printf '%s\n' "$line"
+        fi
+    done
+    [ ! -t 1 ] || printf '\n'
+}

@@ -7,16 +7,19 @@ Usage: run-suite.py --build DIR [--name NAME] [--suite S]... [--no-suite S]...
 Programs that print TAP count each of their cases, pytest each test function,
 any other program counts as one. The numbers are appended to FILE as one line
 of JSON, which `run-suite.py --sum FILE` adds up, and what failed is printed.
+What was planned and did not run has failed: a program that is missing in the
+log of meson, an empty suite, a runner that died, this script if it does.
 Exit status: 0 when nothing failed and something ran, 1 otherwise.
 """
 import argparse
+import collections
 import json
 import os
 import re
 import subprocess
 import sys
+import traceback
 import xml.etree.ElementTree as ElementTree
-from collections import Counter
 from pathlib import Path
 
 # ./check installs Debian's pytest, which another python3 ahead in the PATH
@@ -85,34 +88,63 @@ def verdict_of(result):
     return "skipped" if result == "SKIP" else "failed"
 
 
-def protocols(build):
-    """The protocol of each test by its full name."""
+def planned_tests(options):
+    """The tests of the build that the options select."""
     tests = json.loads(
-        (build / "meson-info" / "intro-tests.json").read_text())
-    return {test["name"]: test["protocol"] for test in tests}
+        (options.build / "meson-info" / "intro-tests.json").read_text())
+
+    def chosen(test):
+        suites = {suite.split(":", 1)[-1] for suite in test["suite"]}
+        return (not options.suite or suites & set(options.suite)) and \
+            not suites & set(options.no_suite)
+    return [test for test in tests if chosen(test)]
 
 
-def count_meson(log, tap, count):
-    """Adds the programs of a meson test log; prints those that failed."""
+def log_entries(log, count):
+    """The programs that a log of meson tells of; one cut off has failed."""
     for line in log.read_text(errors="replace").splitlines():
-        test = json.loads(line)
-        name = test["name"].split(" / ", 1)[-1]
-        verdict = verdict_of(test["result"])
-        output = test.get("stdout", "")
-        cases = tap_cases(output) if tap.get(name) == "tap" else []
-        for case, case_verdict in cases:
-            count.add_case(f"{name}: {case}", case_verdict)
-        # cmocka writes a skipped case as "not ok # SKIP", which meson takes
-        # for a failure of the program.
-        if test["result"] == "FAIL" and test.get("returncode") == 0 and \
-                "skipped" in dict(cases).values():
-            verdict = "passed"
-        whole_is_news = verdict == "failed" and \
-            not any(v == "failed" for _, v in cases)
-        if whole_is_news or not cases:
-            count.add_case(f"{name} ({test['result'].lower()})", verdict)
-        if verdict == "failed":
-            show(name, output + "\n" + test.get("stderr", ""))
+        try:
+            test = json.loads(line)
+            test["name"] = test["name"].split(" / ", 1)[-1]
+            yield test
+        except (ValueError, KeyError, TypeError):
+            count.add_case("meson's log is cut off", "failed")
+
+
+def count_program(test, tap, count):
+    """Adds one program; true if meson takes it for a failure that is none."""
+    name, output = test["name"], test.get("stdout", "")
+    verdict = verdict_of(test["result"])
+    cases = tap_cases(output) if tap else []
+    for case, case_verdict in cases:
+        count.add_case(f"{name}: {case}", case_verdict)
+    # cmocka writes a skipped case as "not ok # SKIP", which meson takes
+    # for a failure of the program.
+    tolerated = test["result"] == "FAIL" and test.get("returncode") == 0 and \
+        "skipped" in dict(cases).values()
+    if tolerated:
+        verdict = "passed"
+    whole_is_news = verdict == "failed" and \
+        not any(v == "failed" for _, v in cases)
+    if whole_is_news or not cases:
+        count.add_case(f"{name} ({test['result'].lower()})", verdict)
+    if verdict == "failed":
+        show(name, output + "\n" + test.get("stderr", ""))
+    return tolerated
+
+
+def count_meson(log, planned, count):
+    """Adds the programs of a meson test log, prints those that failed, and
+    adds those that should be in it; true if meson may say that some failed."""
+    tap = {test["name"] for test in planned if test["protocol"] == "tap"}
+    missing = collections.Counter(test["name"] for test in planned)
+    tolerated = False
+    for test in log_entries(log, count):
+        missing[test["name"]] -= 1
+        tolerated |= count_program(test, test["name"] in tap, count)
+    for name in sorted((+missing).elements()):
+        count.add_case(f"{name} did not run", "failed")
+    return tolerated
 
 
 def show(name, output):
@@ -125,7 +157,19 @@ def show(name, output):
         print("  " + line)
 
 
+def run_and_watch(command, **how):
+    """Runs it; its output, whatever bytes it has, as text."""
+    done = subprocess.run(command, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                          check=False, text=True, errors="replace", **how)
+    return done.returncode, done.stdout
+
+
 def run_meson(options, count):
+    planned = planned_tests(options)
+    if not planned:
+        count.add_case("no test is in these suites", "failed")
+        return
     command = ["meson", "test", "-C", str(options.build), "--no-rebuild",
                "--num-processes", str(os.cpu_count() or 1)]
     for suite in options.suite:
@@ -138,31 +182,48 @@ def run_meson(options, count):
         command += ["--timeout-multiplier", str(options.timeout_multiplier)]
     log = options.build / "meson-logs" / "testlog.json"
     log.unlink(missing_ok=True)
-    done = subprocess.run(command, capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL, check=False)
+    status, output = run_and_watch(command)
     if not log.exists():
         count.add_case("meson test did not run", "failed")
-        show("meson test", done.stdout + done.stderr)
+        show("meson test", output)
         return
-    count_meson(log, protocols(options.build), count)
+    tolerated = count_meson(log, planned, count)
+    if status < 0 or (status != 0 and not count.failed and not tolerated):
+        count.add_case(f"meson test ended with {status}", "failed")
+        show("meson test", output)
 
 
 def run_pytest(options, count):
     report = options.build.resolve() / "meson-logs" / "pytest.xml"
     report.unlink(missing_ok=True)
     environment = dict(os.environ, ADP_BUILD=str(options.build.resolve()))
-    done = subprocess.run(
+    status, output = run_and_watch(
         [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-         f"--junitxml={report}", str(options.pytest)],
-        capture_output=True, text=True, stdin=subprocess.DEVNULL,
-        env=environment, check=False)
+         f"--junitxml={report}", str(options.pytest)], env=environment)
     if not report.exists():
         count.add_case("pytest did not run", "failed")
-        show("pytest", done.stdout + done.stderr)
+        show("pytest", output)
         return
-    before = len(count.failed)
-    reasons = Counter()
-    for case in ElementTree.parse(report).iter("testcase"):
+    total, failed = count.total, len(count.failed)
+    count_pytest(report, count)
+    if status == 5:  # nothing was collected; skipped modules are cases
+        if count.total == total:
+            count.add_case("pytest found no test", "failed")
+    elif status != 0 and len(count.failed) == failed:
+        count.add_case(f"pytest ended with {status}", "failed")
+    if len(count.failed) > failed:
+        show("pytest", output)
+
+
+def count_pytest(report, count):
+    """Adds the cases of a report as pytest writes it; says why it skipped."""
+    try:
+        cases = list(ElementTree.parse(report).iter("testcase"))
+    except ElementTree.ParseError as e:
+        count.add_case(f"pytest's report cannot be read: {e}", "failed")
+        return
+    reasons = collections.Counter()
+    for case in cases:
         name = f"{case.get('classname')}: {case.get('name')}"
         tags = {child.tag for child in case}
         reasons.update(child.get("message") for child in case
@@ -171,18 +232,17 @@ def run_pytest(options, count):
                        "skipped" if "skipped" in tags else "passed")
     for reason, times in reasons.items():
         print(f"SKIPPED {times}: {reason}")
-    if len(count.failed) > before:
-        show("pytest", done.stdout + done.stderr)
-    elif done.returncode not in (0, 5):
-        count.add_case(f"pytest ended with {done.returncode}", "failed")
-        show("pytest", done.stdout + done.stderr)
 
 
 def sum_up(path):
     """Prints the table of all runs and the line that counts them all."""
     total = Count()
-    for line in path.read_text().splitlines():
-        run = json.loads(line)
+    for line in path.read_text(errors="replace").splitlines():
+        try:
+            run = json.loads(line)
+        except ValueError:
+            run = {"name": "?", "passed": 0, "skipped": 0,
+                   "failed": ["a result that cannot be read"]}
         total.passed += run["passed"]
         total.skipped += run["skipped"]
         total.failed += [f"{run['name']}: {name}" for name in run["failed"]]
@@ -213,10 +273,16 @@ def main():
         parser.error("--build is missing")
 
     count = Count()
-    if not options.no_meson:
-        run_meson(options, count)
-    if options.pytest:
-        run_pytest(options, count)
+    try:
+        if not options.no_meson:
+            run_meson(options, count)
+        if options.pytest:
+            run_pytest(options, count)
+    except Exception as e:  # pylint: disable=broad-except
+        traceback.print_exc()
+        count.add_case(f"run-suite.py: {type(e).__name__}: {e}", "failed")
+    if not count.total:
+        count.add_case("nothing ran", "failed")
     if options.out:
         with options.out.open("a") as f:
             print(json.dumps({"name": options.name, "passed": count.passed,
@@ -225,7 +291,7 @@ def main():
     for name in count.failed:
         print(f"FAILED {name}")
     print(f"{options.name}: {count.line()}", flush=True)
-    return 1 if count.failed or not count.total else 0
+    return 1 if count.failed else 0
 
 
 if __name__ == "__main__":
