@@ -142,8 +142,7 @@ static bool refuse_identity(struct call *c, enum auth_result why)
                          "from this machine as root or a member of the "
                          "group autonomous-devops",
         [AUTH_WRONG] = "the token is not known",
-        [AUTH_WAIT] = "too many wrong tokens from there; a right one is taken "
-                      "at any time",
+        [AUTH_WAIT] = "too many wrong tokens from there; a right one works",
     };
     if (why == AUTH_WAIT) {
         answer_error(c, 429, "too_many_failures", sentences[why], STR(""));

@@ -480,8 +480,8 @@ static void stop(struct daemon *d)
 {
     (void)sd_notify(0, "STOPPING=1");
     log_info("stopping");
-    integrations_halt(d->integrations);
     service_refuse_events(d->service);
+    integrations_halt(d->integrations);
     http_stop(d->http);
     if (d->api != NULL && api_set_service(d->api, NULL) < 0) {
         log_error("the API's readers did not end");

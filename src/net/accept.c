@@ -107,6 +107,13 @@ static struct http_conn *sooner(struct http_conn *a, struct http_conn *b)
     return rb < ra || (rb == ra && b->since_ms < a->since_ms) ? b : a;
 }
 
+/* A proxy on this machine is one local user and speaks for many: those who
+ * have proved who they are do not use up its places. */
+static bool counts_for_its_source(const struct http_conn *c)
+{
+    return c->peer.source.kind == SOURCE_ADDRESS || !c->trusted;
+}
+
 static void survey(struct http_server *s, const struct http_peer *p,
                    struct survey *ret)
 {
@@ -119,7 +126,7 @@ static void survey(struct http_server *s, const struct http_peer *p,
         }
         bool same = same_source(&c->peer.source, &p->source);
         ret->open++;
-        ret->same += same;
+        ret->same += same && counts_for_its_source(c);
         if (rank_of(c) >= limit) {
             continue;
         }

@@ -98,6 +98,22 @@ static void one_user_has_only_so_many(void **state)
     }
 }
 
+/* A proxy is one local user: whom it speaks for may be known all the same. */
+static void who_is_known_uses_up_no_place_of_its_user(void **state)
+{
+    (void)state;
+    int fds[2 * PER_SOURCE];
+    needs_root();
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        fds[i] = connect_as(STRANGER);
+        assert_int_equal(ask_on(fds[i], get_trusted), 200);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        assert_int_equal(ask_on(fds[i], get_plain), 200);
+        close(fds[i]);
+    }
+}
+
 static void the_last_places_are_for_administrators(void **state)
 {
     (void)state;
@@ -294,6 +310,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FEW(one_user_has_only_so_many),
+        FEW(who_is_known_uses_up_no_place_of_its_user),
         FEW(the_last_places_are_for_administrators),
         FEW(who_is_known_stays),
         FEW(who_is_at_work_stays),
