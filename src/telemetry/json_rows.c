@@ -11,12 +11,13 @@ static double queue_depth(const struct telemetry *t UNUSED,
     return (double)s->queue_depth;
 }
 
-/* Per second over the last minute, or over the life of a younger process. */
+/* Per second over the last minute, or over what of it is known. */
 static double rate(const struct telemetry *t, enum window_id w, uint64_t now_ms)
 {
-    uint64_t up_s =
-        now_ms > t->started_ms ? (now_ms - t->started_ms) / 1000 : 0;
-    uint64_t over_s = MIN(MAX(up_s, UINT64_C(1)), (uint64_t)MINUTE_S);
+    uint64_t known_ms =
+        atomic_load_explicit(&t->known_ms, memory_order_relaxed);
+    uint64_t known_s = now_ms > known_ms ? (now_ms - known_ms) / 1000 : 0;
+    uint64_t over_s = MIN(MAX(known_s, UINT64_C(1)), (uint64_t)MINUTE_S);
     return (double)window_sum(&t->windows[w], now_ms, MINUTE_S) /
            (double)over_s;
 }
@@ -53,7 +54,7 @@ static double errors_total(const struct telemetry *t,
                            const struct telemetry_state *s UNUSED,
                            uint64_t now_ms UNUSED)
 {
-    return (double)atomic_load_explicit(&t->errors, memory_order_relaxed);
+    return (double)telemetry_flow_total(t, FLOW_EVENT_ERRORS);
 }
 
 static double success_rate(const struct window *ok, const struct window *bad,
@@ -117,37 +118,46 @@ static double uptime(const struct telemetry *t,
                                   : 0.0;
 }
 
-#define COUNTED true
-#define MEASURED false
+#define COUNTED .whole = true
+#define MEASURED .whole = false
+#define ROW(name, fn, kind, what, text)                                        \
+    {                                                                          \
+        .key = (name), .value = (fn), kind, .unit = (what), .help = (text)     \
+    }
+#define ALIAS(name, fn, kind, of)                                              \
+    {                                                                          \
+        .key = (name), .value = (fn), kind, .same_as = (of),                   \
+        .help = "the same as " of                                              \
+    }
 
 const struct json_row telemetry_json_rows[] = {
-    {"event_queue_depth", "events that wait to be processed", queue_depth,
-     COUNTED},
-    {"queue_depth", "the same", queue_depth, COUNTED},
-    {"events_per_minute", "events accepted in the last 60 s", events_per_minute,
-     COUNTED},
-    {"ingestion_rate", "events accepted per second, over the last 60 s",
-     ingestion_rate, MEASURED},
-    {"processing_rate", "events processed per second, over the last 60 s",
-     processing_rate, MEASURED},
-    {"events_processed_per_second", "the same", processing_rate, MEASURED},
-    {"processing_errors", "failed tries since the start", errors_total,
-     COUNTED},
-    {"processing_errors_last_hour", "failed tries in the last 60 min",
-     errors_last_hour, COUNTED},
-    {"workflow_success_rate_1h",
-     "succeeded of succeeded, failed and killed in the last 60 min, 0 to 1; "
-     "1 if there was none",
-     success_rate_1h, MEASURED},
-    {"workflow_success_rate_24h", "the same for the last 24 h",
-     success_rate_24h, MEASURED},
-    {"avg_workflow_duration_seconds",
-     "creation to end, mean over the workflows of that rate in the last "
-     "24 h; 0 if there was none",
-     avg_duration, MEASURED},
-    {"active_workflows", "workflows that have not ended", active_workflows,
-     COUNTED},
-    {"uptime_seconds", "since the start of the process", uptime, MEASURED},
+    ROW("event_queue_depth", queue_depth, COUNTED, "events",
+        "events that wait to be processed"),
+    ALIAS("queue_depth", queue_depth, COUNTED, "event_queue_depth"),
+    ROW("events_per_minute", events_per_minute, COUNTED, "events",
+        "events accepted in the last 60 s"),
+    ROW("ingestion_rate", ingestion_rate, MEASURED, "events/s",
+        "events accepted per second, over the last 60 s"),
+    ROW("processing_rate", processing_rate, MEASURED, "events/s",
+        "events processed per second, over the last 60 s"),
+    ALIAS("events_processed_per_second", processing_rate, MEASURED,
+          "processing_rate"),
+    ROW("processing_errors", errors_total, COUNTED, "errors",
+        "failed tries since the start"),
+    ROW("processing_errors_last_hour", errors_last_hour, COUNTED, "errors",
+        "failed tries in the last 60 min"),
+    ROW("workflow_success_rate_1h", success_rate_1h, MEASURED, "ratio",
+        "succeeded of succeeded, failed and killed in the last 60 min, 0 to "
+        "1; 1 if there was none"),
+    ROW("workflow_success_rate_24h", success_rate_24h, MEASURED, "ratio",
+        "the same for the last 24 h"),
+    ROW("avg_workflow_duration_seconds", avg_duration, MEASURED, "seconds",
+        "creation to end, mean over the workflows of that rate in the last "
+        "24 h; 0 if there was none"),
+    ROW("active_workflows", active_workflows, COUNTED, "workflows",
+        "workflows that have not ended"),
+    ROW("uptime_seconds", uptime, MEASURED, "seconds",
+        "since the start of the process"),
 };
 
 const size_t telemetry_json_row_count = ARRAY_LEN(telemetry_json_rows);

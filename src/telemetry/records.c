@@ -23,6 +23,26 @@ static void event_done(struct telemetry *t, uint64_t now_ms,
     }
 }
 
+/* What follows from a final row beyond its status: how long it ran, and
+ * whether an event was answered without anybody's help. */
+static void remediation_ended(struct telemetry *t, uint64_t now_ms,
+                              const struct workflow_row *row)
+{
+    if (row->dry_run) {
+        return;
+    }
+    if (row->started_ms != 0 && row->status != WORKFLOW_CANCELLED) {
+        telemetry_observe_us(t, TIMING_EXECUTION,
+                             elapsed_ms(row->started_ms, row->finished_ms) *
+                                 1000);
+    }
+    if (!id_is_null(row->event_id)) {
+        telemetry_flow(t, FLOW_REMEDIATIONS_ENDED, now_ms, 1);
+        telemetry_flow(t, FLOW_REMEDIATIONS_SUCCEEDED, now_ms,
+                       row->status == WORKFLOW_SUCCEEDED);
+    }
+}
+
 /* Final statuses have no way out (I3), so each is recorded once. */
 static void workflow_ended(struct telemetry *t, uint64_t now_ms,
                            const struct workflow_row *row)
@@ -31,6 +51,7 @@ static void workflow_ended(struct telemetry *t, uint64_t now_ms,
         telemetry_workflow_finished(
             t, now_ms, row->status,
             elapsed_ms(row->created_ms, row->finished_ms), row->dry_run);
+        remediation_ended(t, now_ms, row);
     }
 }
 
@@ -45,6 +66,9 @@ static void workflow_born(struct telemetry *t, uint64_t now_ms,
     workflow_ended(t, now_ms, row);
     if (id_is_null(row->event_id)) {
         return;
+    }
+    if (!row->dry_run) {
+        telemetry_flow(t, FLOW_WORKFLOWS_TRIGGERED, now_ms, 1);
     }
     /* An event's id is minted when it is received: it tells when that was. */
     uint64_t event_ms = id_epoch_ms(row->event_id);

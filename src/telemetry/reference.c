@@ -31,14 +31,26 @@ static void add_json_keys(struct strbuf *out)
     strbuf_addc(out, " |\n");
 }
 
+static void add_series(struct strbuf *out)
+{
+    strbuf_addc(out, "\n## GET /api/metrics/history\n\n"
+                     "| series | unit | a point is | meaning |\n"
+                     "| --- | --- | --- | --- |\n");
+    for (size_t i = 0; i < telemetry_series_count(); i++) {
+        struct telemetry_series s = telemetry_series(i);
+        strbuf_addf(out, "| `%s` | %s | %s | %s |\n", s.name, s.unit,
+                    s.is_flow ? "the sum" : "the mean", s.help);
+    }
+}
+
 void telemetry_add_reference(struct strbuf *out)
 {
     strbuf_addc(out,
                 "# Metrics\n\n"
                 "<!-- Made from src/telemetry/tables.c; a test compares. -->\n"
-                "\nCounters (`_total`), histograms, rates and windows begin "
-                "at zero when the\nengine starts. The `ledger_` numbers come "
-                "from the store and last.\n\n"
+                "\nCounters (`_total`) and histograms begin at zero when "
+                "the engine starts. Rates\nand windows go on over a restart. "
+                "The `ledger_` numbers come from the store\nand last.\n\n"
                 "## GET /metrics\n\nPrometheus text format 0.0.4.\n\n"
                 "| metric | type | label | meaning |\n"
                 "| --- | --- | --- | --- |\n");
@@ -53,4 +65,5 @@ void telemetry_add_reference(struct strbuf *out)
     }
     strbuf_addc(out, "\n## GET /api/metrics\n\n");
     add_json_keys(out);
+    add_series(out);
 }

@@ -61,7 +61,7 @@ const struct metric_row telemetry_metric_rows[] = {
      .unit = UNIT_MILLISECONDS,
      .help = "Start of the process, in seconds since the epoch."},
 
-    {"events_accepted_total", COUNTER(accepted),
+    {"events_accepted_total", COUNTER(flows[FLOW_EVENTS_ACCEPTED]),
      .help = "Events stored and acknowledged since the start."},
     {"events_by_type_total", .type = "counter", .source = FROM_TYPES,
      .label = "type",
@@ -69,9 +69,9 @@ const struct metric_row telemetry_metric_rows[] = {
     {"events_refused_total", COUNTER(refused),
      LABELLED("reason", refusal_label, TELEMETRY_REFUSALS),
      .help = "Events not accepted since the start, by reason."},
-    {"events_processed_total", COUNTER(processed),
+    {"events_processed_total", COUNTER(flows[FLOW_EVENTS_PROCESSED]),
      .help = "Events processed to an end since the start."},
-    {"event_processing_errors_total", COUNTER(errors),
+    {"event_processing_errors_total", COUNTER(flows[FLOW_EVENT_ERRORS]),
      .help = "Failed tries to process an event since the start."},
     {"ledger_accepted", STATE("gauge", accepted),
      .help = "Events ever accepted by this store; equals the sum of "
@@ -193,4 +193,6 @@ const struct timing_row telemetry_timing_rows[TELEMETRY_TIMINGS] = {
                      "One attempt of a step, start to end.", "step", DURATION},
     [TIMING_WORKFLOW] = {"workflow_duration_seconds",
                          "Workflow created to final.", "workflow", DURATION},
+    [TIMING_EXECUTION] = {"runbook_execution_seconds",
+                          "Workflow started to final.", "execution", DURATION},
 };

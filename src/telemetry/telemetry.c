@@ -1,6 +1,5 @@
 #include "telemetry/telemetry.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -19,6 +18,7 @@ struct telemetry *telemetry_new(uint64_t now_ms)
 {
     struct telemetry *t = MEM_NEW(struct telemetry);
     t->started_ms = now_ms;
+    atomic_store_explicit(&t->known_ms, now_ms, memory_order_relaxed);
     atomic_flag_clear(&t->type_lock);
     for (unsigned i = 0; i < WINDOWS; i++) {
         bool minutes = i >= WINDOW_SUCCEEDED_M;
@@ -99,21 +99,18 @@ static counter *type_counter(struct telemetry *t, struct str type)
 void telemetry_event_accepted(struct telemetry *t, uint64_t now_ms,
                               struct str type, uint64_t n)
 {
-    count(&t->accepted, n);
     count(type_counter(t, type), n);
-    window_add(&t->windows[WINDOW_ACCEPTED_S], now_ms, n);
+    telemetry_flow(t, FLOW_EVENTS_ACCEPTED, now_ms, n);
 }
 
 void telemetry_event_processed(struct telemetry *t, uint64_t now_ms, uint64_t n)
 {
-    count(&t->processed, n);
-    window_add(&t->windows[WINDOW_PROCESSED_S], now_ms, n);
+    telemetry_flow(t, FLOW_EVENTS_PROCESSED, now_ms, n);
 }
 
 void telemetry_event_error(struct telemetry *t, uint64_t now_ms, uint64_t n)
 {
-    count(&t->errors, n);
-    window_add(&t->windows[WINDOW_ERRORS_S], now_ms, n);
+    telemetry_flow(t, FLOW_EVENT_ERRORS, now_ms, n);
 }
 
 void telemetry_event_refused(struct telemetry *t, enum telemetry_refusal why,
@@ -143,10 +140,9 @@ void telemetry_workflow_finished(struct telemetry *t, uint64_t now_ms,
         return;
     }
     bool ok = status == WORKFLOW_SUCCEEDED;
-    struct window *w = t->windows;
-    window_add(&w[ok ? WINDOW_SUCCEEDED_S : WINDOW_FAILED_S], now_ms, 1);
-    window_add(&w[ok ? WINDOW_SUCCEEDED_M : WINDOW_FAILED_M], now_ms, 1);
-    window_add(&w[WINDOW_DURATION_MS_M], now_ms, duration_ms);
+    telemetry_flow(t, ok ? FLOW_WORKFLOWS_SUCCEEDED : FLOW_WORKFLOWS_FAILED,
+                   now_ms, 1);
+    telemetry_flow(t, FLOW_WORKFLOW_MS, now_ms, duration_ms);
     telemetry_observe_us(t, TIMING_WORKFLOW, duration_ms * 1000);
 }
 
@@ -171,17 +167,4 @@ void telemetry_observe_us(struct telemetry *t, enum telemetry_timing which,
 {
     ASSERT(which < TELEMETRY_TIMINGS);
     histogram_observe(&t->timings[which], us);
-}
-
-int telemetry_value(const struct telemetry *t, const struct telemetry_state *s,
-                    uint64_t now_ms, struct str key, double *ret)
-{
-    for (size_t i = 0; i < telemetry_json_row_count; i++) {
-        const struct json_row *row = &telemetry_json_rows[i];
-        if (str_eq_c(key, row->key)) {
-            *ret = row->value(t, s, now_ms);
-            return 0;
-        }
-    }
-    return -ENOENT;
 }

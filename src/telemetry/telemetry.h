@@ -8,10 +8,10 @@
  * Pure: time comes as an argument (epoch milliseconds). Everything below may
  * be called by any thread at any time: counters are relaxed atomics.
  *
- * Counters, rates and windows begin at zero with each start of the process,
- * as Prometheus expects of counters. What must survive a restart is not kept
- * here: the ledger of events and workflows by status is counted by the store
- * and handed in with struct telemetry_state.
+ * Counters begin at zero with each start of the process, as Prometheus expects
+ * of them. Windows and rates go on where the last process left them, if told
+ * what happened meanwhile (series.h). The ledger of events and workflows by
+ * status is counted by the store and handed in with struct telemetry_state.
  */
 #pragma once
 
@@ -92,7 +92,8 @@ enum telemetry_timing {
     TIMING_EVENT_TO_WORKFLOW, /* event received to workflow durable (SLO) */
     TIMING_EVENT_TO_STEP,     /* event received to first step started */
     TIMING_STEP,              /* one attempt, start to end */
-    TIMING_WORKFLOW,          /* creation to final status (SLO) */
+    TIMING_WORKFLOW,          /* creation to final status */
+    TIMING_EXECUTION,         /* first step started to final status (SLO) */
     TELEMETRY_TIMINGS
 };
 
@@ -150,9 +151,3 @@ void telemetry_add_json(const struct telemetry *t,
 
 /* The reference of all metrics and JSON keys, in Markdown. */
 void telemetry_add_reference(struct strbuf *out);
-
-/* One number of the JSON view by its key ("event_queue_depth"), for sampling
- * a history; 0 or -ENOENT. */
-NODISCARD int telemetry_value(const struct telemetry *t,
-                              const struct telemetry_state *s, uint64_t now_ms,
-                              struct str key, double *ret);

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "telemetry/histogram.h"
+#include "telemetry/series.h"
 #include "telemetry/telemetry.h"
 #include "telemetry/window.h"
 
@@ -46,9 +47,8 @@ enum window_id {
 
 struct telemetry {
     uint64_t started_ms;
-    counter accepted;
-    counter processed;
-    counter errors;
+    counter known_ms; /* what happened since then is in the windows */
+    counter flows[TELEMETRY_FLOWS];
     counter refused[TELEMETRY_REFUSALS];
     counter workflows_started;
     counter workflows_unstartable;
@@ -99,6 +99,8 @@ struct timing_row {
 struct json_row {
     const char *key;
     const char *help;
+    const char *unit;
+    const char *same_as; /* another row's key; NULL: a row of its own */
     double (*value)(const struct telemetry *t, const struct telemetry_state *s,
                     uint64_t now_ms);
     bool whole; /* an integer */
