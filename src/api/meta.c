@@ -92,75 +92,34 @@ void meta_ready(struct call *c)
 /* ---- metrics
  * -------------------------------------------------------------------- */
 
-static void add_counts(struct telemetry_state *t, const struct store_counts *n)
+static void read_state(struct call *c, struct telemetry_state *ret)
 {
-    t->accepted = n->accepted;
-    for (size_t i = 0; i < EVENT_STATUSES; i++) {
-        t->events[i] = n->events[i];
-    }
-    for (size_t i = 0; i < WORKFLOW_STATUSES; i++) {
-        t->workflows[i] = n->workflows[i];
-    }
-}
-
-static void add_status(struct telemetry_state *t,
-                       const struct service_status *s)
-{
-    t->queue_depth = s->queue_depth;
-    t->queue_limit = s->queue_limit;
-    t->processing_paused = s->paused;
-    t->workers[WORKER_RESTING] = s->engine.workers_resting;
-    t->workers[WORKER_CLAIMING] = s->engine.workers_claiming;
-    t->executor_up = s->executor_up;
-    t->runbooks = s->runbooks_loaded;
-    t->runbooks_rejected = s->runbooks_rejected;
-    t->generation = s->generation;
-    t->store_commits = s->commits.groups;
-    t->store_operations = s->commits.operations;
-    t->store_commit_us_sum = s->commits.commit_us_sum;
-}
-
-/* False when it has answered. */
-static bool read_state(struct call *c, struct telemetry_state *ret)
-{
-    struct store_counts counts = {0};
-    int r = c->reader->ops->counts(c->reader, &counts);
-    if (r < 0) {
-        answer_read_error(c, r);
-        return false;
-    }
     struct service_status status = service_status(c->api->service);
-    *ret =
-        (struct telemetry_state){.config_reload_ok = 1, .runbook_reload_ok = 1};
-    add_counts(ret, &counts);
-    add_status(ret, &status);
+    service_state(&status, ret);
     if (c->api->integrations != NULL) {
         integrations_state(c->api->integrations, ret);
     }
     const struct http_server *http = atomic_load(&c->api->http);
     ret->http_connections = http != NULL ? http_connections(http) : 0;
     ret->stream_subscribers = hub_count(c->api->hub);
-    return true;
 }
 
 void meta_metrics(struct call *c)
 {
     struct telemetry_state state;
-    if (read_state(c, &state)) {
-        telemetry_add_json(service_telemetry(c->api->service), &state,
-                           os_epoch_ms(), call_out(c));
-        answer_json(c, 200);
-    }
+    read_state(c, &state);
+    telemetry_add_json(service_telemetry(c->api->service), &state,
+                       os_epoch_ms(), call_out(c));
+    answer_json(c, 200);
 }
 
 void meta_prometheus(struct call *c)
 {
     struct telemetry_state state;
-    if (read_state(c, &state)) {
-        telemetry_add_prometheus(service_telemetry(c->api->service), &state,
-                                 call_out(c));
-        answer_as(c, 200, TELEMETRY_PROMETHEUS_TYPE);
-    }
+    read_state(c, &state);
+    telemetry_add_prometheus(service_telemetry(c->api->service), &state,
+                             call_out(c));
+    answer_as(c, 200, TELEMETRY_PROMETHEUS_TYPE);
 }
 
 void meta_openapi(struct call *c)

@@ -350,10 +350,10 @@ const struct route routes[] = {
 
     {"/api/health", HTTP_GET, SCOPE_READ, ON_SERVER, .handler = meta_health,
      .status = 200, .answer = "Health", .summary = "Is everything well?"},
-    {"/api/metrics", HTTP_GET, SCOPE_READ, ON_READER, .handler = meta_metrics,
+    {"/api/metrics", HTTP_GET, SCOPE_READ, ON_SERVER, .handler = meta_metrics,
      .status = 200, .answer = "Any",
      .summary = "Numbers about the engine, as JSON"},
-    {"/metrics", HTTP_GET, SCOPE_READ, ON_READER, .handler = meta_prometheus,
+    {"/metrics", HTTP_GET, SCOPE_READ, ON_SERVER, .handler = meta_prometheus,
      .status = 200, .summary = "Numbers about the engine, for Prometheus"},
     {"/api/openapi.json", HTTP_GET, SCOPE_READ, ON_SERVER,
      .handler = meta_openapi, .status = 200, .answer = "Any",

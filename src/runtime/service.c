@@ -401,5 +401,6 @@ struct service_status service_status(struct service *s)
     status.store_failed = atomic_load(&s->store_failed);
     status.queue_depth = committer_queued(s->committer);
     status.commits = committer_stats(s->committer);
+    committer_counts(s->committer, &status.counts);
     return status;
 }

@@ -219,5 +219,10 @@ struct service_status {
     uint32_t runbooks_loaded;
     uint32_t runbooks_rejected; /* including those on last known good */
     struct committer_stats commits;
+    struct store_counts counts; /* the ledger */
 };
 struct service_status service_status(struct service *s);
+
+/* What telemetry is to say of it (all but what only the API knows). */
+void service_state(const struct service_status *status,
+                   struct telemetry_state *ret);

@@ -19,11 +19,12 @@ struct committer {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    struct list incoming; /* under the lock, like the next four */
+    struct list incoming; /* under the lock, like the next five */
     bool hurry;           /* somebody waits for one of those */
     bool stopping;
     bool refuse_events;
     bool hold_claims;
+    struct store_counts counts;
     struct commit_group group; /* the thread's, like the next two */
     bool failed;
     bool full; /* the last group met a full disk: claims wait for a tick */
@@ -90,13 +91,22 @@ static void fail(struct committer *c)
     c->options.on_fatal(c->options.context);
 }
 
+/* What others may know of the store now. */
+static void publish(struct committer *c)
+{
+    atomic_store(&c->queued, c->options.driver->queued(c->options.store));
+    ASSERT(pthread_mutex_lock(&c->lock) == 0);
+    c->options.driver->counts(c->options.store, &c->counts);
+    ASSERT(pthread_mutex_unlock(&c->lock) == 0);
+}
+
 static void run_group(struct committer *c)
 {
     uint64_t before_us = monotonic_us();
     int r = commit_group_run(c->options.driver, c->options.store, &c->group,
                              c->options.now_ms());
     uint64_t took_us = monotonic_us() - before_us;
-    atomic_store(&c->queued, c->options.driver->queued(c->options.store));
+    publish(c); /* before anybody is told */
     c->full = false;
     count_group(c, tell(c), took_us);
     if (r < 0 || c->options.driver->maintain(c->options.store, false) < 0) {
@@ -237,7 +247,7 @@ int committer_start(const struct committer_options *options,
     c->group.busy = more_waits;
     c->group.busy_context = c;
     init_wait(c);
-    atomic_store(&c->queued, options->driver->queued(options->store));
+    publish(c);
     int r = pthread_create(&c->thread, NULL, run_thread, c);
     if (r != 0) {
         free_committer(c);
@@ -291,6 +301,13 @@ void committer_stop(struct committer *c)
 uint64_t committer_queued(const struct committer *c)
 {
     return atomic_load(&c->queued);
+}
+
+void committer_counts(struct committer *c, struct store_counts *ret)
+{
+    ASSERT(pthread_mutex_lock(&c->lock) == 0);
+    *ret = c->counts;
+    ASSERT(pthread_mutex_unlock(&c->lock) == 0);
 }
 
 struct committer_stats committer_stats(const struct committer *c)

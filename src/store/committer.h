@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "store/reader.h"
 #include "store/store.h"
 
 struct committer;
@@ -41,6 +42,9 @@ void committer_stop(struct committer *c);
 
 /* Exact at the last group: events that wait to be claimed. Any thread. */
 uint64_t committer_queued(const struct committer *c);
+
+/* The ledger as of the last group, without asking the store. Any thread. */
+void committer_counts(struct committer *c, struct store_counts *ret);
 
 /* Groups and operations so far, for metrics. Any thread. */
 struct committer_stats {

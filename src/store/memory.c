@@ -275,6 +275,11 @@ static int maintain(struct store *s, bool idle)
     return 0;
 }
 
+static void counts(const struct store *s, struct store_counts *ret)
+{
+    *ret = s->counts;
+}
+
 static uint64_t queued(const struct store *s)
 {
     return s->queue.count;
@@ -329,6 +334,7 @@ const struct store_driver store_memory = {
     .run = run,
     .maintain = maintain,
     .queued = queued,
+    .counts = counts,
     .check = check,
     .reader_open = memory_reader_open,
 };

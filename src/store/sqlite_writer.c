@@ -441,10 +441,15 @@ static int run(struct store *s, struct store_op *op, uint64_t now_ms)
     return r;
 }
 
+static void counts(const struct store *s, struct store_counts *ret)
+{
+    *ret = s->tally.counts;
+}
+
 static uint64_t queued(const struct store *s)
 {
-    const struct store_counts *counts = &s->tally.counts;
-    return counts->events[EVENT_QUEUED] + counts->events[EVENT_ERROR];
+    const struct store_counts *now = &s->tally.counts;
+    return now->events[EVENT_QUEUED] + now->events[EVENT_ERROR];
 }
 
 /* ---- closing ------------------------------------------------------------ */
@@ -486,6 +491,7 @@ const struct store_driver store_sqlite = {
     .run = run,
     .maintain = sqlite_maintain,
     .queued = queued,
+    .counts = counts,
     .check = sqlite_check,
     .reader_open = sqlite_reader_open,
 };

@@ -142,6 +142,7 @@ struct store_opened {
 };
 
 struct store; /* a driver's instance */
+struct store_counts;
 struct reader;
 
 struct store_driver {
@@ -170,6 +171,9 @@ struct store_driver {
 
     /* Exact, under the writer: events that a claim could give. */
     uint64_t (*queued)(const struct store *s);
+
+    /* The same: the ledger as of the last commit (or rollback). */
+    void (*counts)(const struct store *s, struct store_counts *ret);
 
     /* Counts everything anew and compares: the ledger with the rows (I1), the
      * queue with what a claim could give, and what else the driver keeps

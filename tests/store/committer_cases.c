@@ -136,6 +136,12 @@ static void refused_events_leave_the_rest(void **state)
     assert_int_equal(before->op.result, 0);
     assert_int_equal(after->op.result, -ECANCELED);
     assert_int_equal(claim->op.result, 0);
+    /* It tells the ledger without asking the store. */
+    struct store_counts told;
+    struct store_counts stored = fixture_counts(f);
+    committer_counts(c, &told);
+    assert_int_equal(told.events[EVENT_PROCESSING], 1);
+    assert_memory_equal(&told, &stored, sizeof(told));
     committer_stop(c);
     assert_int_equal(fixture_counts(f).accepted, 1);
     free_job(before);

@@ -1,0 +1,29 @@
+/* What the service knows of itself, as telemetry wants it. */
+#include "runtime/service.h"
+
+void service_state(const struct service_status *s, struct telemetry_state *ret)
+{
+    *ret = (struct telemetry_state){
+        .accepted = s->counts.accepted,
+        .queue_depth = s->queue_depth,
+        .queue_limit = s->queue_limit,
+        .workers = {[WORKER_RESTING] = s->engine.workers_resting,
+                    [WORKER_CLAIMING] = s->engine.workers_claiming},
+        .processing_paused = s->paused,
+        .executor_up = s->executor_up,
+        .runbooks = s->runbooks_loaded,
+        .runbooks_rejected = s->runbooks_rejected,
+        .generation = s->generation,
+        .config_reload_ok = 1,
+        .runbook_reload_ok = 1,
+        .store_commits = s->commits.groups,
+        .store_operations = s->commits.operations,
+        .store_commit_us_sum = s->commits.commit_us_sum,
+    };
+    for (size_t i = 0; i < EVENT_STATUSES; i++) {
+        ret->events[i] = s->counts.events[i];
+    }
+    for (size_t i = 0; i < WORKFLOW_STATUSES; i++) {
+        ret->workflows[i] = s->counts.workflows[i];
+    }
+}
