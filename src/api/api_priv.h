@@ -142,6 +142,7 @@ route_fn control_acknowledge_restore;
 route_fn events_replay, events_poison;
 route_fn admin_reload, admin_audit;
 route_fn meta_health, meta_metrics, meta_prometheus, meta_openapi;
+route_fn meta_history;
 route_fn meta_healthy, meta_ready;
 route_fn page_show, stream_open;
 route_fn integrations_list, integrations_all_health, integrations_get;

@@ -1,5 +1,8 @@
 #include "api/put.h"
 
+#include <math.h>
+#include <stdio.h>
+
 #include "data/timestamp.h"
 
 void put_element(struct strbuf *out)
@@ -62,6 +65,23 @@ void put_i64(struct strbuf *out, const char *key, int64_t n)
 {
     put_key(out, key);
     strbuf_addf(out, "%lld", (long long)n);
+}
+
+void put_number(struct strbuf *out, const char *key, double value)
+{
+    char text[400];
+    if (!isfinite(value)) {
+        put_null(out, key);
+        return;
+    }
+    (void)snprintf(text, sizeof(text), "%.9f", value);
+    struct str s = str_c(text);
+    while (s.at[s.len - 1] == '0') {
+        s.len--;
+    }
+    s.len -= s.at[s.len - 1] == '.';
+    put_key(out, key);
+    strbuf_add(out, str_eq_c(s, "-0") ? STR("0") : s);
 }
 
 void put_bool(struct strbuf *out, const char *key, bool b)

@@ -21,6 +21,11 @@ void put_text_or_null(struct strbuf *out, const char *key, struct str s);
 void put_u64(struct strbuf *out, const char *key, uint64_t n);
 void put_i64(struct strbuf *out, const char *key, int64_t n);
 void put_bool(struct strbuf *out, const char *key, bool b);
+
+/* Whole numbers without a point, others with at most nine digits behind it;
+ * null for what is no number. */
+void put_number(struct strbuf *out, const char *key, double value);
+
 void put_null(struct strbuf *out, const char *key);
 void put_raw(struct strbuf *out, const char *key, struct str json);
 

@@ -142,6 +142,17 @@ static const struct query query_outbox[] = {
     END,
 };
 
+static const struct query query_history[] = {
+    {.name = "metric",
+     .kind = QUERY_TEXT,
+     .help = "which one; without it, the list of them"},
+    SINCE,
+    {.name = "step",
+     .kind = QUERY_TEXT,
+     .help = "time between points: 1m, 3600; unless told, what suits"},
+    END,
+};
+
 static const struct query query_alerts[] = {
     FLAG("active", "show active alerts"),
     FLAG("silenced", "show silenced alerts (there are none)"),
@@ -353,6 +364,10 @@ const struct route routes[] = {
     {"/api/metrics", HTTP_GET, SCOPE_READ, ON_SERVER, .handler = meta_metrics,
      .status = 200, .answer = "Any",
      .summary = "Numbers about the engine, as JSON"},
+    {"/api/metrics/history", HTTP_GET, SCOPE_READ, ON_READER,
+     .handler = meta_history, .query = query_history, .status = 200,
+     .answer = "MetricHistory",
+     .summary = "How a metric went, or which have a history"},
     {"/metrics", HTTP_GET, SCOPE_READ, ON_SERVER, .handler = meta_prometheus,
      .status = 200, .summary = "Numbers about the engine, for Prometheus"},
     {"/api/openapi.json", HTTP_GET, SCOPE_READ, ON_SERVER,

@@ -156,6 +156,12 @@ static const struct cli_flag restore_flags[] = {
     END,
 };
 
+static const struct cli_flag history_flags[] = {
+    SINCE,
+    {"step", 0, "DURATION", "time between points (default: what suits)", NULL},
+    END,
+};
+
 static const struct cli_flag stop_flags[] = {
     WAIT,
     TIMEOUT,
@@ -235,6 +241,17 @@ const struct cli_command cli_commands[] = {
     {"workflow", "kill", "ID", 1, 1, CLI_WORKFLOW_ID, stop_flags,
      "end a workflow and its processes at once: SIGKILL", NULL,
      "adctl workflow kill wf-01jc\n", cli_workflow_kill},
+    {"metrics", "show", "", 0, 0, CLI_NO_SUBJECT, no_flags,
+     "the engine's numbers", NULL, "adctl metrics\nadctl metrics -o json\n",
+     cli_metrics_show},
+    {"metrics", "history", "[METRIC]", 0, 1, CLI_NO_SUBJECT, history_flags,
+     "how a number went over time",
+     "Without a METRIC, the list of those that have a history. Kept for 6 h "
+     "by 10 s, for 3 days by the minute, for 90 days by 10 minutes.",
+     "adctl metrics history\n"
+     "adctl metrics history event_queue_depth\n"
+     "adctl metrics history ingestion_rate --since 24h --step 1h\n",
+     cli_metrics_history},
     {"backup", "make", "", 0, 0, CLI_NO_SUBJECT, backup_make_flags,
      "copy store, runbooks and configuration, and verify the copy",
      "Works while the engine writes and while it is down. Secrets are not in "
@@ -327,12 +344,14 @@ const struct cli_alias cli_noun_aliases[] = {
     {"rb", "runbook"},        {"workflows", "workflow"},
     {"wf", "workflow"},       {"run", "workflow"},
     {"runs", "workflow"},     {"integrations", "integration"},
+    {"runs", "workflow"},     {"metric", "metrics"},
     {"--version", "version"},
 };
 
 const size_t cli_noun_alias_count = ARRAY_LEN(cli_noun_aliases);
 
-const struct cli_alias cli_default_verbs[] = {{"backup", "make"}};
+const struct cli_alias cli_default_verbs[] = {{"backup", "make"},
+                                              {"metrics", "show"}};
 
 const size_t cli_default_verb_count = ARRAY_LEN(cli_default_verbs);
 

@@ -104,6 +104,8 @@ int cli_workflow_show(struct cli *cli);
 int cli_workflow_logs(struct cli *cli);
 int cli_workflow_cancel(struct cli *cli);
 int cli_workflow_kill(struct cli *cli);
+int cli_metrics_show(struct cli *cli);
+int cli_metrics_history(struct cli *cli);
 int cli_backup_make(struct cli *cli);
 int cli_backup_list(struct cli *cli);
 int cli_backup_verify(struct cli *cli);

@@ -105,19 +105,19 @@ struct history_point {
 struct history_range {
     uint64_t from_s; /* included */
     uint64_t to_s;   /* not included */
+    uint64_t now_s;  /* what is kept depends on the age */
     uint64_t step_s; /* wanted; 0: what suits the range */
 };
 
 /* The step that an answer can have: at least what is wanted, a multiple of
  * what is kept for a range that begins then. */
-uint64_t history_step(const struct history_range *r, uint64_t now_s);
+uint64_t history_step(const struct history_range *r);
 
 /* The points of a metric, oldest first; steps without any sample have none.
  * At most HISTORY_POINTS_MAX, else -E2BIG. */
 NODISCARD int history_points(struct history *h, const char *name,
-                             const struct history_range *r, uint64_t now_s,
-                             struct arena *a, struct history_point **ret,
-                             uint32_t *ret_count);
+                             const struct history_range *r, struct arena *a,
+                             struct history_point **ret, uint32_t *ret_count);
 
 /* The sum of all samples of a metric since then; 0 without any. */
 NODISCARD int history_sum(struct history *h, const char *name, uint64_t from_ms,

@@ -18,10 +18,10 @@ unsigned history_level_for(uint64_t from_s, uint64_t now_s)
     return level;
 }
 
-uint64_t history_step(const struct history_range *r, uint64_t now_s)
+uint64_t history_step(const struct history_range *r)
 {
     uint64_t kept_s =
-        history_levels[history_level_for(r->from_s, now_s)].step_s;
+        history_levels[history_level_for(r->from_s, r->now_s)].step_s;
     uint64_t length_s = r->to_s > r->from_s ? r->to_s - r->from_s : 0;
     uint64_t step_s = r->step_s != 0 ? r->step_s : length_s / POINTS_WANTED;
     return MAX((step_s + kept_s - 1) / kept_s, 1) * kept_s;
@@ -75,13 +75,12 @@ static void take_point(void *context, sqlite3_stmt *st)
 }
 
 int history_points(struct history *h, const char *name,
-                   const struct history_range *r, uint64_t now_s,
-                   struct arena *a, struct history_point **ret,
-                   uint32_t *ret_count)
+                   const struct history_range *r, struct arena *a,
+                   struct history_point **ret, uint32_t *ret_count)
 {
-    unsigned level = history_level_for(r->from_s, now_s);
+    unsigned level = history_level_for(r->from_s, r->now_s);
     uint64_t kept_s = history_levels[level].step_s;
-    uint64_t step_s = history_step(r, now_s);
+    uint64_t step_s = history_step(r);
     if (r->to_s > r->from_s &&
         (r->to_s - r->from_s) / step_s > HISTORY_POINTS_MAX) {
         return -E2BIG;

@@ -215,7 +215,11 @@ int service_start(const struct service_options *options, struct service **ret,
         r = open_store(s, reterr);
     }
     if (r >= 0) {
+        service_history_open(s);
         r = open_engine(s, reterr);
+    }
+    if (r >= 0) {
+        r = service_history_start(s, reterr);
     }
     if (r >= 0) {
         r = -pthread_create(&s->thread, NULL, run_thread, s);
@@ -314,6 +318,7 @@ void service_stop(struct service *s)
     for (uint32_t i = 0; i < s->retired_count; i++) {
         pool_stop(s->retired[i]);
     }
+    service_history_stop(s);
     if (s->committer != NULL) {
         committer_stop(s->committer);
     }

@@ -24,6 +24,7 @@
 #include "telemetry/telemetry.h"
 
 struct service;
+struct history;
 
 /* A log line, already formatted; priority as in syslog(3). */
 typedef void service_log_fn(int priority, const char *message);
@@ -189,6 +190,9 @@ NODISCARD int service_reader(struct service *s, struct reader **ret,
                              struct err *reterr);
 
 struct telemetry *service_telemetry(struct service *s);
+
+/* The numbers over time; until service_stop. */
+struct history *service_history(struct service *s);
 
 /* A reader has met a damaged page: nothing more is acknowledged and the
  * process ends; the next start sees to it. */

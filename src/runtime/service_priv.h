@@ -20,6 +20,7 @@
 #include "store/committer.h"
 #include "store/salvage.h"
 
+struct service_history;
 struct watch;
 struct housekeeping;
 
@@ -78,6 +79,7 @@ struct service {
     bool ending;
     struct watch *watch;               /* service_watch.c; NULL: not watching */
     struct housekeeping *housekeeping; /* service_retention.c */
+    struct service_history *history;
     bool reloading;
     struct list reloads_waiting; /* of struct service_request.link */
 
@@ -178,6 +180,15 @@ bool service_worker_ends(struct service *s, struct match_job *job);
  * pool_start says; -EAGAIN when it was done too often. */
 NODISCARD int service_restart_workers(struct service *s,
                                       uint32_t *ret_given_up);
+
+/* ---- service_history.c ----------------------------------------------------
+ * Opens the history and gives the windows what was before this process, when
+ * the committer runs; whatever is wrong with it is logged. Then its thread. */
+void service_history_open(struct service *s);
+NODISCARD int service_history_start(struct service *s, struct err *reterr);
+
+/* Takes the last sample, before the committer ends. */
+void service_history_stop(struct service *s);
 
 /* ---- service_watch.c ------------------------------------------------------
  * Reloads by itself when files change. Start before the first load. */

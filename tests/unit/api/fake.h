@@ -27,6 +27,7 @@ struct fake {
     uint16_t port;
     struct store *store;
     struct telemetry *telemetry;
+    struct history *history; /* NULL unless the test opens one */
     struct generation *generation;
     struct service_status status;
     int ingest_result; /* instead of storing, if not 0 */
@@ -199,6 +200,12 @@ struct telemetry *service_telemetry(struct service *s)
 {
     (void)s;
     return fake.telemetry;
+}
+
+struct history *service_history(struct service *s)
+{
+    (void)s;
+    return fake.history;
 }
 
 int service_read_runbook(struct service *s, struct str path, struct arena *a,

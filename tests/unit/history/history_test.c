@@ -73,11 +73,12 @@ static void add(struct history *h, uint64_t at_ms, const char *name,
 static uint32_t points(struct history *h, uint64_t from_ms, uint64_t to_ms,
                        uint64_t step_s, struct history_point **ret)
 {
-    struct history_range r = {
-        .from_s = from_ms / 1000, .to_s = to_ms / 1000, .step_s = step_s};
+    struct history_range r = {.from_s = from_ms / 1000,
+                              .to_s = to_ms / 1000,
+                              .now_s = to_ms / 1000,
+                              .step_s = step_s};
     uint32_t count = 0;
-    assert_int_equal(
-        history_points(h, "depth", &r, to_ms / 1000, &arena, ret, &count), 0);
+    assert_int_equal(history_points(h, "depth", &r, &arena, ret, &count), 0);
     return count;
 }
 
@@ -132,12 +133,15 @@ static void it_gets_coarser_with_age(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct history_range r = {.from_s = (T0 - cases[i].back_ms) / 1000,
-                                  .to_s = T0 / 1000};
-        assert_int_equal(history_step(&r, T0 / 1000), cases[i].step_s);
+                                  .to_s = T0 / 1000,
+                                  .now_s = T0 / 1000};
+        assert_int_equal(history_step(&r), cases[i].step_s);
     }
-    struct history_range fine = {
-        .from_s = (T0 - 4 * DAY) / 1000, .to_s = T0 / 1000, .step_s = 10};
-    assert_int_equal(history_step(&fine, T0 / 1000), 600);
+    struct history_range fine = {.from_s = (T0 - 4 * DAY) / 1000,
+                                 .to_s = T0 / 1000,
+                                 .now_s = T0 / 1000,
+                                 .step_s = 10};
+    assert_int_equal(history_step(&fine), 600);
 
     struct history_opened opened;
     struct history *h = open_at(T0, &opened);
@@ -161,17 +165,18 @@ static void too_many_points_are_refused(void **state)
     (void)state;
     struct history_opened opened;
     struct history *h = open_at(T0, &opened);
-    struct history_range r = {
-        .from_s = T0 / 1000 - 10 * HOUR, .to_s = T0 / 1000, .step_s = 10};
+    struct history_range r = {.from_s = T0 / 1000 - 10 * HOUR,
+                              .to_s = T0 / 1000,
+                              .now_s = T0 / 1000,
+                              .step_s = 10};
     struct history_point *p = NULL;
     uint32_t count = 0;
     r.from_s = r.to_s - (HISTORY_POINTS_MAX + 2) * 600;
     r.step_s = 600;
-    assert_int_equal(
-        history_points(h, "depth", &r, T0 / 1000, &arena, &p, &count), -E2BIG);
+    assert_int_equal(history_points(h, "depth", &r, &arena, &p, &count),
+                     -E2BIG);
     r.from_s = r.to_s - HISTORY_POINTS_MAX * UINT64_C(600);
-    assert_int_equal(
-        history_points(h, "depth", &r, T0 / 1000, &arena, &p, &count), 0);
+    assert_int_equal(history_points(h, "depth", &r, &arena, &p, &count), 0);
     history_close(h, T0);
 }
 
