@@ -153,6 +153,10 @@ static const struct query query_history[] = {
     END,
 };
 
+static const struct query query_since[] = {SINCE, END};
+
+static const struct query query_missed[] = {SINCE, LIMIT(API_PAGE_MAX), END};
+
 static const struct query query_alerts[] = {
     FLAG("active", "show active alerts"),
     FLAG("silenced", "show silenced alerts (there are none)"),
@@ -243,6 +247,11 @@ const struct route routes[] = {
      OTHER_BODY, .handler = workflows_kill, .id_prefix = ID_PREFIX_WORKFLOW,
      .status = 202, .answer = "Stopping",
      .summary = "Stop a workflow at once: KILL"},
+
+    {"/api/workflows/{id}/verdict", HTTP_POST, SCOPE_EXECUTE, ON_READER,
+     OTHER_BODY, .handler = workflows_verdict, .id_prefix = ID_PREFIX_WORKFLOW,
+     .status = 200, .request = "Verdict", .answer = "Judged",
+     .summary = "Say whether an event was right to start a workflow"},
 
     {"/api/runbooks", HTTP_GET, SCOPE_READ, ON_READER, .handler = runbooks_list,
      .query = query_runbooks, .status = 200, .answer = "RunbookList",
@@ -368,6 +377,19 @@ const struct route routes[] = {
      .handler = meta_history, .query = query_history, .status = 200,
      .answer = "MetricHistory",
      .summary = "How a metric went, or which have a history"},
+    {"/api/slo", HTTP_GET, SCOPE_READ, ON_READER, .handler = meta_slo,
+     .query = query_since, .status = 200, .answer = "SloList",
+     .summary = "The platform's objectives and how they stand"},
+    {"/api/incidents/missed", HTTP_POST, SCOPE_EXECUTE, ON_SERVER, OTHER_BODY,
+     .handler = verdicts_missed, .status = 201, .request = "Missed",
+     .answer = "Judged", .summary = "Record an incident that nothing noticed"},
+    {"/api/incidents/missed", HTTP_GET, SCOPE_READ, ON_READER,
+     .handler = verdicts_missed_list, .query = query_missed, .status = 200,
+     .answer = "MissedList", .summary = "List incidents that nothing noticed"},
+    {"/api/incidents/missed/{id}/withdraw", HTTP_POST, SCOPE_EXECUTE, ON_READER,
+     OTHER_BODY, .handler = verdicts_missed_withdraw,
+     .id_prefix = ID_PREFIX_MISSED, .status = 200, .answer = "Judged",
+     .summary = "Take back that an incident was missed"},
     {"/metrics", HTTP_GET, SCOPE_READ, ON_SERVER, .handler = meta_prometheus,
      .status = 200, .summary = "Numbers about the engine, for Prometheus"},
     {"/api/openapi.json", HTTP_GET, SCOPE_READ, ON_SERVER,

@@ -102,6 +102,7 @@ static void add_record(struct api *a, const struct record *r)
     case RECORD_AUDIT:
     case RECORD_NOTICE_NEW:
     case RECORD_NOTICE_TRIED:
+    case RECORD_VERDICT:
     case RECORD_KINDS:
         break;
     }

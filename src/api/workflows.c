@@ -3,6 +3,7 @@
 
 #include "api/api_priv.h"
 #include "api/pinned.h"
+#include "api/verdicts.h"
 #include "api/workflow_json.h"
 
 static struct pinned_source source(const struct call *c, struct generation *g)
@@ -93,6 +94,11 @@ void workflows_get(struct call *c)
     if (r == 0) {
         r = c->reader->ops->attempts(c->reader, c->id, a, &attempts, &count);
     }
+    struct verdict_row verdict = {.verdict = VERDICT_NONE};
+    if (r == 0) {
+        r = c->reader->ops->verdict(c->reader, c->id, a, &verdict);
+        r = r == -ENOENT ? 0 : r;
+    }
     if (r < 0) {
         answer_read_error(c, r);
         return;
@@ -103,6 +109,11 @@ void workflows_get(struct call *c)
     struct runbook *rb = pinned_get(c->api->pinned, &from, &v.row);
     workflow_put(out, &v.row, rb, a);
     workflow_put_steps(out, rb, attempts, count);
+    if (verdict.verdict != VERDICT_NONE) {
+        put_verdict(out, "verdict", &verdict);
+    } else {
+        put_null(out, "verdict");
+    }
     put_close(out, '}');
     runbook_unref(rb);
     generation_unref(g);

@@ -156,6 +156,20 @@ static const struct cli_flag restore_flags[] = {
     END,
 };
 
+static const struct cli_flag verdict_flags[] = {
+    {"note", 0, "TEXT", "why", NULL},
+    END,
+};
+
+static const struct cli_flag slo_flags[] = {SINCE, END};
+
+static const struct cli_flag missed_flags[] = {
+    {"at", 0, "TIME", "when it began (default: now): RFC 3339", NULL},
+    SINCE,
+    LIMIT,
+    END,
+};
+
 static const struct cli_flag history_flags[] = {
     SINCE,
     {"step", 0, "DURATION", "time between points (default: what suits)", NULL},
@@ -241,6 +255,13 @@ const struct cli_command cli_commands[] = {
     {"workflow", "kill", "ID", 1, 1, CLI_WORKFLOW_ID, stop_flags,
      "end a workflow and its processes at once: SIGKILL", NULL,
      "adctl workflow kill wf-01jc\n", cli_workflow_kill},
+    {"workflow", "verdict", "ID VERDICT", 2, 2, CLI_WORKFLOW_ID, verdict_flags,
+     "say whether an event was right to start a workflow",
+     "VERDICT is correct, false_positive, or none to take it back.",
+     "adctl workflow verdict @latest correct\n"
+     "adctl workflow verdict wf-01jc false_positive --note 'planned "
+     "downtime'\n",
+     cli_workflow_verdict},
     {"metrics", "show", "", 0, 0, CLI_NO_SUBJECT, no_flags,
      "the engine's numbers", NULL, "adctl metrics\nadctl metrics -o json\n",
      cli_metrics_show},
@@ -252,6 +273,20 @@ const struct cli_command cli_commands[] = {
      "adctl metrics history event_queue_depth\n"
      "adctl metrics history ingestion_rate --since 24h --step 1h\n",
      cli_metrics_history},
+    {"slo", "show", "", 0, 0, CLI_NO_SUBJECT, slo_flags,
+     "the platform's objectives and how they stand",
+     "Over the last 30 days unless --since says otherwise. Ends with 1 when an "
+     "objective is missed. What nobody knows yet is unknown: two objectives "
+     "need verdicts (adctl workflow verdict, adctl slo missed).",
+     "adctl slo\nadctl slo --since 7d\nadctl slo -o json\n", cli_slo_show},
+    {"slo", "missed", "[SUMMARY]", 0, 1, CLI_NO_SUBJECT, missed_flags,
+     "record an incident that nothing noticed, or list them", NULL,
+     "adctl slo missed\n"
+     "adctl slo missed 'disk of db-1 was full' --at 2026-11-27T14:00:00Z\n",
+     cli_slo_missed},
+    {"slo", "withdraw", "ID", 1, 1, CLI_NO_SUBJECT, no_flags,
+     "take back that an incident was missed", NULL,
+     "adctl slo withdraw mis-01jc8y3k5v9x2m4n6p8q0r1s3t\n", cli_slo_withdraw},
     {"backup", "make", "", 0, 0, CLI_NO_SUBJECT, backup_make_flags,
      "copy store, runbooks and configuration, and verify the copy",
      "Works while the engine writes and while it is down. Secrets are not in "
@@ -340,18 +375,17 @@ const struct cli_command cli_commands[] = {
 const size_t cli_command_count = ARRAY_LEN(cli_commands);
 
 const struct cli_alias cli_noun_aliases[] = {
-    {"events", "event"},      {"runbooks", "runbook"},
-    {"rb", "runbook"},        {"workflows", "workflow"},
-    {"wf", "workflow"},       {"run", "workflow"},
-    {"runs", "workflow"},     {"integrations", "integration"},
-    {"runs", "workflow"},     {"metric", "metrics"},
-    {"--version", "version"},
+    {"events", "event"},   {"runbooks", "runbook"},
+    {"rb", "runbook"},     {"workflows", "workflow"},
+    {"wf", "workflow"},    {"run", "workflow"},
+    {"runs", "workflow"},  {"integrations", "integration"},
+    {"metric", "metrics"}, {"--version", "version"},
 };
 
 const size_t cli_noun_alias_count = ARRAY_LEN(cli_noun_aliases);
 
-const struct cli_alias cli_default_verbs[] = {{"backup", "make"},
-                                              {"metrics", "show"}};
+const struct cli_alias cli_default_verbs[] = {
+    {"backup", "make"}, {"metrics", "show"}, {"slo", "show"}};
 
 const size_t cli_default_verb_count = ARRAY_LEN(cli_default_verbs);
 

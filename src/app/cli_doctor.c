@@ -23,7 +23,7 @@
 #define SKEW_MAX_SECONDS 5
 #define QUEUE_LONG 0.5 /* of its limit */
 
-enum verdict { GOOD, WARNING, BAD, SKIPPED };
+enum finding { GOOD, WARNING, BAD, SKIPPED };
 
 static const char *const verdict_names[] = {"ok", "warning", "failed",
                                             "skipped"};
@@ -39,10 +39,10 @@ struct visit {
     json_t *metrics; /* NULL: unknown */
 };
 
-static void say(struct visit *v, enum verdict verdict, const char *next,
+static void say(struct visit *v, enum finding verdict, const char *next,
                 const char *fmt, ...) PRINTF_LIKE(4, 5);
 
-static void say(struct visit *v, enum verdict verdict, const char *next,
+static void say(struct visit *v, enum finding verdict, const char *next,
                 const char *fmt, ...)
 {
     struct strbuf raw = STRBUF_INIT(16 * 1024);
@@ -347,7 +347,7 @@ static void check_space(struct visit *v)
         return;
     }
     uint64_t free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
-    enum verdict verdict = free_bytes < FREE_TOO_LOW_BYTES ? BAD
+    enum finding verdict = free_bytes < FREE_TOO_LOW_BYTES ? BAD
                            : free_bytes < FREE_LOW_BYTES   ? WARNING
                                                            : GOOD;
     say(v, verdict,

@@ -22,6 +22,7 @@ struct id {
 
 #define ID_PREFIX_EVENT "evt"
 #define ID_PREFIX_WORKFLOW "wf"
+#define ID_PREFIX_MISSED "mis" /* an incident that nothing noticed */
 
 /* A version 7 id of this time with these random bytes. */
 struct id id_make(uint64_t epoch_ms, const uint8_t random[10]);

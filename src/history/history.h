@@ -119,9 +119,13 @@ NODISCARD int history_points(struct history *h, const char *name,
                              const struct history_range *r, struct arena *a,
                              struct history_point **ret, uint32_t *ret_count);
 
-/* The sum of all samples of a metric since then; 0 without any. */
-NODISCARD int history_sum(struct history *h, const char *name, uint64_t from_ms,
-                          uint64_t now_ms, double *ret);
+/* The sums of all samples of these metrics since then; 0 without any. */
+struct history_window {
+    uint64_t from_ms;
+    uint64_t now_ms;
+};
+NODISCARD int history_sums(struct history *h, const struct history_window *w,
+                           const char *const *names, size_t count, double *ret);
 
 /* The observations of a timing since then (by the hour), by bound. */
 NODISCARD int history_timings(struct history *h, uint32_t which,

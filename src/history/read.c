@@ -113,27 +113,40 @@ int history_points(struct history *h, const char *name,
     return result;
 }
 
+struct sums {
+    const char *const *names;
+    size_t count;
+    double *ret;
+};
+
 static void take_sum(void *context, sqlite3_stmt *st)
 {
-    double *sum = context;
-    *sum = sqlite3_column_double(st, 0);
+    const struct sums *s = context;
+    const char *name = (const char *)sqlite3_column_text(st, 0);
+    for (size_t i = 0; i < s->count; i++) {
+        if (str_eq_c(str_c(s->names[i]), name)) {
+            s->ret[i] = sqlite3_column_double(st, 1);
+        }
+    }
 }
 
-int history_sum(struct history *h, const char *name, uint64_t from_ms,
-                uint64_t now_ms, double *ret)
+int history_sums(struct history *h, const struct history_window *w,
+                 const char *const *names, size_t count, double *ret)
 {
-    unsigned level = history_level_for(from_ms / 1000, now_ms / 1000);
-    sqlite3_stmt *st =
-        begin(h, "SELECT coalesce(sum(sum), 0) FROM point WHERE level = ?1"
-                 " AND slot >= ?2 AND metric ="
-                 " (SELECT no FROM metric WHERE name = ?3)");
+    unsigned level = history_level_for(w->from_ms / 1000, w->now_ms / 1000);
+    struct sums sums = {.names = names, .count = count, .ret = ret};
+    for (size_t i = 0; i < count; i++) {
+        ret[i] = 0;
+    }
+    sqlite3_stmt *st = begin(
+        h, "SELECT (SELECT name FROM metric WHERE no = point.metric), sum(sum)"
+           " FROM point WHERE level = ?1 AND slot >= ?2 GROUP BY metric");
     if (st == NULL) {
         return end(h, -EIO);
     }
     stmt_bind_u64(st, 1, level);
-    stmt_bind_u64(st, 2, from_ms / 1000 / history_levels[level].step_s);
-    stmt_bind_text(st, 3, str_c(name));
-    return end(h, each_row(h, st, take_sum, ret));
+    stmt_bind_u64(st, 2, w->from_ms / 1000 / history_levels[level].step_s);
+    return end(h, each_row(h, st, take_sum, &sums));
 }
 
 /* ---- timings ---------------------------------------------------------------

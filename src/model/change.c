@@ -39,3 +39,14 @@ void audit_hash(const uint8_t before[AUDIT_HASH_BYTES],
     r |= crypto_hash_sha256_final(&state, ret);
     ASSERT(r == 0);
 }
+
+const char *verdict_name(enum verdict v)
+{
+    static const char *const names[VERDICTS] = {
+        [VERDICT_NONE] = "none",
+        [VERDICT_CORRECT] = "correct",
+        [VERDICT_FALSE_POSITIVE] = "false_positive",
+        [VERDICT_MISSED] = "missed",
+    };
+    return names[v];
+}

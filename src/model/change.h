@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "base/id.h"
 #include "base/str.h"
 
 /* A named value; "" means that it is not set. */
@@ -37,3 +38,25 @@ struct audit_row {
  * big endian, each text behind its length. */
 void audit_hash(const uint8_t before[AUDIT_HASH_BYTES],
                 const struct audit_row *row, uint8_t ret[AUDIT_HASH_BYTES]);
+
+/* What people say of what the engine has noticed: that a workflow was started
+ * rightly or for nothing; that there was an incident which started none. */
+enum verdict {
+    VERDICT_NONE, /* withdrawn: the row is removed */
+    VERDICT_CORRECT,
+    VERDICT_FALSE_POSITIVE,
+    VERDICT_MISSED,
+    VERDICTS
+};
+
+struct verdict_row {
+    struct id subject; /* the workflow; of a missed incident, its own id */
+    enum verdict verdict;
+    uint64_t about_ms; /* when the workflow was created, the incident began */
+    uint64_t at_ms;
+    struct str by;
+    struct str note; /* "" is none */
+};
+
+/* "none", "correct"... */
+const char *verdict_name(enum verdict v);

@@ -33,6 +33,7 @@ enum record_kind {
     RECORD_AUDIT,         /* the next row of the audit trail */
     RECORD_NOTICE_NEW,    /* a partner system is to be told something */
     RECORD_NOTICE_TRIED,  /* what became of trying to */
+    RECORD_VERDICT,       /* what somebody says of a workflow, from now on */
     RECORD_KINDS
 };
 
@@ -111,5 +112,6 @@ struct record {
         struct audit_row audit;   /* seq and hash: the store's */
         struct notice_row notice; /* seq: the store's */
         struct notice_try tried;
+        struct verdict_row verdict;
     };
 };

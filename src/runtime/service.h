@@ -130,6 +130,8 @@ struct service_request {
                                            there is a setting */
             bool told; /* before and after stand in the audit row although
                           there is a setting: it holds a secret */
+            struct verdict_row verdict; /* subject ID_NULL: none; at_ms and by
+                                           are filled in */
             enum change_sweep sweep;
             struct id event_id; /* of the sweep: only this one, or ID_NULL */
             struct str type, severity; /* CHANGE_RANK: "" is any */
@@ -223,7 +225,8 @@ struct service_status {
     uint32_t runbooks_loaded;
     uint32_t runbooks_rejected; /* including those on last known good */
     struct committer_stats commits;
-    struct store_counts counts; /* the ledger */
+    struct store_counts counts;  /* the ledger */
+    struct slo_result slo[SLOS]; /* of 30 days, at most a minute old */
 };
 struct service_status service_status(struct service *s);
 

@@ -46,7 +46,7 @@ static const struct {
 
 struct change {
     struct runtime_op ro; /* its mail comes back here */
-    struct record records[2];
+    struct record records[3];
     struct service_request *request;
     struct service *service;
     struct arena arena;
@@ -253,6 +253,21 @@ static int read_before(struct change *x, struct str key, struct str *ret)
     return r;
 }
 
+/* What was said of it so far, for the audit trail: its word. */
+static int verdict_before(struct change *x, struct id subject, struct str *ret)
+{
+    struct verdict_row row;
+    struct reader *reader = x->service->reader;
+    int r = reader->ops->verdict(reader, subject, &x->arena, &row);
+    if (r == 0) {
+        struct strbuf word = STRBUF_INIT(64);
+        strbuf_addf(&word, "\"%s\"", verdict_name(row.verdict));
+        *ret = arena_str(&x->arena, strbuf_str(&word));
+        strbuf_deinit(&word);
+    }
+    return r == -ENOENT ? 0 : r;
+}
+
 static void begin(struct service *s, struct service_request *request)
 {
     struct change *x = MEM_NEW(struct change);
@@ -275,6 +290,18 @@ static void begin(struct service *s, struct service_request *request)
         audit.after = request->change.told ? audit.after : setting.value;
         x->records[count++] =
             (struct record){.kind = RECORD_SETTING, .setting = setting};
+    }
+    struct verdict_row verdict = request->change.verdict;
+    if (!id_is_null(verdict.subject)) {
+        int r = verdict_before(x, verdict.subject, &audit.before);
+        if (r < 0) {
+            end(x, r);
+            return;
+        }
+        verdict.at_ms = audit.at_ms;
+        verdict.by = audit.who;
+        x->records[count++] =
+            (struct record){.kind = RECORD_VERDICT, .verdict = verdict};
     }
     x->records[count++] = (struct record){.kind = RECORD_AUDIT, .audit = audit};
     service_log(s, LOG_NOTICE, "%.*s: %.*s %.*s %.*s", STR_ARG(audit.who),

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "history/history.h"
 #include "os/clock.h"
+#include "runtime/objectives.h"
 #include "runtime/service_priv.h"
 #include "telemetry/series.h"
 
@@ -31,8 +32,16 @@
 #define IMPORT_PAGE 500
 
 /* The timings that objectives are about. */
-static const enum telemetry_timing kept[] = {TIMING_EVENT_TO_WORKFLOW,
-                                             TIMING_EXECUTION};
+static const struct {
+    enum telemetry_timing timing;
+    enum objectives_timing no;
+} kept[] = {{TIMING_EVENT_TO_WORKFLOW, OBJECTIVES_LATENCY},
+            {TIMING_EXECUTION, OBJECTIVES_EXECUTION}};
+
+enum { KEPT_LATENCY, KEPT_EXECUTION };
+
+/* Samples between two looks at the objectives. */
+#define OBJECTIVES_EVERY 6
 
 struct service_history {
     struct service *service;
@@ -44,6 +53,7 @@ struct service_history {
     bool stopping;                   /* under the lock */
     bool failed;                     /* told once, until it works again */
     bool import;                     /* the thread begins with that */
+    struct reader *reader;           /* the thread's own */
     uint64_t flows[TELEMETRY_FLOWS]; /* as of the last sample */
     uint64_t timings[ARRAY_LEN(kept)][HISTOGRAM_BUCKETS_MAX + 1];
 };
@@ -69,11 +79,11 @@ static void take_timings(struct service_history *x,
 {
     for (uint32_t k = 0; k < ARRAY_LEN(kept); k++) {
         const uint64_t *bounds = NULL;
-        uint32_t n = telemetry_timing_counts(x->service->telemetry, kept[k],
-                                             totals[k], &bounds);
+        uint32_t n = telemetry_timing_counts(
+            x->service->telemetry, kept[k].timing, totals[k], &bounds);
         for (uint32_t i = 0; i < n; i++) {
             add_timing(ret, (struct history_timing){
-                                .which = kept[k],
+                                .which = kept[k].no,
                                 .bound_us = i + 1 < n ? bounds[i] : UINT64_MAX,
                                 .count = totals[k][i] - x->timings[k][i]});
         }
@@ -194,20 +204,20 @@ static void import_flow(struct import *m, enum telemetry_flow which,
                       TELEMETRY_HOUR | TELEMETRY_DAY);
 }
 
-static void import_timing(struct import *m, enum telemetry_timing which,
-                          uint64_t from_ms, uint64_t to_ms)
+static void import_timing(struct import *m, size_t k, uint64_t from_ms,
+                          uint64_t to_ms)
 {
     uint64_t counts[HISTOGRAM_BUCKETS_MAX + 1];
     const uint64_t *bounds = NULL;
-    uint32_t n = telemetry_timing_counts(m->x->service->telemetry, which,
-                                         counts, &bounds);
+    uint32_t n = telemetry_timing_counts(m->x->service->telemetry,
+                                         kept[k].timing, counts, &bounds);
     uint64_t us = to_ms > from_ms ? (to_ms - from_ms) * 1000 : 0;
     uint32_t i = 0;
     while (i + 1 < n && us > bounds[i]) {
         i++;
     }
     add_timing(&m->timings, (struct history_timing){
-                                .which = which,
+                                .which = kept[k].no,
                                 .bound_us = i + 1 < n ? bounds[i] : UINT64_MAX,
                                 .count = 1});
 }
@@ -230,7 +240,7 @@ static void import_end(struct import *m, const struct workflow_row *w)
                     end_ms > w->created_ms ? end_ms - w->created_ms : 0);
     }
     if (counts && w->started_ms != 0) {
-        import_timing(m, TIMING_EXECUTION, w->started_ms, end_ms);
+        import_timing(m, KEPT_EXECUTION, w->started_ms, end_ms);
     }
     if (!id_is_null(w->event_id)) {
         import_flow(m, FLOW_REMEDIATIONS_ENDED, end_ms, 1);
@@ -249,8 +259,7 @@ static void import_row(struct import *m, const struct workflow_row *w)
     if (!id_is_null(w->event_id) && is_within(m, w->created_ms)) {
         at(m, w->created_ms);
         import_flow(m, FLOW_WORKFLOWS_TRIGGERED, w->created_ms, 1);
-        import_timing(m, TIMING_EVENT_TO_WORKFLOW, id_epoch_ms(w->event_id),
-                      w->created_ms);
+        import_timing(m, KEPT_LATENCY, id_epoch_ms(w->event_id), w->created_ms);
     }
 }
 
@@ -296,17 +305,24 @@ static void import(struct import *m, struct reader *reader, uint32_t rows_max)
 static void import_all(struct service_history *x)
 {
     struct service *s = x->service;
-    struct reader *reader = NULL;
-    struct err err = ERR_INIT;
     struct import m = {
         .x = x, .to_ms = s->status.started_ms, .now_ms = os_epoch_ms()};
     m.from_ms = m.to_ms > IMPORT_MS ? m.to_ms - IMPORT_MS : 0;
-    if (service_reader(s, &reader, &err) < 0) {
-        service_log(s, LOG_WARNING, "history of metrics: %s", err.message);
-        return;
+    import(&m, x->reader, IMPORT_ROWS_MAX);
+}
+
+/* For /metrics, which does not wait for it. */
+static void look_at_objectives(struct service_history *x)
+{
+    struct service *s = x->service;
+    struct slo_result results[SLOS];
+    uint64_t now_ms = os_epoch_ms();
+    if (objectives_compute(x->history, x->reader, now_ms - SLO_WINDOW_MS,
+                           now_ms, results) == 0) {
+        pthread_mutex_lock(&s->status_lock);
+        memcpy(s->status.slo, results, sizeof(results));
+        pthread_mutex_unlock(&s->status_lock);
     }
-    import(&m, reader, IMPORT_ROWS_MAX);
-    reader->ops->close(reader);
 }
 
 /* Waits for the next sample; false at the end. */
@@ -326,14 +342,25 @@ static void *run_thread(void *context)
 {
     struct service_history *x = context;
     struct timespec next;
+    struct err err = ERR_INIT;
+    unsigned round = 0;
+    if (service_reader(x->service, &x->reader, &err) < 0) {
+        service_log(x->service, LOG_WARNING, "history of metrics: %s",
+                    err.message);
+        return NULL;
+    }
     ASSERT(clock_gettime(CLOCK_MONOTONIC, &next) == 0);
     if (x->import) {
         import_all(x);
     }
     do {
         sample(x);
+        if (round++ % OBJECTIVES_EVERY == 0) {
+            look_at_objectives(x);
+        }
         next.tv_sec += HISTORY_STEP_S;
     } while (wait_until(x, &next));
+    x->reader->ops->close(x->reader);
     return NULL;
 }
 

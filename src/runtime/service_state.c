@@ -23,6 +23,9 @@ void service_state(const struct service_status *s, struct telemetry_state *ret)
     for (size_t i = 0; i < EVENT_STATUSES; i++) {
         ret->events[i] = s->counts.events[i];
     }
+    for (size_t i = 0; i < SLOS; i++) {
+        ret->slo[i] = s->slo[i];
+    }
     for (size_t i = 0; i < WORKFLOW_STATUSES; i++) {
         ret->workflows[i] = s->counts.workflows[i];
     }

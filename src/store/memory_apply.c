@@ -253,6 +253,9 @@ static int apply_one(struct store *s, const struct record *r, uint64_t *moved)
     case RECORD_NOTICE_TRIED:
         memory_notice_tried(s, &r->tried);
         return 0;
+    case RECORD_VERDICT:
+        memory_verdict(s, &r->verdict);
+        return 0;
     case RECORD_KINDS:
         break;
     }

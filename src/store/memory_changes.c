@@ -176,3 +176,20 @@ void memory_audit(struct store *s, const struct audit_row *given)
                row, row->hash);
     MEMORY_PUSH(s, &s->audit, row);
 }
+
+/* ---- verdicts ------------------------------------------------------------ */
+
+void memory_verdict(struct store *s, const struct verdict_row *given)
+{
+    const struct verdict_row *old =
+        map_get(&s->verdicts, id_bytes(&given->subject));
+    if (given->verdict == VERDICT_NONE) {
+        if (old != NULL) {
+            memory_remove(s, &s->verdicts, id_bytes(&old->subject));
+        }
+        return;
+    }
+    struct verdict_row *row = ARENA_NEW(&s->arena, struct verdict_row);
+    *row = memory_copy_verdict(&s->arena, given);
+    memory_put(s, &s->verdicts, id_bytes(&row->subject), row);
+}

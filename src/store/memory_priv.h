@@ -96,6 +96,7 @@ struct store {
     struct map settings;              /* key -> struct setting_row */
     VEC(struct audit_row *) audit;    /* seq is the index + 1 */
     VEC(struct mem_notice *) notices; /* the same */
+    struct map verdicts;              /* subject -> struct verdict_row */
     struct map alerts; /* fingerprint -> newest event, while it fires */
     struct heap queue;
     VEC(struct undo) undo;
@@ -157,6 +158,7 @@ void memory_notice_tried(struct store *s, const struct notice_try *t);
 uint32_t memory_notices(const struct store *s, const struct notice_filter *f,
                         struct arena *a, struct notice_row *ret);
 struct notice_counts memory_notice_counts(const struct store *s);
+void memory_verdict(struct store *s, const struct verdict_row *given);
 
 /* Moves an event on and keeps the ledger. */
 void memory_event_set(struct store *s, struct mem_event *e,
@@ -177,6 +179,8 @@ struct notice_row memory_copy_notice(struct arena *a,
                                      const struct notice_row *from);
 struct audit_row memory_copy_audit(struct arena *a,
                                    const struct audit_row *from);
+struct verdict_row memory_copy_verdict(struct arena *a,
+                                       const struct verdict_row *from);
 struct output_chunk memory_copy_chunk(struct arena *a,
                                       const struct output_chunk *from);
 

@@ -1,6 +1,7 @@
 /* Readers of the memory driver: every call looks at the last commit. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "store/memory_priv.h"
@@ -358,6 +359,69 @@ static int read_notice_counts(struct reader *r, struct notice_counts *ret)
     return 0;
 }
 
+/* ---- verdicts ------------------------------------------------------------ */
+
+static int read_verdict(struct reader *r, struct id subject, struct arena *a,
+                        struct verdict_row *ret)
+{
+    struct store *s = lock(r);
+    const struct verdict_row *row = map_get(&s->verdicts, id_bytes(&subject));
+    if (row != NULL) {
+        *ret = memory_copy_verdict(a, row);
+    }
+    unlock(s);
+    return row != NULL ? 0 : -ENOENT;
+}
+
+static int verdict_order(const void *a, const void *b)
+{
+    const struct verdict_row *x = a;
+    const struct verdict_row *y = b;
+    if (x->about_ms != y->about_ms) {
+        return x->about_ms < y->about_ms ? 1 : -1;
+    }
+    return id_cmp(y->subject, x->subject);
+}
+
+static int read_verdicts(struct reader *r, const struct verdict_filter *f,
+                         struct arena *a, struct verdict_row **ret,
+                         uint32_t *ret_count)
+{
+    struct store *s = lock(r);
+    struct verdict_row *rows =
+        ARENA_ARRAY(a, map_count(&s->verdicts), struct verdict_row);
+    uint32_t count = 0;
+    size_t cursor = 0;
+    const struct map_entry *e = map_next(&s->verdicts, &cursor);
+    for (; e != NULL; e = map_next(&s->verdicts, &cursor)) {
+        const struct verdict_row *row = e->value;
+        if (row->about_ms >= f->since_ms &&
+            (f->verdict < 0 || (int)row->verdict == f->verdict)) {
+            rows[count++] = memory_copy_verdict(a, row);
+        }
+    }
+    unlock(s);
+    qsort(rows, count, sizeof(*rows), verdict_order);
+    *ret = rows;
+    *ret_count = MIN(count, f->limit);
+    return 0;
+}
+
+static int read_verdict_counts(struct reader *r, uint64_t since_ms,
+                               uint64_t ret[VERDICTS])
+{
+    struct store *s = lock(r);
+    size_t cursor = 0;
+    memset(ret, 0, VERDICTS * sizeof(*ret));
+    const struct map_entry *e = map_next(&s->verdicts, &cursor);
+    for (; e != NULL; e = map_next(&s->verdicts, &cursor)) {
+        const struct verdict_row *row = e->value;
+        ret[row->verdict] += row->about_ms >= since_ms;
+    }
+    unlock(s);
+    return 0;
+}
+
 static const struct reader_ops ops = {
     .close = close_reader,
     .events = read_events,
@@ -375,6 +439,9 @@ static const struct reader_ops ops = {
     .audit = read_audit,
     .notices = read_notices,
     .notice_counts = read_notice_counts,
+    .verdict = read_verdict,
+    .verdicts = read_verdicts,
+    .verdict_counts = read_verdict_counts,
 };
 
 int memory_reader_open(struct store *s, struct reader **ret, struct err *reterr)

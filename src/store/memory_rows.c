@@ -98,3 +98,12 @@ struct notice_row memory_copy_notice(struct arena *a,
     row.error = arena_str(a, from->error);
     return row;
 }
+
+struct verdict_row memory_copy_verdict(struct arena *a,
+                                       const struct verdict_row *from)
+{
+    struct verdict_row row = *from;
+    row.by = arena_str(a, from->by);
+    row.note = arena_str(a, from->note);
+    return row;
+}

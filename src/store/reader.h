@@ -106,6 +106,13 @@ struct notice_counts {
     uint64_t of[INTEGRATIONS][NOTICE_STATES];
 };
 
+/* Verdicts, by what they are about: newest first. */
+struct verdict_filter {
+    int verdict;       /* enum verdict, or -1: any */
+    uint64_t since_ms; /* about something then or later */
+    uint32_t limit;
+};
+
 struct reader_ops {
     void (*close)(struct reader *r);
     int (*events)(struct reader *r, const struct event_filter *f,
@@ -150,6 +157,14 @@ struct reader_ops {
                    struct arena *a, struct notice_row **ret,
                    uint32_t *ret_count);
     int (*notice_counts)(struct reader *r, struct notice_counts *ret);
+    int (*verdict)(struct reader *r, struct id subject, struct arena *a,
+                   struct verdict_row *ret); /* -ENOENT */
+    int (*verdicts)(struct reader *r, const struct verdict_filter *f,
+                    struct arena *a, struct verdict_row **ret,
+                    uint32_t *ret_count);
+    /* How many of each there are about something then or later. */
+    int (*verdict_counts)(struct reader *r, uint64_t since_ms,
+                          uint64_t ret[VERDICTS]);
 };
 
 struct reader {

@@ -323,6 +323,8 @@ static int apply_one(struct store *s, const struct record *r, uint64_t *moved)
         return sqlite_notice_new(s, &r->notice);
     case RECORD_NOTICE_TRIED:
         return sqlite_notice_tried(s, &r->tried);
+    case RECORD_VERDICT:
+        return sqlite_verdict(s, &r->verdict);
     case RECORD_KINDS:
         break;
     }

@@ -226,3 +226,19 @@ int sqlite_audit(struct store *s, const struct audit_row *given)
     stmt_bind_blob(st, c++, str_n((const char *)row.hash, sizeof(row.hash)));
     return sqlite_run(s, st);
 }
+
+int sqlite_verdict(struct store *s, const struct verdict_row *row)
+{
+    bool gone = row->verdict == VERDICT_NONE;
+    sqlite3_stmt *st =
+        sqlite_statement(s, gone ? SQL_VERDICT_CLEAR : SQL_VERDICT_SET);
+    stmt_bind_id(st, 1, &row->subject);
+    if (!gone) {
+        stmt_bind_u64(st, 2, row->verdict);
+        stmt_bind_u64(st, 3, row->about_ms);
+        stmt_bind_u64(st, 4, row->at_ms);
+        stmt_bind_text(st, 5, row->by);
+        stmt_bind_text(st, 6, row->note);
+    }
+    return sqlite_run(s, st);
+}

@@ -24,6 +24,7 @@ NODISCARD int sqlite_audit(struct store *s, const struct audit_row *given);
 
 NODISCARD int sqlite_notice_new(struct store *s, const struct notice_row *row);
 NODISCARD int sqlite_notice_tried(struct store *s, const struct notice_try *t);
+NODISCARD int sqlite_verdict(struct store *s, const struct verdict_row *row);
 
 #define SQLITE_AUDIT_COLUMNS                                                   \
     "seq, at_ms, who, action, subject, before, after, hash"

@@ -274,3 +274,74 @@ int sqlite_read_audit(struct reader *r, const struct audit_filter *f,
     VEC_DEINIT(&rows);
     return n;
 }
+
+/* ---- verdicts ------------------------------------------------------------ */
+
+static struct verdict_row verdict_of(sqlite3_stmt *st, struct arena *a)
+{
+    return (struct verdict_row){
+        .subject = stmt_id(st, 0),
+        .verdict = (enum verdict)stmt_u32(st, 1),
+        .about_ms = stmt_u64(st, 2),
+        .at_ms = stmt_u64(st, 3),
+        .by = stmt_str(st, 4, a),
+        .note = stmt_str(st, 5, a),
+    };
+}
+
+int sqlite_read_verdict(struct reader *r, struct id subject, struct arena *a,
+                        struct verdict_row *ret)
+{
+    sqlite3_stmt *st = sqlite_read_begin(r, READ_VERDICT);
+    stmt_bind_id(st, 1, &subject);
+    int n = sqlite_read_next(st);
+    if (n == 1) {
+        *ret = verdict_of(st, a);
+    }
+    (void)sqlite3_reset(st);
+    return n == 1 ? 0 : n == 0 ? -ENOENT : n;
+}
+
+int sqlite_read_verdicts(struct reader *r, const struct verdict_filter *f,
+                         struct arena *a, struct verdict_row **ret,
+                         uint32_t *ret_count)
+{
+    sqlite3_stmt *st = sqlite_read_begin(r, READ_VERDICTS);
+    stmt_bind_u64(st, 1, f->since_ms);
+    stmt_bind_i64(st, 2, f->verdict);
+    stmt_bind_u64(st, 3, f->limit);
+    VEC(struct verdict_row) rows = {0};
+    int n = sqlite_read_next(st);
+    while (n == 1) {
+        VEC_PUSH(&rows, verdict_of(st, a));
+        n = sqlite_read_next(st);
+    }
+    (void)sqlite3_reset(st);
+    if (n == 0) {
+        *ret = to_arena(a, rows.at, rows.count, sizeof(*rows.at));
+        *ret_count = (uint32_t)rows.count;
+    }
+    VEC_DEINIT(&rows);
+    return n;
+}
+
+int sqlite_read_verdict_counts(struct reader *r, uint64_t since_ms,
+                               uint64_t ret[VERDICTS])
+{
+    sqlite3_stmt *st = sqlite_read_begin(r, READ_VERDICT_COUNTS);
+    uint64_t counts[VERDICTS] = {0};
+    stmt_bind_u64(st, 1, since_ms);
+    int n = sqlite_read_next(st);
+    while (n == 1) {
+        uint32_t kind = stmt_u32(st, 0);
+        if (kind < VERDICTS) {
+            counts[kind] = stmt_u64(st, 1);
+        }
+        n = sqlite_read_next(st);
+    }
+    (void)sqlite3_reset(st);
+    if (n == 0) {
+        memcpy(ret, counts, sizeof(counts));
+    }
+    return n;
+}

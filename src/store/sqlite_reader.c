@@ -54,6 +54,14 @@ static const char *const texts[READ_STATEMENTS] = {
     [READ_NOTICES_UP] = NOTICES " ORDER BY seq LIMIT ?4",
     [READ_NOTICE_COUNTS] =
         "SELECT channel, state, count(*) FROM notice GROUP BY channel, state",
+    [READ_VERDICT] = "SELECT subject, kind, about_ms, at_ms, by, note"
+                     " FROM verdict WHERE subject = ?1",
+    [READ_VERDICTS] = "SELECT subject, kind, about_ms, at_ms, by, note"
+                      " FROM verdict WHERE about_ms >= ?1"
+                      " AND (?2 < 0 OR kind = ?2)"
+                      " ORDER BY about_ms DESC, subject DESC LIMIT ?3",
+    [READ_VERDICT_COUNTS] = "SELECT kind, count(*) FROM verdict"
+                            " WHERE about_ms >= ?1 GROUP BY kind",
 };
 
 /* ---- the connection ----------------------------------------------------- */
@@ -330,6 +338,9 @@ static const struct reader_ops ops = {
     .audit = sqlite_read_audit,
     .notices = sqlite_read_notices,
     .notice_counts = sqlite_read_notice_counts,
+    .verdict = sqlite_read_verdict,
+    .verdicts = sqlite_read_verdicts,
+    .verdict_counts = sqlite_read_verdict_counts,
 };
 
 static int connect(struct sqlite_reader *r, const char *path)

@@ -22,6 +22,9 @@ enum sqlite_read {
     READ_NOTICES_DOWN,
     READ_NOTICES_UP,
     READ_NOTICE_COUNTS,
+    READ_VERDICT,
+    READ_VERDICTS,
+    READ_VERDICT_COUNTS,
     READ_STATEMENTS
 };
 
@@ -72,6 +75,13 @@ int sqlite_read_notices(struct reader *r, const struct notice_filter *f,
                         struct arena *a, struct notice_row **ret,
                         uint32_t *ret_count);
 int sqlite_read_notice_counts(struct reader *r, struct notice_counts *ret);
+int sqlite_read_verdict(struct reader *r, struct id subject, struct arena *a,
+                        struct verdict_row *ret);
+int sqlite_read_verdicts(struct reader *r, const struct verdict_filter *f,
+                         struct arena *a, struct verdict_row **ret,
+                         uint32_t *ret_count);
+int sqlite_read_verdict_counts(struct reader *r, uint64_t since_ms,
+                               uint64_t ret[VERDICTS]);
 int sqlite_read_workflows(struct reader *r, const struct workflow_filter *f,
                           struct arena *a, struct workflow_view **ret,
                           uint32_t *ret_count);

@@ -160,8 +160,15 @@ static const char schema_5[] =
     "CREATE INDEX notice_channel ON notice (channel, state, seq);"
     "CREATE INDEX notice_dead ON notice (seq) WHERE state = 1;";
 
-static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4,
-                                    schema_5};
+static const char schema_6[] =
+    "CREATE TABLE verdict ("
+    " subject BLOB NOT NULL PRIMARY KEY, kind INTEGER NOT NULL,"
+    " about_ms INTEGER NOT NULL, at_ms INTEGER NOT NULL, by TEXT NOT NULL,"
+    " note TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX verdict_about ON verdict (about_ms, kind);";
+
+static const char *const steps[] = {schema_1, schema_2, schema_3,
+                                    schema_4, schema_5, schema_6};
 
 uint32_t sqlite_schema_newest(void)
 {

@@ -117,6 +117,9 @@ static const char *const texts[SQL_STATEMENTS] = {
     [SQL_NOTICE_TRIM] =
         "DELETE FROM notice WHERE state = 1 AND seq <= (SELECT seq FROM notice"
         " WHERE state = 1 ORDER BY seq DESC LIMIT 1 OFFSET ?1)",
+    [SQL_VERDICT_SET] = "INSERT OR REPLACE INTO verdict VALUES"
+                        " (?1, ?2, ?3, ?4, ?5, ?6)",
+    [SQL_VERDICT_CLEAR] = "DELETE FROM verdict WHERE subject = ?1",
     /* The rows are in order of age: looks at the oldest only, and at more
      * than one only if that has expired. */
     [SQL_SPAN_NEXT] = "SELECT " SQLITE_SPAN_COLUMNS " FROM event_span"

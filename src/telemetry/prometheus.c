@@ -120,6 +120,18 @@ static void add_plain(struct strbuf *out, const struct telemetry *t,
     }
 }
 
+/* An objective of which nothing is known has no sample. */
+static void add_slo(struct strbuf *out, const struct telemetry_state *s,
+                    const struct metric_row *row)
+{
+    for (unsigned i = 0; i < SLOS; i++) {
+        if (s->slo[i].samples != 0) {
+            add_sample_name(out, row, str_c(slo_definitions[i].name));
+            strbuf_addf(out, "%.9g\n", row->slo_value((enum slo)i, &s->slo[i]));
+        }
+    }
+}
+
 static void add_row(struct strbuf *out, const struct telemetry *t,
                     const struct telemetry_state *s,
                     const struct metric_row *row)
@@ -140,6 +152,9 @@ static void add_row(struct strbuf *out, const struct telemetry *t,
         break;
     case FROM_TYPES:
         add_types(out, t, row);
+        break;
+    case FROM_SLO:
+        add_slo(out, s, row);
         break;
     }
 }

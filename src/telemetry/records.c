@@ -133,6 +133,7 @@ void telemetry_records(struct telemetry *t, uint64_t now_ms,
         case RECORD_AUDIT:
         case RECORD_NOTICE_NEW:
         case RECORD_NOTICE_TRIED:
+        case RECORD_VERDICT:
         case RECORD_KINDS:
             break;
         }

@@ -46,12 +46,39 @@ static const char *class_label(unsigned i)
     return names[i];
 }
 
+static double slo_target(enum slo which, const struct slo_result *r UNUSED)
+{
+    return slo_definitions[which].target;
+}
+
+static double slo_actual(enum slo which UNUSED, const struct slo_result *r)
+{
+    return r->actual;
+}
+
+static double slo_met(enum slo which UNUSED, const struct slo_result *r)
+{
+    return r->met ? 1 : 0;
+}
+
+static double slo_samples(enum slo which UNUSED, const struct slo_result *r)
+{
+    return (double)r->samples;
+}
+
+static double slo_left(enum slo which UNUSED, const struct slo_result *r)
+{
+    return slo_budget_left(r);
+}
+
 #define COUNTER(field)                                                         \
     .type = "counter", .source = FROM_COUNTERS,                                \
     .offset = offsetof(struct telemetry, field)
 #define STATE(kind, field)                                                     \
     .type = (kind), .source = FROM_STATE,                                      \
     .offset = offsetof(struct telemetry_state, field)
+#define SLO(fn)                                                                \
+    .type = "gauge", .source = FROM_SLO, .label = "slo", .slo_value = (fn)
 #define LABELLED(name, fn, n) .label = (name), .label_value = (fn), .count = (n)
 
 const struct metric_row telemetry_metric_rows[] = {
@@ -132,6 +159,15 @@ const struct metric_row telemetry_metric_rows[] = {
     {"integration_failing", STATE("gauge", integrations_failing),
      LABELLED("integration", integration_label, INTEGRATIONS),
      .help = "1 while a used integration does not answer as it should."},
+    {"slo_target", SLO(slo_target), .help = "The objective's target."},
+    {"slo_actual", SLO(slo_actual),
+     .help = "What it is, over 30 days: a ratio, or seconds."},
+    {"slo_met", SLO(slo_met), .help = "1 if the objective is met."},
+    {"slo_samples", SLO(slo_samples),
+     .help = "Workflows, incidents or seconds that this rests on."},
+    {"slo_error_budget_remaining_ratio", SLO(slo_left),
+     .help = "Share of the error budget that is left: 1 untouched, below 0 "
+             "overspent."},
 
     {"notices_pending", STATE("gauge", notices_pending),
      LABELLED("integration", integration_label, INTEGRATIONS),

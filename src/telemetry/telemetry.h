@@ -21,6 +21,7 @@
 #include "base/strbuf.h"
 #include "model/integration.h"
 #include "model/record.h"
+#include "telemetry/slo.h"
 
 /* Event types counted by name; further ones are counted as "other". */
 #define TELEMETRY_TYPES_MAX 64
@@ -134,6 +135,7 @@ struct telemetry_state {
     uint64_t notices_dropped[INTEGRATIONS];
     uint64_t http_connections;
     uint64_t stream_subscribers;
+    struct slo_result slo[SLOS]; /* those without samples are left out */
 };
 
 /* Prometheus text format 0.0.4, HELP and TYPE with every family. */

@@ -70,7 +70,8 @@ enum metric_source {
     FROM_STATE,    /* a uint64_t in struct telemetry_state, at offset */
     FROM_START,    /* the start time */
     FROM_BUILD,    /* constant 1, labelled with the version */
-    FROM_TYPES     /* the table of event types */
+    FROM_TYPES,    /* the table of event types */
+    FROM_SLO       /* slo_value of each objective */
 };
 
 enum metric_unit { UNIT_ONE, UNIT_MILLISECONDS, UNIT_MICROSECONDS };
@@ -85,6 +86,7 @@ struct metric_row {
     enum metric_source source;
     size_t offset;
     enum metric_unit unit; /* as stored; shown in seconds */
+    double (*slo_value)(enum slo which, const struct slo_result *r);
 };
 
 struct timing_row {

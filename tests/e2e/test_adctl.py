@@ -708,7 +708,7 @@ def shell_output(*command):
 
 @pytest.mark.parametrize("line, wanted", [
     ("adctl wor", ["workflow"]),
-    ("adctl wf ", ["list", "show", "logs", "cancel", "kill"]),
+    ("adctl wf ", ["list", "show", "logs", "cancel", "kill", "verdict"]),
     ("adctl --server x event li", ["list"]),
     ("adctl event list --status po", ["poison"]),
     ("adctl -o js", ["json", "jsonl"]),

@@ -339,6 +339,106 @@ static void a_failed_change_leaves_no_row(void **state)
     assert_int_equal(rows[0].seq, 1);
 }
 
+/* ---- verdicts ------------------------------------------------------------ */
+
+static struct record verdict_record(uint64_t about_ms, uint8_t no,
+                                    enum verdict verdict)
+{
+    struct verdict_row row = {.subject = id_floor(about_ms),
+                              .verdict = verdict,
+                              .about_ms = about_ms,
+                              .at_ms = T0_MS,
+                              .by = STR("uid:0"),
+                              .note = STR("so it was")};
+    row.subject.bytes[15] = no;
+    return (struct record){.kind = RECORD_VERDICT, .verdict = row};
+}
+
+static uint64_t count_verdicts(struct fixture *f, uint64_t since_ms,
+                               enum verdict which)
+{
+    uint64_t counts[VERDICTS];
+    assert_int_equal(
+        f->reader->ops->verdict_counts(f->reader, since_ms, counts), 0);
+    return counts[which];
+}
+
+static uint32_t read_verdicts(struct fixture *f, struct verdict_filter filter,
+                              struct verdict_row **ret)
+{
+    uint32_t count = 0;
+    assert_int_equal(
+        f->reader->ops->verdicts(f->reader, &filter, &f->arena, ret, &count),
+        0);
+    return count;
+}
+
+static void verdicts_are_one_for_each_subject(void **state)
+{
+    struct fixture *f = *state;
+    const struct record first = verdict_record(T0_MS, 1, VERDICT_CORRECT);
+    struct verdict_row row;
+    (void)apply_one(f, first);
+    (void)apply_one(f, verdict_record(T0_MS, 2, VERDICT_CORRECT));
+    (void)apply_one(f, verdict_record(T0_MS, 1, VERDICT_FALSE_POSITIVE));
+    fixture_restart(f);
+    assert_int_equal(count_verdicts(f, 0, VERDICT_CORRECT), 1);
+    assert_int_equal(count_verdicts(f, 0, VERDICT_FALSE_POSITIVE), 1);
+    struct id subject = first.verdict.subject;
+    assert_int_equal(
+        f->reader->ops->verdict(f->reader, subject, &f->arena, &row), 0);
+    assert_id(row.subject, subject);
+    assert_int_equal(row.verdict, VERDICT_FALSE_POSITIVE);
+    assert_int_equal(row.about_ms, T0_MS);
+    assert_int_equal(row.at_ms, T0_MS);
+    assert_str(row.by, "uid:0");
+    assert_str(row.note, "so it was");
+    /* Withdrawn, twice. */
+    (void)apply_one(f, verdict_record(T0_MS, 1, VERDICT_NONE));
+    (void)apply_one(f, verdict_record(T0_MS, 1, VERDICT_NONE));
+    assert_int_equal(
+        f->reader->ops->verdict(f->reader, subject, &f->arena, &row), -ENOENT);
+    assert_int_equal(count_verdicts(f, 0, VERDICT_FALSE_POSITIVE), 0);
+}
+
+static void verdicts_are_counted_and_listed_by_time(void **state)
+{
+    struct fixture *f = *state;
+    for (uint8_t i = 0; i < 5; i++) {
+        (void)apply_one(f, verdict_record(T0_MS + i, i, VERDICT_MISSED));
+        (void)apply_one(
+            f, verdict_record(T0_MS + i, (uint8_t)(i + 10), VERDICT_CORRECT));
+    }
+    assert_int_equal(count_verdicts(f, T0_MS + 2, VERDICT_MISSED), 3);
+    assert_int_equal(count_verdicts(f, T0_MS + 5, VERDICT_MISSED), 0);
+    struct verdict_row *rows = NULL;
+    struct verdict_filter any = {.verdict = -1, .limit = 3};
+    assert_int_equal(read_verdicts(f, any, &rows), 3);
+    assert_int_equal(rows[0].about_ms, T0_MS + 4);
+    assert_int_equal(rows[0].verdict, VERDICT_CORRECT);
+    assert_int_equal(rows[1].verdict, VERDICT_MISSED);
+    assert_int_equal(rows[2].about_ms, T0_MS + 3);
+    struct verdict_filter missed = {
+        .verdict = VERDICT_MISSED, .since_ms = T0_MS + 3, .limit = 9};
+    assert_int_equal(read_verdicts(f, missed, &rows), 2);
+}
+
+/* With what is wrong beside it, all of it is as it was. */
+static void a_verdict_that_fails_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct workflow_row nobodys = fixture_workflow(f);
+    nobodys.rev = 2;
+    (void)apply_one(f, verdict_record(T0_MS, 1, VERDICT_CORRECT));
+    struct record records[] = {
+        verdict_record(T0_MS, 1, VERDICT_NONE),
+        verdict_record(T0_MS, 2, VERDICT_MISSED),
+        {.kind = RECORD_WORKFLOW_SET, .workflow = nobodys}};
+    assert_int_equal(fixture_apply(f, records, 3), -ESTALE);
+    assert_int_equal(count_verdicts(f, 0, VERDICT_CORRECT), 1);
+    assert_int_equal(count_verdicts(f, 0, VERDICT_MISSED), 0);
+}
+
 const struct conformance_case change_cases[] = {
     {"drains oldest first and replays", drains_oldest_first_and_replays},
     {"says when and why", says_when_and_why},
@@ -353,5 +453,10 @@ const struct conformance_case change_cases[] = {
     {"a key remembers what was made", a_key_remembers_what_was_made},
     {"the trail is a chain", the_trail_is_a_chain},
     {"a failed change leaves no row", a_failed_change_leaves_no_row},
+    {"verdicts are one for each subject", verdicts_are_one_for_each_subject},
+    {"verdicts are counted and listed by time",
+     verdicts_are_counted_and_listed_by_time},
+    {"a verdict that fails changes nothing",
+     a_verdict_that_fails_changes_nothing},
 };
 const size_t change_case_count = ARRAY_LEN(change_cases);

@@ -13,6 +13,7 @@
 
 #include "api/api.h"
 #include "base/mem.h"
+#include "history/history.h"
 #include "integrations/integrations.h"
 #include "net/http.h"
 #include "os/clock.h"
@@ -27,7 +28,7 @@ struct fake {
     uint16_t port;
     struct store *store;
     struct telemetry *telemetry;
-    struct history *history; /* NULL unless the test opens one */
+    struct history *history; /* one that cannot be read, unless replaced */
     struct generation *generation;
     struct service_status status;
     int ingest_result; /* instead of storing, if not 0 */
@@ -93,8 +94,14 @@ static void fake_take_change(struct service_request *r)
                   .count = r->change.setting.key.len != 0 ? 2 : 1},
     };
     records[0].audit.who = records[1].setting.by = r->requested_by;
-    if (!r->change.told) {
+    if (!r->change.told && r->change.setting.key.len != 0) {
         records[0].audit.after = r->change.setting.value;
+    }
+    if (!id_is_null(r->change.verdict.subject)) {
+        records[1] = (struct record){.kind = RECORD_VERDICT,
+                                     .verdict = r->change.verdict};
+        records[1].verdict.by = r->requested_by;
+        op.apply.count = 2;
     }
     fake.sweep = r->change.sweep;
     if (r->result == 0) {
@@ -242,6 +249,15 @@ struct service_status service_status(struct service *s)
     return status;
 }
 
+static void fake_open_history(const char *folder)
+{
+    struct history_opened opened;
+    struct err err = ERR_INIT;
+    history_close(fake.history, 0);
+    int r = history_open(folder, os_epoch_ms(), &fake.history, &opened, &err);
+    (void)r;
+}
+
 /* ---- start and stop
  * ---------------------------------------------------------- */
 
@@ -342,6 +358,7 @@ UNUSED static int fake_start(void **state)
     fake_token(&tokens[4], "nothing", 0);
     fake_open_store();
     fake.telemetry = telemetry_new(os_epoch_ms());
+    fake_open_history("/nowhere/at/all");
     fake.status = (struct service_status){
         .started_ms = os_epoch_ms(), .executor_up = true, .queue_limit = 100};
     fake_set_files(NULL, 0);
@@ -372,6 +389,7 @@ UNUSED static int fake_stop(void **state)
     (void)unlink(fake.key_path);
     generation_unref(fake.generation);
     telemetry_free(fake.telemetry);
+    history_close(fake.history, 0);
     store_memory.close(fake.store);
     return 0;
 }

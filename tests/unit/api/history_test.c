@@ -21,17 +21,15 @@ static char folder[] = "/tmp/api-history-XXXXXX";
 
 static int set_up(void **state)
 {
-    struct history_opened opened;
-    struct err err = ERR_INIT;
     (void)fake_start(state);
     assert_non_null(mkdtemp(folder));
-    return history_open(folder, os_epoch_ms(), &fake.history, &opened, &err);
+    fake_open_history(folder);
+    return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)fake_stop(state);
-    history_close(fake.history, os_epoch_ms());
     return os_remove_tree(AT_FDCWD, folder);
 }
 

@@ -299,6 +299,7 @@ static inline void say_record(struct bench *b, const struct record *r)
     case RECORD_AUDIT:
     case RECORD_NOTICE_NEW:
     case RECORD_NOTICE_TRIED:
+    case RECORD_VERDICT:
     case RECORD_KINDS:
         break;
     }

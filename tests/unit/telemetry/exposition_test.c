@@ -50,6 +50,11 @@ static struct telemetry *busy(struct telemetry_state *s)
         .workers = {[WORKER_CLAIMING] = 26},
         .executor_up = 1,
         .store_commit_us_sum = 1234500,
+        .slo = {[SLO_AUTO_REMEDIATION] = {.samples = 8,
+                                          .actual = 0.875,
+                                          .met = true,
+                                          .budget_total = 1.6,
+                                          .budget_used = 1}},
     };
     return t;
 }
@@ -100,6 +105,12 @@ static void says_what_was_counted(void **state)
         "step_duration_seconds_bucket{le=\"0.1\"} 0",
         "step_duration_seconds_bucket{le=\"0.5\"} 1",
         "workflow_duration_seconds_sum 1.5",
+        "slo_target{slo=\"auto_remediation_success_rate\"} 0.8",
+        "slo_actual{slo=\"auto_remediation_success_rate\"} 0.875",
+        "slo_met{slo=\"auto_remediation_success_rate\"} 1",
+        "slo_samples{slo=\"auto_remediation_success_rate\"} 8",
+        "slo_error_budget_remaining_ratio{slo=\"auto_remediation_success_rate"
+        "\"} 0.375",
     };
     assert_line(text, BUILD_INFO);
     for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
