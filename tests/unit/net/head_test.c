@@ -37,6 +37,8 @@ static const struct bytes unsound[] = {
           GET HEAD "Origin: http://localhost\0.evil.example\r\n\r\n"),
     BYTES("NUL for a line's end", GET HEAD "A: b\0\0C: d\r\n\r\n"),
     BYTES("NUL for a line", GET HEAD "A: b\0\0C\0 d\r\n\r\n"),
+    BYTES("NUL for a line between two", GET "A: b\0\0C\0 d\r\n" HEAD "\r\n"),
+    BYTES("two NULs for the head's end", GET HEAD "\0\0X: y\r\n\r\n"),
     BYTES("NUL for the head's end",
           POST "A: b\r\n\0Content-Length: 5\r\n\r\nhello"),
     BYTES("NUL in the target", "GET /api\0x HTTP/1.1\r\n" HEAD "\r\n"),
