@@ -270,6 +270,48 @@ static void a_flood_of_idle_connections_locks_nobody_out(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
 }
 
+/* ---- descriptors ----------------------------------------------------------
+ */
+
+#define WAITING 10
+#define DESCRIPTORS 3
+
+static void goes_on_when_descriptors_run_out(void **state)
+{
+    (void)state;
+    int fds[WAITING];
+    struct rlimit before;
+    needs_root();
+    for (size_t i = 0; i < WAITING; i++) {
+        (void)setfsuid(STRANGER + (uid_t)i);
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        (void)setfsuid(0);
+        assert_true(fds[i] >= 0);
+    }
+    int next = dup(fds[0]);
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit few = before;
+    few.rlim_cur = (rlim_t)next + DESCRIPTORS;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    struct sockaddr_in to = {
+        .sin_family = AF_INET,
+        .sin_port = htons(fix.port),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    for (size_t i = 0; i < WAITING; i++) {
+        assert_int_equal(connect(fds[i], (struct sockaddr *)&to, sizeof(to)),
+                         0);
+    }
+    /* Those before it give way, one by one. */
+    int status = ask_on(fds[WAITING - 1], get_plain);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(status, 200);
+    for (size_t i = 0; i < WAITING; i++) {
+        close(fds[i]);
+    }
+}
+
 /* ---- sources --------------------------------------------------------------
  */
 
@@ -315,6 +357,7 @@ int main(void)
         FEW(who_is_known_stays),
         FEW(who_is_at_work_stays),
         FEW(a_flood_of_idle_connections_locks_nobody_out),
+        FEW(goes_on_when_descriptors_run_out),
         cmocka_unit_test(a_source_is_a_user_an_address_or_a_64),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
