@@ -102,15 +102,26 @@ install_packages() {
     echo "  done"
 }
 
+# Was the build folder set up for a source tree in another place? Meson cannot
+# go on with one that was moved or copied.
+moved_build() {
+    local info=$1/meson-info/meson-info.json
+    [ -f "$info" ] && ! grep -qF "\"source\": \"$PWD\"" "$info"
+}
+
 # set_up_build DIR LOG [MESON OPTION...]: a build folder, set up or brought up
 # to date.
 set_up_build() {
     local dir=$1 log=$2
     shift 2
     local how=()
-    if [ -f "$dir/build.ninja" ]; then
+    if moved_build "$dir"; then
+        echo "$dir was set up for another place: it is made anew."
+        rm -rf "$dir"
+    elif [ -f "$dir/build.ninja" ]; then
         how=(--reconfigure)
     fi
+    mkdir -p "$(dirname "$log")"
     meson setup "${how[@]}" "$@" "$dir" >"$log" 2>&1 || {
         tail -n 20 "$log" >&2
         die "meson setup $dir failed; the whole of it is in $log"

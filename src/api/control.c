@@ -165,9 +165,16 @@ static void put_acknowledged(struct changing *x, struct strbuf *out)
     put_bool(out, "restored", service_status(x->call->api->service).restored);
 }
 
+/* Nothing to acknowledge is no change, and no row of the audit trail. */
 void control_acknowledge_restore(struct call *c)
 {
-    if (read_nothing(c)) {
+    if (!read_nothing(c)) {
+        return;
+    }
+    if (!service_status(c->api->service).restored) {
+        answer_error(c, 409, "not_restored",
+                     "no restore waits to be acknowledged", STR(""));
+    } else {
         struct changing *x =
             change_new(c, "store.acknowledge-restore", put_acknowledged);
         x->request.change.setting = (struct setting_row){

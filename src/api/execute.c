@@ -282,10 +282,12 @@ static bool is_disabled(struct call *c, struct str path)
     const struct setting_row *row = controls_disabled(controls, path);
     bool disabled = row != NULL;
     if (disabled) {
-        err_hint(&err, "a dry run is possible; POST /api/runbooks/enable "
-                       "puts it in force again");
-        (void)err_set(&err, -EPERM, "runbook %.*s is disabled (by %.*s)",
-                      STR_ARG(path), STR_ARG(row->by));
+        struct strbuf why = STRBUF_INIT(1024);
+        controls_add_disabled(&why, path, row);
+        err_hint(&err, "a dry run is possible; adctl runbook enable puts it "
+                       "in force again");
+        (void)err_set(&err, -EPERM, "%s", why.at);
+        strbuf_deinit(&why);
         answer_err(c, 409, "runbook_disabled", &err);
     }
     controls_unref(controls);

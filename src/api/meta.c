@@ -16,7 +16,7 @@ static const char *overall(const struct service_status *s)
         return "stopping";
     }
     return s->executor_up && s->runbooks_rejected == 0 && !s->restored &&
-                   s->queue_depth < s->queue_limit
+                   !s->paused && s->queue_depth < s->queue_limit
                ? "ok"
                : "degraded";
 }
@@ -33,6 +33,17 @@ static void put_restored(struct call *c, struct strbuf *out)
     struct controls *controls = service_controls(c->api->service);
     const struct setting_row *row = controls_restored(controls);
     put_raw(out, "restored", row != NULL ? row->value : STR("null"));
+    controls_unref(controls);
+}
+
+/* Who has paused the processing of events, and when. */
+static void put_paused(struct call *c, struct strbuf *out)
+{
+    struct controls *controls = service_controls(c->api->service);
+    const struct setting_row *row = controls_pause(controls);
+    put_bool(out, "paused", row != NULL);
+    put_instant(out, "paused_at", row != NULL ? row->at_ms : 0);
+    put_text_or_null(out, "paused_by", row != NULL ? row->by : STR(""));
     controls_unref(controls);
 }
 
@@ -56,11 +67,12 @@ void meta_health(struct call *c)
     put_check(out, "runbooks", s.runbooks_rejected == 0);
     put_u64(out, "loaded", s.runbooks_loaded);
     put_u64(out, "rejected", s.runbooks_rejected);
+    put_u64(out, "disabled", s.runbooks_disabled);
     put_close(out, '}');
-    put_check(out, "queue", s.queue_depth < s.queue_limit);
+    put_check(out, "queue", s.queue_depth < s.queue_limit && !s.paused);
     put_u64(out, "depth", s.queue_depth);
     put_u64(out, "limit", s.queue_limit);
-    put_bool(out, "paused", s.paused);
+    put_paused(c, out);
     put_close(out, '}');
     put_close(out, '}');
     put_close(out, '}');

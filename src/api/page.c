@@ -136,6 +136,9 @@ static const char *state_text(const struct service_status *s)
     if (s->restored) {
         return "degraded: the store was restored from a backup";
     }
+    if (s->paused) {
+        return "degraded: event processing is paused (adctl queue resume)";
+    }
     return s->runbooks_rejected != 0 ? "degraded: some runbooks do not load"
                                      : "ok";
 }

@@ -208,7 +208,11 @@ int cli_backup_make(struct cli *cli)
         .progress = {.fn = show_progress, .context = cli},
     };
     if (backup_make(&options, &cli->arena, &info, &err) < 0) {
-        return explain(cli, &err, NULL);
+        return explain(cli, &err,
+                       err.errnum == -ENOENT && cli_value(cli, "config") == NULL
+                           ? "adctl backup -c FILE, if the engine has another "
+                             "configuration"
+                           : NULL);
     }
     print_one(cli, &p, &info, "made");
     prune(cli, &p);
@@ -326,7 +330,11 @@ int cli_backup_acknowledge(struct cli *cli)
                                    .path = "/api/admin/acknowledge-restore"},
              &a);
     int code = CLI_OK;
-    if (a.status != 200) {
+    const char *word = cli_get_raw(a.body, "code");
+    if (a.status == 409 && word != NULL && strcmp(word, "not_restored") == 0) {
+        cli_note(cli, "there is nothing to acknowledge: %s",
+                 cli_get(cli, a.body, "error"));
+    } else if (a.status != 200) {
         code = cli_explain(cli, &a, NULL);
     } else if (!cli_print_item(cli, a.body, "restored")) {
         (void)fprintf(cli->out, "the engine no longer reports the restore\n");

@@ -115,7 +115,9 @@ static const struct cli_flag workflow_list_flags[] = {
 
 static const struct cli_flag logs_flags[] = {
     {"follow", 'f', NULL, "go on until the workflow ends", NULL},
-    {"raw", 0, NULL, "the bytes as they are, control characters too", NULL},
+    {"raw", 0, NULL,
+     "control characters as they are (bytes that are no UTF-8 stay \\xNN)",
+     NULL},
     {"step", 0, "NAME", "only of this step", NULL},
     END,
 };
@@ -185,17 +187,20 @@ static const struct cli_flag stop_flags[] = {
 const struct cli_command cli_commands[] = {
     {"status", NULL, "", 0, 0, CLI_NO_SUBJECT, no_flags,
      "the engine's state in a few lines",
-     "Ends with 0 when everything is well and with 1 when something is "
-     "not.",
+     "Ends with 0 when everything is well, with 1 when something is not, and "
+     "with 3 when something only waits for a person: held workflows, poison "
+     "events, disabled runbooks.",
      "adctl status\nadctl status -o json\n", cli_status},
     {"doctor", NULL, "", 0, 0, CLI_NO_SUBJECT, doctor_flags,
      "check one thing after another and say what to do",
-     "Works while the engine is down, too. Ends with 1 when a check failed "
-     "and with 3 when there are only warnings.",
+     "Works while the engine is down, too. Asks the engine of the "
+     "configuration it checks, unless --server or AD_SERVER names one. Ends "
+     "with 1 when a check failed and with 3 when there are only warnings.",
      "adctl doctor\nadctl doctor --config ./config.yaml\n", cli_doctor},
     {"event", "send", "", 0, 0, CLI_NO_SUBJECT, send_flags,
      "send an event and print its id",
-     "Once the id is printed, the event is stored.",
+     "Once the id is printed, the event is stored. With --wait, -o json "
+     "prints one document at the end: the event with its workflows.",
      "adctl event send --type alert --severity warning --source prometheus "
      "\\\n    --label alertname=HighMemoryUsage --label "
      "instance=server-01\n"
@@ -211,8 +216,9 @@ const struct cli_command cli_commands[] = {
      "one event and the workflows it started", NULL,
      "adctl event show @latest\n", cli_event_show},
     {"event", "watch", "", 0, 0, CLI_NO_SUBJECT, no_flags,
-     "events as they come", "Ends with Ctrl-C.", "adctl event watch\n",
-     cli_event_watch},
+     "events as they come",
+     "Ends with Ctrl-C. With -o json each event is one line, as with jsonl.",
+     "adctl event watch\n", cli_event_watch},
     {"runbook", "list", "", 0, 0, CLI_NO_SUBJECT, runbook_list_flags,
      "the runbooks in force and the files refused", NULL,
      "adctl runbook list --category remediation\n"
@@ -232,7 +238,8 @@ const struct cli_command cli_commands[] = {
      cli_runbook_validate},
     {"runbook", "run", "RUNBOOK", 1, 1, CLI_RUNBOOK_PATH, run_flags,
      "run a runbook and print the workflow's id",
-     "With --wait the result of the workflow becomes the exit status.",
+     "With --wait the result of the workflow becomes the exit status, and "
+     "-o json prints the workflow once, at the end; -o jsonl each change.",
      "adctl runbook run remediation/restart-service.yaml -p service=nginx\n"
      "adctl runbook run test.yaml --wait --timeout 5m\n"
      "adctl runbook run test.yaml --dry-run\n",
@@ -246,7 +253,8 @@ const struct cli_command cli_commands[] = {
      cli_workflow_show},
     {"workflow", "logs", "ID", 1, 1, CLI_WORKFLOW_ID, logs_flags,
      "what the steps wrote",
-     "Control characters are shown as escapes unless --raw is given.",
+     "Control characters are shown as escapes unless --raw is given. With "
+     "-o json all pieces are one list.",
      "adctl workflow logs @failed\nadctl workflow logs @latest --follow\n",
      cli_workflow_logs},
     {"workflow", "cancel", "ID", 1, 1, CLI_WORKFLOW_ID, stop_flags,
@@ -289,13 +297,14 @@ const struct cli_command cli_commands[] = {
      "adctl slo withdraw mis-01jc8y3k5v9x2m4n6p8q0r1s3t\n", cli_slo_withdraw},
     {"backup", "make", "", 0, 0, CLI_NO_SUBJECT, backup_make_flags,
      "copy store, runbooks and configuration, and verify the copy",
-     "Works while the engine writes and while it is down. Secrets are not in "
-     "it. Old backups are removed as the configuration says.",
+     "\"adctl backup\" alone does the same. Works while the engine writes "
+     "and while it is down. Secrets are not in it. Old backups are removed as "
+     "the configuration says.",
      "adctl backup\nadctl backup --to /mnt/backups -o json\n", cli_backup_make},
     {"backup", "list", "", 0, 0, CLI_NO_SUBJECT, backup_flags,
      "the backups that there are, newest first", NULL, "adctl backup list\n",
      cli_backup_list},
-    {"backup", "verify", "[BACKUP]", 0, 1, CLI_FILE, backup_flags,
+    {"backup", "verify", "[BACKUP]", 0, 1, CLI_BACKUP, backup_flags,
      "read every byte of a backup and say whether it is good",
      "Without a name, the newest that is good.",
      "adctl backup verify\n"
@@ -305,7 +314,7 @@ const struct cli_command cli_commands[] = {
      "tell the engine that the restore is known",
      "Until then its health is degraded.", "adctl backup acknowledge\n",
      cli_backup_acknowledge},
-    {"restore", NULL, "[BACKUP]", 0, 1, CLI_FILE, restore_flags,
+    {"restore", NULL, "[BACKUP]", 0, 1, CLI_BACKUP, restore_flags,
      "put a verified backup in place of the store; the engine must be down",
      "Without a name, the newest that is good. The store of before is set "
      "aside, never deleted. Killed at any moment, the store is the old one or "

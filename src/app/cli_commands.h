@@ -24,6 +24,7 @@ enum cli_subject {
     CLI_RUNBOOK_PATH,
     CLI_INTEGRATION,
     CLI_FILE,
+    CLI_BACKUP,
     CLI_SHELL,
     CLI_TOPIC
 };

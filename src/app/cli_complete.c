@@ -7,7 +7,11 @@
 
 #include "app/cli_commands.h"
 
-static const char *subject_command(enum cli_subject subject)
+static void add_words(struct strbuf *out, const char *noun);
+
+/* The command that prints the words; `room` holds one that is made here. */
+static const char *subject_command(enum cli_subject subject,
+                                   struct strbuf *room)
 {
     switch (subject) {
     case CLI_EVENT_ID:
@@ -18,10 +22,18 @@ static const char *subject_command(enum cli_subject subject)
         return "adctl runbook list -o name";
     case CLI_INTEGRATION:
         return "adctl integration list -o name";
+    case CLI_BACKUP:
+        return "adctl backup list -o name";
     case CLI_SHELL:
         return "echo bash zsh fish";
     case CLI_TOPIC:
-        return "echo exit-codes environment event runbook workflow";
+        strbuf_reset(room);
+        strbuf_addc(room, "echo ");
+        for (size_t i = 0; i < cli_topic_count; i++) {
+            strbuf_addf(room, "%s ", cli_topics[i].name);
+        }
+        add_words(room, NULL);
+        return strbuf_str(room).at;
     case CLI_NO_SUBJECT:
     case CLI_FILE:
     default:
@@ -193,11 +205,12 @@ static void add_bash_subject(struct strbuf *out, const struct cli_command *c,
         add_words(out, c->noun);
         strbuf_addc(out, "' ;;\n");
     }
-    if (subject_command(c->subject) != NULL) {
+    CLEANUP(strbuf_deinit) struct strbuf room = STRBUF_INIT(4096);
+    const char *subject = subject_command(c->subject, &room);
+    if (subject != NULL) {
         strbuf_addc(out, "    */'");
         add_key(out, c);
-        strbuf_addf(out, "'*) words=$(%s 2>/dev/null) ;;\n",
-                    subject_command(c->subject));
+        strbuf_addf(out, "'*) words=$(%s 2>/dev/null) ;;\n", subject);
     }
 }
 
@@ -270,8 +283,9 @@ static void add_zsh_flag(struct strbuf *out, const struct cli_flag *f)
 
 static void add_zsh_command(struct strbuf *out, const struct cli_command *c)
 {
+    CLEANUP(strbuf_deinit) struct strbuf room = STRBUF_INIT(4096);
     const struct cli_flag *lists[] = {c->flags, cli_global_flags};
-    const char *subject = subject_command(c->subject);
+    const char *subject = subject_command(c->subject, &room);
     strbuf_addf(out, "    '%s %s'*) _arguments '*: :{_adctl_words \"%s\"}'",
                 c->noun, c->verb != NULL ? c->verb : "",
                 subject != NULL ? subject : "");
@@ -368,7 +382,8 @@ static void add_fish_names(struct strbuf *out, const struct cli_command *c,
 static void add_fish_command(struct strbuf *out, const struct cli_command *c)
 {
     CLEANUP(strbuf_deinit) struct strbuf in = STRBUF_INIT(256);
-    const char *subject = subject_command(c->subject);
+    CLEANUP(strbuf_deinit) struct strbuf room = STRBUF_INIT(4096);
+    const char *subject = subject_command(c->subject, &room);
     strbuf_addc(&in, " -n '__adctl_in ");
     add_key(&in, c);
     strbuf_addc(&in, "'");

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -136,10 +137,16 @@ static void check_version(struct visit *v)
 
 static void check_store(struct visit *v)
 {
+    const json_t *restored =
+        json_object_get(health_check(v, "store"), "restored");
     if (!is_known(v)) {
         say(v, SKIPPED, NULL, "the engine does not say");
     } else if (is_well(v, "store")) {
         say(v, GOOD, NULL, "it takes events");
+    } else if (json_is_object(restored)) {
+        say(v, WARNING, "adctl backup acknowledge, once what is held is known",
+            "restored from %s; it takes events",
+            cli_get(v->cli, restored, "backup"));
     } else {
         say(v, BAD, "journalctl -u autonomous-devops -n 50, then restart it",
             "it has failed: no event is accepted");
@@ -165,6 +172,11 @@ static void check_queue(struct visit *v)
     double limit = cli_get_number(queue, "limit");
     if (!is_known(v)) {
         say(v, SKIPPED, NULL, "the engine does not say");
+    } else if (json_is_true(json_object_get(queue, "paused"))) {
+        say(v, BAD, "adctl queue resume", "paused by %s: %s, nothing starts",
+            cli_get(v->cli, queue, "paused_by"),
+            depth == 1 ? "1 event waits"
+                       : cli_text(v->cli, "%.0f events wait", depth));
     } else if (!is_well(v, "queue")) {
         say(v, BAD, "adctl event list --status queued",
             "full: %.0f events wait, new ones get 503", depth);
@@ -180,12 +192,12 @@ static void check_queue(struct visit *v)
 static void check_people(struct visit *v)
 {
     static const struct {
-        const char *ledger, *word, *next, *text;
+        const char *ledger, *word, *next, *one, *text;
     } rows[] = {
-        {"workflows", "held", "adctl workflow list --status held",
-         "workflows are held for a decision"},
-        {"events", "poison", "adctl event list --status poison",
-         "events could not be processed"},
+        {"workflows", "held", "adctl workflow list --status held", "workflow",
+         "held for a decision"},
+        {"events", "poison", "adctl event list --status poison", "event",
+         "set aside: processing failed"},
     };
     const json_t *ledger = json_object_get(v->metrics, "ledger");
     unsigned before = v->warnings;
@@ -197,7 +209,8 @@ static void check_people(struct visit *v)
         double count = cli_get_number(json_object_get(ledger, rows[i].ledger),
                                       rows[i].word);
         if (count > 0) {
-            say(v, WARNING, rows[i].next, "%.0f %s", count, rows[i].text);
+            say(v, WARNING, rows[i].next, "%s %s",
+                cli_count(v->cli, count, rows[i].one), rows[i].text);
         }
     }
     if (v->warnings == before) {
@@ -215,7 +228,7 @@ static void check_clock(struct visit *v)
             "this clock and the engine's differ by %lld s", (long long)skew);
     } else if (adjtimex(&t) == TIME_ERROR) {
         say(v, WARNING, "timedatectl set-ntp true",
-            "nothing keeps the clock: ages and cooldowns may be wrong");
+            "nothing keeps the clock: ages may be wrong");
     } else {
         say(v, GOOD, NULL, "it is kept in step");
     }
@@ -232,6 +245,30 @@ static const char *config_path(const struct visit *v)
     return access(CONFIG_PATH_DEFAULT, F_OK) == 0 ? CONFIG_PATH_DEFAULT : NULL;
 }
 
+/* The engine of this configuration is the one to ask, unless the caller names
+ * another: what is told next must be about one engine. */
+static void take_server(struct visit *v)
+{
+    struct cli *cli = v->cli;
+    const char *given = getenv("AD_SERVER");
+    const char *listen = v->config->listen;
+    const char *colon = strrchr(listen, ':');
+    if (cli_value(cli, "server") != NULL ||
+        (given != NULL && given[0] != '\0') || colon == NULL ||
+        strcmp(colon, ":0") == 0) {
+        return;
+    }
+    struct str host = str_n(listen, (size_t)(colon - listen));
+    if (str_eq_c(host, "0.0.0.0") || host.len == 0) {
+        host = STR("127.0.0.1");
+    } else if (str_eq_c(host, "[::]")) {
+        host = STR("[::1]");
+    }
+    cli->server = cli_text(cli, "%s://%.*s%s",
+                           v->config->tls_cert != NULL ? "https" : "http",
+                           STR_ARG(host), colon);
+}
+
 static void check_config(struct visit *v)
 {
     struct config_report report = {0};
@@ -243,13 +280,19 @@ static void check_config(struct visit *v)
     int r = config_load(path, &v->config, &report);
     const char *next = cli_text(v->cli, "autonomous-devops check-config %s",
                                 path != NULL ? path : "");
-    if (r == -EACCES) {
+    if (r == 0) {
+        take_server(v);
+    }
+    if (r == -ENOENT || (path != NULL && access(path, F_OK) < 0)) {
+        say(v, BAD, "adctl doctor --config FILE", "there is no file %s", path);
+    } else if (r == -EACCES) {
         say(v, WARNING, "sudo adctl doctor", "%s may not be read by you", path);
     } else if (r < 0) {
-        say(v, BAD, next, "%s has %u errors", path, report.error_count);
+        say(v, BAD, next, "%s has %s", path,
+            cli_count(v->cli, report.error_count, "error"));
     } else if (report.problems.count != 0) {
-        say(v, WARNING, next, "%s has %zu warnings", path,
-            report.problems.count);
+        say(v, WARNING, next, "%s has %s", path,
+            cli_count(v->cli, (double)report.problems.count, "warning"));
     } else {
         say(v, GOOD, NULL, "%s",
             path != NULL ? path : "no file: the defaults are in force");
@@ -311,7 +354,11 @@ static void check_repository(struct visit *v)
 static void check_runbooks(struct visit *v)
 {
     const json_t *known = health_check(v, "runbooks");
-    if (known != NULL) {
+    double disabled = cli_get_number(known, "disabled");
+    if (known != NULL && is_well(v, "runbooks") && disabled > 0) {
+        say(v, WARNING, "adctl runbook list", "%.0f loaded, %.0f disabled",
+            cli_get_number(known, "loaded"), disabled);
+    } else if (known != NULL) {
         bool well = is_well(v, "runbooks");
         say(v, well ? GOOD : BAD, well ? NULL : "adctl runbook list",
             "%.0f in force, %.0f refused", cli_get_number(known, "loaded"),
@@ -412,10 +459,12 @@ int cli_doctor(struct cli *cli)
 {
     json_auto_t *items = json_array();
     struct visit v = {.cli = cli, .items = items};
-    v.metrics = fetch_metrics(&v);
     for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
         v.check = checks[i].name;
         checks[i].run(&v);
+        if (i == 0) { /* the configuration says whom to ask */
+            v.metrics = fetch_metrics(&v);
+        }
     }
     if (!cli_print_items(cli, items, NULL, "check")) {
         print_checks(&v);

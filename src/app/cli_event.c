@@ -66,6 +66,10 @@ static int add_pairs(struct cli *cli, const char *flag, const char *member,
         }
         const char *name =
             cli_text(cli, "%.*s", (int)(equals - g->value), g->value);
+        if (json_object_get(pairs, name) != NULL) {
+            return cli_fail(cli, CLI_USAGE, NULL, "--%s: %s is given twice",
+                            flag, name);
+        }
         if (json_object_set_new(pairs, name, json_string(equals + 1)) < 0) {
             return cli_fail(cli, CLI_USAGE, NULL,
                             "--%s: \"%s\" is not UTF-8 text", flag, g->value);
@@ -111,6 +115,50 @@ static int build_event(struct cli *cli, json_t *event)
     return r == 0 ? add_pairs(cli, "annotation", "annotations", event) : r;
 }
 
+/* A file is the whole event: a flag that says otherwise is a mistake. */
+static int check_file_flags(struct cli *cli)
+{
+    static const char *const others[] = {
+        "type", "severity", "source", "label", "annotation", "metric", "value"};
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        if (cli_value(cli, others[i]) != NULL) {
+            return cli_fail(cli, CLI_USAGE, "adctl event send --help",
+                            "--file and --%s exclude each other: the file is "
+                            "the whole event",
+                            others[i]);
+        }
+    }
+    return 0;
+}
+
+/* Before anything is sent: only one event can be followed. */
+static int check_wait(struct cli *cli, struct str text)
+{
+    struct json_split split;
+    struct str element = STR_NULL;
+    struct err unused = ERR_INIT;
+    json_t *one = NULL;
+    unsigned count = 0;
+    if (!cli_has(cli, "wait")) {
+        return 0;
+    }
+    if (json_read(text, NULL, &one, &unused) == 0 && json_is_object(one)) {
+        count = 1; /* on one line or on several */
+    } else {
+        json_split_init(&split, text, json_form_of(text));
+        while (count < 2 && json_split_next(&split, &element, &unused) == 1) {
+            count++;
+        }
+        count = json_is_array(one) ? 2 : count;
+    }
+    json_decref(one);
+    return count < 2
+               ? 0
+               : cli_fail(cli, CLI_USAGE, "adctl event send without --wait",
+                          "--wait follows one event, not a list; nothing was "
+                          "sent");
+}
+
 static int post_event(struct cli *cli, json_t **ret)
 {
     CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(FILE_MAX_BYTES);
@@ -118,7 +166,9 @@ static int post_event(struct cli *cli, json_t **ret)
     const char *file = cli_value(cli, "file");
     int r = 0;
     if (file != NULL) {
-        r = read_all(cli, file, &text);
+        r = check_file_flags(cli);
+        r = r == 0 ? read_all(cli, file, &text) : r;
+        r = r == 0 ? check_wait(cli, strbuf_str(&text)) : r;
     } else {
         r = build_event(cli, event);
     }
@@ -143,7 +193,10 @@ int cli_event_send(struct cli *cli)
         return r;
     }
     const char *one = cli_get_raw(answer, "id");
-    if (cli->format == CLI_JSON || cli->format == CLI_JSONL) {
+    bool follow = cli_has(cli, "wait") && one != NULL;
+    if (follow && cli->format == CLI_JSON) {
+        /* One document, at the end: the event with its workflows. */
+    } else if (cli->format == CLI_JSON || cli->format == CLI_JSONL) {
         cli_print_json(cli, answer);
     } else if (one != NULL) {
         (void)fprintf(cli->out, "%s\n", cli_get(cli, answer, "id"));
@@ -155,12 +208,8 @@ int cli_event_send(struct cli *cli)
             strbuf_deinit(&text);
         }
     }
-    if (!cli_has(cli, "wait")) {
+    if (!follow) {
         return CLI_OK;
-    }
-    if (one == NULL) {
-        return cli_fail(cli, CLI_USAGE, "adctl event list",
-                        "--wait follows one event, not a list");
     }
     (void)fflush(cli->out);
     return cli_wait_event(cli, cli_text(cli, "%s", one));
@@ -316,6 +365,7 @@ static void show_message(struct watch *w, struct str data)
         return;
     }
     if (cli->format == CLI_JSON || cli->format == CLI_JSONL) {
+        cli->format = CLI_JSONL; /* a stream is no document */
         cli_json_times(e);
         cli_print_json(cli, e);
     } else if (cli->format == CLI_NAME) {

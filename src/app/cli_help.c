@@ -148,6 +148,13 @@ void cli_add_noun_help(struct str noun, struct strbuf *out)
             add_command_row(out, &cli_commands[i]);
         }
     }
+    for (size_t i = 0; i < cli_default_verb_count; i++) {
+        if (str_eq_c(noun, cli_default_verbs[i].alias)) {
+            strbuf_addf(out, "\n\"adctl %s\" alone is \"adctl %s %s\".\n",
+                        cli_default_verbs[i].alias, cli_default_verbs[i].alias,
+                        cli_default_verbs[i].name);
+        }
+    }
     strbuf_addf(out, "\nMore: adctl help %.*s COMMAND\n", STR_ARG(noun));
 }
 

@@ -250,6 +250,9 @@ static void print_details(struct cli *cli, const json_t *body)
                     json_number_value(json_object_get(e, "line")),
                     json_number_value(json_object_get(e, "column")));
         strbuf_add_visible(&line, str_c(cli_get_raw(e, "message")));
+        if (cli_get(cli, e, "hint")[0] != '\0') {
+            strbuf_addf(&line, " (%s)", cli_get(cli, e, "hint"));
+        }
         (void)fprintf(cli->err, "  %s\n", strbuf_str(&line).at);
         strbuf_deinit(&line);
     }

@@ -7,6 +7,7 @@
 #include "app/cli_output.h"
 #include "base/mem.h"
 #include "data/json.h"
+#include "data/timestamp.h"
 
 #define PRINT_MAX_BYTES (256UL * 1024 * 1024)
 
@@ -39,6 +40,11 @@ const char *cli_get(struct cli *cli, const json_t *object, const char *key)
     const char *text = arena_strdup(&cli->arena, strbuf_str(&b));
     strbuf_deinit(&b);
     return text;
+}
+
+const char *cli_count(struct cli *cli, double n, const char *one)
+{
+    return cli_text(cli, "%.0f %s%s", n, one, n == 1 ? "" : "s");
 }
 
 /* The largest unit of a number of seconds. */
@@ -102,6 +108,13 @@ void cli_json_times(json_t *json)
     {
         struct str name = str_c(key);
         cli_json_times(value);
+        if (str_eq_c(name, "timestamp") && json_is_number(value) &&
+            json_number_value(value) >= 0) {
+            char text[TIMESTAMP_TEXT_SIZE];
+            double ms = json_number_value(value) * 1000;
+            timestamp_format((uint64_t)MIN(ms, (double)TIMESTAMP_MAX_MS), text);
+            (void)json_object_set_new(json, key, json_string(text));
+        }
         if (!str_ends(name, STR("_iso"))) {
             continue;
         }

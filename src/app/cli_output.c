@@ -13,6 +13,7 @@
 #define COLUMNS_FALLBACK 80
 #define COLUMN_MIN 8 /* a flexible column shrinks no further */
 #define GAP 2
+#define FIELD_COLUMN 14 /* of the values of a resource */
 
 /* ---- the terminal ------------------------------------------------------- */
 
@@ -70,6 +71,7 @@ static const struct {
     {"paused", "‖", "!", "33"},
     {"disabled", "-", "-", "2"},
     {"not_configured", "·", ".", "2"},
+    {"dry_run", "·", ".", "2"},
     {"failed", "✗", "x", "31"},
     {"killed", "✗", "x", "31"},
     {"error", "✗", "x", "31"},
@@ -141,9 +143,8 @@ size_t cli_width(struct str text)
     return total;
 }
 
-/* Appends the text cut to `room` columns, with a mark where it was cut. */
-static size_t add_cut(const struct cli *cli, struct strbuf *out,
-                      struct str text, size_t room)
+size_t cli_add_cut(const struct cli *cli, struct strbuf *out, struct str text,
+                   size_t room)
 {
     size_t width = cli_width(text);
     if (width <= room) {
@@ -238,7 +239,7 @@ static void add_cell(const struct cli_table *t, struct strbuf *out,
         cli_add_status(t->cli, &cell, text);
         used = cli_width(str_c(text)) + 2;
     } else {
-        used = add_cut(t->cli, &cell, str_c(text), width);
+        used = cli_add_cut(t->cli, &cell, str_c(text), width);
     }
     int pad = (int)(width > used ? width - used : 0);
     bool last = true;
@@ -286,11 +287,41 @@ void cli_table_print(struct cli_table *t)
     VEC_DEINIT(&t->cells);
 }
 
+/* How much of the text fits into `room` columns, broken at a blank if there
+ * is one. */
+static size_t line_of(struct str text, size_t room)
+{
+    size_t used = 0;
+    size_t at = 0;
+    size_t blank = 0;
+    while (at < text.len) {
+        size_t columns = 0;
+        size_t len = character(str_slice(text, at, text.len), &columns);
+        if (used + columns > room) {
+            return blank != 0 ? blank : MAX(at, len);
+        }
+        blank = text.at[at] == ' ' ? at : blank;
+        used += columns;
+        at += len;
+    }
+    return at;
+}
+
 void cli_print_field(struct cli *cli, const char *title, const char *value)
 {
     CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(1024 * 1024);
     strbuf_add_visible(&text, str_c(value));
-    if (text.len != 0) {
-        (void)fprintf(cli->out, "%-14s%s\n", title, text.at);
+    struct str rest = strbuf_str(&text);
+    const struct cli_terminal *t = &cli->terminal;
+    size_t room = t->tty && t->columns > FIELD_COLUMN + COLUMN_MIN
+                      ? t->columns - FIELD_COLUMN
+                      : rest.len;
+    while (rest.len != 0) {
+        size_t len = line_of(rest, room);
+        (void)fprintf(cli->out, "%-*s%.*s\n", FIELD_COLUMN, title,
+                      STR_ARG(str_slice(rest, 0, len)));
+        rest = str_slice(rest, len, rest.len);
+        rest = str_slice(rest, str_starts(rest, STR(" ")), rest.len);
+        title = "";
     }
 }

@@ -54,6 +54,11 @@ size_t cli_width(struct str text);
 void cli_add_status(const struct cli *cli, struct strbuf *out,
                     const char *status);
 
+/* Appends the text cut to `room` columns, with a mark where it was cut;
+ * returns the columns. */
+size_t cli_add_cut(const struct cli *cli, struct strbuf *out, struct str text,
+                   size_t room);
+
 /* ---- values ------------------------------------------------------------- */
 
 /* A string member as visible text in the arena; "" if absent or null. A
@@ -64,6 +69,9 @@ const char *cli_get(struct cli *cli, const json_t *object, const char *key);
 const char *cli_get_raw(const json_t *object, const char *key);
 
 double cli_get_number(const json_t *object, const char *key);
+
+/* "1 event", "2 events". */
+const char *cli_count(struct cli *cli, double n, const char *one);
 
 /* "3s", "5m", "2h", "4d": how long ago the instant `key` (epoch seconds) is;
  * "-" if it is null. */
@@ -90,5 +98,6 @@ bool cli_print_items(struct cli *cli, json_t *items, const char *cursor,
 /* The same for one resource. */
 bool cli_print_item(struct cli *cli, json_t *item, const char *name);
 
-/* "key: value" lines of a resource. */
+/* A "key  value" line of a resource; on a terminal a long value goes on below
+ * itself. Nothing for an empty value. */
 void cli_print_field(struct cli *cli, const char *title, const char *value);

@@ -234,8 +234,11 @@ static int unknown_noun(struct cli *cli, const char *word)
     }
     const char *near = str_nearest(str_c(word), names, count);
     if (is_verb(word)) {
+        const char *verb =
+            unalias(cli_verb_aliases, cli_verb_alias_count, word);
+        bool get = strcmp(verb, "get") == 0;
         return cli_fail(cli, CLI_USAGE,
-                        cli_text(cli, "adctl workflow %s", word),
+                        cli_text(cli, "adctl workflow %s", get ? "list" : verb),
                         "\"%s\" needs a noun in front: event, runbook or "
                         "workflow",
                         word);

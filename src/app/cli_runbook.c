@@ -28,11 +28,19 @@ static const char *count_of(struct cli *cli, const json_t *o, const char *key)
                                 : cli_get(cli, o, key);
 }
 
+/* One that an operator has disabled is loaded, but not in force. */
+static const char *state_of(struct cli *cli, const json_t *rb)
+{
+    return json_is_false(json_object_get(rb, "enabled"))
+               ? "disabled"
+               : cli_get(cli, rb, "state");
+}
+
 static void add_runbook(struct cli_table *t, const json_t *rb)
 {
     struct cli *cli = t->cli;
     cli_cell(t, cli_get(cli, rb, "path"));
-    cli_cell(t, cli_get(cli, rb, "state"));
+    cli_cell(t, state_of(cli, rb));
     cli_cell(t, cli_get(cli, rb, "name"));
     cli_cell(t, count_of(cli, rb, "steps"));
     cli_cell(t, count_of(cli, rb, "triggers"));
@@ -68,6 +76,43 @@ static int fetch_list(struct cli *cli, json_t **ret)
     return cli_fetch(cli, path.at, "adctl doctor", ret);
 }
 
+/* "a.yaml, b.yaml, ..." of those that were refused. */
+static void tell_rejected(struct cli *cli, const json_t *rejected)
+{
+    enum { SHOWN = 3 };
+    struct strbuf paths = STRBUF_INIT(16 * 1024);
+    size_t i = 0;
+    json_t *file = NULL;
+    json_array_foreach (rejected, i, file) {
+        if (i < SHOWN) {
+            strbuf_addf(&paths, " %s", cli_get(cli, file, "path"));
+        }
+    }
+    if (i != 0) {
+        cli_note(cli, "%zu refused; see: adctl runbook validate%s%s", i,
+                 paths.at, i > SHOWN ? " ..." : "");
+    }
+    strbuf_deinit(&paths);
+}
+
+static void tell_disabled(struct cli *cli, const json_t *runbooks)
+{
+    unsigned count = 0;
+    const char *path = NULL;
+    size_t i = 0;
+    json_t *rb = NULL;
+    json_array_foreach (runbooks, i, rb) {
+        if (strcmp(state_of(cli, rb), "disabled") == 0) {
+            count++;
+            path = path != NULL ? path : cli_get(cli, rb, "path");
+        }
+    }
+    if (count != 0) {
+        cli_note(cli, "%u disabled; who and why: adctl runbook show %s", count,
+                 path);
+    }
+}
+
 int cli_runbook_list(struct cli *cli)
 {
     json_auto_t *answer = NULL;
@@ -90,11 +135,8 @@ int cli_runbook_list(struct cli *cli)
         }
         cli_table_print(&t);
     }
-    if (json_array_size(rejected) != 0) {
-        const char *path = cli_get(cli, json_array_get(rejected, 0), "path");
-        cli_note(cli, "%zu refused; see: adctl runbook validate %s",
-                 json_array_size(rejected), path);
-    }
+    tell_rejected(cli, rejected);
+    tell_disabled(cli, json_object_get(answer, "runbooks"));
     return CLI_OK;
 }
 
@@ -133,23 +175,54 @@ static void print_errors(struct cli *cli, const json_t *file)
     size_t i = 0;
     json_t *e = NULL;
     json_array_foreach (json_object_get(file, "errors"), i, e) {
-        (void)fprintf(cli->out, "  %s:%s: %s\n", cli_get(cli, e, "line"),
-                      cli_get(cli, e, "column"), cli_get(cli, e, "message"));
+        const char *hint = cli_get(cli, e, "hint");
+        (void)fprintf(cli->out, "  %s:%s: %s%s%s%s\n", cli_get(cli, e, "line"),
+                      cli_get(cli, e, "column"), cli_get(cli, e, "message"),
+                      hint[0] != '\0' ? " (" : "", hint,
+                      hint[0] != '\0' ? ")" : "");
     }
+}
+
+/* Who has disabled it, when and why. */
+static void print_disabled(struct cli *cli, const json_t *rb)
+{
+    const char *reason = cli_get(cli, rb, "disabled_reason");
+    if (!json_is_false(json_object_get(rb, "enabled"))) {
+        return;
+    }
+    cli_print_field(cli, "disabled by",
+                    cli_text(cli, "%s, %s (%s ago)",
+                             cli_get(cli, rb, "disabled_by"),
+                             cli_get(cli, rb, "disabled_at_iso"),
+                             cli_age(cli, rb, "disabled_at")));
+    cli_print_field(cli, "reason",
+                    reason[0] != '\0' ? reason : "none was given");
+    cli_print_field(
+        cli, "enable it",
+        cli_text(cli, "adctl runbook enable %s", cli_get(cli, rb, "path")));
 }
 
 static void print_runbook(struct cli *cli, const json_t *rb)
 {
-    static const char *const fields[] = {
-        "path", "name",        "category",       "description",
-        "hash", "concurrency", "timeout_seconds"};
+    static const char *const fields[] = {"path", "name", "category",
+                                         "description", "hash"};
     struct strbuf state = STRBUF_INIT(256);
     for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
         cli_print_field(cli, fields[i], cli_get(cli, rb, fields[i]));
     }
-    cli_add_status(cli, &state, cli_get(cli, rb, "state"));
+    cli_add_status(cli, &state, state_of(cli, rb));
     (void)fprintf(cli->out, "%-14s%s\n", "state", strbuf_str(&state).at);
     strbuf_deinit(&state);
+    print_disabled(cli, rb);
+    cli_print_field(
+        cli, "concurrency",
+        cli_get_number(rb, "concurrency") > 0
+            ? cli_text(cli, "%s at a time", cli_get(cli, rb, "concurrency"))
+            : "no limit of its own");
+    cli_print_field(cli, "timeout",
+                    json_is_number(json_object_get(rb, "timeout_seconds"))
+                        ? cli_seconds(cli, rb, "timeout_seconds")
+                        : "as configured");
     cli_print_field(cli, "steps", count_of(cli, rb, "steps"));
     cli_print_field(cli, "triggers", count_of(cli, rb, "triggers"));
     print_parameters(cli, rb);
@@ -269,6 +342,11 @@ static int add_params(struct cli *cli, const json_t *rb, json_t *params)
         json_t *value = is_numeric(declared_type(rb, name))
                             ? param_value(equals + 1)
                             : json_string(equals + 1);
+        if (json_object_get(params, name) != NULL) {
+            json_decref(value);
+            return cli_fail(cli, CLI_USAGE, NULL, "--param: %s is given twice",
+                            name);
+        }
         if (json_object_set_new(params, name, value) < 0) {
             return cli_fail(cli, CLI_USAGE, NULL,
                             "--param: \"%s\" is not UTF-8 text", g->value);
@@ -306,7 +384,22 @@ static void print_plan(struct cli *cli, const json_t *answer)
     }
 }
 
-/* Parameters that do not fit are in `show`, a path that is not in `list`. */
+/* The command that helps: the right path, the errors of the file, the way to
+ * enable it, or its parameters. */
+static const char *next_for(struct cli *cli, const char *path,
+                            const struct cli_answer *a)
+{
+    const char *code = cli_get_raw(a->body, "code");
+    if (code != NULL && strcmp(code, "runbook_disabled") == 0) {
+        return cli_text(cli, "adctl runbook enable %s", path);
+    }
+    if (code != NULL && strcmp(code, "runbook_invalid") == 0) {
+        return cli_text(cli, "adctl runbook validate %s", path);
+    }
+    return a->status == 404 ? "adctl runbook list"
+                            : cli_text(cli, "adctl runbook show %s", path);
+}
+
 static int post_run(struct cli *cli, const char *path, const json_t *body,
                     json_t **ret)
 {
@@ -320,10 +413,7 @@ static int post_run(struct cli *cli, const char *path, const json_t *body,
     if (a.status == 200 || a.status == 202) {
         *ret = json_incref(a.body);
     } else {
-        r = cli_explain(cli, &a,
-                        a.status == 404
-                            ? "adctl runbook list"
-                            : cli_text(cli, "adctl runbook show %s", path));
+        r = cli_explain(cli, &a, next_for(cli, path, &a));
     }
     cli_answer_deinit(&a);
     return r;
@@ -368,15 +458,17 @@ int cli_runbook_run(struct cli *cli)
         return r;
     }
     const char *id = cli_get(cli, answer, "workflow_id");
-    bool machine = cli->format == CLI_JSON || cli->format == CLI_JSONL;
-    if (machine) {
+    bool follow = cli_has(cli, "wait") && !cli_has(cli, "dry-run");
+    if (follow && cli->format == CLI_JSON) {
+        /* One document, at the end: the workflow. */
+    } else if (cli->format == CLI_JSON || cli->format == CLI_JSONL) {
         cli_print_json(cli, answer);
     } else if (cli_has(cli, "dry-run")) {
         print_plan(cli, answer);
     } else {
         (void)fprintf(cli->out, "%s\n", id);
     }
-    if (cli_has(cli, "wait") && !cli_has(cli, "dry-run")) {
+    if (follow) {
         (void)fflush(cli->out);
         return cli_wait_workflow(cli, id);
     }

@@ -11,6 +11,7 @@ struct status {
     struct cli *cli;
     const json_t *health;
     const json_t *metrics; /* NULL: they could not be had */
+    bool waits;            /* something waits for a person */
 };
 
 static const json_t *check_of(const struct status *s, const char *name)
@@ -19,37 +20,114 @@ static const json_t *check_of(const struct status *s, const char *name)
 }
 
 /* "name          ✓ ok  text" */
-static void print_line(const struct status *s, const char *name, bool ok,
-                       const char *text)
+static void print_word(const struct status *s, const char *name,
+                       const char *word, const char *text)
 {
     struct strbuf line = STRBUF_INIT(64 * 1024);
-    cli_add_status(s->cli, &line, ok ? "ok" : "failed");
+    cli_add_status(s->cli, &line, word);
     (void)fprintf(s->cli->out, "%-14s%s%s%s\n", name, strbuf_str(&line).at,
                   text[0] != '\0' ? "  " : "", text);
     strbuf_deinit(&line);
+}
+
+static void print_line(const struct status *s, const char *name, bool ok,
+                       const char *text)
+{
+    print_word(s, name, ok ? "ok" : "failed", text);
+}
+
+/* One that was restored takes events, but what it lost must be known. */
+static void print_store(const struct status *s)
+{
+    const json_t *store = check_of(s, "store");
+    const json_t *restored = json_object_get(store, "restored");
+    if (json_is_object(restored)) {
+        print_word(s, "store", "warning",
+                   cli_text(s->cli, "restored from %s",
+                            cli_get(s->cli, restored, "backup")));
+        (void)fprintf(s->cli->out, "%-14sthen: adctl backup acknowledge\n", "");
+    } else {
+        print_line(s, "store", json_is_true(json_object_get(store, "ok")), "");
+    }
+}
+
+static void print_queue(const struct status *s)
+{
+    struct cli *cli = s->cli;
+    const json_t *queue = check_of(s, "queue");
+    const char *depth =
+        cli_text(cli, "%s of at most %s events wait",
+                 cli_get(cli, queue, "depth"), cli_get(cli, queue, "limit"));
+    if (json_is_true(json_object_get(queue, "paused"))) {
+        print_word(s, "queue", "paused",
+                   cli_text(cli, "by %s; %s", cli_get(cli, queue, "paused_by"),
+                            depth));
+        (void)fprintf(cli->out,
+                      "%-14snothing starts until: adctl queue "
+                      "resume\n",
+                      "");
+    } else {
+        print_line(s, "queue", json_is_true(json_object_get(queue, "ok")),
+                   depth);
+    }
 }
 
 static void print_checks(const struct status *s)
 {
     struct cli *cli = s->cli;
     const json_t *runbooks = check_of(s, "runbooks");
-    const json_t *queue = check_of(s, "queue");
-    const char *refused = cli_get_number(runbooks, "rejected") > 0
-                              ? "; see: adctl runbook list"
-                              : "";
-    print_line(s, "store",
-               json_is_true(json_object_get(check_of(s, "store"), "ok")), "");
+    double disabled = cli_get_number(runbooks, "disabled");
+    const char *refused =
+        cli_get_number(runbooks, "rejected") > 0 || disabled > 0
+            ? "; see: adctl runbook list"
+            : "";
+    print_store(s);
     print_line(s, "executor",
                json_is_true(json_object_get(check_of(s, "executor"), "ok")),
                "");
-    print_line(s, "runbooks", json_is_true(json_object_get(runbooks, "ok")),
-               cli_text(cli, "%s in force, %s refused%s",
-                        cli_get(cli, runbooks, "loaded"),
-                        cli_get(cli, runbooks, "rejected"), refused));
-    print_line(s, "queue", json_is_true(json_object_get(queue, "ok")),
-               cli_text(cli, "%s of at most %s events wait",
-                        cli_get(cli, queue, "depth"),
-                        cli_get(cli, queue, "limit")));
+    print_line(
+        s, "runbooks", json_is_true(json_object_get(runbooks, "ok")),
+        cli_text(cli, "%.0f in force, %s refused%s%s",
+                 cli_get_number(runbooks, "loaded") - disabled,
+                 cli_get(cli, runbooks, "rejected"),
+                 disabled > 0 ? cli_text(cli, ", %.0f disabled", disabled) : "",
+                 refused));
+    print_queue(s);
+}
+
+/* What waits for a person; nothing is said when there is nothing. */
+static const struct {
+    const char *ledger, *word, *one, *next;
+} people[] = {
+    {"workflows", "held", "workflow", "adctl workflow list --status held"},
+    {"events", "poison", "event", "adctl event list --status poison"},
+};
+
+static double waiting(const struct status *s, size_t i)
+{
+    const json_t *ledger = json_object_get(s->metrics, "ledger");
+    return cli_get_number(json_object_get(ledger, people[i].ledger),
+                          people[i].word);
+}
+
+static void find_waiting(struct status *s)
+{
+    s->waits = cli_get_number(check_of(s, "runbooks"), "disabled") > 0;
+    for (size_t i = 0; i < ARRAY_LEN(people); i++) {
+        s->waits = s->waits || waiting(s, i) > 0;
+    }
+}
+
+static void print_people(const struct status *s)
+{
+    for (size_t i = 0; i < ARRAY_LEN(people); i++) {
+        if (waiting(s, i) > 0) {
+            print_word(s, "decisions", "warning",
+                       cli_text(s->cli, "%s %s; see: %s",
+                                cli_count(s->cli, waiting(s, i), people[i].one),
+                                people[i].word, people[i].next));
+        }
+    }
 }
 
 /* "2 running, 5 succeeded": the words of a ledger that are not 0. */
@@ -84,10 +162,16 @@ static void print_numbers(const struct status *s)
     cli_print_field(cli, "last minute",
                     cli_text(cli, "%.0f events",
                              cli_get_number(s->metrics, "events_per_minute")));
+    const json_t *ended = json_object_get(ledger, "workflows");
+    bool any = cli_get_number(ended, "succeeded") > 0 ||
+               cli_get_number(ended, "failed") > 0 ||
+               cli_get_number(ended, "killed") > 0;
     cli_print_field(
         cli, "last hour",
-        cli_text(cli, "%.1f %% of the workflows succeeded",
-                 100 * cli_get_number(s->metrics, "workflow_success_rate_1h")));
+        any ? cli_text(
+                  cli, "%.1f %% of the workflows succeeded",
+                  100 * cli_get_number(s->metrics, "workflow_success_rate_1h"))
+            : "no workflow has ended yet");
 }
 
 static void print_status(const struct status *s)
@@ -102,6 +186,7 @@ static void print_status(const struct status *s)
     cli_print_field(cli, "up for",
                     cli_seconds(cli, s->health, "uptime_seconds"));
     print_checks(s);
+    print_people(s);
     print_numbers(s);
 }
 
@@ -129,10 +214,11 @@ int cli_status(struct cli *cli)
         return code;
     }
     json_auto_t *metrics = fetch_metrics(cli);
-    struct status s = {cli, a.body, metrics};
+    struct status s = {.cli = cli, .health = a.body, .metrics = metrics};
     json_auto_t *both = json_pack("{s:s, s:O, s:O?}", "server", cli->server,
                                   "health", a.body, "metrics", metrics);
     bool well = strcmp(word, "ok") == 0;
+    find_waiting(&s);
     if (cli->format == CLI_NAME) {
         (void)fprintf(cli->out, "%s\n", cli_get(cli, a.body, "status"));
     } else if (!cli_print_item(cli, both, "server")) {
@@ -142,5 +228,5 @@ int cli_status(struct cli *cli)
         cli_note(cli, "not everything is well; try: adctl doctor");
     }
     cli_answer_deinit(&a);
-    return well ? CLI_OK : CLI_FAILED;
+    return !well ? CLI_FAILED : s.waits ? CLI_FINDINGS : CLI_OK;
 }

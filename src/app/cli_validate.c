@@ -211,6 +211,34 @@ static void take_remote(struct tally *t, json_t *item, const char *path,
     }
 }
 
+/* The file is not here; when the engine cannot say either, that is the news. */
+static int ask_engine(struct cli *cli, const char *path, const json_t *body,
+                      json_t **ret)
+{
+    struct cli_answer a;
+    int r = 0;
+    if (path[0] == '/') {
+        return cli_fail(cli, CLI_NOT_FOUND, NULL, "there is no file %s", path);
+    }
+    cli_send(cli,
+             &(struct cli_request){.method = "POST",
+                                   .path = "/api/runbooks/validate",
+                                   .body = body},
+             &a);
+    if (a.status == 200) {
+        *ret = json_incref(a.body);
+    } else if (a.status == 0) {
+        r = cli_fail(cli, CLI_UNREACHABLE, "adctl doctor",
+                     "there is no file %s here, and the engine at %s cannot be "
+                     "asked for it: %s",
+                     path, cli->server, a.why);
+    } else {
+        r = cli_explain(cli, &a, "adctl runbook list");
+    }
+    cli_answer_deinit(&a);
+    return r;
+}
+
 static int check_remote(struct tally *t, const char *path)
 {
     json_auto_t *answer = NULL;
@@ -219,11 +247,7 @@ static int check_remote(struct tally *t, const char *path)
         return cli_fail(t->cli, CLI_USAGE, NULL, "\"%s\" is not UTF-8 text",
                         path);
     }
-    int r = cli_call(t->cli,
-                     &(struct cli_request){.method = "POST",
-                                           .path = "/api/runbooks/validate",
-                                           .body = body},
-                     "adctl runbook list", &answer);
+    int r = ask_engine(t->cli, path, body, &answer);
     if (r != 0) {
         return r;
     }

@@ -80,37 +80,62 @@ static const char *state_of(struct cli *cli, const json_t *w)
                     cli_get(cli, w, "current_step"));
 }
 
+/* One line, which a terminal need not wrap. */
+static void print_change(struct cli *cli, const json_t *w)
+{
+    CLEANUP(strbuf_deinit) struct strbuf line = STRBUF_INIT(64 * 1024);
+    const char *id = cli_get(cli, w, "id");
+    const char *status = cli_get(cli, w, "status");
+    const char *step = cli_get(cli, w, "current_step");
+    const char *error = cli_get(cli, w, "error");
+    const char *more = cli_text(cli, "%s%s%s%s", step[0] != '\0' ? "  " : "",
+                                step, error[0] != '\0' ? "  " : "", error);
+    size_t used = strlen(id) + 2 + strlen(status) + 2;
+    strbuf_addf(&line, "%s  ", id);
+    cli_add_status(cli, &line, status);
+    if (!cli->terminal.tty || cli->terminal.columns <= used) {
+        strbuf_addc(&line, more);
+    } else {
+        (void)cli_add_cut(cli, &line, str_c(more),
+                          cli->terminal.columns - used);
+    }
+    (void)fprintf(cli->out, "%s\n", strbuf_str(&line).at);
+}
+
+/* -o json gives one document, at the end; -o jsonl a line for each change. */
 static void show_change(struct cli *cli, json_t *w)
 {
-    if (cli->format == CLI_JSON || cli->format == CLI_JSONL) {
+    if (cli->format == CLI_JSONL) {
         cli_json_times(w);
         cli_print_json(cli, w);
-    } else if (cli->format != CLI_NAME) {
-        struct strbuf line = STRBUF_INIT(64 * 1024);
-        const char *step = cli_get(cli, w, "current_step");
-        const char *error = cli_get(cli, w, "error");
-        cli_add_status(cli, &line, cli_get(cli, w, "status"));
-        if (step[0] != '\0') {
-            strbuf_addf(&line, "  %s", step);
-        }
-        if (error[0] != '\0') {
-            strbuf_addf(&line, "  %s", error);
-        }
-        (void)fprintf(cli->out, "%s  %s\n", cli_get(cli, w, "id"),
-                      strbuf_str(&line).at);
-        strbuf_deinit(&line);
+    } else if (cli->format == CLI_TABLE || cli->format == CLI_WIDE) {
+        print_change(cli, w);
     }
     (void)fflush(cli->out);
 }
 
-/* `stopping`: the end was asked for, so no end is bad. */
-static int finish(struct cli *cli, const json_t *w, int code, bool stopping)
+enum waiting {
+    WAITING_END,  /* of a workflow: its end is the result */
+    WAITING_STOP, /* the end was asked for, so no end is bad */
+    WAITING_PART  /* one of an event's: the event is the document */
+};
+
+static void print_document(struct cli *cli, json_t *w, enum waiting waiting)
+{
+    if (cli->format == CLI_JSON && waiting != WAITING_PART) {
+        cli_json_times(w);
+        cli_print_json(cli, w);
+    }
+}
+
+static int finish(struct cli *cli, json_t *w, int code, enum waiting waiting)
 {
     const char *id = cli_get(cli, w, "id");
+    print_document(cli, w, waiting);
     if (cli->format == CLI_TABLE || cli->format == CLI_WIDE) {
         cli_print_steps(cli, w);
     }
-    if (stopping && code != CLI_PENDING) {
+    if (waiting == WAITING_STOP && code != CLI_PENDING) {
         return CLI_OK;
     }
     if (code == CLI_FAILED) {
@@ -124,7 +149,7 @@ static int finish(struct cli *cli, const json_t *w, int code, bool stopping)
 }
 
 static int wait_until(struct cli *cli, const char *id, uint64_t deadline_ms,
-                      bool stopping)
+                      enum waiting waiting)
 {
     unsigned round = 0;
     const char *before = "";
@@ -143,9 +168,10 @@ static int wait_until(struct cli *cli, const char *id, uint64_t deadline_ms,
             round = 0;
         }
         if (code >= 0) {
-            return finish(cli, w, code, stopping);
+            return finish(cli, w, code, waiting);
         }
         if (os_monotonic_ms() >= deadline_ms) {
+            print_document(cli, w, waiting);
             return cli_fail(cli, CLI_TIMEOUT,
                             cli_text(cli, "adctl workflow show %s", id),
                             "the workflow %s has not ended in time; it goes "
@@ -160,14 +186,18 @@ int cli_wait_workflow(struct cli *cli, const char *id)
 {
     uint64_t timeout = 0;
     int r = cli_duration(cli, "timeout", WAIT_DEFAULT_MS, &timeout);
-    return r == 0 ? wait_until(cli, id, os_monotonic_ms() + timeout, false) : r;
+    return r == 0
+               ? wait_until(cli, id, os_monotonic_ms() + timeout, WAITING_END)
+               : r;
 }
 
 int cli_wait_stopped(struct cli *cli, const char *id)
 {
     uint64_t timeout = 0;
     int r = cli_duration(cli, "timeout", WAIT_DEFAULT_MS, &timeout);
-    return r == 0 ? wait_until(cli, id, os_monotonic_ms() + timeout, true) : r;
+    return r == 0
+               ? wait_until(cli, id, os_monotonic_ms() + timeout, WAITING_STOP)
+               : r;
 }
 
 /* ---- what an event started ---------------------------------------------- */
@@ -178,6 +208,22 @@ static bool is_settled(const char *status)
            strcmp(status, "processing") != 0 && strcmp(status, "error") != 0;
 }
 
+/* Why the event started nothing, as far as it says. */
+static void tell_nothing_started(struct cli *cli, const json_t *event)
+{
+    const char *error = cli_get(cli, event, "error");
+    const char *status = cli_get(cli, event, "status");
+    if (error[0] != '\0') {
+        cli_note(cli, "the event is %s and started no workflow: %s", status,
+                 error);
+    } else if (strcmp(status, "processed") == 0) {
+        cli_note(cli, "the event started no workflow: no runbook in force has "
+                      "a trigger for it; see: adctl runbook list");
+    } else {
+        cli_note(cli, "the event is %s and started no workflow", status);
+    }
+}
+
 static int wait_workflows(struct cli *cli, const json_t *event,
                           uint64_t deadline_ms)
 {
@@ -185,37 +231,84 @@ static int wait_workflows(struct cli *cli, const json_t *event,
     json_t *w = NULL;
     int worst = CLI_OK;
     json_array_foreach (json_object_get(event, "workflows"), i, w) {
-        int r = wait_until(cli, cli_get(cli, w, "id"), deadline_ms, false);
+        int r =
+            wait_until(cli, cli_get(cli, w, "id"), deadline_ms, WAITING_PART);
         worst = worst == CLI_OK ? r : worst;
     }
     if (i == 0) {
-        cli_note(cli, "the event is %s and started no workflow",
-                 cli_get(cli, event, "status"));
+        tell_nothing_started(cli, event);
     }
     return worst;
 }
 
+/* The event as it is now, with its workflows: the document of -o json. */
+static void print_event(struct cli *cli, const char *path)
+{
+    json_auto_t *e = NULL;
+    if (cli->format == CLI_JSON &&
+        cli_fetch(cli, path, "adctl event list", &e) == 0) {
+        cli_json_times(e);
+        cli_print_json(cli, e);
+    }
+}
+
+static bool is_paused(struct cli *cli)
+{
+    struct cli_answer a;
+    cli_send(cli, &(struct cli_request){.method = "GET", .path = "/api/health"},
+             &a);
+    const json_t *queue =
+        json_object_get(json_object_get(a.body, "checks"), "queue");
+    bool paused = json_is_true(json_object_get(queue, "paused"));
+    cli_answer_deinit(&a);
+    return paused;
+}
+
+static int event_timeout(struct cli *cli, const char *id, const char *status)
+{
+    bool paused = is_paused(cli);
+    return cli_fail(cli, CLI_TIMEOUT,
+                    paused ? "adctl queue resume"
+                           : cli_text(cli, "adctl event show %s", id),
+                    "the event %s is still %s%s", id, status,
+                    paused ? ": event processing is paused" : "");
+}
+
+/* Waits until the event is out of the queue; *ret is its answer then. */
+static int wait_settled(struct cli *cli, const char *path, const char *id,
+                        uint64_t deadline_ms, json_t **ret)
+{
+    enum { ROUND_OF_DOUBT = 4 }; /* by then it should have been taken */
+    for (unsigned round = 0;;) {
+        json_auto_t *e = NULL;
+        int r = cli_fetch(cli, path, "adctl event list", &e);
+        if (r != 0) {
+            return r;
+        }
+        if (is_settled(cli_get_raw(e, "status"))) {
+            *ret = json_incref(e);
+            return 0;
+        }
+        if (os_monotonic_ms() >= deadline_ms) {
+            return event_timeout(cli, id, cli_get(cli, e, "status"));
+        }
+        if (round == ROUND_OF_DOUBT && is_paused(cli)) {
+            cli_note(cli, "event processing is paused: the event waits until "
+                          "somebody runs: adctl queue resume");
+        }
+        cli_pause(&round);
+    }
+}
+
 int cli_wait_event(struct cli *cli, const char *id)
 {
-    unsigned round = 0;
+    json_auto_t *event = NULL;
     uint64_t timeout = 0;
+    const char *path = cli_text(cli, "/api/events/%s", id);
     int r = cli_duration(cli, "timeout", WAIT_DEFAULT_MS, &timeout);
     uint64_t deadline_ms = os_monotonic_ms() + timeout;
-    while (r == 0) {
-        json_auto_t *e = NULL;
-        r = cli_fetch(cli, cli_text(cli, "/api/events/%s", id),
-                      "adctl event list", &e);
-        if (r == 0 && is_settled(cli_get_raw(e, "status"))) {
-            return wait_workflows(cli, e, deadline_ms);
-        }
-        if (r == 0 && os_monotonic_ms() >= deadline_ms) {
-            return cli_fail(
-                cli, CLI_TIMEOUT, cli_text(cli, "adctl event show %s", id),
-                "the event %s is still %s", id, cli_get(cli, e, "status"));
-        }
-        if (r == 0) {
-            cli_pause(&round);
-        }
-    }
+    r = r == 0 ? wait_settled(cli, path, id, deadline_ms, &event) : r;
+    r = r == 0 ? wait_workflows(cli, event, deadline_ms) : r;
+    print_event(cli, path);
     return r;
 }

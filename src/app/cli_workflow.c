@@ -21,6 +21,14 @@ static const struct cli_column workflow_columns[] = {
     {NULL, 0},
 };
 
+/* A dry run has run nothing: it must not look like a success. */
+static const char *status_of(struct cli *cli, const json_t *w)
+{
+    return json_is_true(json_object_get(w, "dry_run"))
+               ? "dry_run"
+               : cli_get(cli, w, "status");
+}
+
 static void add_row(struct cli_table *t, const json_t *w, size_t id_len)
 {
     struct cli *cli = t->cli;
@@ -28,7 +36,7 @@ static void add_row(struct cli_table *t, const json_t *w, size_t id_len)
     cli_cell(t, cli->format == CLI_WIDE
                     ? id
                     : cli_text(cli, "%.*s", (int)id_len, id));
-    cli_cell(t, cli_get(cli, w, "status"));
+    cli_cell(t, status_of(cli, w));
     cli_cell(t, cli_get(cli, w, "runbook"));
     cli_cell(t, cli_get(cli, w, "current_step"));
     cli_cell(t, cli_get(cli, w, "result"));
@@ -89,15 +97,11 @@ int cli_workflow_show(struct cli *cli)
     static const struct {
         const char *title, *member;
     } fields[] = {
-        {"runbook", "runbook"},
-        {"name", "runbook_name"},
-        {"commit", "commit"},
-        {"event", "event_id"},
-        {"requested by", "requested_by"},
-        {"parameters", "parameters"},
-        {"result", "result"},
-        {"step", "current_step"},
-        {"stop", "stop_requested"},
+        {"runbook", "runbook"},       {"name", "runbook_name"},
+        {"commit", "commit"},         {"uncommitted", "commit_dirty"},
+        {"event", "event_id"},        {"requested by", "requested_by"},
+        {"parameters", "parameters"}, {"result", "result"},
+        {"step", "current_step"},     {"stop", "stop_requested"},
         {"error", "error"},
     };
     json_auto_t *w = NULL;
@@ -111,7 +115,7 @@ int cli_workflow_show(struct cli *cli)
         return r;
     }
     struct strbuf status = STRBUF_INIT(256);
-    cli_add_status(cli, &status, cli_get(cli, w, "status"));
+    cli_add_status(cli, &status, status_of(cli, w));
     cli_print_field(cli, "id", cli_get(cli, w, "id"));
     (void)fprintf(cli->out, "%-14s%s\n", "status", strbuf_str(&status).at);
     strbuf_deinit(&status);
@@ -133,11 +137,33 @@ int cli_workflow_show(struct cli *cli)
 
 struct log_view {
     struct cli *cli;
+    json_t *items; /* of -o json */
     bool raw;
     const char *only; /* step, NULL: all */
     char step[256];   /* of the line before */
+    double attempt;   /* of the line before */
     bool mid_line;    /* the piece before did not end its line */
 };
+
+/* "--- STEP", and which attempt when it is not the first. */
+static void add_heading(struct log_view *v, const json_t *chunk,
+                        struct strbuf *out)
+{
+    const char *step = cli_get(v->cli, chunk, "step");
+    double attempt = cli_get_number(chunk, "attempt");
+    if (strcmp(v->step, step) == 0 && v->attempt == attempt) {
+        return;
+    }
+    if (v->only == NULL || attempt > 1) {
+        strbuf_addf(out, "%s--- %s", v->mid_line ? "\n" : "", step);
+        if (attempt > 1) {
+            strbuf_addf(out, ", attempt %.0f", attempt);
+        }
+        strbuf_addch(out, '\n');
+    }
+    (void)snprintf(v->step, sizeof(v->step), "%s", step);
+    v->attempt = attempt;
+}
 
 /* Pieces come as they were written, so a line may come in several. */
 static void print_piece(struct log_view *v, const json_t *chunk)
@@ -150,10 +176,7 @@ static void print_piece(struct log_view *v, const json_t *chunk)
     if (v->only != NULL && strcmp(v->only, step) != 0) {
         return;
     }
-    if (v->only == NULL && strcmp(v->step, step) != 0) {
-        strbuf_addf(&out, "%s--- %s\n", v->mid_line ? "\n" : "", step);
-        (void)snprintf(v->step, sizeof(v->step), "%s", step);
-    }
+    add_heading(v, chunk, &out);
     while (rest.len != 0) {
         ptrdiff_t end = str_find(rest, '\n');
         size_t len = end >= 0 ? (size_t)end : rest.len;
@@ -178,27 +201,57 @@ static void print_chunks(struct log_view *v, json_t *chunks)
     size_t i = 0;
     json_t *chunk = NULL;
     json_array_foreach (chunks, i, chunk) {
-        if (cli->format == CLI_TABLE || cli->format == CLI_WIDE ||
-            cli->format == CLI_NAME) {
+        if (cli->format == CLI_TABLE || cli->format == CLI_WIDE) {
             print_piece(v, chunk);
         } else if (v->only == NULL ||
                    strcmp(cli_get(cli, chunk, "step"), v->only) == 0) {
-            cli_json_times(chunk);
-            cli_print_json(cli, chunk);
+            (void)json_array_append(v->items, chunk);
         }
+    }
+    if (cli->format == CLI_JSONL) { /* as they come */
+        (void)cli_print_items(cli, v->items, NULL, "step");
+        (void)json_array_clear(v->items);
     }
     (void)fflush(cli->out);
 }
 
-int cli_workflow_logs(struct cli *cli)
+/* A step that the workflow does not have writes nothing, ever. */
+static int check_step(struct cli *cli, const char *id, const char *name)
 {
-    struct log_view v = {
-        .cli = cli, .raw = cli_has(cli, "raw"), .only = cli_value(cli, "step")};
+    enum { MOST = 64 };
+    json_auto_t *w = NULL;
+    const char *names[MOST];
+    size_t count = 0;
+    size_t i = 0;
+    json_t *step = NULL;
+    int r = cli_fetch(cli, cli_text(cli, "/api/workflows/%s", id),
+                      "adctl workflow list", &w);
+    if (r != 0) {
+        return r;
+    }
+    json_array_foreach (json_object_get(w, "steps"), i, step) {
+        const char *have = cli_get_raw(step, "name");
+        if (have != NULL && strcmp(have, name) == 0) {
+            return 0;
+        }
+        if (have != NULL && count < MOST) {
+            names[count++] = have;
+        }
+    }
+    const char *near = str_nearest(str_c(name), names, count);
+    return cli_fail(cli, CLI_NOT_FOUND,
+                    near != NULL ? cli_text(cli, "--step '%s'", near)
+                                 : cli_text(cli, "adctl workflow show %s", id),
+                    "the workflow %s has no step \"%s\"", id, name);
+}
+
+static int print_logs(struct log_view *v, const char *id)
+{
+    struct cli *cli = v->cli;
     bool follow = cli_has(cli, "follow");
-    const char *id = NULL;
     double after = 0;
     unsigned round = 0;
-    int r = resolve(cli, &id);
+    int r = v->only != NULL ? check_step(cli, id, v->only) : 0;
     while (r == 0) {
         json_auto_t *page = NULL;
         const char *query =
@@ -209,7 +262,7 @@ int cli_workflow_logs(struct cli *cli)
             break;
         }
         json_t *chunks = json_object_get(page, "logs");
-        print_chunks(&v, chunks);
+        print_chunks(v, chunks);
         after = MAX(after, cli_get_number(page, "next_after"));
         if (json_array_size(chunks) != 0) {
             round = 0;
@@ -219,6 +272,26 @@ int cli_workflow_logs(struct cli *cli)
             break;
         }
         cli_pause(&round);
+    }
+    return r;
+}
+
+int cli_workflow_logs(struct cli *cli)
+{
+    json_auto_t *items = json_array();
+    struct log_view v = {.cli = cli,
+                         .items = items,
+                         .raw = cli_has(cli, "raw"),
+                         .only = cli_value(cli, "step")};
+    const char *id = NULL;
+    if (cli->format == CLI_NAME) {
+        return cli_fail(cli, CLI_USAGE, "adctl workflow logs ID -o jsonl",
+                        "what steps wrote has no names");
+    }
+    int r = resolve(cli, &id);
+    r = r == 0 ? print_logs(&v, id) : r;
+    if (r == 0 && cli->format == CLI_JSON) {
+        (void)cli_print_items(cli, items, NULL, "step");
     }
     if (v.mid_line) {
         (void)fputc('\n', cli->out);

@@ -165,8 +165,8 @@ static const struct command commands[] = {
     {"check-config", "[--json] [FILE]",
      "check a configuration file and start nothing", run_check_config},
     {"show-config", "[--json] [FILE]",
-     "print every option with its value and where that comes from; secrets "
-     "are not\n        shown",
+     "print every option with its value and where that comes from; secrets\n"
+     "        are not shown",
      run_show_config},
     {"print-config", "",
      "print the sample configuration, every option "
@@ -183,7 +183,7 @@ static void print_help(FILE *to)
 {
     (void)fprintf(to, "Usage: autonomous-devops COMMAND [OPTIONS]\n\n"
                       "Turns alerts, metrics and webhooks into verified "
-                      "remediations, and never loses one.\n\nCommands:\n");
+                      "remediations,\nand never loses one.\n\nCommands:\n");
     for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
         (void)fprintf(to, "  %s %s\n        %s\n", commands[i].name,
                       commands[i].arguments, commands[i].help);
@@ -216,7 +216,7 @@ static void print_help(FILE *to)
         "  autonomous-devops check-config /etc/autonomous-devops/config.yaml\n"
         "  autonomous-devops show-config | grep -v default\n"
         "  autonomous-devops serve --config ./config.yaml --set "
-        "server.listen=127.0.0.1:9001\n"
+        "log.level=DEBUG\n"
         "  adctl status\n");
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "data/json.h"
 #include "engine/engine.h"
 
 struct rule {
@@ -14,8 +15,8 @@ struct rule {
 
 struct controls {
     atomic_uint refs;
-    struct arena arena; /* holds the strings and rows below */
-    bool paused;
+    struct arena arena;               /* holds the strings and rows below */
+    const struct setting_row *paused; /* NULL: no */
     uint32_t workers;
     struct rule *rules; /* the most telling first */
     uint32_t rule_count;
@@ -29,7 +30,7 @@ static void take_paused(struct controls *c, const struct setting_row *row,
                         struct str name)
 {
     (void)name;
-    c->paused = str_eq_c(row->value, "true");
+    c->paused = str_eq_c(row->value, "true") ? row : NULL;
 }
 
 static void take_workers(struct controls *c, const struct setting_row *row,
@@ -139,6 +140,11 @@ void controls_unref(struct controls *c)
 
 bool controls_paused(const struct controls *c)
 {
+    return c->paused != NULL;
+}
+
+const struct setting_row *controls_pause(const struct controls *c)
+{
     return c->paused;
 }
 
@@ -174,4 +180,20 @@ const struct setting_row *controls_disabled(const struct controls *c,
                                             struct str path)
 {
     return map_get(&c->disabled, path);
+}
+
+uint32_t controls_disabled_count(const struct controls *c)
+{
+    return (uint32_t)map_count(&c->disabled);
+}
+
+void controls_add_disabled(struct strbuf *out, struct str path,
+                           const struct setting_row *disabled)
+{
+    json_auto_t *reason = json_loadb(disabled->value.at, disabled->value.len,
+                                     JSON_DECODE_ANY, NULL);
+    struct str text = json_text(reason);
+    strbuf_addf(out, "runbook %.*s is disabled (by %.*s)%s%.*s", STR_ARG(path),
+                STR_ARG(disabled->by), text.len != 0 ? ": " : "",
+                STR_ARG(text));
 }

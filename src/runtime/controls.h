@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/strbuf.h"
 #include "model/event.h"
 #include "store/reader.h"
 
@@ -30,6 +31,9 @@ void controls_unref(struct controls *c);
 
 bool controls_paused(const struct controls *c);
 
+/* The setting that pauses processing (who, when), or NULL. */
+const struct setting_row *controls_pause(const struct controls *c);
+
 /* Event workers, or 0: as configured. */
 uint32_t controls_workers(const struct controls *c);
 
@@ -43,6 +47,11 @@ bool controls_has_priorities(const struct controls *c);
  * there is none. */
 const struct setting_row *controls_restored(const struct controls *c);
 
-/* The setting that disables this runbook, or NULL. */
+/* The setting that disables this runbook, or NULL; how many there are. */
 const struct setting_row *controls_disabled(const struct controls *c,
                                             struct str path);
+uint32_t controls_disabled_count(const struct controls *c);
+
+/* Appends "runbook PATH is disabled (by WHO): REASON". */
+void controls_add_disabled(struct strbuf *out, struct str path,
+                           const struct setting_row *disabled);

@@ -40,8 +40,7 @@ static const char *held_back(struct match_job *job, const struct match *m)
         return NULL;
     }
     struct strbuf why = STRBUF_INIT(1024);
-    strbuf_addf(&why, "runbook %.*s is disabled (by %.*s)",
-                STR_ARG(m->runbook->path), STR_ARG(row->by));
+    controls_add_disabled(&why, m->runbook->path, row);
     const char *text = arena_strdup(&job->arena, strbuf_str(&why));
     strbuf_deinit(&why);
     return text;

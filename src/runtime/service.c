@@ -127,6 +127,24 @@ static int open_loop(struct service *s, struct err *reterr)
                  : 0;
 }
 
+/* What an operator has set lasts over a restart, and must not be forgotten. */
+static void tell_controls(struct service *s, const struct controls *c)
+{
+    const struct setting_row *pause = controls_pause(c);
+    if (pause != NULL) {
+        service_log(s, LOG_WARNING,
+                    "event processing is paused (by %.*s): events wait, "
+                    "nothing starts; go on: adctl queue resume",
+                    STR_ARG(pause->by));
+    }
+    if (controls_disabled_count(c) != 0) {
+        service_log(s, LOG_NOTICE,
+                    "runbooks disabled by operators: %u; see: "
+                    "adctl runbook list",
+                    controls_disabled_count(c));
+    }
+}
+
 static int open_engine(struct service *s, struct err *reterr)
 {
     struct runtime_ports ports = service_ports(s);
@@ -148,6 +166,7 @@ static int open_engine(struct service *s, struct err *reterr)
     if (r < 0) {
         return err_set(reterr, r, "cannot read the settings of the store");
     }
+    tell_controls(s, controls);
     service_set_controls(s, controls);
     r = s->options.opened != NULL
             ? s->options.opened(s->options.context, s->reader)
@@ -407,5 +426,9 @@ struct service_status service_status(struct service *s)
     status.queue_depth = committer_queued(s->committer);
     status.commits = committer_stats(s->committer);
     committer_counts(s->committer, &status.counts);
+    if (status.paused) { /* they would claim, and get nothing */
+        status.engine.workers_resting += status.engine.workers_claiming;
+        status.engine.workers_claiming = 0;
+    }
     return status;
 }

@@ -224,6 +224,7 @@ struct service_status {
     uint64_t generation;
     uint32_t runbooks_loaded;
     uint32_t runbooks_rejected; /* including those on last known good */
+    uint32_t runbooks_disabled; /* by an operator */
     struct committer_stats commits;
     struct store_counts counts;  /* the ledger */
     struct slo_result slo[SLOS]; /* of 30 days, at most a minute old */

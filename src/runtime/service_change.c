@@ -180,6 +180,7 @@ void service_set_controls(struct service *s, struct controls *c)
     service_configure(s);
     pthread_mutex_lock(&s->status_lock);
     s->status.paused = controls_paused(c);
+    s->status.runbooks_disabled = controls_disabled_count(c);
     s->status.restored = controls_restored(c) != NULL;
     pthread_mutex_unlock(&s->status_lock);
 }

@@ -272,7 +272,7 @@ def test_validate_a_path_of_the_repository(engine, tmp_path):
 def test_the_readme_s_runbook_is_valid(tmp_path):
     with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as f:
         text = f.read()
-    block = text[text.index("    name: Restart web"):text.index("\nCheck it ")]
+    block = text[text.index("    name: Restart web"):text.index("\nRunbooks are files ")]
     file = tmp_path / "restart-web.yaml"
     file.write_text("\n".join(line[4:] for line in block.splitlines()))
     assert "ok" in run(Nowhere(), "runbook", "validate", str(file)).stdout
@@ -778,11 +778,12 @@ def test_the_daemon_s_manual_has_every_command_and_option():
     usage = subprocess.run([daemon, "--help"], capture_output=True, text=True,
                            timeout=60, check=True).stdout
     text = page("autonomous-devops.8")
+    assert [line for line in usage.splitlines() if len(line) > 80] == []
     commands = re.findall(r"^  ([a-z-]+) .*\n {8}", usage, re.M)
     assert len(commands) >= 4
     for command in commands:
         assert f"\n*{command}*\n" in text
-    for option in re.findall(r"--[a-z]+", usage):
+    for option in re.findall(r"--[a-z-]+", usage):
         assert f"*{option}*" in text
     sample = subprocess.run([daemon, "print-config"], capture_output=True,
                             text=True, timeout=60, check=True).stdout

@@ -50,7 +50,8 @@ def foreign_pid_file():
             subprocess.Popen(["sleep", "60"]) as bystander:
         Path(folder, "engine.pid").write_text(f"{bystander.pid}\n")
         Path(folder, "demo.pid").write_text("not a number\n")
-        says(["start", "--stop", "--dir", folder], 0, "Stopped")()
+        says(["start", "--stop", "--dir", folder], 0,
+             "Nothing that ./start has started runs in")()
         alive = bystander.poll() is None
         bystander.kill()
         assert alive, "a foreign process was ended"
@@ -64,6 +65,48 @@ def await_status(folder, wanted):
         if status == wanted or time.monotonic() > end:
             return status, output
         time.sleep(0.02)
+
+
+def stop_by_another_name():
+    """A folder with a slash at its end is the same one."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder, "config.yaml")
+        config.touch()
+        with subprocess.Popen(["tail", "-f", str(config)],
+                              stdout=subprocess.DEVNULL) as engine:
+            Path(folder, "engine.pid").write_text(f"{engine.pid}\n")
+            says(["start", "--stop", "--dir", f"{folder}//"], 0,
+                 f"Stopped in {folder}: engine.")()
+            assert engine.wait(30) == -signal.SIGTERM
+
+
+def relative_to_the_caller():
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [ROOT / "start", "--stop", "--dir", "sub"], cwd=folder,
+            capture_output=True, text=True, check=False)
+        assert f"runs in {os.path.realpath(folder)}/sub." in done.stdout, \
+            done.stdout + done.stderr
+
+
+def no_folder():
+    with tempfile.NamedTemporaryFile() as file:
+        says(["start", "--dir", f"{file.name}/x", "--port", "1"], 1,
+             "is not a folder: choose another --dir")()
+    says(["start", "--dir", "/proc/x", "--port", "1"], 1,
+         "choose another --dir")()
+
+
+def moved_build():
+    """A build folder of another place is made anew, one of this place not."""
+    script = 'cd "$1"; . "$2/tools/packages.sh"; moved_build build'
+    with tempfile.TemporaryDirectory() as folder:
+        info = Path(folder, "build", "meson-info", "meson-info.json")
+        info.parent.mkdir(parents=True)
+        for source, status in ((os.path.realpath(folder), 1), ("/gone", 0)):
+            info.write_text('{"directories": {"source": "%s"}}' % source)
+            got, output = run("bash", "-c", script, "bash", folder, ROOT)
+            assert got == status, f"{source}: {got} {output}"
 
 
 def demo_service():
@@ -98,6 +141,12 @@ CASES = [
      says(["start", "--port", "http"], 2, "not a port")),
     ("start: a folder that YAML would misread",
      says(["start", "--dir", 'a"b'], 2, "not a usable name")),
+    ("start: a folder that names a variable",
+     says(["start", "--dir", "/tmp/a${HOME}"], 2, "not a usable name")),
+    ("start: what cannot be a folder", no_folder),
+    ("start: a relative folder", relative_to_the_caller),
+    ("start --stop: another name of the folder", stop_by_another_name),
+    ("start, check: a build folder that was moved", moved_build),
     ("start: the port is taken", taken_port),
     ("start --stop: a pid file of somebody else", foreign_pid_file),
     ("check --help", says(["check", "--help"], 0, "--quick")),
