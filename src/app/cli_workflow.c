@@ -97,11 +97,15 @@ int cli_workflow_show(struct cli *cli)
     static const struct {
         const char *title, *member;
     } fields[] = {
-        {"runbook", "runbook"},       {"name", "runbook_name"},
-        {"commit", "commit"},         {"uncommitted", "commit_dirty"},
-        {"event", "event_id"},        {"requested by", "requested_by"},
-        {"parameters", "parameters"}, {"result", "result"},
-        {"step", "current_step"},     {"stop", "stop_requested"},
+        {"runbook", "runbook"},
+        {"name", "runbook_name"},
+        {"commit", "commit"},
+        {"event", "event_id"},
+        {"requested by", "requested_by"},
+        {"parameters", "parameters"},
+        {"result", "result"},
+        {"step", "current_step"},
+        {"stop", "stop_requested"},
         {"error", "error"},
     };
     json_auto_t *w = NULL;

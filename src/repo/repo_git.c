@@ -1,6 +1,7 @@
 #include "repo/repo_priv.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "base/strbuf.h"
 #include "os/beneath.h"
@@ -97,4 +98,45 @@ struct str repo_git_commit(int folder_fd, struct arena *a)
     }
     struct str commit = loose_ref(folder_fd, ref, a);
     return commit.len != 0 ? commit : packed_ref(folder_fd, ref, a);
+}
+
+static bool is_later(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec
+                                  : a->tv_nsec > b->tv_nsec;
+}
+
+/* git writes its index whenever it adds, commits or checks out files: what is
+ * younger has not been seen by it. */
+static bool is_dirty(int folder_fd, const struct listing *list)
+{
+    CLEANUP(os_closep) int index = -1;
+    struct stat git;
+    if (os_open_beneath(folder_fd, ".git/index",
+                        O_RDONLY | O_NONBLOCK | O_NOCTTY, &index) < 0 ||
+        fstat(index, &git) < 0) {
+        return false;
+    }
+    VEC_EACH (&list->files, i) {
+        struct stat st;
+        if (fstatat(folder_fd, list->files.at[i].path.at, &st,
+                    AT_SYMLINK_NOFOLLOW) == 0 &&
+            is_later(&st.st_mtim, &git.st_mtim)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct str repo_git_describe(int folder_fd, const struct listing *list,
+                             struct arena *a)
+{
+    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(HEAD_MAX_BYTES);
+    struct str commit = repo_git_commit(folder_fd, a);
+    if (commit.len == 0 || !is_dirty(folder_fd, list)) {
+        return commit;
+    }
+    strbuf_add(&text, commit);
+    strbuf_addc(&text, "-dirty");
+    return arena_str(a, strbuf_str(&text));
 }

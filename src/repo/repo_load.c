@@ -222,8 +222,8 @@ int repo_load(struct repo *r, const struct repo_load_options *how,
         }
         count_removed(&ld);
         *ret = generation_new(ld.files.at, (uint32_t)ld.files.count,
-                              repo_git_commit(folder, &ld.arena), how->number,
-                              how->now_ms);
+                              repo_git_describe(folder, &list, &ld.arena),
+                              how->number, how->now_ms);
         *ret_changes = ld.changes;
         r->defaults = *how->defaults;
         r->has_loaded = true;

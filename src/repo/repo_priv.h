@@ -55,3 +55,8 @@ NODISCARD int repo_read_at(int folder_fd, struct str path, struct arena *a,
 /* The commit that is checked out, as hexadecimal digits in the arena; empty
  * if the folder is no git repository or its files are not understood. */
 struct str repo_git_commit(int folder_fd, struct arena *a);
+
+/* The same, with "-dirty" at its end when a listed file was changed after git
+ * last looked at the files (added, committed, checked out). */
+struct str repo_git_describe(int folder_fd, const struct listing *list,
+                             struct arena *a);

@@ -307,6 +307,34 @@ def test_files_that_are_nowhere(engine):
     assert "did you mean" in p.stderr
 
 
+
+def git(d, *args):
+    return subprocess.run(
+        ["git", "-c", "user.name=A", "-c", "user.email=a@example.org", *args],
+        cwd=d.repo, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_the_commit_of_a_workflow_has_its_runbook(engine):
+    """Edited, loaded, run, committed, run: each says what it can know."""
+    d = engine
+
+    def commit_of_a_run():
+        d.post("/api/admin/reload-runbooks")
+        w = d.post("/api/runbooks/execute", {"runbook": "echo.yaml"})
+        return d.get(f"/api/workflows/{w['workflow_id']}")["commit"]
+    git(d, "init", "-q", ".")
+    git(d, "add", ".")
+    git(d, "commit", "-qm", "one")
+    first = git(d, "rev-parse", "HEAD")
+    assert commit_of_a_run() == first
+    d.write_runbook("echo.yaml", ECHO.replace("first", "1st"))
+    assert commit_of_a_run() == first + "-dirty"
+    git(d, "commit", "-qam", "two")
+    second = git(d, "rev-parse", "HEAD")
+    assert second != first
+    assert commit_of_a_run() == second
+
+
 # ---- README ------------------------------------------------------------------
 
 

@@ -461,6 +461,36 @@ static void the_commit_is_read_from_git(void **state)
     tear_down(&w);
 }
 
+static void set_mtime(struct world *w, const char *name, time_t seconds)
+{
+    const struct timespec times[] = {{.tv_sec = seconds}, {.tv_sec = seconds}};
+    assert_int_equal(utimensat(AT_FDCWD, in(w, name), times, 0), 0);
+}
+
+/* What was changed after git has written its index is in no commit. */
+static void changes_after_the_commit_are_told(void **state)
+{
+    (void)state;
+    struct world w;
+    set_up(&w);
+    write_file(&w, "a.yaml", GOOD);
+    write_file(&w, "b.yaml", GOOD);
+    make_folder(&w, ".git");
+    write_file(&w, ".git/HEAD", C1 "\n");
+    assert_commit(&w, C1); /* without an index nobody knows */
+    write_file(&w, ".git/index", "DIRC");
+    set_mtime(&w, ".git/index", 1000);
+    set_mtime(&w, "a.yaml", 1000);
+    set_mtime(&w, "b.yaml", 999);
+    assert_commit(&w, C1);
+    set_mtime(&w, "b.yaml", 1001);
+    assert_commit(&w, C1 "-dirty");
+    write_file(&w, ".git/HEAD", C2 "\n");
+    set_mtime(&w, ".git/index", 1002);
+    assert_commit(&w, C2);
+    tear_down(&w);
+}
+
 static void git_files_cannot_lead_outside(void **state)
 {
     (void)state;
@@ -511,6 +541,7 @@ int main(void)
         cmocka_unit_test(paths_have_a_form),
         cmocka_unit_test(one_file_is_read),
         cmocka_unit_test(the_commit_is_read_from_git),
+        cmocka_unit_test(changes_after_the_commit_are_told),
         cmocka_unit_test(git_files_cannot_lead_outside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
