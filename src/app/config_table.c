@@ -53,7 +53,8 @@ const struct config_option config_options[] = {
      .help = "Time limit of a step that sets none."},
     {"engine.workflow_execution.max_live", CONFIG_U32, CONFIG_RELOAD,
      AT(max_live), "10000", RANGE(1, 1000000),
-     .help = "Unfinished workflows at which taking events pauses."},
+     .help = "Unfinished workflows at which taking events pauses; those "
+             "held for a person are counted by themselves."},
     {"engine.workflow_execution.stop_grace", CONFIG_DURATION, CONFIG_RELOAD,
      AT(stop_grace_ms), "10s", RANGE(0, 10 * MINUTE),
      .help = "Time between SIGTERM and SIGKILL when a step is stopped."},

@@ -537,6 +537,12 @@ int serve(const struct config_sources *sources, struct config *config)
         }
     }
     stop(&d);
+    if (d.status == EX_OK && r < 0) {
+        log_error("the main loop failed: %s", strerror(-r));
+        d.status = EX_OSERR;
+    } else if (d.status == EX_OK && atomic_load(&d.fatal) != 0) {
+        d.status = EX_IOERR; /* while it stopped: not everything is stored */
+    }
     config_free(config);
     return d.status;
 }

@@ -90,8 +90,8 @@ static void check_wakeups(const struct engine *e)
     }
     INVARIANT("I7", e->running >= e->config.max_concurrent ||
                         heap_min(&e->eligible) == NULL);
-    INVARIANT("I7", e->paused || map_count(&e->flows) >= e->config.max_live ||
-                        (workers & ~e->claimed) == 0);
+    INVARIANT("I7",
+              e->paused || engine_is_full(e) || (workers & ~e->claimed) == 0);
 }
 
 void engine_check(const struct engine *e)

@@ -35,7 +35,8 @@ struct engine_config {
     uint32_t workers;        /* event workers, 1..ENGINE_WORKERS_MAX */
     uint32_t batch_size;     /* events per claim */
     uint32_t max_concurrent; /* running workflows, all runbooks together */
-    /* Live workflows at which claims pause and requests are refused. Claims
+    /* Live workflows at which claims pause and requests are refused; held ones
+     * are not among them, but no more than this may be held either. Claims
      * that stand at that moment may still bring their batches. */
     uint32_t max_live;
     uint64_t workflow_timeout_ms;

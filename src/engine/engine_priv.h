@@ -172,6 +172,15 @@ void attempts_stop(struct engine *e, struct flow *f, bool kill);
 
 void attempts_executor_up(struct engine *e, struct id executor);
 
+/* Is there no room for another flow? Held ones wait for a person, perhaps for
+ * days: they must not stop the rest, so they have a bound of their own, which
+ * is as large and bounds what they take of the memory. */
+static inline bool engine_is_full(const struct engine *e)
+{
+    return map_count(&e->flows) - e->held >= e->config.max_live ||
+           e->held >= e->config.max_live;
+}
+
 /* Holds every flow that is not held yet: nobody knows what became of it. */
 void attempts_doubt_all(struct engine *e, struct str why);
 

@@ -146,7 +146,7 @@ void events_run(struct engine *e, const struct fact *fact)
         row.result = RESULT_DRY_RUN;
         born_final(e, &row, WORKFLOW_SUCCEEDED);
         answer.reply.status = row.status;
-    } else if (map_count(&e->flows) >= e->config.max_live) {
+    } else if (engine_is_full(e)) {
         answer.reply.result = -EAGAIN;
     } else {
         struct flow *f = enqueue(e, &row, fact->run.runbook);

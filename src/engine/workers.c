@@ -5,8 +5,7 @@
 void workers_claim(struct engine *e)
 {
     uint64_t all = UINT64_MAX >> (ENGINE_WORKERS_MAX - e->config.workers);
-    while (map_count(&e->flows) < e->config.max_live &&
-           (all & ~e->claimed) != 0) {
+    while (!engine_is_full(e) && (all & ~e->claimed) != 0) {
         uint32_t worker = (uint32_t)__builtin_ctzll(all & ~e->claimed);
         e->claimed |= UINT64_C(1) << worker;
         effects_action(e->fx, (struct action){

@@ -11,6 +11,7 @@
 #include "runtime/service_priv.h"
 
 #define WATCH_INTERVAL_MS 2000
+#define RETRY_LOOKS 15 /* after a reload that failed */
 
 struct watch {
     struct pool_job pool_job;
@@ -20,6 +21,7 @@ struct watch {
     struct service_request reload;
     bool busy;        /* a look or a reload is under way */
     bool look_failed; /* told once, until it works again */
+    uint32_t retry;   /* looks until a failed reload is tried again; 0: none */
     uint64_t loaded;  /* fingerprint of what is in force */
     uint64_t last;    /* of the last look */
     uint64_t now;     /* of the look under way */
@@ -29,7 +31,9 @@ struct watch {
 
 static void reload_done(struct service_request *request)
 {
-    CONTAINER_OF(request, struct watch, reload)->busy = false;
+    struct watch *w = CONTAINER_OF(request, struct watch, reload);
+    w->retry = request->result < 0 ? RETRY_LOOKS : 0;
+    w->busy = false;
 }
 
 static void reload(struct watch *w)
@@ -57,7 +61,8 @@ static void take_look(struct mail *mail)
     w->look_failed = false;
     bool still = w->now == w->last;
     w->last = w->now;
-    if (still && w->now != w->loaded && !w->service->ending) {
+    bool again = w->retry != 0 && --w->retry == 0;
+    if (still && (again || w->now != w->loaded) && !w->service->ending) {
         reload(w);
         return;
     }

@@ -143,6 +143,35 @@ static void too_many_are_refused_and_claims_pause(void **state)
     bench_free(b);
 }
 
+/* What waits for a person, perhaps for days, does not stop the rest; but it
+ * has a bound of its own. */
+static void held_ones_leave_room(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new();
+    struct runbook *rb = RUNBOOK(b, "a.yaml", STEP());
+    char refused[32];
+    (void)snprintf(refused, sizeof(refused), "REPLY %d", -EAGAIN);
+    b->config.max_live = 2;
+    begin(b);
+    (void)run(b, rb, 'A');
+    (void)run(b, rb, 'B');
+    SAYS(take(b, (struct fact){.kind = FACT_BATCH_MATCHED}), "");
+    assert_true(
+        str_ends(str_c(ended(b, 'A', 0, 1, ATTEMPT_UNKNOWN)), STR("CLAIM 0")));
+    assert_int_equal(engine_count(b->engine).held, 1);
+    (void)run(b, rb, 'C');
+    assert_non_null(shadow_find(b, id_of('C')));
+    SAYS(run(b, rb, 'D'), refused);
+    (void)ended(b, 'B', 0, 1, ATTEMPT_UNKNOWN);
+    assert_int_equal(engine_count(b->engine).held, 2);
+    SAYS(run(b, rb, 'D'), refused);
+    (void)stop(b, 'A', STOP_KILL);
+    (void)run(b, rb, 'D');
+    assert_non_null(shadow_find(b, id_of('D')));
+    bench_free(b);
+}
+
 /* Every way in which a workflow can end wakes the workers. */
 static void each_end_wakes_the_workers(void **state)
 {
@@ -266,6 +295,7 @@ int main(void)
         cmocka_unit_test(backoff_keeps_the_place_and_held_gives_it_back),
         cmocka_unit_test(the_limit_moves),
         cmocka_unit_test(too_many_are_refused_and_claims_pause),
+        cmocka_unit_test(held_ones_leave_room),
         cmocka_unit_test(each_end_wakes_the_workers),
         cmocka_unit_test(workers_come_and_go),
         cmocka_unit_test(a_pause_holds_the_claims),
