@@ -82,6 +82,8 @@ static bool same_value(const struct config_option *o, const struct config *a,
     case CONFIG_RUN_AS:
         return config_run_as_same(a->run_as_allowed, b->run_as_allowed);
     case CONFIG_HOSTS:
+    case CONFIG_URLS:
+    case CONFIG_RULES:
     case CONFIG_NOTICES:
         return same_list(*(const char *const *const *)one,
                          *(const char *const *const *)two);
@@ -288,6 +290,8 @@ bool config_value_add(const struct config_option *o, const struct config *c,
         config_run_as_add(c->run_as_allowed, out);
         return true;
     case CONFIG_HOSTS:
+    case CONFIG_URLS:
+    case CONFIG_RULES:
     case CONFIG_NOTICES:
         add_list(out, *(const char *const *const *)at);
         return true;

@@ -153,10 +153,26 @@ const struct config_option config_options[] = {
     {"integrations.metrics-scraper.url", CONFIG_HTTP_URL, CONFIG_RELOAD,
      OF(METRICS_SCRAPER, url), .example = "http://localhost:9100/metrics",
      .help = "Address that is scraped."},
+    {"integrations.metrics-scraper.targets", CONFIG_URLS, CONFIG_RELOAD,
+     OF(METRICS_SCRAPER, targets),
+     .example = "[\"http://localhost:9100/metrics\"]",
+     .help = "Further addresses that are scraped. The bearer_token goes to the "
+             "host of url only, or of the first of these."},
+    {"integrations.metrics-scraper.metrics", CONFIG_RULES, CONFIG_RELOAD,
+     OF(METRICS_SCRAPER, metrics),
+     .example = "[\"node_load1 > 8\", \"up == 0\"]",
+     .help = "Which samples become metric events: NAME{MATCHERS} OP NUMBER, "
+             "where NAME may end in *. Without an operator every scrape's "
+             "sample does. Nothing does unless it is listed here."},
+    {"integrations.metrics-scraper.resend_interval", CONFIG_DURATION,
+     CONFIG_RELOAD, OF(METRICS_SCRAPER, resend_interval_ms), "5m",
+     RANGE(SECOND, DAY),
+     .help = "How often a series that stays past its threshold is an event "
+             "again."},
     {"integrations.metrics-scraper.bearer_token", CONFIG_TEXT,
      CONFIG_RELOAD | CONFIG_SECRET | CONFIG_CREDENTIAL,
      OF(METRICS_SCRAPER, bearer_token), .example = "${SCRAPER_TOKEN}",
-     .help = "Sent as Authorization: Bearer."},
+     .help = "Sent as Authorization: Bearer to the host of url."},
     {"integrations.metrics-scraper.scrape_interval", CONFIG_DURATION,
      CONFIG_RELOAD, OF(METRICS_SCRAPER, scrape_interval_ms), "15",
      RANGE(SECOND, DAY), .help = "Time between two scrapes."},
@@ -353,6 +369,8 @@ const char *config_type_text(enum config_type type)
         [CONFIG_STORAGE_URL] = "a storage URL",
         [CONFIG_HOSTS] = "a list of host names",
         [CONFIG_RUN_AS] = "a list of users",
+        [CONFIG_URLS] = "a list of http or https URLs",
+        [CONFIG_RULES] = "a list of rules",
         [CONFIG_NOTICES] = "a list of failed, held, killed, resolved",
         [CONFIG_TOKENS] = "a list of tokens",
     };

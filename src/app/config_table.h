@@ -24,6 +24,8 @@ enum config_type {
     CONFIG_STORAGE_URL, /* also fills storage_path, state_directory */
     CONFIG_HOSTS,       /* const char *const * */
     CONFIG_RUN_AS,      /* const struct executor_run_as * */
+    CONFIG_URLS,        /* const char *const * */
+    CONFIG_RULES,       /* const char *const *: of samples */
     CONFIG_NOTICES,     /* const char *const *: names of notice kinds */
     CONFIG_TOKENS,      /* tokens, token_count */
     CONFIG_TYPES

@@ -12,6 +12,8 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "data/duration.h"
+#include "integrations/sample_rule.h"
+#include "integrations/web.h"
 #include "model/notice.h"
 #include "os/fd.h"
 
@@ -323,13 +325,23 @@ static int check_notice(struct str text, struct err *e)
     return err_set(e, -EINVAL, "not a kind of notice");
 }
 
+static int check_rule(struct str text, struct err *e)
+{
+    CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+    struct sample_rule rule = {.matcher_count = 0};
+    int r = sample_rule_parse(text, &a, &rule, e);
+    sample_rule_deinit(&rule);
+    return r;
+}
+
 typedef int check_fn(struct str text, struct err *e);
 
 static check_fn *const checks[CONFIG_TYPES] = {
     [CONFIG_TEXT] = check_any,        [CONFIG_NAME] = check_name,
     [CONFIG_PATH] = check_path,       [CONFIG_HTTP_URL] = check_http_url,
     [CONFIG_ADDRESS] = check_address, [CONFIG_STORAGE_URL] = check_storage_url,
-    [CONFIG_NOTICES] = check_notice,  [CONFIG_HOSTS] = check_host,
+    [CONFIG_NOTICES] = check_notice,  [CONFIG_URLS] = web_url_check,
+    [CONFIG_RULES] = check_rule,      [CONFIG_HOSTS] = check_host,
     [CONFIG_RUN_AS] = check_name,
 };
 
@@ -549,6 +561,8 @@ void config_value_set(struct config_reader *r, const struct config_option *o,
         [CONFIG_STORAGE_URL] = set_text,
         [CONFIG_HOSTS] = set_list,
         [CONFIG_NOTICES] = set_list,
+        [CONFIG_URLS] = set_list,
+        [CONFIG_RULES] = set_list,
         [CONFIG_RUN_AS] = config_run_as_set,
         [CONFIG_TOKENS] = config_tokens_set,
     };

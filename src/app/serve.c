@@ -203,6 +203,12 @@ static int start_api(struct daemon *d, struct err *reterr)
     return r;
 }
 
+static void on_ingested(void *context, const struct store_ingest *ingest)
+{
+    struct daemon *d = context;
+    api_ingested(d->api, ingest);
+}
+
 static int start_integrations(struct daemon *d, struct err *reterr)
 {
     CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
@@ -212,6 +218,8 @@ static int start_integrations(struct daemon *d, struct err *reterr)
         .health_interval_ms = c->health_interval_ms,
         .give_up_ms = c->notice_give_up_ms,
         .log = log_syslog,
+        .ingested = on_ingested,
+        .context = d,
     };
     memcpy(options.configs, c->integrations, sizeof(options.configs));
     int r = integrations_new(&options, &d->integrations, reterr);

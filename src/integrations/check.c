@@ -13,6 +13,7 @@
 #include "data/json.h"
 #include "integrations/integrations_priv.h"
 #include "os/clock.h"
+#include "wire/exposition.h"
 #include "wire/pagerduty.h"
 #include "wire/slack.h"
 
@@ -81,6 +82,23 @@ static const char *judge_slack(const struct check_run *x)
                : "the answer is not that of a Slack webhook";
 }
 
+static int ignore_sample(void *context, const struct exposition_sample *s)
+{
+    (void)context;
+    (void)s;
+    return 0;
+}
+
+static const char *judge_page(const struct check_run *x)
+{
+    struct err err = ERR_INIT;
+    return exposition_read(strbuf_str(&x->web.answer),
+                           exposition_format_of(x->web.type), ignore_sample,
+                           NULL, &err) == 0
+               ? NULL
+               : "the answer is not a page of metrics";
+}
+
 /* The body of a step. */
 typedef void body_fn(struct check_run *x);
 
@@ -136,8 +154,8 @@ static const struct step probes[INTEGRATIONS][STEPS_MAX + 1] = {
                                 {"/api/v1/query?query=up", judge_query}},
     [INTEGRATION_ALERTMANAGER] = {{"/-/healthy", judge_any},
                                   {"/api/v2/status", judge_status}},
+    /* the scraper's health is that of its scrapes */
     [INTEGRATION_PAGERDUTY] = {{"/abilities", judge_any, .at_api_url = true}},
-    [INTEGRATION_METRICS_SCRAPER] = {{"", judge_any}},
 };
 
 static const struct step tests[INTEGRATIONS][STEPS_MAX + 1] = {
@@ -148,7 +166,7 @@ static const struct step tests[INTEGRATIONS][STEPS_MAX + 1] = {
     [INTEGRATION_PAGERDUTY] = {{PAGERDUTY_PATH, judge_any, add_trigger},
                                {PAGERDUTY_PATH, judge_any, add_resolve}},
     [INTEGRATION_SLACK] = {{"", judge_slack, add_slack}},
-    [INTEGRATION_METRICS_SCRAPER] = {{"", judge_any}},
+    [INTEGRATION_METRICS_SCRAPER] = {{"", judge_page}},
 };
 
 static const struct step *step_of(const struct check_run *x)
@@ -349,7 +367,9 @@ static void next_step(struct check_run *x)
     x->web.url = x->url;
     x->web.body = step->body != NULL ? strbuf_str(&x->body) : STR_NULL;
     x->web.timeout_ms = x->config.timeout_ms;
-    x->web.max_bytes = WEB_ANSWER_MAX_BYTES;
+    x->web.max_bytes = x->which == INTEGRATION_METRICS_SCRAPER
+                           ? EXPOSITION_MAX_BYTES
+                           : WEB_ANSWER_MAX_BYTES;
     x->web.done = on_answer;
     web_send(x->s->web, &x->web);
 }

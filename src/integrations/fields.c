@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "data/duration.h"
 #include "data/json.h"
+#include "integrations/sample_rule.h"
 #include "integrations/web.h"
 #include "model/notice.h"
 
@@ -33,6 +34,10 @@ const struct integration_field integration_fields[] = {
     {"channel", FIELD_TEXT, .of = BIT(SLACK), AT(channel)},
     {"notify_on", FIELD_WORDS, .of = BIT(PAGERDUTY) | BIT(SLACK),
      AT(notify_on)},
+    {"targets", FIELD_URLS, .of = BIT(METRICS_SCRAPER), AT(targets)},
+    {"metrics", FIELD_RULES, .of = BIT(METRICS_SCRAPER), AT(metrics)},
+    {"resend_interval", FIELD_DURATION, .of = BIT(METRICS_SCRAPER),
+     AT(resend_interval_ms), .min_ms = SECOND, .max_ms = DAY},
     {"scrape_interval", FIELD_DURATION,
      .of = BIT(PROMETHEUS) | BIT(METRICS_SCRAPER), AT(scrape_interval_ms),
      .min_ms = SECOND, .max_ms = DAY},
@@ -140,6 +145,16 @@ int field_check_element(const struct integration_field *f, struct str text,
                         struct err *reterr)
 {
     err_field(reterr, "%s", f->name);
+    if (f->kind == FIELD_URLS) {
+        return web_url_check(text, reterr);
+    }
+    if (f->kind == FIELD_RULES) {
+        CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+        struct sample_rule rule = {.matcher_count = 0};
+        int r = sample_rule_parse(text, &a, &rule, reterr);
+        sample_rule_deinit(&rule);
+        return r;
+    }
     return check_word(f, text, reterr);
 }
 

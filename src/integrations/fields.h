@@ -32,7 +32,10 @@ struct integration_config {
     const char *webhook_url;
     const char *channel;
     const char *const *notify_on; /* lists end in NULL */
+    const char *const *targets;
+    const char *const *metrics;
     uint64_t scrape_interval_ms;
+    uint64_t resend_interval_ms;
     uint64_t timeout_ms;
 };
 
@@ -42,7 +45,9 @@ enum field_kind {
     FIELD_SECRET_URL, /* a URL that is a secret itself */
     FIELD_DURATION,
     FIELD_TEXT,
-    FIELD_WORDS /* a list from here on: of enum notice_kind */
+    FIELD_WORDS, /* a list from here on: of enum notice_kind */
+    FIELD_URLS,
+    FIELD_RULES /* sample_rule.h */
 };
 
 struct integration_field {

@@ -60,6 +60,7 @@ int integrations_new(const struct integrations_options *options,
     pthread_mutex_init(&s->change_lock, NULL);
     pthread_cond_init(&s->stored, NULL);
     list_init(&s->checks);
+    list_init(&s->scrapes_done);
     os_random(&s->random, sizeof(s->random));
     struct err err = ERR_INIT;
     if (seal_open(s->key_path, false, &s->seal, &err) < 0) {
@@ -108,6 +109,7 @@ static void *run_thread(void *context)
         uint64_t now_ms = os_monotonic_ms();
         uint64_t next_ms = check_run_due(s, now_ms);
         next_ms = MIN(next_ms, outbox_run(s, now_ms));
+        next_ms = MIN(next_ms, scraper_run(s, now_ms));
         now_ms = os_monotonic_ms();
         web_wait(s->web,
                  next_ms > now_ms ? MIN(next_ms - now_ms, WAIT_MAX_MS) : 0);
@@ -156,6 +158,7 @@ void integrations_halt(struct integrations *s)
     web_free(web);
     check_cancel_all(s);
     outbox_settle(s);
+    scraper_settle(s);
     if (s->reader != NULL) {
         s->reader->ops->close(s->reader);
         s->reader = NULL;
@@ -176,6 +179,7 @@ void integrations_free(struct integrations *s)
         json_decref(m->stored);
     }
     notices_free(s);
+    scraper_free(s->scraper);
     pthread_cond_destroy(&s->stored);
     seal_free(s->seal);
     pthread_mutex_destroy(&s->lock);

@@ -21,8 +21,11 @@
 #define INTEGRATION_ERROR_SIZE 320
 #define INTEGRATION_CHECKS_MAX 32 /* at a time */
 #define INTEGRATION_FRESH_MS 5000 /* a health that needs no new look */
+#define SCRAPE_EVENTS_MAX 100U    /* of one scrape of one target */
+#define SCRAPE_SERIES_MAX 10000U  /* of one target, that rules hold for */
 
 struct service;
+struct store_ingest;
 struct integrations;
 
 struct integrations_options {
@@ -31,6 +34,10 @@ struct integrations_options {
     uint64_t health_interval_ms;
     uint64_t give_up_ms; /* of a notice that nobody has taken */
     void (*log)(int priority, const char *message);
+    /* Scraped events have become durable: live views. On the committer's
+     * thread; NULL: nobody wants to know. */
+    void (*ingested)(void *context, const struct store_ingest *ingest);
+    void *context;
 };
 
 NODISCARD int integrations_new(const struct integrations_options *options,

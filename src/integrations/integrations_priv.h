@@ -99,9 +99,15 @@ struct integrations {
     uint32_t check_count;
     uint64_t random; /* the thread's, for jitter */
     struct channel channels[INTEGRATIONS];
-    pthread_cond_t stored; /* an op of a channel has ended */
-    struct reader *reader; /* the thread's */
-    struct map open;       /* incidents by key: the service's thread */
+    pthread_cond_t stored;   /* an op of a channel has ended */
+    struct reader *reader;   /* the thread's */
+    struct map open;         /* incidents by key: the service's thread */
+    struct scraper *scraper; /* replaced under the lock; else the thread's */
+    struct list scrapes_done;
+    uint32_t scrapes_storing;
+    _Atomic(uint64_t) scrapes[2]; /* good, bad */
+    _Atomic(uint64_t) scrape_events;
+    _Atomic(uint64_t) scrape_dropped;
 };
 
 /* ---- settings.c: under the lock -------------------------------------------
@@ -165,6 +171,21 @@ uint64_t outbox_run(struct integrations *s, uint64_t now_ms);
 
 /* Waits until the store has told what became of its operations. */
 void outbox_settle(struct integrations *s);
+
+/* ---- scraper.c: the thread's -----------------------------------------------
+ */
+
+struct scraper;
+
+/* Scrapes what is due; the monotonic time to look again. */
+uint64_t scraper_run(struct integrations *s, uint64_t now_ms);
+
+/* Waits for the store. */
+void scraper_settle(struct integrations *s);
+void scraper_free(struct scraper *p);
+
+/* The targets, for the detail; under the lock. A new reference. */
+json_t *scraper_json(const struct scraper *p);
 
 /* ---- view.c ---------------------------------------------------------------
  */

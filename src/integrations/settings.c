@@ -157,6 +157,15 @@ static void use_fields(struct settings *n, enum integration which,
     }
 }
 
+/* The url of a scraper that only has targets is the first of them. */
+static void take_first_target(enum integration which, struct settings *n)
+{
+    if (which == INTEGRATION_METRICS_SCRAPER && n->config.url == NULL &&
+        n->config.targets != NULL) {
+        n->config.url = n->config.targets[0];
+    }
+}
+
 static bool read_flag(const json_t *stored, const char *name, bool otherwise)
 {
     const json_t *value = json_object_get(stored, name);
@@ -197,6 +206,7 @@ void settings_build(struct integrations *s, enum integration which)
     }
     n->enabled = read_flag(stored, "enabled", m->file.enabled);
     use_fields(n, which, json_object_get(stored, "fields"));
+    take_first_target(which, n);
     const json_t *secrets = json_object_get(stored, "secrets");
     for (size_t i = 0; i < integration_field_count; i++) {
         const struct integration_field *f = &integration_fields[i];
@@ -365,6 +375,7 @@ static struct settings *preview(struct integrations *s, enum integration which,
     struct settings *n = MEM_NEW(struct settings);
     n->config = integration_config_copy(&s->members[which].file, &n->arena);
     use_fields(n, which, json_object_get(stored, "fields"));
+    take_first_target(which, n);
     return n;
 }
 

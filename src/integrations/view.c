@@ -169,6 +169,9 @@ json_t *integrations_detail(struct integrations *s, enum integration which)
     if (integration_field_find(which, "notify_on") != NULL) {
         set_outbox(out, &s->channels[which]);
     }
+    if (which == INTEGRATION_METRICS_SCRAPER) {
+        (void)json_object_set_new(out, "scrapes", scraper_json(s->scraper));
+    }
     (void)json_object_set_new(out, "changed_by_api",
                               json_boolean(m->stored != NULL));
     pthread_mutex_unlock(&s->lock);
@@ -177,6 +180,10 @@ json_t *integrations_detail(struct integrations *s, enum integration which)
 
 void integrations_state(struct integrations *s, struct telemetry_state *ret)
 {
+    ret->scrapes[0] = atomic_load(&s->scrapes[0]);
+    ret->scrapes[1] = atomic_load(&s->scrapes[1]);
+    ret->scrape_events = atomic_load(&s->scrape_events);
+    ret->scrape_dropped = atomic_load(&s->scrape_dropped);
     pthread_mutex_lock(&s->lock);
     for (int i = 0; i < INTEGRATIONS; i++) {
         const struct member *m = &s->members[i];

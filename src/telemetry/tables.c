@@ -39,6 +39,11 @@ static const char *integration_label(unsigned i)
     return integration_name((enum integration)i);
 }
 
+static const char *scrape_label(unsigned i)
+{
+    return i == 0 ? "ok" : "failed";
+}
+
 static const char *class_label(unsigned i)
 {
     static const char *const names[HTTP_CLASSES] = {"1xx", "2xx", "3xx", "4xx",
@@ -185,6 +190,15 @@ const struct metric_row telemetry_metric_rows[] = {
      LABELLED("integration", integration_label, INTEGRATIONS),
      .help = "Notices not written because too many were pending, since the "
              "start."},
+
+    {"scrapes_total", STATE("counter", scrapes),
+     LABELLED("result", scrape_label, 2),
+     .help = "Scrapes of the metrics scraper's targets since the start."},
+    {"scrape_events_total", STATE("counter", scrape_events),
+     .help = "Metric events that scrapes have become since the start."},
+    {"scrape_events_dropped_total", STATE("counter", scrape_dropped),
+     .help = "Metric events that were too many for one scrape, or refused by "
+             "the store, since the start."},
 
     {"http_responses_total", COUNTER(http_answers),
      LABELLED("class", class_label, HTTP_CLASSES),

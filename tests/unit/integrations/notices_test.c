@@ -29,6 +29,26 @@ void service_write(struct service *s, struct store_op *op)
     fail();
 }
 
+void service_ingest(struct service *s, struct store_op *op)
+{
+    (void)s;
+    (void)op;
+    fail();
+}
+
+struct telemetry *service_telemetry(struct service *s)
+{
+    (void)s;
+    fail();
+    return NULL;
+}
+
+uint8_t service_priority(struct service *s, const struct event *e)
+{
+    (void)s;
+    return e->priority;
+}
+
 int service_reader(struct service *s, struct reader **ret, struct err *reterr)
 {
     (void)s;
