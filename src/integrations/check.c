@@ -149,24 +149,35 @@ struct step {
     bool at_api_url; /* with the REST API's key */
 };
 
+#define GET(where, by)                                                         \
+    {                                                                          \
+        .path = (where), .judge = (by)                                         \
+    }
+#define POST(where, by, with)                                                  \
+    {                                                                          \
+        .path = (where), .judge = (by), .body = (with)                         \
+    }
+
 static const struct step probes[INTEGRATIONS][STEPS_MAX + 1] = {
-    [INTEGRATION_PROMETHEUS] = {{"/-/healthy", judge_any},
-                                {"/api/v1/query?query=up", judge_query}},
-    [INTEGRATION_ALERTMANAGER] = {{"/-/healthy", judge_any},
-                                  {"/api/v2/status", judge_status}},
+    [INTEGRATION_PROMETHEUS] = {GET("/-/healthy", judge_any),
+                                GET("/api/v1/query?query=up", judge_query)},
+    [INTEGRATION_ALERTMANAGER] = {GET("/-/healthy", judge_any),
+                                  GET("/api/v2/status", judge_status)},
     /* the scraper's health is that of its scrapes */
-    [INTEGRATION_PAGERDUTY] = {{"/abilities", judge_any, .at_api_url = true}},
+    [INTEGRATION_PAGERDUTY] = {{.path = "/abilities",
+                                .judge = judge_any,
+                                .at_api_url = true}},
 };
 
 static const struct step tests[INTEGRATIONS][STEPS_MAX + 1] = {
-    [INTEGRATION_PROMETHEUS] = {{"/-/healthy", judge_any},
-                                {"/api/v1/query?query=up", judge_query}},
-    [INTEGRATION_ALERTMANAGER] = {{"/-/healthy", judge_any},
-                                  {"/api/v2/status", judge_status}},
-    [INTEGRATION_PAGERDUTY] = {{PAGERDUTY_PATH, judge_any, add_trigger},
-                               {PAGERDUTY_PATH, judge_any, add_resolve}},
-    [INTEGRATION_SLACK] = {{"", judge_slack, add_slack}},
-    [INTEGRATION_METRICS_SCRAPER] = {{"", judge_page}},
+    [INTEGRATION_PROMETHEUS] = {GET("/-/healthy", judge_any),
+                                GET("/api/v1/query?query=up", judge_query)},
+    [INTEGRATION_ALERTMANAGER] = {GET("/-/healthy", judge_any),
+                                  GET("/api/v2/status", judge_status)},
+    [INTEGRATION_PAGERDUTY] = {POST(PAGERDUTY_PATH, judge_any, add_trigger),
+                               POST(PAGERDUTY_PATH, judge_any, add_resolve)},
+    [INTEGRATION_SLACK] = {POST("", judge_slack, add_slack)},
+    [INTEGRATION_METRICS_SCRAPER] = {GET("", judge_page)},
 };
 
 static const struct step *step_of(const struct check_run *x)

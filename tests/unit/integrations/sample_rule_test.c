@@ -56,26 +56,17 @@ static void good_ones(void **state)
     }
 }
 
+#define NINE_MATCHERS                                                          \
+    ("up{a=\"1\",b=\"1\",c=\"1\",d=\"1\",e=\"1\",f=\"1\",g=\"1\",h=\"1\","     \
+     "i=\"1\"}")
+
 static void wrong_ones(void **state)
 {
     (void)state;
     static const char *const rows[] = {
-        "",
-        "*",
-        "9a",
-        "up >",
-        "up > x",
-        "up = 1",
-        "up 1",
-        "up{",
-        "up{job}",
-        "up{job=\"a\"",
-        "up } 1",
-        "up > NaN",
-        "up{a=\"\"} x",
-        "up{job=~\"(\"}",
-        "up{a=\"1\",b=\"1\",c=\"1\",d=\"1\",e=\"1\",f=\"1\",g=\"1\",h=\"1\","
-        "i=\"1\"}",
+        "",       "*",        "9a",           "up >",           "up > x",
+        "up = 1", "up 1",     "up{",          "up{job}",        "up{job=\"a\"",
+        "up } 1", "up > NaN", "up{a=\"\"} x", "up{job=~\"(\"}", NINE_MATCHERS,
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct sample_rule r = {.op = SAMPLE_ANY};
