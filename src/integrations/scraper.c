@@ -439,39 +439,39 @@ static void on_page(struct web_request *web)
     }
 }
 
-/* What the store has answered. */
+/* Its target is told of what the store has answered, if it is still there. */
+static void take_answer(struct integrations *s, struct scrape *x)
+{
+    bool stored = x->op.result == 0;
+    atomic_fetch_add(stored ? &s->scrape_events : &s->scrape_dropped,
+                     x->events.count);
+    if (s->scraper == NULL || x->revision != s->scraper->revision) {
+        return;
+    }
+    for (size_t i = 0; stored && i < x->told.count; i++) {
+        if (x->told.at[i] != NULL) {
+            x->told.at[i]->at_ms = os_monotonic_ms();
+        }
+    }
+    pthread_mutex_lock(&s->lock);
+    x->target->events += stored ? x->events.count : 0;
+    x->target->running = false;
+    pthread_mutex_unlock(&s->lock);
+}
+
 static void take_done(struct integrations *s)
 {
-    pthread_mutex_lock(&s->lock);
-    struct list *first = list_pop(&s->scrapes_done);
-    pthread_mutex_unlock(&s->lock);
-    while (first != NULL) {
-        struct scrape *x = CONTAINER_OF(first, struct scrape, link);
-        bool present =
-            s->scraper != NULL && x->revision == s->scraper->revision;
-        for (size_t i = 0; present && x->op.result == 0 && i < x->told.count;
-             i++) {
-            struct told *told = x->told.at[i];
-            if (told != NULL) {
-                told->at_ms = os_monotonic_ms();
-            }
-        }
-        if (x->op.result == 0) {
-            atomic_fetch_add(&s->scrape_events, x->events.count);
-            if (present) {
-                x->target->events += x->events.count;
-            }
-        } else {
-            atomic_fetch_add(&s->scrape_dropped, x->events.count);
-        }
-        if (present) {
-            x->target->running = false;
-        }
-        scrape_free(x);
+    struct list *done = NULL;
+    do {
         pthread_mutex_lock(&s->lock);
-        first = list_pop(&s->scrapes_done);
+        done = list_pop(&s->scrapes_done);
         pthread_mutex_unlock(&s->lock);
-    }
+        if (done != NULL) {
+            struct scrape *x = CONTAINER_OF(done, struct scrape, link);
+            take_answer(s, x);
+            scrape_free(x);
+        }
+    } while (done != NULL);
 }
 
 /* ---- starting

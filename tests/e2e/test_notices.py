@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness import wait_until
+from harness import adctl, wait_until
 from partners import Partner
 
 KEY = "routing-key-0123456789"
@@ -146,6 +146,14 @@ def test_a_refused_notice_is_dead_and_others_pass(start, partner):
     assert dead[0]["error"] == \
         "PagerDuty integration: 400 Bad Request: invalid event"
     assert dead[0]["notice"]["runbook"] == "mend.yaml"
+    shown = adctl(d, "integration", "outbox", "pagerduty", "--state",
+                  "dead").stdout
+    assert "failed" in shown and "mend.yaml" in shown
+    assert max(len(line) for line in shown.splitlines()) <= 80
+    assert adctl(d, "integration", "outbox", "slack").stdout == ""
+    shown = adctl(d, "integration", "set", "slack",
+                  "notify_on=failed; held").stdout
+    assert "failed, held" in shown
 
 
 def test_a_broken_hook_is_left_alone_until_it_is_mended(start, partner):
