@@ -154,12 +154,12 @@ const struct config_option config_options[] = {
      OF(METRICS_SCRAPER, url), .example = "http://localhost:9100/metrics",
      .help = "Address that is scraped."},
     {"integrations.metrics-scraper.targets", CONFIG_URLS, CONFIG_RELOAD,
-     OF(METRICS_SCRAPER, targets),
+     OF(METRICS_SCRAPER, targets), "[]",
      .example = "[\"http://localhost:9100/metrics\"]",
      .help = "Further addresses that are scraped. The bearer_token goes to the "
              "host of url only, or of the first of these."},
     {"integrations.metrics-scraper.metrics", CONFIG_RULES, CONFIG_RELOAD,
-     OF(METRICS_SCRAPER, metrics),
+     OF(METRICS_SCRAPER, metrics), "[]",
      .example = "[\"node_load1 > 8\", \"up == 0\"]",
      .help = "Which samples become metric events: NAME{MATCHERS} OP NUMBER, "
              "where NAME may end in *. Without an operator every scrape's "
