@@ -52,11 +52,11 @@ void settings_set_base(struct integrations *s, struct member *m)
     strbuf_deinit(&text);
 }
 
-/* Without a key nobody can tell; then it is taken for the same. */
+/* Without a key, now or then, nobody can tell; it is taken for the same. */
 static bool is_same_base(const struct member *m, const json_t *stored)
 {
     struct str base = json_text(json_object_get(stored, "base"));
-    return m->base[0] == '\0' || str_eq_c(base, m->base);
+    return m->base[0] == '\0' || base.len == 0 || str_eq_c(base, m->base);
 }
 
 /* ---- secrets ---------------------------------------------------------------
@@ -408,6 +408,19 @@ static int merge_secrets(struct integrations *s,
     return r;
 }
 
+/* Is there something to be sealed? */
+static bool has_secret(const struct integration_change *change)
+{
+    for (size_t i = 0; i < integration_field_count; i++) {
+        const struct integration_field *f = &integration_fields[i];
+        if (field_is_secret(f) && change->body != NULL &&
+            json_is_string(json_object_get(change->body, f->name))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int settings_change(struct integrations *s, struct integration_change *change,
                     json_t **ret, struct err *reterr)
 {
@@ -415,8 +428,10 @@ int settings_change(struct integrations *s, struct integration_change *change,
     int r = change->action == INTEGRATION_PUT
                 ? check_body(change->which, change->body, reterr)
                 : 0;
-    if (r == 0) {
-        r = need_key(s, reterr);
+    struct err no_key = ERR_INIT;
+    if (r == 0 && need_key(s, &no_key) < 0 && has_secret(change)) {
+        *reterr = no_key;
+        r = -ENOKEY;
     }
     if (r < 0) {
         return r;

@@ -141,6 +141,22 @@ def test_a_credential_goes_to_its_host_only(make_daemon, partner):
         other.close()
 
 
+def test_without_a_key_only_secrets_are_refused(make_daemon, partner):
+    d = make_daemon(config={"security": {
+        "secrets_key": "/proc/self/nobody/may/write/here.key"}})
+    put(d, "prometheus", {"url": partner.url})
+    d.post("/api/integrations/slack/disable")
+    assert d.get("/api/integrations/prometheus/test")["ok"] is True
+    answer = put(d, "prometheus", {"bearer_token": "x"}, 500)
+    assert answer["code"] == "no_key" and "secrets_key" in answer["error"]
+    d.stop()
+    d.write_config({})
+    d.start()
+    assert d.get("/api/integrations/prometheus")["url"] == partner.url
+    put(d, "prometheus", {"bearer_token": "x"})
+    assert row(d, "slack")["enabled"] is False
+
+
 def test_redirects_are_not_followed(daemon, partner):
     put(daemon, "prometheus", {"url": partner.url})
     partner.fixed["/-/healthy"] = (
