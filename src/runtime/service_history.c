@@ -373,6 +373,9 @@ static void restore_flow(struct service_history *x, enum telemetry_flow flow,
     CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
     struct history_point *points = NULL;
     uint32_t count = 0;
+    if (!telemetry_has_window(flow, window)) {
+        return;
+    }
     struct history_range range = {
         .from_s = (now_ms - back_ms) / 1000,
         .to_s = now_ms / 1000 + 1,

@@ -93,6 +93,13 @@ void telemetry_restore(struct telemetry *t, enum telemetry_flow which,
     }
 }
 
+bool telemetry_has_window(enum telemetry_flow which, unsigned window)
+{
+    ASSERT(which < TELEMETRY_FLOWS);
+    return (flows[which].by_second && (window & TELEMETRY_HOUR) != 0) ||
+           (flows[which].by_minute && (window & TELEMETRY_DAY) != 0);
+}
+
 void telemetry_known_since(struct telemetry *t, uint64_t ms)
 {
     if (ms < atomic_load_explicit(&t->known_ms, memory_order_relaxed)) {

@@ -40,6 +40,9 @@ void telemetry_restore(struct telemetry *t, enum telemetry_flow which,
                        uint64_t at_ms, uint64_t now_ms, uint64_t n,
                        unsigned windows);
 
+/* Is there a window of that length that counts this flow? */
+bool telemetry_has_window(enum telemetry_flow which, unsigned window);
+
 /* The windows know everything since then (or longer). */
 void telemetry_known_since(struct telemetry *t, uint64_t ms);
 

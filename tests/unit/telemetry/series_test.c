@@ -90,6 +90,18 @@ static void what_was_before_is_in_the_windows_only(void **state)
     telemetry_free(t);
 }
 
+static void knows_which_windows_a_flow_has(void **state)
+{
+    (void)state;
+    assert_true(telemetry_has_window(FLOW_EVENTS_ACCEPTED, TELEMETRY_HOUR));
+    assert_false(telemetry_has_window(FLOW_EVENTS_ACCEPTED, TELEMETRY_DAY));
+    assert_false(telemetry_has_window(FLOW_WORKFLOW_MS, TELEMETRY_HOUR));
+    assert_true(
+        telemetry_has_window(FLOW_WORKFLOW_MS, TELEMETRY_HOUR | TELEMETRY_DAY));
+    assert_false(telemetry_has_window(FLOW_REMEDIATIONS_ENDED,
+                                      TELEMETRY_HOUR | TELEMETRY_DAY));
+}
+
 /* Their slots belong to what happened since. */
 static void what_is_too_old_or_to_come_is_left_out(void **state)
 {
@@ -193,6 +205,7 @@ int main(void)
         cmocka_unit_test(a_twin_is_the_series_it_is_the_same_as),
         cmocka_unit_test(flows_are_counted_and_put_into_their_windows),
         cmocka_unit_test(what_was_before_is_in_the_windows_only),
+        cmocka_unit_test(knows_which_windows_a_flow_has),
         cmocka_unit_test(what_is_too_old_or_to_come_is_left_out),
         cmocka_unit_test(rates_divide_by_what_is_known),
         cmocka_unit_test(says_what_each_bucket_has),
