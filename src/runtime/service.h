@@ -228,6 +228,9 @@ struct service_status {
     struct committer_stats commits;
     struct store_counts counts;  /* the ledger */
     struct slo_result slo[SLOS]; /* of 30 days, at most a minute old */
+    uint64_t oldest_active_ms;   /* creation of the oldest workflow that is
+                                    under way and not held; 0: none. At most
+                                    10 s old */
 };
 struct service_status service_status(struct service *s);
 

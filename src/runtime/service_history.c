@@ -311,6 +311,30 @@ static void import_all(struct service_history *x)
     import(&m, x->reader, IMPORT_ROWS_MAX);
 }
 
+/* Held ones wait for a person, so they do not count; they are few. */
+#define OLDEST_ROWS 50
+
+static void look_for_oldest(struct service_history *x)
+{
+    CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+    struct service *s = x->service;
+    struct workflow_filter f = {
+        .status = -1, .live_only = true, .limit = OLDEST_ROWS};
+    struct workflow_view *rows = NULL;
+    uint32_t count = 0;
+    uint64_t oldest_ms = 0;
+    if (x->reader->ops->workflows(x->reader, &f, &a, &rows, &count) < 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < count && oldest_ms == 0; i++) {
+        bool held = rows[i].row.status == WORKFLOW_HELD;
+        oldest_ms = held ? 0 : rows[i].row.created_ms;
+    }
+    pthread_mutex_lock(&s->status_lock);
+    s->status.oldest_active_ms = oldest_ms;
+    pthread_mutex_unlock(&s->status_lock);
+}
+
 /* For /metrics, which does not wait for it. */
 static void look_at_objectives(struct service_history *x)
 {
@@ -355,6 +379,7 @@ static void *run_thread(void *context)
     }
     do {
         sample(x);
+        look_for_oldest(x);
         if (round++ % OBJECTIVES_EVERY == 0) {
             look_at_objectives(x);
         }

@@ -7,6 +7,7 @@ void service_state(const struct service_status *s, struct telemetry_state *ret)
         .accepted = s->counts.accepted,
         .queue_depth = s->queue_depth,
         .queue_limit = s->queue_limit,
+        .oldest_active_ms = s->oldest_active_ms,
         .workers = {[WORKER_RESTING] = s->engine.workers_resting,
                     [WORKER_CLAIMING] = s->engine.workers_claiming},
         .processing_paused = s->paused,

@@ -134,6 +134,10 @@ const struct metric_row telemetry_metric_rows[] = {
     {"ledger_workflows", STATE("gauge", workflows),
      LABELLED("status", workflow_label, WORKFLOW_STATUSES),
      .help = "Workflows in the store by status."},
+    {"oldest_active_workflow_created_seconds", STATE("gauge", oldest_active_ms),
+     .unit = UNIT_MILLISECONDS,
+     .help = "Creation of the oldest workflow under way (held ones are not), "
+             "in seconds since the epoch; 0 if there is none."},
     {"step_attempts_finished_total", COUNTER(steps_finished),
      LABELLED("state", attempt_label, ATTEMPT_STATES),
      .help = "Attempts of steps that ended since the start."},

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from harness import adctl, wait_until
-from test_history import runbooks, work
+from test_history import GOOD, runbooks, work
 
 
 def objectives(d, query=""):
@@ -128,3 +128,24 @@ def test_adctl_shows_and_judges(make_daemon):
     adctl(d, "slo", "withdraw", missed)
     assert "disk full" not in adctl(d, "slo", "missed").stdout
     assert adctl(d, "slo", "withdraw", missed, check=False).returncode == 5
+
+
+def test_metrics_know_the_oldest_workflow_under_way(make_daemon):
+    slow = GOOD.replace('"true"', '"sleep 60"')
+    d = make_daemon(runbooks={"good.yaml": slow})
+    d.event(type="alert", labels={"do": "good"})
+    wait_until(lambda: d.get("/api/workflows?status=running")["workflows"],
+               what="a running workflow")
+    w = d.get("/api/workflows")["workflows"][0]
+
+    def oldest():
+        found = re.search(
+            rb"\nautonomous_devops_oldest_active_workflow_created_seconds "
+            rb"(\S+)",
+            d.raw("GET", "/metrics")[2])
+        return float(found[1])
+    wait_until(lambda: oldest() == w["created_at"], 30,
+               "the workflow in the metrics")
+    d.post(f"/api/workflows/{w['id']}/kill")
+    d.wait_status(w["id"], "killed")
+    wait_until(lambda: oldest() == 0, 30, "no workflow in the metrics")
