@@ -34,11 +34,14 @@ static const struct {
                           "summed durations of these two", .by_minute = true,
                           .minute = WINDOW_DURATION_MS_M},
     [FLOW_WORKFLOWS_TRIGGERED] = {"workflows_triggered", "workflows",
-                                  "workflows that an event started"},
+                                  "workflows that an event started",
+                                  .by_second = false},
     [FLOW_REMEDIATIONS_ENDED] = {"remediations_ended", "workflows",
-                                 "of those, the ones that ended"},
+                                 "of those, the ones that ended",
+                                 .by_second = false},
     [FLOW_REMEDIATIONS_SUCCEEDED] = {"remediations_succeeded", "workflows",
-                                     "of those, the ones that succeeded"},
+                                     "of those, the ones that succeeded",
+                                     .by_second = false},
 };
 
 static void add(struct telemetry *t, enum telemetry_flow which, uint64_t at_ms,
