@@ -1,5 +1,8 @@
 /* /api/admin. */
+#include <string.h>
+
 #include "api/api_priv.h"
+#include "api/runbook_json.h"
 
 struct reloading {
     struct service_request request;
@@ -16,9 +19,66 @@ static void put_file(struct strbuf *out, const struct generation_file *f)
     }
 }
 
-static void answer_reloaded(struct call *c, const struct repo_changes *changes)
+typedef bool listed_fn(const struct generation_file *f,
+                       const struct generation *other);
+
+static const struct runbook *runbook_in(const struct generation *g,
+                                        struct str path)
 {
-    struct generation *g = service_generation(c->api->service);
+    const struct generation_file *f = generation_file(g, path);
+    return f != NULL ? f->runbook : NULL;
+}
+
+/* Added, looked at from the new one; removed, looked at from the old one. */
+static bool is_only_here(const struct generation_file *f,
+                         const struct generation *other)
+{
+    return f->runbook != NULL && runbook_in(other, f->path) == NULL;
+}
+
+static bool is_other_there(const struct generation_file *f,
+                           const struct generation *other)
+{
+    const struct runbook *old = runbook_in(other, f->path);
+    return f->runbook != NULL && old != NULL &&
+           memcmp(&old->hash, &f->runbook->hash, sizeof(old->hash)) != 0;
+}
+
+static void put_paths(struct strbuf *out, const char *key,
+                      const struct generation *g,
+                      const struct generation *other, listed_fn *listed)
+{
+    put_open(out, key, '[');
+    for (uint32_t i = 0; i < g->file_count; i++) {
+        if (listed(&g->files[i], other)) {
+            put_text(out, NULL, g->files[i].path);
+        }
+    }
+    put_close(out, ']');
+}
+
+static void put_files(struct strbuf *out, const struct generation *before,
+                      const struct generation *after)
+{
+    put_open(out, "files", '{');
+    put_paths(out, "added", after, before, is_only_here);
+    put_paths(out, "changed", after, before, is_other_there);
+    put_paths(out, "removed", before, after, is_only_here);
+    put_open(out, "rejected", '[');
+    for (uint32_t i = 0; i < after->file_count; i++) {
+        if (after->files[i].state != FILE_LOADED) {
+            runbook_put_rejected(out, &after->files[i]);
+        }
+    }
+    put_close(out, ']');
+    put_close(out, '}');
+}
+
+static void answer_reloaded(struct call *c,
+                            const struct service_request *request)
+{
+    const struct generation *g = request->after;
+    const struct repo_changes *changes = &request->changes;
     struct strbuf *out = call_out(c);
     uint64_t loaded = 0;
     for (uint32_t i = 0; i < g->file_count; i++) {
@@ -26,18 +86,23 @@ static void answer_reloaded(struct call *c, const struct repo_changes *changes)
     }
     put_open(out, NULL, '{');
     put_u64(out, "generation", g->number);
+    if (g->commit.len != 0) {
+        put_text(out, "commit", g->commit);
+    } else {
+        put_null(out, "commit");
+    }
     put_u64(out, "loaded", loaded);
     put_u64(out, "added", changes->added);
     put_u64(out, "changed", changes->changed);
     put_u64(out, "removed", changes->removed);
     put_u64(out, "rejected", changes->rejected);
+    put_files(out, request->before, g);
     put_open(out, "problems", '[');
     for (uint32_t i = 0; i < g->file_count; i++) {
         put_file(out, &g->files[i]);
     }
     put_close(out, ']');
     put_close(out, '}');
-    generation_unref(g);
     answer_json(c, 200);
 }
 
@@ -47,7 +112,7 @@ static void reloaded(struct service_request *request)
     if (request->result < 0) {
         answer_err(x->call, 500, "reload_failed", &request->err);
     } else {
-        answer_reloaded(x->call, &request->changes);
+        answer_reloaded(x->call, request);
     }
 }
 

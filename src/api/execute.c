@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <sodium.h>
 
@@ -151,17 +152,63 @@ static void answer_absent(struct call *c, const struct generation *g,
     answer_err(c, 404, "not_found", &err);
 }
 
+/* The manual's words for a text that is no YAML; where and why is in the
+ * detail. */
+static const char *reason_of(const struct generation_file *f)
+{
+    if (f->problem_count == 0) {
+        return "the file could not be loaded";
+    }
+    return f->problems[0].errnum == -EBADMSG ? "Invalid YAML syntax"
+                                             : f->problems[0].message;
+}
+
 static void answer_rejected(struct call *c, const struct generation_file *f)
 {
     char sentence[512];
     struct strbuf detail = STRBUF_INIT(256UL * 1024);
     (void)snprintf(sentence, sizeof(sentence), "Runbook validation failed: %s",
-                   f->problem_count != 0 ? f->problems[0].message
-                                         : "the file could not be loaded");
+                   reason_of(f));
     runbook_put_errors(&detail, f);
     answer_error(c, 422, "runbook_invalid", sentence,
                  strbuf_error(&detail) == 0 ? strbuf_str(&detail) : STR(""));
     strbuf_deinit(&detail);
+}
+
+/* The file as it is now, when no reload has seen that yet and it does not load:
+ * whoever has just saved it wants to know. True when it has answered. */
+static bool is_broken_now(struct call *c, struct str path,
+                          const struct runbook *known)
+{
+    struct arena *a = call_arena(c);
+    struct str text = STR_NULL;
+    struct runbook_hash hash;
+    struct err err = ERR_INIT;
+    struct runbook *rb = NULL;
+    struct runbook_report report = {0};
+    if (service_read_runbook(c->api->service, path, a, &text, &hash, &err) <
+            0 ||
+        (known != NULL && memcmp(&hash, &known->hash, sizeof(hash)) == 0)) {
+        return false;
+    }
+    int r = runbook_load(path, text, service_defaults(c->api->service), &rb,
+                         &report);
+    if (r < 0) {
+        struct generation_file f = {
+            .path = path,
+            .state = FILE_REJECTED,
+            .problems = ARENA_ARRAY(a, report.problems.count, struct err),
+        };
+        VEC_EACH (&report.problems, i) {
+            if (!report.problems.at[i].warning) {
+                f.problems[f.problem_count++] = report.problems.at[i].err;
+            }
+        }
+        answer_rejected(c, &f);
+    }
+    runbook_unref(rb);
+    runbook_report_deinit(&report);
+    return r < 0;
 }
 
 /* The runbook as it stands on disk, or NULL when it has answered. */
@@ -169,6 +216,9 @@ static struct runbook *find(struct call *c, const struct generation *g,
                             struct str path)
 {
     const struct generation_file *f = generation_file(g, path);
+    if (is_broken_now(c, path, f != NULL ? f->runbook : NULL)) {
+        return NULL;
+    }
     if (f == NULL) {
         answer_absent(c, g, path);
         return NULL;

@@ -97,7 +97,10 @@ static struct runbook *load(const struct pinned_source *from,
     if (from->reader->ops->runbook(from->reader, &version->hash, &arena, &path,
                                    &text) == 0) {
         struct runbook_report report = {0};
-        if (runbook_load(path, text, &version->defaults, &rb, &report) < 0) {
+        /* It was good enough when it was stored. */
+        struct runbook_defaults defaults = version->defaults;
+        defaults.unknown_keys_warn = true;
+        if (runbook_load(path, text, &defaults, &rb, &report) < 0) {
             rb = NULL;
         }
         runbook_report_deinit(&report);

@@ -424,7 +424,9 @@ struct engine_config config_engine(const struct config *c)
 struct runbook_defaults config_runbook_defaults(const struct config *c)
 {
     return (struct runbook_defaults){.step_timeout_ms = c->step_timeout_ms,
-                                     .retry_attempts = c->retry_attempts};
+                                     .retry_attempts = c->retry_attempts,
+                                     .unknown_keys_warn =
+                                         c->validation == VALIDATION_WARN};
 }
 
 struct executor_options config_executor(const struct config *c)
@@ -439,6 +441,7 @@ struct executor_options config_executor(const struct config *c)
         .max_running = c->max_running,
         .output_keep_bytes = c->output_keep_bytes,
         .idle_exit_ms = c->idle_exit_ms,
+        .unknown_keys_warn = c->validation == VALIDATION_WARN,
     };
 }
 

@@ -50,6 +50,9 @@ struct config_token {
     uint8_t sha256[32]; /* of the token; the token itself is not kept */
 };
 
+/* What an unknown key does to a runbook. */
+enum config_validation { VALIDATION_STRICT, VALIDATION_WARN };
+
 /* What happens when the store is damaged. */
 enum config_on_damage { ON_DAMAGE_RESTORE, ON_DAMAGE_STOP };
 
@@ -88,7 +91,7 @@ struct config {
     /* runbooks */
     const char *repository;
     bool auto_reload;
-    uint32_t validation; /* "strict" is the only mode */
+    uint32_t validation; /* enum config_validation */
 
     /* server */
     const char *listen; /* "127.0.0.1:9000", "[::1]:9000"; port 0: any */

@@ -13,7 +13,8 @@ static const char *const level_names[] = {"error", "warning", "info", "debug",
                                           NULL}; /* enum log_level */
 static const char *const damage_names[] = {"restore", "stop",
                                            NULL}; /* enum config_on_damage */
-static const char *const validation_names[] = {"strict", NULL};
+static const char *const validation_names[] = {"strict", "warn",
+                                               NULL}; /* config_validation */
 
 #define AT(field) .offset = offsetof(struct config, field)
 #define RANGE(lo, hi) .min = (lo), .max = (hi)
@@ -188,7 +189,8 @@ const struct config_option config_options[] = {
     {"runbooks.validation", CONFIG_ENUM, 0, AT(validation), "strict",
      .names = validation_names,
      .help = "A file with an error is refused and its last good version "
-             "stays in force. There is no other mode."},
+             "stays in force. With warn an unknown key is a warning and the "
+             "file is loaded without it; everything else stays an error."},
 
     {"server.listen", CONFIG_ADDRESS, 0, AT(listen), "127.0.0.1:9000",
      .help = "Numeric address and port; port 0 takes any free one. An "

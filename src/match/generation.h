@@ -27,7 +27,7 @@ struct generation_file {
     struct str path;
     enum file_state state;
     struct runbook *runbook; /* NULL when rejected */
-    struct err *problems;    /* errors and warnings of this file */
+    struct err *problems;    /* warnings if it is loaded, else errors */
     uint32_t problem_count;
 };
 

@@ -1,9 +1,9 @@
 /*
- * From YAML text to a runbook, strictly: unknown keys, wrong types, duplicate
- * keys, aliases, tags, several documents, event data in shell text and
- * unresolvable ${{ }} paths are errors with line, column, what was expected
- * and the nearest valid name. The keys stand in tables (runbook_keys.c).
- * Pure; any thread.
+ * From YAML text to a runbook, strictly: unknown keys (unless the defaults say
+ * otherwise), wrong types, duplicate keys, aliases, tags, several documents,
+ * event data in shell text and unresolvable ${{ }} paths are errors with line,
+ * column, what was expected and the nearest valid name. The keys stand in
+ * tables (runbook_keys.c). Pure; any thread.
  */
 #pragma once
 

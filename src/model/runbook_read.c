@@ -339,9 +339,14 @@ static void report_unknown(struct loader *l, const struct yaml_node *n,
         }
         int shown = (int)MIN(name.len, 64U);
         size_t mark = loader_enter(l, ".%.*s", shown, name.at);
-        hint_names(loader_error(l, yaml_key(n, i), "%s has no key '%.*s'",
-                                t->what, shown, name.at),
-                   t, name);
+        struct err *e =
+            l->defaults->unknown_keys_warn
+                ? loader_warning(l, yaml_place(yaml_key(n, i)),
+                                 "%s has no key '%.*s': it is ignored", t->what,
+                                 shown, name.at)
+                : loader_error(l, yaml_key(n, i), "%s has no key '%.*s'",
+                               t->what, shown, name.at);
+        hint_names(e, t, name);
         loader_leave(l, mark);
     }
 }

@@ -60,6 +60,8 @@ struct runbook_defaults {
     uint64_t step_timeout_ms;
     uint32_t retry_attempts; /* for `retry:` without `attempts:`, and for
                                 steps that say `idempotent: true` */
+    bool unknown_keys_warn;  /* an unknown key is a warning, not an error; not
+                                stored: what has started is good enough */
 };
 
 #define RUNBOOK_DEFAULTS                                                       \

@@ -10,6 +10,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 /* A user that a runbook may name in run_as. */
@@ -33,6 +35,7 @@ struct executor_options {
     uint32_t max_running;       /* steps at a time; more are refused */
     uint64_t output_keep_bytes; /* per attempt: head and tail are kept */
     uint64_t idle_exit_ms;      /* without engine and work: end; 0: never */
+    bool unknown_keys_warn;     /* in runbooks: not an error */
     /* Reads the configuration again; NULL: never. What it gives stays valid
      * until it is called again. Negative: nothing changes, and the reason has
      * been told. */

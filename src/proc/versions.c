@@ -280,8 +280,11 @@ static int load(struct executor *x, struct str path, const struct text *text,
 {
     /* What the text leaves open is the engine's to decide, within limits; its
      * time limit comes with each request. */
-    static const struct runbook_defaults open = {
-        .step_timeout_ms = RUNBOOK_STEP_TIMEOUT_MAX_MS, .retry_attempts = 1};
+    const struct runbook_defaults open = {
+        .step_timeout_ms = RUNBOOK_STEP_TIMEOUT_MAX_MS,
+        .retry_attempts = 1,
+        .unknown_keys_warn = x->options.unknown_keys_warn,
+    };
     struct runbook_report report = {0};
     struct version version = {.trust = text->trust};
     int e = runbook_load(path, strbuf_str(&text->bytes), &open,

@@ -42,6 +42,7 @@ int repo_fingerprint(struct repo *r, uint64_t *ret, struct err *reterr)
         hash = hash_file(fd, &listing.files.at[i], hash);
     }
     hash = hash_u64(listing.lost.count, hash);
+    hash = str_hash(repo_git_commit(fd, &a), hash); /* workflows record it */
     listing_deinit(&listing);
     if (result == 0) {
         *ret = hash;

@@ -66,15 +66,21 @@ static void add_unreadable(struct load *ld, struct str path,
     add_bad(ld, path, copy, 1);
 }
 
+/* The warnings of a file that loads, the errors of one that does not. */
 static struct err *copy_problems(struct load *ld,
-                                 const struct runbook_report *report)
+                                 const struct runbook_report *report,
+                                 uint32_t *ret_count)
 {
-    size_t count = report->problems.count;
-    struct err *problems =
-        ARENA_ARRAY(&ld->arena, MAX(count, (size_t)1), struct err);
-    for (size_t i = 0; i < count; i++) {
-        problems[i] = report->problems.at[i].err;
+    bool good = report->error_count == 0;
+    size_t most = MAX(report->problems.count, (size_t)1);
+    struct err *problems = ARENA_ARRAY(&ld->arena, most, struct err);
+    uint32_t count = 0;
+    VEC_EACH (&report->problems, i) {
+        if (report->problems.at[i].warning == good) {
+            problems[count++] = report->problems.at[i].err;
+        }
     }
+    *ret_count = count;
     return problems;
 }
 
@@ -83,8 +89,8 @@ static void load_text(struct load *ld, struct str path, struct str text)
     struct runbook_report report;
     struct runbook *rb = NULL;
     int r = runbook_load(path, text, ld->defaults, &rb, &report);
-    struct err *problems = copy_problems(ld, &report);
-    uint32_t count = (uint32_t)report.problems.count;
+    uint32_t count = 0;
+    struct err *problems = copy_problems(ld, &report, &count);
     runbook_report_deinit(&report);
     if (r < 0) {
         add_bad(ld, path, problems, count);
@@ -197,7 +203,8 @@ static bool same_defaults(const struct repo *r,
                           const struct runbook_defaults *d)
 {
     return r->has_loaded && r->defaults.step_timeout_ms == d->step_timeout_ms &&
-           r->defaults.retry_attempts == d->retry_attempts;
+           r->defaults.retry_attempts == d->retry_attempts &&
+           r->defaults.unknown_keys_warn == d->unknown_keys_warn;
 }
 
 int repo_load(struct repo *r, const struct repo_load_options *how,

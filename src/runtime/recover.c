@@ -52,7 +52,10 @@ static int pinned_runbook(struct recovery *rec, const struct workflow_row *row,
     }
     struct runbook_report report = {0};
     struct runbook *rb = NULL;
-    r = runbook_load(path, text, &row->defaults, &rb, &report);
+    /* It was good enough when it started. */
+    struct runbook_defaults defaults = row->defaults;
+    defaults.unknown_keys_warn = true;
+    r = runbook_load(path, text, &defaults, &rb, &report);
     if (r < 0) {
         err_set(reterr, r, "its stored runbook version does not load: %s",
                 report.problems.at[0].err.message);

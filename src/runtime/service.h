@@ -149,6 +149,9 @@ struct service_request {
     struct id workflow_id;
     enum workflow_status status;
     struct repo_changes changes;
+    /* RELOAD: what was and what is in force, while done runs; `after` is NULL
+       when the repository could not be read. */
+    const struct generation *before, *after;
     struct err err;
     void (*done)(struct service_request *request);
 };
@@ -225,6 +228,7 @@ struct service_status {
     uint32_t runbooks_loaded;
     uint32_t runbooks_rejected; /* including those on last known good */
     uint32_t runbooks_disabled; /* by an operator */
+    bool runbooks_stale;        /* the last reload failed */
     struct committer_stats commits;
     struct store_counts counts;  /* the ledger */
     struct slo_result slo[SLOS]; /* of 30 days, at most a minute old */

@@ -56,7 +56,7 @@ static void log_rejected(struct service *s, const struct generation *g)
     for (uint32_t i = 0; i < g->file_count; i++) {
         const struct generation_file *f = &g->files[i];
         if (f->state == FILE_LOADED || f->problem_count == 0) {
-            continue;
+            continue; /* adctl runbook validate shows warnings */
         }
         service_log(s, LOG_WARNING, "runbook %.*s:%u:%u: %s%s",
                     STR_ARG(f->path), f->problems[0].at.line,
@@ -81,15 +81,21 @@ static void finish(struct reload *reload)
                     (unsigned long long)reload->after->number,
                     request->changes.added, request->changes.changed,
                     request->changes.removed, request->changes.rejected);
-        service_set_generation(s, reload->after);
+        service_set_generation(s, generation_ref(reload->after));
     } else {
         service_log(s, LOG_ERR, "cannot reload the runbooks: %s",
                     request->err.message);
     }
-    generation_unref(reload->before);
-    mem_free(reload);
+    pthread_mutex_lock(&s->status_lock);
+    s->status.runbooks_stale = reload->after == NULL;
+    pthread_mutex_unlock(&s->status_lock);
     s->reloading = false;
-    request->done(request);
+    request->before = reload->before;
+    request->after = reload->after;
+    request->done(request); /* which may free it */
+    generation_unref(reload->before);
+    generation_unref(reload->after);
+    mem_free(reload);
     struct list *waiting = list_pop(&s->reloads_waiting);
     if (waiting != NULL) {
         start(s, CONTAINER_OF(waiting, struct service_request, link));

@@ -16,7 +16,7 @@ void service_state(const struct service_status *s, struct telemetry_state *ret)
         .runbooks_rejected = s->runbooks_rejected,
         .generation = s->generation,
         .config_reload_ok = 1,
-        .runbook_reload_ok = 1,
+        .runbook_reload_ok = !s->runbooks_stale,
         .store_commits = s->commits.groups,
         .store_operations = s->commits.operations,
         .store_commit_us_sum = s->commits.commit_us_sum,

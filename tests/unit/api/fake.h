@@ -184,6 +184,8 @@ void service_post(struct service *s, struct service_request *r)
         fake_take_change(r);
     } else {
         r->changes = (struct repo_changes){.added = 1, .rejected = 2};
+        r->before = fake.generation;
+        r->after = fake.generation;
         if (r->result < 0) {
             (void)err_set(&r->err, r->result, "the folder is gone");
         }

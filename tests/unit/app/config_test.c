@@ -259,17 +259,7 @@ static void wrong_values_are_named(void **state)
         {"executor: {user: \"\"}", "executor.user: empty"},
         {"executor: {run_as_allowed: root}", "expected a list of users"},
         {"executor: {run_as_allowed: [ok, \"-x\"]}", "not a name"},
-        {"executor: {run_as_allowed: [root]}", "named runbooks only"},
-        {"executor: {run_as_allowed: [{user: root}]}", "named runbooks only"},
-        {"executor: {run_as_allowed: [{runbooks: [a.yaml]}]}", "needs a user"},
-        {"executor: {run_as_allowed: [{user: u, runbooks: []}]}",
-         "an empty one"},
-        {"executor: {run_as_allowed: [{user: u, runbooks: a}]}",
-         "list of 1 to 64 globs"},
-        {"executor: {run_as_allowed: [{user: u, runbooks: [/a]}]}",
-         "not a glob"},
-        {"executor: {run_as_allowed: [{user: u, runbook: [a]}]}",
-         "did you mean \"runbooks\"?"},
+        {"runbooks: {validation: lax}", "not one of: strict, warn"},
         {"executor: {work: tmp}", "not an absolute path"},
         {"executor: {work: \"/a\\u0007\"}", "control character"},
         {"runbooks: {auto_reload: yes}", "auto_reload: "},
@@ -295,6 +285,30 @@ static void wrong_values_are_named(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         refused(cases[i].yaml, cases[i].says);
+    }
+}
+
+static void wrong_users_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *yaml;
+        const char *what;
+    } rows[] = {
+        {"executor: {run_as_allowed: [root]}", "named runbooks only"},
+        {"executor: {run_as_allowed: [{user: root}]}", "named runbooks only"},
+        {"executor: {run_as_allowed: [{runbooks: [a.yaml]}]}", "needs a user"},
+        {"executor: {run_as_allowed: [{user: u, runbooks: []}]}",
+         "an empty one"},
+        {"executor: {run_as_allowed: [{user: u, runbooks: a}]}",
+         "list of 1 to 64 globs"},
+        {"executor: {run_as_allowed: [{user: u, runbooks: [/a]}]}",
+         "not a glob"},
+        {"executor: {run_as_allowed: [{user: u, runbook: [a]}]}",
+         "did you mean \"runbooks\"?"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        refused(rows[i].yaml, rows[i].what);
     }
 }
 
@@ -601,6 +615,7 @@ int main(void)
                                clean_environment),
         cmocka_unit_test_setup(only_so_many_errors_are_kept, clean_environment),
         cmocka_unit_test_setup(wrong_values_are_named, clean_environment),
+        cmocka_unit_test_setup(wrong_users_are_named, clean_environment),
         cmocka_unit_test_setup(values_are_read, clean_environment),
         cmocka_unit_test_setup(a_list_has_a_limit, clean_environment),
         cmocka_unit_test_setup(loglevel_overrides, clean_environment),

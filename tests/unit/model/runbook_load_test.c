@@ -53,6 +53,33 @@ static void assert_refused(const char *text, const char *why)
     runbook_report_deinit(&report);
 }
 
+static void unknown_keys_can_be_warnings(void **state)
+{
+    static const char text[] = "name: x\nauthor: me\n"
+                               "steps: [{name: a, command: x, comand: y}]\n";
+    static const struct runbook_defaults lenient = {.step_timeout_ms = 60000,
+                                                    .retry_attempts = 3,
+                                                    .unknown_keys_warn = true};
+    struct runbook_report report;
+    struct runbook *rb = NULL;
+    (void)state;
+    assert_refused(text, "has no key 'author'");
+    assert_refused(text, "did you mean 'command'?");
+    assert_int_equal(
+        runbook_load(STR("a.yaml"), str_c(text), &lenient, &rb, &report), 0);
+    assert_int_equal(report.error_count, 0);
+    assert_int_equal(report.problems.count, 2);
+    assert_true(report.problems.at[0].warning);
+    assert_int_equal(report.problems.at[0].err.at.line, 2);
+    assert_non_null(strstr(report.problems.at[1].err.message, "is ignored"));
+    runbook_unref(rb);
+    runbook_report_deinit(&report);
+    assert_int_equal(runbook_load(STR("a.yaml"), STR("name: x\nsteps: []\n"),
+                                  &lenient, &rb, &report),
+                     -EINVAL);
+    runbook_report_deinit(&report);
+}
+
 /* ---- fixtures ----------------------------------------------------------- */
 
 static char *read_fixture(const char *folder, const char *name)
@@ -429,6 +456,7 @@ static void messages_are_one_line_of_utf8(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(unknown_keys_can_be_warnings),
         cmocka_unit_test(good_fixtures_load_without_a_word),
         cmocka_unit_test(bad_fixtures_say_every_problem),
         cmocka_unit_test(the_manuals_example),
