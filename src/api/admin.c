@@ -1,4 +1,5 @@
 /* /api/admin. */
+#include <stdio.h>
 #include <string.h>
 
 #include "api/api_priv.h"
@@ -129,4 +130,73 @@ void admin_reload(struct call *c)
                                           .requested_by = str_c(c->who.name),
                                           .done = reloaded};
     service_post(c->api->service, &x->request);
+}
+
+/* ---- the configuration --------------------------------------------------- */
+
+struct reconfiguring {
+    struct service_request request;
+    struct call *call;
+    struct str answer; /* members of an object */
+};
+
+/* It is in force whether or not the trail could be written, and the answer
+ * says what is. */
+static void reconfigured(struct service_request *request)
+{
+    struct reconfiguring *x =
+        CONTAINER_OF(request, struct reconfiguring, request);
+    struct strbuf *out = call_out(x->call);
+    strbuf_addf(out, "{\"status\":\"%s\",",
+                request->result == 0 ? "reloaded" : "reloaded, not audited");
+    strbuf_add(out, x->answer);
+    strbuf_addch(out, '}');
+    answer_json(x->call, 200);
+}
+
+static void answer_reconfigured(struct call *c, struct str members)
+{
+    struct reconfiguring *x = ARENA_NEW(call_arena(c), struct reconfiguring);
+    struct strbuf after = STRBUF_INIT(API_OTHER_BODY_MAX_BYTES);
+    x->call = c;
+    x->answer = arena_str(call_arena(c), members);
+    strbuf_addch(&after, '{');
+    strbuf_add(&after, members);
+    strbuf_addch(&after, '}');
+    x->request = (struct service_request){
+        .kind = SERVICE_CHANGE,
+        .requested_by = str_c(c->who.name),
+        .change = {.audit = {.action = STR("config.reload"),
+                             .after = strbuf_error(&after) == 0
+                                          ? arena_str(call_arena(c),
+                                                      strbuf_str(&after))
+                                          : STR("{}")}},
+        .done = reconfigured,
+    };
+    strbuf_deinit(&after);
+    service_post(c->api->service, &x->request);
+}
+
+void admin_reload_config(struct call *c)
+{
+    const struct api_config *config = &c->api->config;
+    struct err err = ERR_INIT;
+    struct strbuf members = STRBUF_INIT(1024UL * 1024);
+    json_t *body = call_read_object(c, NULL, 0);
+    if (body == NULL) {
+        return;
+    }
+    json_decref(body);
+    if (config->reload(config->context, &members, &err) == 0) {
+        answer_reconfigured(c, strbuf_str(&members));
+    } else {
+        char sentence[512];
+        (void)snprintf(sentence, sizeof(sentence),
+                       "Configuration not reloaded, the old one stays: %s",
+                       err.message);
+        answer_error(c, 422, "config_invalid", sentence,
+                     strbuf_error(&members) == 0 ? strbuf_str(&members)
+                                                 : STR(""));
+    }
+    strbuf_deinit(&members);
 }

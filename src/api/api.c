@@ -254,6 +254,7 @@ int api_new(const struct api_options *options, struct api **ret,
         return r;
     }
     struct api *a = MEM_NEW(struct api);
+    a->config = options->config;
     a->hosts = hosts;
     a->auth = auth_new(options);
     a->hub = hub_new(options->stream_clients, os_epoch_ms());

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/strbuf.h"
 #include "model/record.h"
 #include "net/http.h"
 #include "store/store.h"
@@ -37,7 +38,23 @@ struct api_token {
     uint8_t sha256[32];
 };
 
+/* The configuration as the API sees it. */
+struct api_config_status {
+    bool ok;            /* the last reading worked */
+    uint64_t loaded_ms; /* the last one that did */
+    char error[384];    /* why the last one did not */
+};
+
+struct api_config {
+    /* Reads it again, all or nothing. Appends members of a JSON object that
+     * say what came of it. 0, or -EINVAL with a message: the old one stays. */
+    int (*reload)(void *context, struct strbuf *ret, struct err *reterr);
+    void (*status)(void *context, struct api_config_status *ret);
+    void *context;
+};
+
 struct api_options {
+    struct api_config config;
     const struct api_token *tokens; /* copied */
     size_t token_count;
     const char *const *hosts; /* further names for the Host header, copied:

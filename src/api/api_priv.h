@@ -50,6 +50,7 @@ struct api {
     struct integrations *integrations;
     /* Set when the server runs already and requests may come. */
     _Atomic(const struct http_server *) http;
+    struct api_config config;
     struct auth *auth;
     struct host_list *hosts;
     struct hub *hub;
@@ -140,7 +141,7 @@ route_fn control_workers, control_restart_workers;
 route_fn control_requeue_poison, control_clear_poison;
 route_fn control_acknowledge_restore;
 route_fn events_replay, events_poison;
-route_fn admin_reload, admin_audit;
+route_fn admin_reload, admin_reload_config, admin_audit;
 route_fn meta_health, meta_metrics, meta_prometheus, meta_openapi;
 route_fn meta_history, meta_slo;
 route_fn workflows_verdict;

@@ -7,7 +7,14 @@
 /* ---- health
  * ------------------------------------------------------------------- */
 
-static const char *overall(const struct service_status *s)
+static struct api_config_status config_status(const struct call *c)
+{
+    struct api_config_status status;
+    c->api->config.status(c->api->config.context, &status);
+    return status;
+}
+
+static const char *overall(const struct service_status *s, bool config_ok)
 {
     if (s->store_failed) {
         return "failed";
@@ -16,7 +23,7 @@ static const char *overall(const struct service_status *s)
         return "stopping";
     }
     return s->executor_up && s->runbooks_rejected == 0 && !s->restored &&
-                   !s->paused && s->queue_depth < s->queue_limit
+                   !s->paused && config_ok && s->queue_depth < s->queue_limit
                ? "ok"
                : "degraded";
 }
@@ -50,10 +57,11 @@ static void put_paused(struct call *c, struct strbuf *out)
 void meta_health(struct call *c)
 {
     struct service_status s = service_status(c->api->service);
+    struct api_config_status config = config_status(c);
     struct strbuf *out = call_out(c);
     uint64_t now_ms = os_epoch_ms();
     put_open(out, NULL, '{');
-    put_text_c(out, "status", overall(&s));
+    put_text_c(out, "status", overall(&s, config.ok));
     put_text_c(out, "version", ADP_VERSION);
     put_u64(out, "uptime_seconds",
             now_ms > s.started_ms ? (now_ms - s.started_ms) / 1000 : 0);
@@ -68,6 +76,10 @@ void meta_health(struct call *c)
     put_u64(out, "loaded", s.runbooks_loaded);
     put_u64(out, "rejected", s.runbooks_rejected);
     put_u64(out, "disabled", s.runbooks_disabled);
+    put_close(out, '}');
+    put_check(out, "config", config.ok);
+    put_instant(out, "loaded_at", config.loaded_ms);
+    put_text_or_null(out, "error", str_c(config.error));
     put_close(out, '}');
     put_check(out, "queue", s.queue_depth < s.queue_limit && !s.paused);
     put_u64(out, "depth", s.queue_depth);
@@ -107,7 +119,10 @@ void meta_ready(struct call *c)
 static void read_state(struct call *c, struct telemetry_state *ret)
 {
     struct service_status status = service_status(c->api->service);
+    struct api_config_status config = config_status(c);
     service_state(&status, ret);
+    ret->config_reload_ok = config.ok;
+    ret->config_loaded_seconds = config.loaded_ms / 1000;
     if (c->api->integrations != NULL) {
         integrations_state(c->api->integrations, ret);
     }

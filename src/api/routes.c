@@ -317,6 +317,9 @@ const struct route routes[] = {
     {"/api/admin/reload-runbooks", HTTP_POST, SCOPE_ADMIN, ON_SERVER,
      OTHER_BODY, .handler = admin_reload, .status = 200, .answer = "Reloaded",
      .summary = "Load the runbook repository anew"},
+    {"/api/admin/reload-config", HTTP_POST, SCOPE_ADMIN, ON_READER, OTHER_BODY,
+     .handler = admin_reload_config, .status = 200, .answer = "ConfigReloaded",
+     .summary = "Read the configuration anew, all or nothing"},
 
     {"/api/integrations", HTTP_GET, SCOPE_READ, ON_SERVER,
      .handler = integrations_list, .status = 200, .answer = "IntegrationList",

@@ -197,6 +197,12 @@ const struct cli_command cli_commands[] = {
      "configuration it checks, unless --server or AD_SERVER names one. Ends "
      "with 1 when a check failed and with 3 when there are only warnings.",
      "adctl doctor\nadctl doctor --config ./config.yaml\n", cli_doctor},
+    {"reload", NULL, "[config|runbooks]", 0, 1, CLI_NO_SUBJECT, no_flags,
+     "read configuration and runbooks anew",
+     "A configuration with an error changes nothing, and says why. What "
+     "takes effect at a restart only is named. Of a runbook with an error "
+     "the last good version stays in force.",
+     "adctl reload\nadctl reload runbooks -o json\n", cli_reload},
     {"event", "send", "", 0, 0, CLI_NO_SUBJECT, send_flags,
      "send an event and print its id",
      "Once the id is printed, the event is stored. With --wait, -o json "

@@ -92,6 +92,7 @@ NODISCARD int cli_add_completion(struct str shell, struct strbuf *out);
 /* The commands. */
 int cli_status(struct cli *cli);
 int cli_doctor(struct cli *cli);
+int cli_reload(struct cli *cli);
 int cli_event_send(struct cli *cli);
 int cli_event_list(struct cli *cli);
 int cli_event_show(struct cli *cli);

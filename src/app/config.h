@@ -31,6 +31,7 @@
 #define CONFIG_PATH_DEFAULT "/etc/autonomous-devops/config.yaml"
 #define CONFIG_MAX_BYTES (1024 * 1024)
 #define CONFIG_MAX_PROBLEMS 50
+#define CONFIG_MAX_OPTIONS 256
 #define CONFIG_MAX_LIST 64         /* elements of one list, tokens included */
 #define CONFIG_TEXT_MAX_BYTES 4096 /* one text after ${} */
 #define CONFIG_MAX_FILES 64        /* the main file and those of config.d */
@@ -200,10 +201,14 @@ NODISCARD int config_parse(struct str text, const char *name,
 void config_free(struct config *c); /* wipes secrets; NULL is fine */
 void config_freep(struct config **c);
 
-/* Appends the dotted keys that differ between two configurations and take
- * effect only at a restart, separated by ", ". Returns their number. */
-uint32_t config_restart_keys(const struct config *before,
-                             const struct config *after, struct strbuf *out);
+/* The keys that differ between two configurations, in the order of the table:
+ * all of them, or those that take effect only at a restart. */
+struct config_keys {
+    const char *keys[CONFIG_MAX_OPTIONS];
+    uint32_t count;
+};
+struct config_keys config_changed(const struct config *before,
+                                  const struct config *after, bool restart);
 
 /* Appends the sample file: every option with its help and default. */
 void config_add_sample(struct strbuf *out);
@@ -219,16 +224,18 @@ void config_add_origins(const struct config *c, struct strbuf *out);
 void config_add_origins_json(const struct config *c, struct strbuf *out);
 
 /* Appends the outcome of a load as a JSON object: valid, file, files, errors,
- * warnings; each problem has file, line, column, field, message and hint.
- * c is NULL when the load failed. */
+ * warnings (lists of problems). c is NULL when the load failed. */
 void config_report_add_json(const struct config_report *r,
                             const struct config *c, struct strbuf *out);
+
+/* Appends a JSON list of its errors or warnings. */
+void config_report_add_problems(const struct config_report *r, bool warnings,
+                                struct strbuf *out);
 
 /* Appends the options as a section of a manual page (scdoc). */
 void config_add_man(struct strbuf *out);
 
-/* The parts that other modules take; what they point to is the
- * configuration's. */
+/* The parts that other modules take, pointing into the configuration. */
 struct engine_config config_engine(const struct config *c);
 struct runbook_defaults config_runbook_defaults(const struct config *c);
 struct executor_options config_executor(const struct config *c);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "app/config_value.h"
+#include "base/assert.h"
 #include "data/duration.h"
 
 #define LINE_COLUMNS 79
@@ -101,18 +102,19 @@ static bool same_value(const struct config_option *o, const struct config *a,
     }
 }
 
-uint32_t config_restart_keys(const struct config *before,
-                             const struct config *after, struct strbuf *out)
+struct config_keys config_changed(const struct config *before,
+                                  const struct config *after, bool restart)
 {
-    uint32_t count = 0;
+    struct config_keys keys = {.count = 0};
+    ASSERT(config_option_count <= CONFIG_MAX_OPTIONS);
     for (size_t i = 0; i < config_option_count; i++) {
         const struct config_option *o = &config_options[i];
-        if ((o->flags & CONFIG_RELOAD) == 0 && !same_value(o, before, after)) {
-            strbuf_addf(out, "%s%s", count != 0 ? ", " : "", o->key);
-            count++;
+        bool counts = !restart || (o->flags & CONFIG_RELOAD) == 0;
+        if (counts && !same_value(o, before, after)) {
+            keys.keys[keys.count++] = o->key;
         }
     }
-    return count;
+    return keys;
 }
 
 /* ---- words about an option ---------------------------------------------- */

@@ -142,10 +142,11 @@ static void add_problem(const struct config_report *r,
     strbuf_addch(out, '}');
 }
 
-static void add_problems(const struct config_report *r, bool warnings,
-                         struct strbuf *out)
+void config_report_add_problems(const struct config_report *r, bool warnings,
+                                struct strbuf *out)
 {
     bool first = true;
+    strbuf_addch(out, '[');
     VEC_EACH (&r->problems, i) {
         if (r->problems.at[i].warning == warnings) {
             strbuf_addc(out, first ? "" : ", ");
@@ -153,6 +154,7 @@ static void add_problems(const struct config_report *r, bool warnings,
             first = false;
         }
     }
+    strbuf_addch(out, ']');
 }
 
 void config_report_add_json(const struct config_report *r,
@@ -163,9 +165,9 @@ void config_report_add_json(const struct config_report *r,
     strbuf_add_json_quoted(out, str_c(r->file));
     strbuf_addc(out, ", ");
     add_files(c, out);
-    strbuf_addc(out, ", \"errors\": [");
-    add_problems(r, false, out);
-    strbuf_addc(out, "], \"warnings\": [");
-    add_problems(r, true, out);
-    strbuf_addc(out, "]}\n");
+    strbuf_addc(out, ", \"errors\": ");
+    config_report_add_problems(r, false, out);
+    strbuf_addc(out, ", \"warnings\": ");
+    config_report_add_problems(r, true, out);
+    strbuf_addc(out, "}\n");
 }

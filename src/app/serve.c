@@ -22,6 +22,7 @@
 #include "app/kept_socket.h"
 #include "app/log.h"
 #include "app/privilege.h"
+#include "app/reload.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include "integrations/integrations.h"
@@ -43,8 +44,8 @@ struct daemon {
     sd_event *event;
     atomic_int fatal; /* negative errno: the store has failed */
     int fatal_fd;     /* eventfd that wakes this thread then */
-    struct service_request reload;
-    struct service_request configure;
+    struct reload *reload;
+    struct service_request runbooks; /* to be reloaded after SIGHUP */
     int kept_fd; /* a listening socket from before a restart, until used */
     bool reloading;
     bool executor_missed; /* at the last look */
@@ -192,6 +193,7 @@ static int start_api(struct daemon *d, struct err *reterr)
         memcpy(tokens[i].sha256, c->tokens[i].sha256, sizeof(tokens[i].sha256));
     }
     struct api_options options = {
+        .config = reload_port(d->reload),
         .tokens = tokens,
         .token_count = c->token_count,
         .hosts = c->allowed_hosts,
@@ -307,42 +309,9 @@ static int start_http(struct daemon *d, struct err *reterr)
 
 static void reload_done(struct service_request *request)
 {
-    struct daemon *d = CONTAINER_OF(request, struct daemon, reload);
+    struct daemon *d = CONTAINER_OF(request, struct daemon, runbooks);
     (void)sd_notify(0, "READY=1");
     d->reloading = false;
-}
-
-static void configure_done(struct service_request *request)
-{
-    (void)request;
-}
-
-/* All or nothing: a bad file changes nothing and is told. */
-static void reload_config(struct daemon *d)
-{
-    struct config_report report = {0};
-    struct config *after = NULL;
-    struct strbuf text = STRBUF_INIT(64 * 1024);
-    if (config_load_from(d->sources, &after, &report) < 0) {
-        config_report_add_text(&report, &text);
-        log_error("configuration not reloaded, the old one stays: %s", text.at);
-    } else {
-        if (config_restart_keys(d->config, after, &text) != 0) {
-            log_warning("takes effect at a restart only: %s", text.at);
-        }
-        d->configure = (struct service_request){
-            .kind = SERVICE_CONFIGURE,
-            .configure = {.engine = config_engine(after)},
-            .done = configure_done,
-        };
-        service_post(d->service, &d->configure);
-        integrations_configure(d->integrations, after->integrations);
-        log_init(after->log_level);
-        config_free(after);
-        log_info("configuration reloaded");
-    }
-    strbuf_deinit(&text);
-    config_report_deinit(&report);
 }
 
 static int on_hangup(sd_event_source *source,
@@ -357,11 +326,14 @@ static int on_hangup(sd_event_source *source,
     d->reloading = true;
     (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
                      (unsigned long long)os_monotonic_ms() * 1000);
-    reload_config(d);
-    d->reload = (struct service_request){.kind = SERVICE_RELOAD,
-                                         .requested_by = STR("signal"),
-                                         .done = reload_done};
-    service_post(d->service, &d->reload);
+    struct strbuf ignored = STRBUF_INIT(1024UL * 1024);
+    struct err err = ERR_INIT;
+    (void)reload_now(d->reload, &ignored, &err); /* it logs */
+    strbuf_deinit(&ignored);
+    d->runbooks = (struct service_request){.kind = SERVICE_RELOAD,
+                                           .requested_by = STR("signal"),
+                                           .done = reload_done};
+    service_post(d->service, &d->runbooks);
     return 0;
 }
 
@@ -472,6 +444,7 @@ static int start(struct daemon *d, struct err *reterr)
         r = integrations_start(d->integrations, d->service, reterr);
     }
     if (r >= 0) {
+        reload_set_service(d->reload, d->service, d->integrations);
         r = api_set_service(d->api, d->service);
         if (r < 0) {
             err_set(reterr, r, "cannot start the API's threads: %s",
@@ -497,6 +470,7 @@ static void stop(struct daemon *d)
     service_stop(d->service);
     api_free(d->api);
     integrations_free(d->integrations);
+    reload_free(d->reload);
     sd_event_unref(d->event);
 }
 
@@ -527,6 +501,7 @@ int serve(const struct config_sources *sources, struct config *config)
     log_init(config->log_level);
     (void)umask(0077);
     d.kept_fd = kept_socket_take();
+    d.reload = reload_new(sources, config);
     int r = start(&d, &err);
     if (r < 0) {
         log_error("cannot start: %s%s%s", err.message,

@@ -153,6 +153,9 @@ const struct metric_row telemetry_metric_rows[] = {
      .help = "1 if the last load of the runbook repository worked."},
     {"config_last_reload_successful", STATE("gauge", config_reload_ok),
      .help = "1 if the last load of the configuration worked."},
+    {"config_last_reload_success_timestamp_seconds",
+     STATE("gauge", config_loaded_seconds),
+     .help = "When the configuration was last loaded, since the epoch."},
 
     {"store_commits_total", STATE("counter", store_commits),
      .help = "Transactions committed since the start."},

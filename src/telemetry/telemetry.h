@@ -119,11 +119,12 @@ struct telemetry_state {
     uint64_t workers[TELEMETRY_WORKERS];
     uint64_t processing_paused;
     uint64_t executor_up;
-    uint64_t runbooks;          /* in force */
-    uint64_t runbooks_rejected; /* files that do not load */
-    uint64_t generation;        /* number of the one in force */
-    uint64_t config_reload_ok;  /* the last load of the configuration */
-    uint64_t runbook_reload_ok; /* the last load of the repository */
+    uint64_t runbooks;              /* in force */
+    uint64_t runbooks_rejected;     /* files that do not load */
+    uint64_t generation;            /* number of the one in force */
+    uint64_t config_reload_ok;      /* the last load of the configuration */
+    uint64_t config_loaded_seconds; /* epoch, of the last that worked */
+    uint64_t runbook_reload_ok;     /* the last load of the repository */
     uint64_t store_commits;
     uint64_t store_operations;
     uint64_t store_commit_us_sum;

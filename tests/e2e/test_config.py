@@ -3,12 +3,13 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 
 import pytest
 
-from harness import BUILD, Daemon, wait_until
+from harness import BUILD, Daemon, adctl, wait_until
 
 PROGRAM = os.path.join(BUILD, "autonomous-devops")
 
@@ -162,6 +163,93 @@ def test_an_external_executor_is_waited_for(tmp_path):
         if executor is not None:
             executor.terminate()
             executor.wait(30)
+        d.close()
+
+
+def numbers(d):
+    lines = d.raw("GET", "/metrics")[2].decode().splitlines()
+    return {line.split()[0]: float(line.split()[1]) for line in lines
+            if line and not line.startswith("#")}
+
+
+LAST = "autonomous_devops_config_last_reload_successful"
+
+
+def reload_by(how, d):
+    """Asks for a reload; the outcome, where there is an answer."""
+    if how == "signal":
+        before = d.log().count("configuration ")
+        d.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: d.log().count("configuration ") > before,
+                   what="the reload")
+        return None
+    if how == "adctl":
+        done = adctl(d, "reload", "-o", "json", check=False)
+        return json.loads(done.stdout)["config"] if not done.returncode else (
+            done.stderr)
+    status, _, body = d.raw("POST", "/api/admin/reload-config", b"{}")
+    assert status in (200, 422)
+    return json.loads(body)
+
+
+@pytest.mark.parametrize("how", ["signal", "http", "adctl"])
+def test_a_reload_is_all_or_nothing(make_daemon, how):
+    d = make_daemon({"a.yaml": "name: A\nsteps:\n- {name: a, command: x}\n"},
+                    {"engine": {"event_processing": {"workers": 2}}})
+
+    def workers():
+        return d.get("/api/admin/workers")["count"]
+    assert workers() == 2 and numbers(d)[LAST] == 1
+    port = d.port
+    good = {"engine": {"event_processing": {"workers": 5}},
+            "executor": {"max_running": 9}}
+    d.write_config(good)
+    answer = reload_by(how, d)
+    wait_until(lambda: workers() == 5, what="five workers")
+    assert "takes effect at a restart only: executor.max_running" in d.log()
+    if answer is not None:
+        assert answer["restart_required"] == ["executor.max_running"]
+        assert sorted(answer["changed"]) == [
+            "engine.event_processing.workers", "executor.max_running"]
+
+    # One error, and nothing changes, the good part neither.
+    d.write_config({"engine": {"event_processing": {"workers": 7}},
+                    "executor": {"max_runing": 9}})
+    answer = reload_by(how, d)
+    wait_until(lambda: numbers(d)[LAST] == 0, what="the metric")
+    assert workers() == 5
+    health = d.get("/api/health")
+    assert health["status"] == "degraded"
+    assert "executor.max_runing" in health["checks"]["config"]["error"]
+    assert "not reloaded, the old one stays" in d.log()
+    if how == "http":
+        assert answer["code"] == "config_invalid"
+        error = answer["detail"]["errors"][0]
+        assert error["hint"] == 'did you mean "max_running"?'
+        assert error["file"] == d.config_path and error["line"]
+    if how == "adctl":
+        assert "max_runing" in answer
+
+    d.write_config(good)
+    reload_by(how, d)
+    wait_until(lambda: numbers(d)[LAST] == 1, what="the metric")
+    assert d.get("/api/health")["checks"]["config"]["ok"] is True
+    assert d.port == port
+    if how == "http":
+        trail = d.get("/api/admin/audit")["audit"]
+        assert [r["action"] for r in trail] == ["config.reload"] * 2
+
+
+def test_a_reload_keeps_the_command_line(tmp_path):
+    d = Daemon(tmp_path / "d")
+    spawn(d, "serve", "--set", "engine.event_processing.workers=3")
+    try:
+        wait_until(d.ready, 30)
+        d.write_config({"engine": {"event_processing": {"workers": 8}}})
+        answer = d.post("/api/admin/reload-config")
+        assert answer["changed"] == []
+        assert d.get("/api/admin/workers")["count"] == 3
+    finally:
         d.close()
 
 

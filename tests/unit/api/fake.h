@@ -51,6 +51,33 @@ static struct raw_answer answer;
 static const struct runbook_defaults fake_defaults = {.step_timeout_ms = 60000,
                                                       .retry_attempts = 3};
 
+/* ---- the configuration ----------------------------------------------------
+ */
+
+static struct {
+    int result;
+    struct api_config_status status;
+} fake_config;
+
+static int fake_reload_config(void *context, struct strbuf *ret,
+                              struct err *reterr)
+{
+    (void)context;
+    if (fake_config.result < 0) {
+        strbuf_addc(ret, "\"errors\":[{\"line\":3}],\"warnings\":[]");
+        return err_set(reterr, fake_config.result, "c.yaml:3: no such key");
+    }
+    strbuf_addc(ret, "\"changed\":[\"log.level\"],\"restart_required\":[],"
+                     "\"warnings\":[]");
+    return 0;
+}
+
+static void fake_config_status(void *context, struct api_config_status *ret)
+{
+    (void)context;
+    *ret = fake_config.status;
+}
+
 /* ---- the service --------------------------------------------------------- */
 
 static void fake_run(struct store_op *op)
@@ -364,10 +391,15 @@ UNUSED static int fake_start(void **state)
     fake.status = (struct service_status){
         .started_ms = os_epoch_ms(), .executor_up = true, .queue_limit = 100};
     fake_set_files(NULL, 0);
-    struct api_options options = {.tokens = tokens,
-                                  .token_count = 5,
-                                  .hosts = hosts,
-                                  .group = "autonomous-devops"};
+    struct api_options options = {
+        .tokens = tokens,
+        .token_count = 5,
+        .hosts = hosts,
+        .group = "autonomous-devops",
+        .config = {.reload = fake_reload_config, .status = fake_config_status}};
+    fake_config.result = 0;
+    fake_config.status =
+        (struct api_config_status){.ok = true, .loaded_ms = 1764000000000};
     assert_int_equal(api_new(&options, &fake.api, &err), 0);
     assert_int_equal(api_set_service(fake.api, (struct service *)&fake), 0);
     fake_start_integrations();

@@ -281,6 +281,41 @@ static void executes_once_per_key(void **state)
 /* ---- reload, health, probes
  * --------------------------------------------------------- */
 
+static void a_configuration_is_reloaded_or_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(post("/api/admin/reload-config", NULL), 200);
+    json_t *j = json();
+    assert_string_equal(text_of(j, "status"), "reloaded");
+    assert_int_equal(json_array_size(json_object_get(j, "changed")), 1);
+    json_decref(j);
+    assert_int_equal(post("/api/admin/reload-config", "{\"x\":1}"), 400);
+    fake_config.result = -EINVAL;
+    assert_int_equal(post("/api/admin/reload-config", "{}"), 422);
+    assert_code("config_invalid");
+    assert_non_null(strstr(answer.body, "the old one stays: c.yaml:3: no"));
+    assert_non_null(strstr(answer.body, "\"errors\":[{\"line\":3}]"));
+}
+
+static void health_and_metrics_tell_of_the_configuration(void **state)
+{
+    (void)state;
+    assert_int_equal(get("/metrics"), 200);
+    assert_non_null(strstr(answer.body, "config_last_reload_successful 1\n"));
+    fake_config.status.ok = false;
+    (void)snprintf(fake_config.status.error, sizeof(fake_config.status.error),
+                   "c.yaml:3: no");
+    assert_int_equal(get("/metrics"), 200);
+    assert_non_null(strstr(answer.body, "config_last_reload_successful 0\n"));
+    assert_int_equal(get("/api/health"), 200);
+    json_t *j = json();
+    assert_string_equal(text_of(j, "status"), "degraded");
+    json_t *check = json_object_get(json_object_get(j, "checks"), "config");
+    assert_true(json_is_false(json_object_get(check, "ok")));
+    assert_string_equal(text_of(check, "error"), "c.yaml:3: no");
+    json_decref(j);
+}
+
 static void reload_reports_problems(void **state)
 {
     (void)state;
@@ -355,6 +390,8 @@ int main(void)
         CASE(dry_run_lists_missing_parameters),
         CASE(execute_says_what_is_wrong),
         CASE(executes_once_per_key),
+        CASE(a_configuration_is_reloaded_or_refused),
+        CASE(health_and_metrics_tell_of_the_configuration),
         CASE(reload_reports_problems),
         CASE(health_says_how_it_is),
         CASE(metrics_have_the_manuals_keys),

@@ -1,0 +1,207 @@
+#include "app/reload.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "app/log.h"
+#include "base/mem.h"
+#include "integrations/integrations.h"
+#include "os/clock.h"
+#include "runtime/service.h"
+
+#define PROBLEMS_MAX_BYTES (256UL * 1024)
+
+struct reload {
+    const struct config_sources *sources;
+    const struct config *started;
+    struct service *service;
+    struct integrations *integrations;
+    pthread_mutex_t lock;
+    struct config *last;             /* read since; NULL: none was */
+    struct api_config_status status; /* of the last reading */
+};
+
+struct reload *reload_new(const struct config_sources *sources,
+                          const struct config *started)
+{
+    struct reload *r = MEM_NEW(struct reload);
+    r->sources = sources;
+    r->started = started;
+    r->status =
+        (struct api_config_status){.ok = true, .loaded_ms = os_epoch_ms()};
+    pthread_mutex_init(&r->lock, NULL);
+    return r;
+}
+
+void reload_free(struct reload *r)
+{
+    if (r != NULL) {
+        config_free(r->last);
+        pthread_mutex_destroy(&r->lock);
+        mem_free(r);
+    }
+}
+
+void reload_set_service(struct reload *r, struct service *service,
+                        struct integrations *integrations)
+{
+    r->service = service;
+    r->integrations = integrations;
+}
+
+/* ---- what is said about it ------------------------------------------------
+ */
+
+static void add_keys(struct strbuf *out, const struct config_keys *keys)
+{
+    strbuf_addch(out, '[');
+    for (uint32_t i = 0; i < keys->count; i++) {
+        strbuf_addf(out, "%s\"%s\"", i != 0 ? "," : "", keys->keys[i]);
+    }
+    strbuf_addch(out, ']');
+}
+
+static void log_keys(const struct config_keys *keys, const char *what)
+{
+    struct strbuf list = STRBUF_INIT(16UL * 1024);
+    for (uint32_t i = 0; i < keys->count; i++) {
+        strbuf_addf(&list, "%s%s", i != 0 ? ", " : "", keys->keys[i]);
+    }
+    if (keys->count != 0) {
+        log_warning("%s: %s", what, strbuf_str(&list).at);
+    }
+    strbuf_deinit(&list);
+}
+
+static void log_problems(const struct config_report *report)
+{
+    struct strbuf text = STRBUF_INIT(PROBLEMS_MAX_BYTES);
+    config_report_add_text(report, &text);
+    struct str rest = strbuf_str(&text);
+    while (rest.len != 0) {
+        size_t end = (size_t)str_find(rest, '\n'); /* every line has one */
+        log_warning("%.*s", (int)end, rest.at);
+        rest = str_slice(rest, end + 1, rest.len);
+    }
+    strbuf_deinit(&text);
+}
+
+/* "FILE:LINE: FIELD: MESSAGE" of the first error. */
+static void first_error(const struct config_report *report, struct err *reterr)
+{
+    VEC_EACH (&report->problems, i) {
+        const struct config_problem *p = &report->problems.at[i];
+        if (p->warning) {
+            continue;
+        }
+        char line[16] = "";
+        if (p->err.at.line != 0) {
+            (void)snprintf(line, sizeof(line), ":%u", p->err.at.line);
+        }
+        (void)err_set(reterr, -EINVAL, "%s%s: %s%s%s", p->file, line,
+                      p->err.field, p->err.field[0] != '\0' ? ": " : "",
+                      p->err.message);
+        return;
+    }
+    (void)err_set(reterr, -EINVAL, "it cannot be read");
+}
+
+/* ---- putting it in force ---------------------------------------------------
+ */
+
+static void configured(struct service_request *request)
+{
+    if (request->result < 0) {
+        log_error("the workers could not be set up as configured: %s",
+                  strerror(-request->result));
+    }
+    mem_free(request);
+}
+
+static void put_in_force(struct reload *r, const struct config *after)
+{
+    struct service_request *request = MEM_NEW(struct service_request);
+    request->kind = SERVICE_CONFIGURE;
+    request->configure.engine = config_engine(after);
+    request->done = configured;
+    service_post(r->service, request);
+    integrations_configure(r->integrations, after->integrations);
+    log_init(after->log_level);
+}
+
+static void take(struct reload *r, struct config *after,
+                 const struct config_report *report, struct strbuf *ret)
+{
+    const struct config *before = r->last != NULL ? r->last : r->started;
+    struct config_keys changed = config_changed(before, after, false);
+    struct config_keys restart = config_changed(r->started, after, true);
+    strbuf_addc(ret, "\"changed\":");
+    add_keys(ret, &changed);
+    strbuf_addc(ret, ",\"restart_required\":");
+    add_keys(ret, &restart);
+    strbuf_addc(ret, ",\"warnings\":");
+    config_report_add_problems(report, true, ret);
+    put_in_force(r, after);
+    config_free(r->last);
+    r->last = after;
+    r->status =
+        (struct api_config_status){.ok = true, .loaded_ms = os_epoch_ms()};
+    log_info("configuration reloaded: %u options changed", changed.count);
+    log_keys(&restart, "takes effect at a restart only");
+}
+
+static void refuse(struct reload *r, const struct config_report *report,
+                   struct strbuf *ret, struct err *reterr)
+{
+    first_error(report, reterr);
+    strbuf_addc(ret, "\"errors\":");
+    config_report_add_problems(report, false, ret);
+    strbuf_addc(ret, ",\"warnings\":");
+    config_report_add_problems(report, true, ret);
+    r->status.ok = false;
+    (void)snprintf(r->status.error, sizeof(r->status.error), "%s",
+                   reterr->message);
+    log_error("configuration not reloaded, the old one stays: %s",
+              reterr->message);
+}
+
+int reload_now(struct reload *r, struct strbuf *ret, struct err *reterr)
+{
+    struct config_report report = {0};
+    struct config *after = NULL;
+    pthread_mutex_lock(&r->lock);
+    int result = config_load_from(r->sources, &after, &report);
+    log_problems(&report);
+    if (result < 0) {
+        refuse(r, &report, ret, reterr);
+    } else {
+        take(r, after, &report, ret);
+    }
+    pthread_mutex_unlock(&r->lock);
+    config_report_deinit(&report);
+    return result < 0 ? -EINVAL : 0;
+}
+
+/* ---- the API's view ---------------------------------------------------------
+ */
+
+static int port_reload(void *context, struct strbuf *ret, struct err *reterr)
+{
+    return reload_now(context, ret, reterr);
+}
+
+static void port_status(void *context, struct api_config_status *ret)
+{
+    struct reload *r = context;
+    pthread_mutex_lock(&r->lock);
+    *ret = r->status;
+    pthread_mutex_unlock(&r->lock);
+}
+
+struct api_config reload_port(struct reload *r)
+{
+    return (struct api_config){
+        .reload = port_reload, .status = port_status, .context = r};
+}

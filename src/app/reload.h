@@ -1,0 +1,31 @@
+/*
+ * Reading the configuration again while the engine runs: all or nothing. A
+ * configuration with an error changes nothing; what a restart is needed for
+ * is named. Any thread, one reading at a time.
+ */
+#pragma once
+
+#include "api/api.h"
+#include "app/config.h"
+
+struct integrations;
+struct service;
+struct reload;
+
+/* `started` is what the process runs with; it and the sources are borrowed. */
+struct reload *reload_new(const struct config_sources *sources,
+                          const struct config *started);
+void reload_free(struct reload *r); /* NULL is fine */
+
+/* Whom a new configuration is told; before the first reading. */
+void reload_set_service(struct reload *r, struct service *service,
+                        struct integrations *integrations);
+
+/* Reads all sources, and puts them in force if they are good. Appends the
+ * members of a JSON object to *ret: `changed`, `restart_required` and
+ * `warnings`, or else `errors` and `warnings`. Returns 0, or -EINVAL with the
+ * first error as the message. Logs what came of it. */
+int reload_now(struct reload *r, struct strbuf *ret, struct err *reterr);
+
+/* The API's view of it. */
+struct api_config reload_port(struct reload *r);
