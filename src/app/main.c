@@ -155,6 +155,15 @@ static int run_print_config(const struct arguments *arguments)
     return EX_OK;
 }
 
+static int run_print_catalog(const struct arguments *arguments)
+{
+    (void)arguments;
+    struct strbuf text = STRBUF_INIT(1024 * 1024);
+    log_messages_add_catalog(&text);
+    print(&text, stdout);
+    return EX_OK;
+}
+
 static const struct command commands[] = {
     {"serve", "[--external-executor]",
      "run the engine in the foreground; starts an executor if none runs",
@@ -172,6 +181,9 @@ static const struct command commands[] = {
      "print the sample configuration, every option "
      "with its default",
      run_print_config},
+    {"print-catalog", "",
+     "print the messages of the log as a catalogue for journalctl -x",
+     run_print_catalog},
 };
 
 static bool takes_file(const struct command *c)

@@ -148,7 +148,8 @@ static void take(struct reload *r, struct config *after,
     r->last = after;
     r->status =
         (struct api_config_status){.ok = true, .loaded_ms = os_epoch_ms()};
-    log_info("configuration reloaded: %u options changed", changed.count);
+    log_tell(LOG_CONFIG_LOADED, "configuration reloaded: %u options changed",
+             changed.count);
     log_keys(&restart, "takes effect at a restart only");
 }
 
@@ -163,8 +164,9 @@ static void refuse(struct reload *r, const struct config_report *report,
     r->status.ok = false;
     (void)snprintf(r->status.error, sizeof(r->status.error), "%s",
                    reterr->message);
-    log_error("configuration not reloaded, the old one stays: %s",
-              reterr->message);
+    log_tell(LOG_CONFIG_FAILED,
+             "configuration not reloaded, the old one stays: %s",
+             reterr->message);
 }
 
 int reload_now(struct reload *r, struct strbuf *ret, struct err *reterr)

@@ -264,7 +264,7 @@ static int start_service(struct daemon *d, struct err *reterr)
         .retention_interval_ms = c->retention_interval_ms,
         .engine = config_engine(c),
         .defaults = config_runbook_defaults(c),
-        .log = log_syslog,
+        .log = log_syslog_with,
         .opened = on_opened,
         .enrich = on_enrich,
         .committed = on_committed,
@@ -460,7 +460,7 @@ static int start(struct daemon *d, struct err *reterr)
 static void stop(struct daemon *d)
 {
     (void)sd_notify(0, "STOPPING=1");
-    log_info("stopping");
+    log_tell(LOG_ENGINE_STOPPING, "stopping");
     service_refuse_events(d->service);
     integrations_halt(d->integrations);
     http_stop(d->http);
@@ -508,14 +508,16 @@ int serve(const struct config_sources *sources, struct config *config)
                   err.hint[0] != '\0' ? "; " : "", err.hint);
         d.status = exit_status(r);
     } else {
-        log_info("ready on %s (port %u)", config->listen, http_port(d.http));
+        log_tell(LOG_ENGINE_READY, "ready on %s (port %u)", config->listen,
+                 http_port(d.http));
         (void)sd_notify(0, "READY=1\nSTATUS=ready");
         r = sd_event_loop(d.event);
         if (d.status == EX_IOERR) {
             /* Nothing more may be acknowledged: no orderly end. */
-            log_error("the store failed (%s): ending now, the next start "
-                      "recovers",
-                      strerror(-atomic_load(&d.fatal)));
+            log_tell(LOG_STORE_FAILED,
+                     "the store failed (%s): ending now, the next start "
+                     "recovers",
+                     strerror(-atomic_load(&d.fatal)));
             _exit(EX_IOERR);
         }
     }

@@ -25,7 +25,18 @@ void service_log(const struct service *s, int priority, const char *fmt, ...)
     va_start(args, fmt);
     (void)vsnprintf(message, sizeof(message), fmt, args);
     va_end(args);
-    s->options.log(priority, message);
+    s->options.log(priority, message, NULL);
+}
+
+void service_tell(const struct service *s, const struct log_fields *fields,
+                  const char *fmt, ...)
+{
+    char message[1024];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(message, sizeof(message), fmt, args);
+    va_end(args);
+    s->options.log(log_message_row(fields->message)->priority, message, fields);
 }
 
 /* ---- start --------------------------------------------------------------- */

@@ -21,13 +21,16 @@
 #include "store/committer.h"
 #include "store/reader.h"
 #include "store/store.h"
+#include "telemetry/log_messages.h"
 #include "telemetry/telemetry.h"
 
 struct service;
 struct history;
 
-/* A log line, already formatted; priority as in syslog(3). */
-typedef void service_log_fn(int priority, const char *message);
+/* A log line, already formatted; priority as in syslog(3); fields NULL: none.
+ */
+typedef void service_log_fn(int priority, const char *message,
+                            const struct log_fields *fields);
 
 struct service_options {
     const char *state_directory; /* engine.db */

@@ -305,9 +305,10 @@ static void begin(struct service *s, struct service_request *request)
             (struct record){.kind = RECORD_VERDICT, .verdict = verdict};
     }
     x->records[count++] = (struct record){.kind = RECORD_AUDIT, .audit = audit};
-    service_log(s, LOG_NOTICE, "%.*s: %.*s %.*s %.*s", STR_ARG(audit.who),
-                STR_ARG(audit.action), STR_ARG(audit.subject),
-                STR_ARG(audit.after));
+    service_tell(s, &(struct log_fields){.message = LOG_CHANGE},
+                 "%.*s: %.*s %.*s %.*s", STR_ARG(audit.who),
+                 STR_ARG(audit.action), STR_ARG(audit.subject),
+                 STR_ARG(audit.after));
     submit(x, count);
 }
 

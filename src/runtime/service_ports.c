@@ -138,32 +138,6 @@ static void port_reply(void *context, void *token, int result,
     request->done(request);
 }
 
-/* What an event asked for and cannot start has a row, a count and, at most
- * once a second, a line: events come from outside, in any number. */
-static void log_unstartable(struct service *s, const struct record *r)
-{
-    if (r->kind != RECORD_WORKFLOW_NEW ||
-        r->workflow.status != WORKFLOW_FAILED) {
-        return;
-    }
-    uint64_t now_ms = os_monotonic_ms();
-    if (s->unstartable_told_ms != 0 && now_ms - s->unstartable_told_ms < 1000) {
-        s->unstartable_untold++;
-        return;
-    }
-    char id[ID_TEXT_SIZE];
-    id_format(r->workflow.id, ID_PREFIX_WORKFLOW, id);
-    service_log(s, LOG_WARNING, "%s of %.*s failed before its first step: %.*s",
-                id, STR_ARG(r->workflow.runbook_path),
-                STR_ARG(r->workflow.error));
-    if (s->unstartable_untold != 0) {
-        service_log(s, LOG_WARNING, "%llu more failed like that, not logged",
-                    (unsigned long long)s->unstartable_untold);
-    }
-    s->unstartable_told_ms = now_ms;
-    s->unstartable_untold = 0;
-}
-
 static void port_enrich(void *context, struct effects *fx)
 {
     struct service *s = context;
@@ -177,9 +151,7 @@ static void port_committed(void *context, const struct record *records,
 {
     struct service *s = context;
     telemetry_records(s->telemetry, os_epoch_ms(), records, count);
-    for (size_t i = 0; i < count; i++) {
-        log_unstartable(s, &records[i]);
-    }
+    service_tell_records(s, records, count);
     if (s->options.committed != NULL) {
         s->options.committed(s->options.context, records, count);
     }
@@ -227,10 +199,11 @@ void service_take_executor(void *context, const struct exec_message *m)
 {
     struct service *s = context;
     if (m == NULL) {
-        service_log(s, LOG_WARNING,
-                    "the executor is not connected: steps wait for it");
+        service_tell(s, &(struct log_fields){.message = LOG_EXECUTOR_DOWN},
+                     "the executor is not connected: steps wait for it");
     } else if (m->kind == EXEC_WELCOME) {
-        service_log(s, LOG_INFO, "connected to the executor");
+        service_tell(s, &(struct log_fields){.message = LOG_EXECUTOR_UP},
+                     "connected to the executor");
     } else if (m->kind == EXEC_PINNED && m->pin.error.len != 0) {
         service_log(s, LOG_WARNING, "the executor refuses %.*s: %.*s",
                     STR_ARG(m->pin.path), STR_ARG(m->pin.error));

@@ -74,8 +74,6 @@ struct service {
     struct reader *reader; /* the service thread's own */
     uint32_t jobs_running; /* batches at the workers */
     /* Of the log lines about workflows that cannot start. */
-    uint64_t unstartable_told_ms;
-    uint64_t unstartable_untold;
     bool ending;
     struct watch *watch;               /* service_watch.c; NULL: not watching */
     struct housekeeping *housekeeping; /* service_retention.c */
@@ -201,5 +199,15 @@ NODISCARD int service_retention_start(struct service *s, struct err *reterr);
 bool service_retention_busy(const struct service *s);
 void service_retention_free(struct service *s);
 
+/* ---- service.c and service_journal.c: the log ------------------------------
+ */
 void service_log(const struct service *s, int priority, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
+
+/* A message of the table, at its priority. */
+void service_tell(const struct service *s, const struct log_fields *fields,
+                  const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* Tells what durable records say. On the service's thread. */
+void service_tell_records(struct service *s, const struct record *records,
+                          size_t count);

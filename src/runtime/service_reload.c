@@ -11,6 +11,9 @@
 #include "os/clock.h"
 #include "runtime/service_priv.h"
 
+static const struct log_fields fields_loaded = {.message = LOG_RUNBOOKS_LOADED};
+static const struct log_fields fields_failed = {.message = LOG_RUNBOOKS_FAILED};
+
 struct reload {
     struct pool_job pool_job;
     struct mail mail;
@@ -58,12 +61,14 @@ static void log_rejected(struct service *s, const struct generation *g)
         if (f->state == FILE_LOADED || f->problem_count == 0) {
             continue; /* adctl runbook validate shows warnings */
         }
-        service_log(s, LOG_WARNING, "runbook %.*s:%u:%u: %s%s",
-                    STR_ARG(f->path), f->problems[0].at.line,
-                    f->problems[0].at.column, f->problems[0].message,
-                    f->state == FILE_LAST_KNOWN_GOOD
-                        ? " (its last good version stays in force)"
-                        : " (not in force)");
+        const struct log_fields fields = {.message = LOG_RUNBOOK_REJECTED,
+                                          .runbook = f->path};
+        service_tell(s, &fields, "runbook %.*s:%u:%u: %s%s", STR_ARG(f->path),
+                     f->problems[0].at.line, f->problems[0].at.column,
+                     f->problems[0].message,
+                     f->state == FILE_LAST_KNOWN_GOOD
+                         ? " (its last good version stays in force)"
+                         : " (not in force)");
     }
 }
 
@@ -75,16 +80,16 @@ static void finish(struct reload *reload)
     struct service_request *request = reload->request;
     if (reload->after != NULL) {
         log_rejected(s, reload->after);
-        service_log(s, LOG_INFO,
-                    "runbooks: generation %llu, %u added, %u changed, %u "
-                    "removed, %u rejected",
-                    (unsigned long long)reload->after->number,
-                    request->changes.added, request->changes.changed,
-                    request->changes.removed, request->changes.rejected);
+        service_tell(s, &fields_loaded,
+                     "runbooks: generation %llu, %u added, %u changed, %u "
+                     "removed, %u rejected",
+                     (unsigned long long)reload->after->number,
+                     request->changes.added, request->changes.changed,
+                     request->changes.removed, request->changes.rejected);
         service_set_generation(s, generation_ref(reload->after));
     } else {
-        service_log(s, LOG_ERR, "cannot reload the runbooks: %s",
-                    request->err.message);
+        service_tell(s, &fields_failed, "cannot reload the runbooks: %s",
+                     request->err.message);
     }
     pthread_mutex_lock(&s->status_lock);
     s->status.runbooks_stale = reload->after == NULL;
@@ -160,8 +165,8 @@ int service_load_first(struct service *s, struct err *reterr)
                         s->repository);
     }
     log_rejected(s, g);
-    service_log(s, LOG_INFO, "runbooks: %u loaded, %u rejected", changes.added,
-                changes.rejected);
+    service_tell(s, &fields_loaded, "runbooks: %u loaded, %u rejected",
+                 changes.added, changes.rejected);
     service_set_generation(s, g);
     return 0;
 }

@@ -77,8 +77,9 @@ static int restore_newest(struct service *s, const struct err *damage,
     if (backup_restore(&options, a, &aside, &err) < 0) {
         return give_up(s, damage, err.message, reterr);
     }
-    service_log(s, LOG_ERR, "restored %s; the damaged store is in %.*s", name,
-                STR_ARG(aside));
+    service_tell(s, &(struct log_fields){.message = LOG_STORE_RESTORED},
+                 "restored %s; the damaged store is in %.*s", name,
+                 STR_ARG(aside));
     return 0;
 }
 
