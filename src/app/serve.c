@@ -23,6 +23,7 @@
 #include "app/log.h"
 #include "app/privilege.h"
 #include "app/reload.h"
+#include "app/watchdog.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include "integrations/integrations.h"
@@ -47,7 +48,8 @@ struct daemon {
     struct reload *reload;
     struct service_request runbooks; /* to be reloaded after SIGHUP */
     int kept_fd; /* a listening socket from before a restart, until used */
-    bool reloading;
+    struct watchdog *watchdog;
+    atomic_bool reloading;
     bool executor_missed; /* at the last look */
     int status;           /* exit status */
 };
@@ -311,7 +313,7 @@ static void reload_done(struct service_request *request)
 {
     struct daemon *d = CONTAINER_OF(request, struct daemon, runbooks);
     (void)sd_notify(0, "READY=1");
-    d->reloading = false;
+    atomic_store(&d->reloading, false);
 }
 
 static int on_hangup(sd_event_source *source,
@@ -320,10 +322,9 @@ static int on_hangup(sd_event_source *source,
     struct daemon *d = context;
     (void)source;
     (void)info;
-    if (d->reloading) {
+    if (atomic_exchange(&d->reloading, true)) {
         return 0;
     }
-    d->reloading = true;
     (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
                      (unsigned long long)os_monotonic_ms() * 1000);
     struct strbuf ignored = STRBUF_INIT(1024UL * 1024);
@@ -407,9 +408,6 @@ static int open_loop(struct daemon *d)
                                        EXECUTOR_LOOK_MS * 1000, 0,
                                        on_executor_look, d);
     }
-    if (r >= 0) {
-        r = sd_event_set_watchdog(d->event, true);
-    }
     return r < 0 ? r : 0;
 }
 
@@ -454,6 +452,12 @@ static int start(struct daemon *d, struct err *reterr)
     if (r >= 0) {
         r = start_http(d, reterr);
     }
+    if (r >= 0) {
+        r = watchdog_start(d->event, d->service, d->http, &d->watchdog);
+        if (r < 0) {
+            err_set(reterr, r, "cannot set up the watchdog: %s", strerror(-r));
+        }
+    }
     return r;
 }
 
@@ -470,6 +474,7 @@ static void stop(struct daemon *d)
     service_stop(d->service);
     api_free(d->api);
     integrations_free(d->integrations);
+    watchdog_free(d->watchdog);
     reload_free(d->reload);
     sd_event_unref(d->event);
 }
@@ -510,7 +515,7 @@ int serve(const struct config_sources *sources, struct config *config)
     } else {
         log_tell(LOG_ENGINE_READY, "ready on %s (port %u)", config->listen,
                  http_port(d.http));
-        (void)sd_notify(0, "READY=1\nSTATUS=ready");
+        (void)sd_notify(0, "READY=1");
         r = sd_event_loop(d.event);
         if (d.status == EX_IOERR) {
             /* Nothing more may be acknowledged: no orderly end. */

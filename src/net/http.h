@@ -228,5 +228,9 @@ uint16_t http_port(const struct http_server *s);
 /* What large answers take that were given and not sent yet. Any thread. */
 size_t http_answer_bytes(const struct http_server *s);
 
+/* Turns of the server's thread, with or without requests: at least one in two
+ * seconds while it is well. Any thread. */
+uint64_t http_turns(const struct http_server *s);
+
 /* Connections that are open now. Any thread. */
 unsigned http_connections(const struct http_server *s);

@@ -122,6 +122,7 @@ struct http_server {
     char *certificate; /* PEM texts, ours until MHD has stopped */
     char *key;
     struct list conns;
+    _Atomic(uint64_t) turns;          /* of the loop */
     atomic_uint open_count;           /* of conns */
     atomic_size_t answer_bytes;       /* large answers that are not sent yet */
     const struct http_peer *newcomer; /* while MHD takes it */

@@ -147,6 +147,7 @@ static bool is_over(struct http_server *s)
 void *http_loop(void *server)
 {
     struct http_server *s = server;
+    (void)pthread_setname_np(pthread_self(), "http");
     s->now_ms = monotonic_ms();
     s->sweep_at_ms = s->now_ms + SWEEP_EVERY_MS;
     do {
@@ -158,10 +159,16 @@ void *http_loop(void *server)
             http_accept(s);
         }
         (void)MHD_run(s->daemon);
+        atomic_fetch_add(&s->turns, 1);
         if (s->now_ms >= s->sweep_at_ms) {
             s->sweep_at_ms = s->now_ms + SWEEP_EVERY_MS;
             http_sweep(s);
         }
     } while (!is_over(s));
     return NULL;
+}
+
+uint64_t http_turns(const struct http_server *s)
+{
+    return atomic_load(&s->turns);
 }

@@ -204,6 +204,7 @@ static int open_engine(struct service *s, struct err *reterr)
 static void *run_thread(void *context)
 {
     struct service *s = context;
+    (void)pthread_setname_np(pthread_self(), "service");
     int r = sd_event_loop(s->event);
     if (r < 0) {
         service_log(s, LOG_ERR, "the engine's loop failed: %s", strerror(-r));

@@ -90,6 +90,7 @@ enum service_request_kind {
     SERVICE_RELOAD,
     SERVICE_CHANGE,    /* an operator's change, audited */
     SERVICE_CONFIGURE, /* other engine numbers; done with result 0 */
+    SERVICE_PING,      /* nothing: done when its turn has come */
     SERVICE_END        /* the service's own */
 };
 

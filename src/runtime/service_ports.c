@@ -258,6 +258,9 @@ void service_take_request(struct mail *mail)
         request->result = service_configure(s);
         request->done(request);
         break;
+    case SERVICE_PING:
+        request->done(request);
+        return;
     case SERVICE_END:
         service_begin_end(s);
         return;

@@ -29,6 +29,7 @@ struct committer {
     bool failed;
     bool full; /* the last group met a full disk: claims wait for a tick */
     _Atomic(uint64_t) queued;
+    _Atomic(uint64_t) turns;
     _Atomic(uint64_t) groups;
     _Atomic(uint64_t) operations;
     _Atomic(uint64_t) commit_us_sum;
@@ -215,6 +216,7 @@ static void *run_thread(void *arg)
 {
     struct committer *c = arg;
     while (turn(c)) {
+        atomic_fetch_add(&c->turns, 1);
     }
     ASSERT(list_empty(&c->group.ops) && list_empty(&c->group.claims));
     return NULL;
@@ -313,6 +315,7 @@ void committer_counts(struct committer *c, struct store_counts *ret)
 struct committer_stats committer_stats(const struct committer *c)
 {
     return (struct committer_stats){
+        .turns = atomic_load(&c->turns),
         .groups = atomic_load(&c->groups),
         .operations = atomic_load(&c->operations),
         .commit_us_sum = atomic_load(&c->commit_us_sum),

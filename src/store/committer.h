@@ -48,6 +48,8 @@ void committer_counts(struct committer *c, struct store_counts *ret);
 
 /* Groups and operations so far, for metrics. Any thread. */
 struct committer_stats {
+    uint64_t turns; /* of the thread, with or without work: at least one in
+                       a second or two while it is well */
     uint64_t groups;
     uint64_t operations;
     uint64_t commit_us_sum;

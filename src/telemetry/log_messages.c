@@ -23,6 +23,13 @@ static const struct log_message_row rows[LOG_MESSAGES] = {
          "New events are answered 503. What was accepted is kept, running "
          "steps stay\n"
          "with the executor, and the next start goes on with both."},
+    [LOG_ENGINE_STUCK] =
+        {"engine.stuck", "6f4c2b1e9d3a4e7f8a5b0c1d2e3f4a5b", PRIORITY_ERROR,
+         "A thread of the engine makes no progress",
+         "The message says which. systemd is not told that all is well while "
+         "it\n"
+         "is so, and restarts the engine when WatchdogSec is over. What was\n"
+         "accepted is kept."},
     [LOG_WORKFLOW_STARTED] = {"workflow.started",
                               "5c22c46963e948fda4d4748ca3c77ebf", PRIORITY_INFO,
                               "Workflow @ADP_WORKFLOW@ has started",

@@ -16,6 +16,7 @@ enum log_message {
     LOG_MESSAGE_NONE, /* a line without a row */
     LOG_ENGINE_READY,
     LOG_ENGINE_STOPPING,
+    LOG_ENGINE_STUCK,
     LOG_WORKFLOW_STARTED,
     LOG_WORKFLOW_SUCCEEDED,
     LOG_WORKFLOW_FAILED,
