@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sodium.h>
-
 #include "app/config_value.h"
 #include "base/assert.h"
 #include "base/mem.h"
@@ -268,13 +266,14 @@ void config_read_source(struct config_reader *r, const char *source,
 
 void config_read_text(struct config_reader *r, struct str text)
 {
-    CLEANUP(yaml_doc_freep) struct yaml_doc *doc = NULL;
+    struct yaml_doc *doc = NULL;
     struct err e = ERR_INIT;
     if (yaml_parse(text, NULL, &doc, &e) < 0) {
         config_complain(r, e.field, &e);
     } else {
         walk(r, "", yaml_root(doc));
     }
+    yaml_doc_wipe(doc);
 }
 
 /* Says which option is meant by the key of an override, or complains. */
@@ -369,26 +368,12 @@ int config_parse(struct str text, const char *name, struct config **ret,
     return config_read_finish(&r, ret);
 }
 
-static void wipe(const char *secret)
-{
-    if (secret != NULL) {
-        sodium_memzero((void *)(uintptr_t)secret, strlen(secret));
-    }
-}
-
 void config_free(struct config *c)
 {
     if (c == NULL) {
         return;
     }
-    for (size_t i = 0; i < config_option_count; i++) {
-        const struct config_option *o = &config_options[i];
-        if ((o->flags & CONFIG_SECRET) != 0 &&
-            (o->type == CONFIG_TEXT || o->type == CONFIG_HTTP_URL)) {
-            wipe(*(const char *const *)((const char *)c + o->offset));
-        }
-    }
-    arena_deinit(&c->arena);
+    arena_wipe(&c->arena);
     mem_free(c);
 }
 

@@ -10,3 +10,7 @@
  * daemon that systemd starts could not use those. A folder that is missing or
  * root's changes nothing. 0, or a negative errno with a message. */
 NODISCARD int privilege_drop(const char *state_directory, struct err *reterr);
+
+/* No core file, and no other process of our user may look into our memory,
+ * where secrets are. After privilege_drop, which undoes it. */
+NODISCARD int privilege_harden(struct err *reterr);

@@ -418,6 +418,9 @@ static int start(struct daemon *d, struct err *reterr)
 {
     int r = privilege_drop(d->config->state_directory, reterr);
     if (r >= 0) {
+        r = privilege_harden(reterr);
+    }
+    if (r >= 0) {
         r = make_folder(d->config->state_directory, reterr);
     }
     if (r >= 0) {

@@ -29,6 +29,14 @@ void arena_deinit(struct arena *a)
     *a = ARENA_INIT;
 }
 
+void arena_wipe(struct arena *a)
+{
+    for (struct arena_block *b = a->blocks; b != NULL; b = b->next) {
+        explicit_bzero(b->data, b->size_bytes);
+    }
+    arena_deinit(a);
+}
+
 void arena_reset(struct arena *a)
 {
     if (a->blocks == NULL) {

@@ -22,6 +22,9 @@ struct arena {
 void arena_init(struct arena *a);
 void arena_deinit(struct arena *a);
 
+/* Overwrites everything that was handed out, then frees it: for secrets. */
+void arena_wipe(struct arena *a);
+
 /* Frees everything but keeps one block for the next use. */
 void arena_reset(struct arena *a);
 

@@ -404,6 +404,14 @@ void yaml_doc_free(struct yaml_doc *doc)
     }
 }
 
+void yaml_doc_wipe(struct yaml_doc *doc)
+{
+    if (doc != NULL) {
+        arena_wipe(&doc->arena);
+        mem_free(doc);
+    }
+}
+
 void yaml_doc_freep(struct yaml_doc **doc)
 {
     yaml_doc_free(*doc);

@@ -40,6 +40,9 @@ NODISCARD int yaml_parse(struct str text, const struct yaml_limits *limits,
 void yaml_doc_free(struct yaml_doc *doc);
 void yaml_doc_freep(struct yaml_doc **doc); /* for CLEANUP */
 
+/* Frees it after overwriting its texts: a document that may hold secrets. */
+void yaml_doc_wipe(struct yaml_doc *doc);
+
 /* The top node; NULL when the text holds nothing but blanks and comments. */
 const struct yaml_node *yaml_root(const struct yaml_doc *doc);
 

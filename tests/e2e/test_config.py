@@ -268,6 +268,11 @@ def test_root_becomes_the_owner_of_the_state():
             lines = dict(line.split(":", 1) for line in f)
         assert lines["Uid"].split() == [str(nobody.pw_uid)] * 4
         assert lines["CapEff"].strip().strip("0") == ""
+        # Not dumpable: what is in /proc is root's, not the user's.
+        assert os.stat(f"/proc/{d.process.pid}/environ").st_uid == 0
+        with open(f"/proc/{d.process.pid}/limits", encoding="ascii") as f:
+            core = [x.split() for x in f if x.startswith("Max core file")]
+        assert core[0][4:6] == ["0", "0"]
         d.close()
         for path, _, files in os.walk(f"{d.folder}/state"):
             for name in files:
