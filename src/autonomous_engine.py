@@ -196,12 +196,18 @@ def get_queue_health() -> dict[str, Any]:
 
 
 def get_event_stats() -> dict[str, Any]:
-    """Events by type and by where they are, and how fast they come and go."""
+    """Events by what they are (in 24 hours) and by where they are (ever), and
+    how fast they come and go."""
     metrics = _call("/api/metrics")
+    stats = _call("/api/events/stats")
     return {
-        "accepted": metrics["ledger"]["accepted"],
-        "by_status": metrics["ledger"]["events"],
-        "by_type": metrics["event_types"],
+        "accepted": stats["total"],
+        "by_status": stats["by_status"],
+        "by_type": stats["by_type"],
+        "by_severity": stats["by_severity"],
+        "by_source": stats["by_source"],
+        "last_hour": stats["last_hour"],
+        "last_24h": stats["last_24h"],
         "events_per_minute": metrics["events_per_minute"],
         "events_processed_per_second":
             metrics["events_processed_per_second"],

@@ -27,7 +27,7 @@
 
 #define API_PAGE_DEFAULT 50
 #define API_PAGE_MAX 1000
-#define API_EXPORT_MAX 10000 /* workflows and events */
+#define API_EXPORT_MAX 100000 /* workflows and events */
 #define API_SINCE_MAX_DAYS 366
 #define API_SINCE_MAX_MS (API_SINCE_MAX_DAYS * 24ULL * 3600 * 1000)
 
@@ -112,6 +112,17 @@ json_t *call_read_object(struct call *c, const char *const *names,
  * another's key; untouched if there is none. False when it has answered. */
 #define API_KEY_MAX_BYTES 128
 bool call_read_key(struct call *c, struct str *ret);
+
+/* events.c: the poison event of {id}; false when it has answered. */
+bool call_read_poison(struct call *c, struct event_view *ret);
+
+/* archive.c: answers that there is no workflow of {id}, and where it may be. */
+void archive_answer_absent(struct call *c);
+
+/* handlers of what lives long (or not) */
+route_fn archive_workflows, performance_show, stats_events, stats_queue;
+route_fn events_poison_show, control_requeue_one, control_clear_one;
+route_fn control_clear_drained, admin_audit_verify;
 
 /* params.c: `limit`, which for an export (a since without a limit) is
  * API_EXPORT_MAX. */

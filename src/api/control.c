@@ -126,6 +126,7 @@ static void put_moved(struct changing *x, struct strbuf *out)
 {
     static const char *const words[CHANGE_SWEEPS] = {
         [CHANGE_REPLAY] = "replayed",
+        [CHANGE_CLEAR_DRAINED] = "cleared",
         [CHANGE_REQUEUE_POISON] = "requeued",
         [CHANGE_CLEAR_POISON] = "cleared",
     };
@@ -145,6 +146,11 @@ static void sweep_events(struct call *c, const char *action,
 void control_replay_drained(struct call *c)
 {
     sweep_events(c, "queue.replay", CHANGE_REPLAY);
+}
+
+void control_clear_drained(struct call *c)
+{
+    sweep_events(c, "queue.clear-drained", CHANGE_CLEAR_DRAINED);
 }
 
 void control_requeue_poison(struct call *c)
@@ -187,8 +193,22 @@ void control_acknowledge_restore(struct call *c)
 
 static void put_replayed(struct changing *x, struct strbuf *out)
 {
+    bool cleared = x->request.change.sweep == CHANGE_CLEAR_POISON;
     put_id(out, "id", ID_PREFIX_EVENT, x->request.change.event_id);
-    put_text_c(out, "status", event_status_name(EVENT_QUEUED));
+    put_text_c(out, "status",
+               event_status_name(cleared ? EVENT_ARCHIVED : EVENT_QUEUED));
+}
+
+static void move_one(struct call *c, const char *action,
+                     enum change_sweep sweep)
+{
+    char id[ID_TEXT_SIZE];
+    id_format(c->id, ID_PREFIX_EVENT, id);
+    struct changing *x = change_new(c, action, put_replayed);
+    x->request.change.audit.subject = arena_str(call_arena(c), str_c(id));
+    x->request.change.event_id = c->id;
+    x->request.change.sweep = sweep;
+    post(x);
 }
 
 /* Queues it again, if it was set aside. */
@@ -212,14 +232,27 @@ void events_replay(struct call *c)
         answer_error(c, 409, "conflict", sentence, STR(""));
         return;
     }
-    char id[ID_TEXT_SIZE];
-    id_format(c->id, ID_PREFIX_EVENT, id);
-    struct changing *x = change_new(c, "event.replay", put_replayed);
-    x->request.change.audit.subject = arena_str(call_arena(c), str_c(id));
-    x->request.change.event_id = c->id;
-    x->request.change.sweep =
-        v.status == EVENT_DRAINED ? CHANGE_REPLAY : CHANGE_REQUEUE_POISON;
-    post(x);
+    move_one(c, "event.replay",
+             v.status == EVENT_DRAINED ? CHANGE_REPLAY : CHANGE_REQUEUE_POISON);
+}
+
+static void move_poison(struct call *c, const char *action,
+                        enum change_sweep sweep)
+{
+    struct event_view v;
+    if (read_nothing(c) && call_read_poison(c, &v)) {
+        move_one(c, action, sweep);
+    }
+}
+
+void control_requeue_one(struct call *c)
+{
+    move_poison(c, "poison.requeue", CHANGE_REQUEUE_POISON);
+}
+
+void control_clear_one(struct call *c)
+{
+    move_poison(c, "poison.clear", CHANGE_CLEAR_POISON);
 }
 
 /* ---- priorities --------------------------------------------------------- */

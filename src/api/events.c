@@ -3,6 +3,7 @@
  * committer, one answer, and no memory but the connection's own.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "api/api_priv.h"
@@ -233,31 +234,44 @@ static void answer_list(struct call *c, const char *key, struct event_filter *f,
     answer_json(c, 200);
 }
 
-void events_list(struct call *c)
+/* What every list of events can be asked for. */
+static struct event_filter read_filter(struct call *c)
 {
-    const struct value *status = call_value(c, "status");
-    struct event_filter f = {
+    return (struct event_filter){
         .type = call_value(c, "type")->text,
         .severity = call_value(c, "severity")->text,
         .source = call_value(c, "source")->text,
-        .status = status->given ? (int)status->number : -1,
-        .since_ms = call_number(c, "since"),
+        .status = -1,
         .before_seq = call_number(c, "cursor"),
     };
+}
+
+static int read_status(struct call *c)
+{
+    const struct value *status = call_value(c, "status");
+    return status->given ? (int)status->number : -1;
+}
+
+void events_list(struct call *c)
+{
+    struct event_filter f = read_filter(c);
+    f.status = read_status(c);
+    f.since_ms = call_number(c, "since");
     answer_list(c, "events", &f, call_export_limit(c));
 }
 
 void events_recent(struct call *c)
 {
-    struct event_filter f = {.status = -1,
-                             .before_seq = call_number(c, "cursor")};
+    struct event_filter f = read_filter(c);
+    f.status = read_status(c);
     answer_list(c, "events", &f, (uint32_t)call_number(c, "limit"));
 }
 
 void events_poison(struct call *c)
 {
-    struct event_filter f = {.status = EVENT_POISON,
-                             .before_seq = call_number(c, "cursor")};
+    struct event_filter f = read_filter(c);
+    f.status = EVENT_POISON;
+    f.since_ms = call_number(c, "since");
     answer_list(c, "poison_messages", &f, (uint32_t)call_number(c, "limit"));
 }
 
@@ -282,20 +296,53 @@ static int put_workflows_of(struct call *c, struct id event_id)
     return r;
 }
 
-void events_get(struct call *c)
+static void answer_event(struct call *c, const struct event_view *v)
 {
-    struct event_view v = {0};
     struct strbuf *out = call_out(c);
-    int r = c->reader->ops->event(c->reader, c->id, call_arena(c), &v);
-    if (r == 0) {
-        put_event(out, &v);
-        out->len--; /* its closing brace: one more field follows */
-        r = put_workflows_of(c, c->id);
-        put_close(out, '}');
-    }
+    put_event(out, v);
+    out->len--; /* its closing brace: one more field follows */
+    int r = put_workflows_of(c, c->id);
+    put_close(out, '}');
     if (r < 0) {
         answer_read_error(c, r);
         return;
     }
     answer_json(c, 200);
+}
+
+void events_get(struct call *c)
+{
+    struct event_view v = {0};
+    int r = c->reader->ops->event(c->reader, c->id, call_arena(c), &v);
+    if (r < 0) {
+        answer_read_error(c, r);
+        return;
+    }
+    answer_event(c, &v);
+}
+
+bool call_read_poison(struct call *c, struct event_view *ret)
+{
+    int r = c->reader->ops->event(c->reader, c->id, call_arena(c), ret);
+    if (r < 0) {
+        answer_read_error(c, r);
+        return false;
+    }
+    if (ret->status != EVENT_POISON) {
+        char sentence[96];
+        (void)snprintf(sentence, sizeof(sentence),
+                       "this event is %s: it is no poison message",
+                       event_status_name(ret->status));
+        answer_error(c, 404, "not_found", sentence, STR(""));
+        return false;
+    }
+    return true;
+}
+
+void events_poison_show(struct call *c)
+{
+    struct event_view v = {0};
+    if (call_read_poison(c, &v)) {
+        answer_event(c, &v);
+    }
 }

@@ -48,7 +48,7 @@ static const char *workflow_status_word(size_t i)
     {                                                                          \
         .name = "limit", .kind = QUERY_NUMBER, .min = 1,                       \
         .max = API_EXPORT_MAX, .fallback = API_PAGE_DEFAULT,                   \
-        .help = "how many at most; unless told 50, with since 10000"           \
+        .help = "how many at most; unless told 50, with since 100000"          \
     }
 #define CURSOR                                                                 \
     {                                                                          \
@@ -69,21 +69,31 @@ static const char *workflow_status_word(size_t i)
         .name = NULL                                                           \
     }
 
+#define EVENT_WORDS                                                            \
+    {.name = "type", .kind = QUERY_TEXT, .help = "alert, metric..."},          \
+        {.name = "severity", .kind = QUERY_TEXT, .help = "as it was sent"},    \
+    {                                                                          \
+        .name = "source", .kind = QUERY_TEXT, .help = "as it was sent"         \
+    }
+#define EVENT_STATUS                                                           \
+    {                                                                          \
+        .name = "status", .kind = QUERY_WORD, .word = event_status_word,       \
+        .help = "where the event is in its life"                               \
+    }
+
 static const struct query query_events[] = {
-    {.name = "type", .kind = QUERY_TEXT, .help = "alert, metric..."},
-    {.name = "status",
-     .kind = QUERY_WORD,
-     .word = event_status_word,
-     .help = "where the event is in its life"},
-    {.name = "severity", .kind = QUERY_TEXT, .help = "as it was sent"},
-    {.name = "source", .kind = QUERY_TEXT, .help = "as it was sent"},
-    SINCE,
-    EXPORT_LIMIT,
-    CURSOR,
-    END,
+    EVENT_WORDS, EVENT_STATUS, SINCE, EXPORT_LIMIT, CURSOR, END,
 };
 
-static const struct query query_recent[] = {LIMIT(API_PAGE_MAX), CURSOR, END};
+static const struct query query_recent[] = {
+    EVENT_WORDS, EVENT_STATUS, LIMIT(API_PAGE_MAX), CURSOR, END,
+};
+
+static const struct query query_poison[] = {
+    EVENT_WORDS, SINCE, LIMIT(API_PAGE_MAX), CURSOR, END,
+};
+
+static const struct query query_audit[] = {LIMIT(API_PAGE_MAX), CURSOR, END};
 
 static const struct query query_workflows[] = {
     {.name = "status",
@@ -98,6 +108,21 @@ static const struct query query_workflows[] = {
     SINCE,
     EXPORT_LIMIT,
     CURSOR,
+    END,
+};
+
+static const struct query query_stats[] = {SINCE, END};
+
+static const struct query query_performance[] = {
+    {.name = "runbook", .kind = QUERY_TEXT, .help = "path of the runbook"},
+    SINCE,
+    END,
+};
+
+static const struct query query_archive[] = {
+    {.name = "before",
+     .kind = QUERY_SINCE,
+     .help = "needed; those that ended before: 90d, RFC 3339, epoch seconds"},
     END,
 };
 
@@ -198,6 +223,10 @@ const struct route routes[] = {
     {"/api/events/recent", HTTP_GET, SCOPE_READ, ON_READER,
      .handler = events_recent, .query = query_recent, .status = 200,
      .answer = "EventList", .summary = "List the latest events"},
+    {"/api/events/stats", HTTP_GET, SCOPE_READ, ON_READER,
+     .handler = stats_events, .query = query_stats, .status = 200,
+     .answer = "EventStats",
+     .summary = "Count events by status, type, severity and source"},
     {"/api/events/alertmanager", HTTP_POST, SCOPE_INGEST, ON_SERVER, EVENT_BODY,
      .handler = alerts_webhook, .status = 202, .request = "Any",
      .answer = "Accepted",
@@ -283,6 +312,9 @@ const struct route routes[] = {
     {"/api/admin/replay-drained", HTTP_POST, SCOPE_ADMIN, ON_SERVER, OTHER_BODY,
      .handler = control_replay_drained, .status = 200, .answer = "Moved",
      .summary = "Queue all drained events again"},
+    {"/api/admin/clear-drained", HTTP_POST, SCOPE_ADMIN, ON_SERVER, OTHER_BODY,
+     .handler = control_clear_drained, .status = 200, .answer = "Moved",
+     .summary = "Put all drained events away"},
     {"/api/admin/set-event-priority", HTTP_POST, SCOPE_ADMIN, ON_SERVER,
      OTHER_BODY, .handler = control_set_priority, .status = 200,
      .request = "Priority", .answer = "Prioritised",
@@ -298,22 +330,42 @@ const struct route routes[] = {
      .handler = control_workers, .status = 200, .answer = "WorkerList",
      .summary = "List the event workers and what each is doing"},
     {"/api/admin/poison-messages", HTTP_GET, SCOPE_READ, ON_READER,
-     .handler = events_poison, .query = query_recent, .status = 200,
+     .handler = events_poison, .query = query_poison, .status = 200,
      .answer = "PoisonList",
      .summary = "List events whose processing failed for good"},
+    {"/api/admin/poison-messages/{id}", HTTP_GET, SCOPE_READ, ON_READER,
+     .handler = events_poison_show, .id_prefix = ID_PREFIX_EVENT, .status = 200,
+     .answer = "EventDetail", .summary = "Show a poison event and its reason"},
+    {"/api/admin/poison-messages/{id}", HTTP_DELETE, SCOPE_ADMIN, ON_READER,
+     .handler = control_clear_one, .id_prefix = ID_PREFIX_EVENT, .status = 200,
+     .answer = "Replayed", .summary = "Put a poison event away"},
+    {"/api/admin/poison-messages/{id}/requeue", HTTP_POST, SCOPE_ADMIN,
+     ON_READER, OTHER_BODY, .handler = control_requeue_one,
+     .id_prefix = ID_PREFIX_EVENT, .status = 202, .answer = "Replayed",
+     .summary = "Queue a poison event again"},
     {"/api/admin/requeue-poison-messages", HTTP_POST, SCOPE_ADMIN, ON_SERVER,
      OTHER_BODY, .handler = control_requeue_poison, .status = 200,
      .answer = "Moved", .summary = "Queue all poison events again"},
     {"/api/admin/clear-poison-messages", HTTP_POST, SCOPE_ADMIN, ON_SERVER,
      OTHER_BODY, .handler = control_clear_poison, .status = 200,
      .answer = "Moved", .summary = "Put all poison events away"},
+    {"/api/admin/queue-analysis", HTTP_GET, SCOPE_READ, ON_READER,
+     .handler = stats_queue, .status = 200, .answer = "QueueAnalysis",
+     .summary = "What waits in the queue, and for how long yet"},
+    {"/api/admin/archive-workflows", HTTP_POST, SCOPE_ADMIN, ON_READER,
+     OTHER_BODY, .handler = archive_workflows, .query = query_archive,
+     .status = 200, .answer = "Archived",
+     .summary = "Move old workflows from the store to a file"},
     {"/api/admin/acknowledge-restore", HTTP_POST, SCOPE_ADMIN, ON_SERVER,
      OTHER_BODY, .handler = control_acknowledge_restore, .status = 200,
      .answer = "Acknowledged",
      .summary = "Somebody knows that the store came from a backup"},
     {"/api/admin/audit", HTTP_GET, SCOPE_ADMIN, ON_READER,
-     .handler = admin_audit, .query = query_recent, .status = 200,
+     .handler = admin_audit, .query = query_audit, .status = 200,
      .answer = "AuditTrail", .summary = "List changes by people, newest first"},
+    {"/api/admin/audit/verify", HTTP_GET, SCOPE_ADMIN, ON_READER,
+     .handler = admin_audit_verify, .status = 200, .answer = "AuditVerified",
+     .summary = "Check that no row of the trail was changed or taken out"},
     {"/api/admin/reload-runbooks", HTTP_POST, SCOPE_ADMIN, ON_SERVER,
      OTHER_BODY, .handler = admin_reload, .status = 200, .answer = "Reloaded",
      .summary = "Load the runbook repository anew"},
@@ -393,6 +445,10 @@ const struct route routes[] = {
      OTHER_BODY, .handler = verdicts_missed_withdraw,
      .id_prefix = ID_PREFIX_MISSED, .status = 200, .answer = "Judged",
      .summary = "Take back that an incident was missed"},
+    {"/api/metrics/runbook-performance", HTTP_GET, SCOPE_READ, ON_READER,
+     .handler = performance_show, .query = query_performance, .status = 200,
+     .answer = "Performance",
+     .summary = "Results and durations by runbook and step"},
     {"/metrics", HTTP_GET, SCOPE_READ, ON_SERVER, .handler = meta_prometheus,
      .status = 200, .summary = "Numbers about the engine, for Prometheus"},
     {"/api/openapi.json", HTTP_GET, SCOPE_READ, ON_SERVER,

@@ -176,3 +176,21 @@ void workflow_put_steps(struct strbuf *out, const struct runbook *rb,
     }
     put_close(out, ']');
 }
+
+void workflow_put_chunk(struct strbuf *out, const struct output_chunk *chunk,
+                        const struct runbook *rb)
+{
+    uint32_t no = chunk->key.step_no;
+    put_open(out, NULL, '{');
+    put_u64(out, "seq", chunk->seq);
+    put_text_or_null(out, "step",
+                     rb != NULL && no < rb->step_count ? rb->steps[no].name
+                                                       : STR(""));
+    put_u64(out, "step_index", no);
+    put_u64(out, "attempt", chunk->key.attempt);
+    put_text_c(out, "stream",
+               chunk->stream == OUTPUT_STDERR ? "stderr" : "stdout");
+    put_instant(out, "at", chunk->at_ms);
+    put_bytes(out, "text", chunk->data);
+    put_close(out, '}');
+}

@@ -84,6 +84,15 @@ void workflows_list(struct call *c)
     answer_json(c, 200);
 }
 
+static void answer_absent(struct call *c, int r)
+{
+    if (r == -ENOENT) {
+        archive_answer_absent(c);
+    } else {
+        answer_read_error(c, r);
+    }
+}
+
 void workflows_get(struct call *c)
 {
     struct arena *a = call_arena(c);
@@ -100,7 +109,7 @@ void workflows_get(struct call *c)
         r = r == -ENOENT ? 0 : r;
     }
     if (r < 0) {
-        answer_read_error(c, r);
+        answer_absent(c, r);
         return;
     }
     struct strbuf *out = call_out(c);
@@ -123,24 +132,6 @@ void workflows_get(struct call *c)
 /* ---- output
  * --------------------------------------------------------------------- */
 
-static void put_chunk(struct strbuf *out, const struct output_chunk *chunk,
-                      const struct runbook *rb)
-{
-    uint32_t no = chunk->key.step_no;
-    put_open(out, NULL, '{');
-    put_u64(out, "seq", chunk->seq);
-    put_text_or_null(out, "step",
-                     rb != NULL && no < rb->step_count ? rb->steps[no].name
-                                                       : STR(""));
-    put_u64(out, "step_index", no);
-    put_u64(out, "attempt", chunk->key.attempt);
-    put_text_c(out, "stream",
-               chunk->stream == OUTPUT_STDERR ? "stderr" : "stdout");
-    put_instant(out, "at", chunk->at_ms);
-    put_bytes(out, "text", chunk->data);
-    put_close(out, '}');
-}
-
 static void put_chunks(struct call *c, const struct workflow_row *row,
                        const struct output_chunk *chunks, uint32_t count)
 {
@@ -149,7 +140,7 @@ static void put_chunks(struct call *c, const struct workflow_row *row,
     struct runbook *rb = pinned_get(c->api->pinned, &from, row);
     put_open(call_out(c), "logs", '[');
     for (uint32_t i = 0; i < count; i++) {
-        put_chunk(call_out(c), &chunks[i], rb);
+        workflow_put_chunk(call_out(c), &chunks[i], rb);
     }
     put_close(call_out(c), ']');
     runbook_unref(rb);
@@ -172,7 +163,7 @@ void workflows_logs(struct call *c)
                                    &count, &last);
     }
     if (r < 0) {
-        answer_read_error(c, r);
+        answer_absent(c, r);
         return;
     }
     struct strbuf *out = call_out(c);

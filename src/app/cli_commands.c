@@ -178,6 +178,42 @@ static const struct cli_flag history_flags[] = {
     END,
 };
 
+static const struct cli_flag stats_flags[] = {SINCE, END};
+
+static const struct cli_flag disable_flags[] = {
+    {"reason", 0, "TEXT", "why, for those who see it disabled", NULL},
+    END,
+};
+
+static const struct cli_flag archive_flags[] = {
+    {"before", 0, "TIME", "ended before: 90d, an RFC 3339 time, epoch seconds",
+     NULL},
+    END,
+};
+
+static const struct cli_flag priority_flags[] = {
+    {"type", 0, "TYPE", "events of this type", NULL},
+    {"severity", 0, "SEVERITY", "events of this severity", severities},
+    END,
+};
+
+static const struct cli_flag poison_list_flags[] = {
+    {"type", 0, "TYPE", "only this type", NULL},
+    {"severity", 0, "SEVERITY", "only this severity", severities},
+    {"source", 0, "SOURCE", "only from there", NULL},
+    SINCE,
+    LIMIT,
+    CURSOR,
+    END,
+};
+
+static const struct cli_flag poison_flags[] = {
+    {"every", 0, NULL, "every poison message, instead of one", NULL},
+    END,
+};
+
+static const struct cli_flag audit_flags[] = {LIMIT, CURSOR, END};
+
 static const struct cli_flag stop_flags[] = {
     WAIT,
     TIMEOUT,
@@ -225,6 +261,10 @@ const struct cli_command cli_commands[] = {
      "events as they come",
      "Ends with Ctrl-C. With -o json each event is one line, as with jsonl.",
      "adctl event watch\n", cli_event_watch},
+    {"event", "stats", "", 0, 0, CLI_NO_SUBJECT, stats_flags,
+     "how many events there are of which kind", NULL,
+     "adctl event stats\nadctl event stats --since 1h -o json\n",
+     cli_event_stats},
     {"runbook", "list", "", 0, 0, CLI_NO_SUBJECT, runbook_list_flags,
      "the runbooks in force and the files refused", NULL,
      "adctl runbook list --category remediation\n"
@@ -250,6 +290,21 @@ const struct cli_command cli_commands[] = {
      "adctl runbook run test.yaml --wait --timeout 5m\n"
      "adctl runbook run test.yaml --dry-run\n",
      cli_runbook_run},
+    {"runbook", "disable", "RUNBOOK", 1, 1, CLI_RUNBOOK_PATH, disable_flags,
+     "let no event start a runbook", "What runs already goes on.",
+     "adctl runbook disable remediation/restart-service.yaml \\\n"
+     "    --reason 'restarts the wrong host'\n",
+     cli_runbook_disable},
+    {"runbook", "enable", "RUNBOOK", 1, 1, CLI_RUNBOOK_PATH, no_flags,
+     "let events start a runbook again", NULL,
+     "adctl runbook enable remediation/restart-service.yaml\n",
+     cli_runbook_enable},
+    {"runbook", "performance", "[RUNBOOK]", 0, 1, CLI_RUNBOOK_PATH, stats_flags,
+     "results and durations by runbook and step",
+     "Of the newest 5,000 workflows; dry runs are left out.",
+     "adctl runbook performance --since 30d\n"
+     "adctl runbook performance remediation/restart-service.yaml\n",
+     cli_runbook_performance},
     {"workflow", "list", "", 0, 0, CLI_NO_SUBJECT, workflow_list_flags,
      "workflows, newest first", NULL,
      "adctl workflow list --status failed --since 1h\n", cli_workflow_list},
@@ -276,6 +331,10 @@ const struct cli_command cli_commands[] = {
      "adctl workflow verdict wf-01jc false_positive --note 'planned "
      "downtime'\n",
      cli_workflow_verdict},
+    {"workflow", "archive", "", 0, 0, CLI_NO_SUBJECT, archive_flags,
+     "move old workflows from the store to a file",
+     "The file has one JSON object a line, with steps and output.",
+     "adctl workflow archive --before 90d\n", cli_workflow_archive},
     {"metrics", "show", "", 0, 0, CLI_NO_SUBJECT, no_flags,
      "the engine's numbers", NULL, "adctl metrics\nadctl metrics -o json\n",
      cli_metrics_show},
@@ -301,6 +360,60 @@ const struct cli_command cli_commands[] = {
     {"slo", "withdraw", "ID", 1, 1, CLI_NO_SUBJECT, no_flags,
      "take back that an incident was missed", NULL,
      "adctl slo withdraw mis-01jc8y3k5v9x2m4n6p8q0r1s3t\n", cli_slo_withdraw},
+    {"queue", "show", "", 0, 0, CLI_NO_SUBJECT, no_flags,
+     "what waits, and for how long yet", NULL,
+     "adctl queue\nadctl queue show -o json\n", cli_queue_show},
+    {"queue", "drain", "", 0, 0, CLI_NO_SUBJECT, no_flags,
+     "pause, and set aside all queued events",
+     "The events are kept: adctl event list --status drained.",
+     "adctl queue drain\n", cli_queue_drain},
+    {"queue", "pause", "", 0, 0, CLI_NO_SUBJECT, no_flags,
+     "let events wait in the queue", NULL, "adctl queue pause\n",
+     cli_queue_pause},
+    {"queue", "resume", "", 0, 0, CLI_NO_SUBJECT, no_flags,
+     "process queued events again", NULL, "adctl queue resume\n",
+     cli_queue_resume},
+    {"queue", "replay", "", 0, 0, CLI_NO_SUBJECT, no_flags,
+     "queue all drained events again", NULL, "adctl queue replay\n",
+     cli_queue_replay},
+    {"queue", "clear", "", 0, 0, CLI_NO_SUBJECT, no_flags,
+     "put all drained events away, for retention to remove",
+     "Until then they are kept, however old. Queued events stay.",
+     "adctl queue clear\n", cli_queue_clear},
+    {"queue", "priority", "PRIORITY", 1, 1, CLI_NO_SUBJECT, priority_flags,
+     "say which events go first: 0 is the most urgent, 9 the least",
+     "Holds for events to come and for those that wait.",
+     "adctl queue priority 1 --type alert --severity critical\n",
+     cli_queue_priority},
+    {"worker", "list", "", 0, 0, CLI_NO_SUBJECT, no_flags,
+     "the event workers and what each is doing", NULL, "adctl worker list\n",
+     cli_worker_list},
+    {"worker", "scale", "NUMBER", 1, 1, CLI_NO_SUBJECT, no_flags,
+     "set the number of event workers", NULL, "adctl worker scale 8\n",
+     cli_worker_scale},
+    {"worker", "restart", "", 0, 0, CLI_NO_SUBJECT, no_flags,
+     "new worker threads; events of stuck ones are queued again", NULL,
+     "adctl worker restart\n", cli_worker_restart},
+    {"poison", "list", "", 0, 0, CLI_NO_SUBJECT, poison_list_flags,
+     "events whose processing failed for good", NULL,
+     "adctl poison list --since 1d\n", cli_poison_list},
+    {"poison", "show", "ID", 1, 1, CLI_POISON_ID, no_flags,
+     "one of them, and why", NULL, "adctl poison show evt-01jc\n",
+     cli_poison_show},
+    {"poison", "requeue", "[ID]", 0, 1, CLI_POISON_ID, poison_flags,
+     "queue one or all of them again", NULL,
+     "adctl poison requeue evt-01jc\nadctl poison requeue --every\n",
+     cli_poison_requeue},
+    {"poison", "clear", "[ID]", 0, 1, CLI_POISON_ID, poison_flags,
+     "put one or all of them away", NULL,
+     "adctl poison clear evt-01jc\nadctl poison clear --every\n",
+     cli_poison_clear},
+    {"audit", "list", "", 0, 0, CLI_NO_SUBJECT, audit_flags,
+     "what people have changed, newest first", NULL,
+     "adctl audit list --limit 20\n", cli_audit_list},
+    {"audit", "verify", "", 0, 0, CLI_NO_SUBJECT, no_flags,
+     "check that no row of the trail was changed or taken out",
+     "Ends with 1 when one was.", "adctl audit verify\n", cli_audit_verify},
     {"backup", "make", "", 0, 0, CLI_NO_SUBJECT, backup_make_flags,
      "copy store, runbooks and configuration, and verify the copy",
      "\"adctl backup\" alone does the same. Works while the engine writes "
@@ -390,17 +503,21 @@ const struct cli_command cli_commands[] = {
 const size_t cli_command_count = ARRAY_LEN(cli_commands);
 
 const struct cli_alias cli_noun_aliases[] = {
-    {"events", "event"},   {"runbooks", "runbook"},
-    {"rb", "runbook"},     {"workflows", "workflow"},
-    {"wf", "workflow"},    {"run", "workflow"},
-    {"runs", "workflow"},  {"integrations", "integration"},
-    {"metric", "metrics"}, {"--version", "version"},
+    {"events", "event"},      {"runbooks", "runbook"},
+    {"rb", "runbook"},        {"workflows", "workflow"},
+    {"wf", "workflow"},       {"run", "workflow"},
+    {"runs", "workflow"},     {"integrations", "integration"},
+    {"metric", "metrics"},    {"workers", "worker"},
+    {"--version", "version"},
 };
 
 const size_t cli_noun_alias_count = ARRAY_LEN(cli_noun_aliases);
 
 const struct cli_alias cli_default_verbs[] = {
-    {"backup", "make"}, {"metrics", "show"}, {"slo", "show"}};
+    {"backup", "make"}, {"metrics", "show"}, {"slo", "show"},
+    {"queue", "show"},  {"worker", "list"},  {"poison", "list"},
+    {"audit", "list"},
+};
 
 const size_t cli_default_verb_count = ARRAY_LEN(cli_default_verbs);
 

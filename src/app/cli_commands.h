@@ -20,6 +20,7 @@ struct cli_flag {
 enum cli_subject {
     CLI_NO_SUBJECT,
     CLI_EVENT_ID,
+    CLI_POISON_ID,
     CLI_WORKFLOW_ID,
     CLI_RUNBOOK_PATH,
     CLI_INTEGRATION,
@@ -127,6 +128,27 @@ int cli_integration_disable(struct cli *cli);
 int cli_integration_pause(struct cli *cli);
 int cli_integration_resume(struct cli *cli);
 int cli_integration_outbox(struct cli *cli);
+int cli_event_stats(struct cli *cli);
+int cli_runbook_enable(struct cli *cli);
+int cli_runbook_disable(struct cli *cli);
+int cli_runbook_performance(struct cli *cli);
+int cli_workflow_archive(struct cli *cli);
+int cli_queue_show(struct cli *cli);
+int cli_queue_drain(struct cli *cli);
+int cli_queue_pause(struct cli *cli);
+int cli_queue_resume(struct cli *cli);
+int cli_queue_replay(struct cli *cli);
+int cli_queue_clear(struct cli *cli);
+int cli_queue_priority(struct cli *cli);
+int cli_worker_list(struct cli *cli);
+int cli_worker_scale(struct cli *cli);
+int cli_worker_restart(struct cli *cli);
+int cli_poison_list(struct cli *cli);
+int cli_poison_show(struct cli *cli);
+int cli_poison_requeue(struct cli *cli);
+int cli_poison_clear(struct cli *cli);
+int cli_audit_list(struct cli *cli);
+int cli_audit_verify(struct cli *cli);
 int cli_completion(struct cli *cli);
 int cli_version(struct cli *cli);
 int cli_help(struct cli *cli);

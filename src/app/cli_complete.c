@@ -16,6 +16,8 @@ static const char *subject_command(enum cli_subject subject,
     switch (subject) {
     case CLI_EVENT_ID:
         return "adctl event list -o name";
+    case CLI_POISON_ID:
+        return "adctl poison list -o name";
     case CLI_WORKFLOW_ID:
         return "adctl workflow list -o name";
     case CLI_RUNBOOK_PATH:

@@ -221,11 +221,11 @@ const struct config_option config_options[] = {
 
     {"retention.events", CONFIG_DURATION, 0, AT(retention_events_ms), "35d",
      RANGE(0, 36600 * DAY),
-     .help =
-         "Age at which events that are processed, suppressed or duplicates "
-         "are removed; 0: never. Queued, drained and poison events and "
-         "the events of unfinished workflows stay. An event's deduplication "
-         "key goes with it, and an alert that was not repeated since."},
+     .help = "Age at which events that are processed, suppressed or duplicates "
+             "are removed; 0: never. Queued, drained and poison events (see "
+             "adctl queue clear, adctl poison clear) and the events of "
+             "unfinished workflows stay. An event's deduplication key goes "
+             "with it, and an alert that was not repeated since."},
     {"retention.workflows", CONFIG_DURATION, 0, AT(retention_workflows_ms),
      "180d", RANGE(0, 36600 * DAY),
      .help = "Time after its end at which a workflow is removed, with its "

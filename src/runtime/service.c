@@ -92,6 +92,8 @@ static int open_store(struct service *s, struct err *reterr)
         return r;
     }
     log_opened(s, &opened);
+    /* Tries that the end of the last process has cut off. */
+    telemetry_event_error(s->telemetry, os_epoch_ms(), opened.events_requeued);
     s->status.page_sums = opened.sums;
     r = service_take_restore(s, reterr);
     if (r < 0) {
@@ -305,7 +307,8 @@ void service_begin_end(struct service *s)
 void service_maybe_end(struct service *s)
 {
     bool settled = runtime_is_quiet(s->runtime) && s->jobs_running == 0 &&
-                   !s->changing && !service_retention_busy(s);
+                   !s->changing && s->archiving == 0 &&
+                   !service_retention_busy(s);
     if (s->ending && (settled || atomic_load(&s->store_failed))) {
         (void)sd_event_exit(s->event, 0);
     }
@@ -399,6 +402,11 @@ void service_post(struct service *s, struct service_request *request)
 int service_reader(struct service *s, struct reader **ret, struct err *reterr)
 {
     return s->driver->reader_open(s->store, ret, reterr);
+}
+
+const char *service_state_directory(const struct service *s)
+{
+    return s->state_directory;
 }
 
 struct telemetry *service_telemetry(struct service *s)

@@ -99,11 +99,14 @@ enum change_sweep {
     CHANGE_SWEEP_NONE,
     CHANGE_DRAIN,          /* queued events: kept, not processed */
     CHANGE_REPLAY,         /* drained ones: queued again */
+    CHANGE_CLEAR_DRAINED,  /* drained ones: put away */
     CHANGE_REQUEUE_POISON, /* poisonous ones: queued again */
     CHANGE_CLEAR_POISON,   /* poisonous ones: put away */
     CHANGE_RESTART,        /* those of stuck workers: queued again, and the
                               workers get new threads */
     CHANGE_RANK,           /* queued ones that match: another priority */
+    CHANGE_ARCHIVE,        /* workflows that are final: removed, while other
+                              changes go on */
     CHANGE_SWEEPS
 };
 
@@ -140,7 +143,9 @@ struct service_request {
             struct id event_id; /* of the sweep: only this one, or ID_NULL */
             struct str type, severity; /* CHANGE_RANK: "" is any */
             uint8_t priority;
-            uint64_t moved; /* outcome: how many events, or workers */
+            const struct id *ids; /* CHANGE_ARCHIVE: of workflows */
+            uint32_t id_count;
+            uint64_t moved; /* outcome: how many events, workers or rows */
         } change;
         struct {
             struct engine_config engine;
@@ -167,6 +172,9 @@ NODISCARD int service_seal(struct service *s, const struct runbook *rb,
                            struct err *reterr);
 
 void service_post(struct service *s, struct service_request *request);
+
+/* As it was configured; valid until service_stop. */
+const char *service_state_directory(const struct service *s);
 
 /* The generation in force: a reference, drop it with generation_unref. */
 struct generation *service_generation(struct service *s);

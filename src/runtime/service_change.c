@@ -34,6 +34,9 @@ static const struct {
     [CHANGE_REPLAY] = {.moves = {{EVENT_DRAINED, EVENT_QUEUED}},
                        .count = 1,
                        .error = ""},
+    [CHANGE_CLEAR_DRAINED] = {.moves = {{EVENT_DRAINED, EVENT_ARCHIVED}},
+                              .count = 1,
+                              .error = "cleared by an operator"},
     [CHANGE_REQUEUE_POISON] = {.moves = {{EVENT_POISON, EVENT_QUEUED}},
                                .count = 1,
                                .error = ""},
@@ -42,34 +45,47 @@ static const struct {
                              .error = "cleared by an operator"},
     [CHANGE_RESTART] = {.count = 0}, /* take_effect does it */
     [CHANGE_RANK] = {.count = 0},    /* by windows of events: rank_next */
+    [CHANGE_ARCHIVE] = {.count = 0}, /* by groups of ids: archive_next */
 };
 
 struct change {
     struct runtime_op ro; /* its mail comes back here */
-    struct record records[3];
+    struct record records[RETENTION_WORKFLOWS];
     struct service_request *request;
     struct service *service;
     struct arena arena;
     uint32_t move;     /* of the sweep: the next one */
     uint64_t next_seq; /* CHANGE_RANK: the next window */
     uint64_t last_seq;
+    uint32_t next_id; /* CHANGE_ARCHIVE: the next group of workflows */
     bool is_sweeping;
+    bool is_beside; /* the next change need not wait for this one */
 };
 
 static void begin(struct service *s, struct service_request *request);
+
+static void let_next_begin(struct service *s)
+{
+    s->changing = false;
+    struct list *waiting = list_pop(&s->changes_waiting);
+    if (waiting != NULL) {
+        begin(s, CONTAINER_OF(waiting, struct service_request, link));
+    }
+}
 
 static void end(struct change *x, int result)
 {
     struct service *s = x->service;
     struct service_request *request = x->request;
+    bool beside = x->is_beside;
     request->result = result;
     arena_deinit(&x->arena);
     mem_free(x);
-    s->changing = false;
     request->done(request);
-    struct list *waiting = list_pop(&s->changes_waiting);
-    if (waiting != NULL) {
-        begin(s, CONTAINER_OF(waiting, struct service_request, link));
+    if (beside) {
+        s->archiving--;
+    } else {
+        let_next_begin(s);
     }
     service_maybe_end(s);
 }
@@ -156,12 +172,51 @@ static void rank_start(struct change *x)
     }
 }
 
+/* A group is done when less was removed than one workflow may leave behind. */
+static bool archive_next(struct change *x)
+{
+    const struct service_request *request = x->request;
+    uint32_t left = request->change.id_count - x->next_id;
+    uint32_t count = MIN(left, (uint32_t)RETENTION_WORKFLOWS);
+    if (count == 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        x->records[i] = (struct record){
+            .kind = RECORD_WORKFLOW_DROP,
+            .workflow_drop = {.workflow_id =
+                                  request->change.ids[x->next_id + i],
+                              .output_limit = RETENTION_CHUNKS},
+        };
+    }
+    submit(x, count);
+    return true;
+}
+
 static void sweep_next(struct change *x)
 {
-    bool more =
-        x->request->change.sweep == CHANGE_RANK ? rank_next(x) : move_next(x);
+    enum change_sweep sweep = x->request->change.sweep;
+    if (sweep == CHANGE_ARCHIVE && x->service->ending) {
+        end(x, -ECANCELED);
+        return;
+    }
+    bool more = sweep == CHANGE_RANK      ? rank_next(x)
+                : sweep == CHANGE_ARCHIVE ? archive_next(x)
+                                          : move_next(x);
     if (!more) {
         end(x, 0);
+    }
+}
+
+/* After a piece: where to go on. */
+static void advance(struct change *x)
+{
+    const struct store_apply *done = &x->ro.op.apply;
+    enum change_sweep sweep = x->request->change.sweep;
+    if (sweep == CHANGE_ARCHIVE) {
+        x->next_id += done->moved < RETENTION_CHUNKS ? done->count : 0;
+    } else if (sweep != CHANGE_RANK && done->moved < PIECE_EVENTS) {
+        x->move++;
     }
 }
 
@@ -229,12 +284,14 @@ static void on_committed(struct mail *mail)
         if (request->change.sweep == CHANGE_RANK) {
             rank_start(x);
         }
+        x->is_beside = request->change.sweep == CHANGE_ARCHIVE;
+        if (x->is_beside) {
+            x->service->archiving++;
+            let_next_begin(x->service);
+        }
     } else {
         request->change.moved += x->ro.op.apply.moved;
-        if (request->change.sweep != CHANGE_RANK &&
-            x->ro.op.apply.moved < PIECE_EVENTS) {
-            x->move++;
-        }
+        advance(x);
     }
     sweep_next(x);
 }

@@ -83,6 +83,7 @@ struct service {
 
     bool changing;
     struct list changes_waiting; /* of struct service_request.link */
+    uint32_t archiving;          /* changes that go on beside the others */
     struct engine_config engine; /* as configured, before the controls */
 
     /* The generation and the controls in force, read by many threads. */

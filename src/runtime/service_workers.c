@@ -146,6 +146,7 @@ int service_restart_workers(struct service *s, uint32_t *ret_given_up)
             continue; /* it makes progress: its batch will come */
         }
         uint64_t claim = w->job->claim.op.claim.claim;
+        telemetry_event_error(s->telemetry, now_ms, w->events);
         worker_rests(s, w);
         s->jobs_running--;
         (*ret_given_up)++;

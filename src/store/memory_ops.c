@@ -160,6 +160,9 @@ static void poison(struct store *s, struct mem_event *e, uint64_t now_ms)
 {
     memory_event_set(s, e, EVENT_POISON);
     e->now.processed_ms = now_ms;
+    if (e->now.error.len == 0) {
+        e->now.error = STR(STORE_POISON_ERROR);
+    }
 }
 
 static void give(struct store *s, struct store_claim *op, struct mem_event *e)

@@ -160,6 +160,10 @@ uint32_t memory_notices(const struct store *s, const struct notice_filter *f,
 struct notice_counts memory_notice_counts(const struct store *s);
 void memory_verdict(struct store *s, const struct verdict_row *given);
 
+/* struct reader_ops.tally, under the lock (memory_tally.c). */
+void memory_tally(struct store *s, const struct tally_filter *f,
+                  struct arena *a, struct event_tally *ret);
+
 /* Moves an event on and keeps the ledger. */
 void memory_event_set(struct store *s, struct mem_event *e,
                       enum event_status status);

@@ -274,6 +274,15 @@ static int read_counts(struct reader *r, struct store_counts *ret)
     return 0;
 }
 
+static int read_tally(struct reader *r, const struct tally_filter *f,
+                      struct arena *a, struct event_tally *ret)
+{
+    struct store *s = lock(r);
+    memory_tally(s, f, a, ret);
+    unlock(s);
+    return 0;
+}
+
 /* As if every row took this much. */
 #define ROW_BYTES 1024
 
@@ -433,6 +442,7 @@ static const struct reader_ops ops = {
     .runbook = read_runbook,
     .request = read_request,
     .counts = read_counts,
+    .tally = read_tally,
     .usage = read_usage,
     .alerts = read_alerts,
     .settings = read_settings,

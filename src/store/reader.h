@@ -85,6 +85,33 @@ struct store_usage {
     uint64_t file_bytes; /* with the room that is free inside */
 };
 
+/* What there is of which events: the queue, or the newest since a time. */
+#define STORE_TALLY_EVENTS_MAX 100000 /* that are looked at */
+#define STORE_TALLY_GROUPS_MAX 1000
+
+struct tally_filter {
+    bool queued;       /* those that a claim could give; since_ms is ignored */
+    uint64_t since_ms; /* received at or after */
+};
+
+struct event_group {
+    struct str type;
+    struct str severity;
+    struct str source;
+    enum event_status status;
+    uint8_t priority;
+    uint64_t count;
+    uint64_t oldest_ms; /* received */
+};
+
+struct event_tally {
+    struct event_group *groups; /* the largest first */
+    uint32_t group_count;
+    uint64_t accepted; /* since then, removed ones and those that were not
+                          looked at too; 0 for the queue */
+    bool complete;     /* all were looked at, and all groups are here */
+};
+
 /* The audit trail, newest first unless told otherwise. */
 struct audit_filter {
     uint64_t before_seq; /* 0: any */
@@ -141,6 +168,8 @@ struct reader_ops {
     int (*request)(struct reader *r, struct str key, const uint8_t hash[32],
                    uint64_t now_ms, struct id *ret);
     int (*counts)(struct reader *r, struct store_counts *ret);
+    int (*tally)(struct reader *r, const struct tally_filter *f,
+                 struct arena *a, struct event_tally *ret);
     int (*usage)(struct reader *r, struct store_usage *ret);
     /* The newest live alert of each fingerprint, for the Alertmanager API:
      * firing events whose ends_ms (if any) is after now_ms, newest first, at

@@ -219,6 +219,7 @@ static int make_poison(struct store *s, const struct given *g, uint64_t now_ms)
     struct sqlite_span part = first_of(g);
     part.status = EVENT_POISON;
     part.processed_ms = now_ms;
+    part.error = part.error.len != 0 ? part.error : STR(STORE_POISON_ERROR);
     return sqlite_span_change(s, &g->span, &part);
 }
 

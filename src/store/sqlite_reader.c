@@ -20,6 +20,16 @@
     "SELECT seq, channel, state, created_ms, tried_ms, attempts, key, body,"   \
     " error FROM notice WHERE channel = ?1 AND state = ?2 AND seq < ?3"
 
+#define TALLY_COLUMNS                                                          \
+    "SELECT type, severity, source, status, priority, count(*),"               \
+    " min(received_ms)"
+#define TALLY_END                                                              \
+    " GROUP BY 1, 2, 3, 4, 5 ORDER BY 6 DESC, 1, 2, 3, 4, 5 LIMIT ?3"
+
+/* The first event of the minute of ?1, or of the next that has one. */
+#define EVENT_SINCE_SEQ                                                        \
+    "(SELECT min(first_seq) FROM event_minute WHERE minute >= ?1 / 60000)"
+
 static const char *const texts[READ_STATEMENTS] = {
     [READ_EVENT] =
         "SELECT " EVENT_VIEW_COLUMNS EVENT_VIEW_FROM " WHERE id = ?1",
@@ -42,6 +52,17 @@ static const char *const texts[READ_STATEMENTS] = {
     [READ_USAGE] = "SELECT page_size * (page_count - freelist_count),"
                    " page_size * page_count FROM pragma_page_size,"
                    " pragma_page_count, pragma_freelist_count",
+    [READ_TALLY_QUEUED] =
+        TALLY_COLUMNS " FROM (SELECT * FROM event_span INDEXED BY event_ready"
+                      " CROSS JOIN event WHERE status IN (0, 8) AND"
+                      " seq BETWEEN first_seq AND last_seq LIMIT ?2)" TALLY_END,
+    [READ_TALLY_SINCE] = TALLY_COLUMNS
+    " FROM (SELECT *" EVENT_VIEW_FROM " WHERE received_ms >= ?1"
+    " AND seq >= " EVENT_SINCE_SEQ " ORDER BY seq DESC LIMIT ?2)" TALLY_END,
+    [READ_ACCEPTED_SINCE] =
+        "SELECT (SELECT max(seq) FROM event) - seq + 1 FROM event"
+        " WHERE received_ms >= ?1 AND seq >= " EVENT_SINCE_SEQ
+        " ORDER BY seq LIMIT 1",
     [READ_SETTINGS] = "SELECT key, value, at_ms, by FROM setting"
                       " WHERE substr(key, 1, length(?1)) = ?1"
                       " ORDER BY key LIMIT ?2",
@@ -225,6 +246,66 @@ static int read_usage(struct reader *r, struct store_usage *ret)
     return end_single(st, n);
 }
 
+static struct event_group group_of(sqlite3_stmt *st, struct arena *a)
+{
+    return (struct event_group){
+        .type = stmt_str(st, 0, a),
+        .severity = stmt_str(st, 1, a),
+        .source = stmt_str(st, 2, a),
+        .status = (enum event_status)stmt_u32(st, 3),
+        .priority = (uint8_t)stmt_u32(st, 4),
+        .count = stmt_u64(st, 5),
+        .oldest_ms = stmt_u64(st, 6),
+    };
+}
+
+static int read_groups(sqlite3_stmt *st, uint64_t since_ms, struct arena *a,
+                       struct event_tally *ret)
+{
+    uint64_t seen = 0;
+    bool more = false;
+    stmt_bind_u64(st, 1, since_ms); /* of no use in the queue */
+    stmt_bind_u64(st, 2, STORE_TALLY_EVENTS_MAX);
+    stmt_bind_u64(st, 3, STORE_TALLY_GROUPS_MAX + 1);
+    ret->groups = ARENA_ARRAY(a, STORE_TALLY_GROUPS_MAX, struct event_group);
+    int n = sqlite_read_next(st);
+    while (n == 1 && !more) {
+        struct event_group g = group_of(st, a);
+        seen += g.count;
+        more = ret->group_count == STORE_TALLY_GROUPS_MAX;
+        if (!more) {
+            ret->groups[ret->group_count++] = g;
+            n = sqlite_read_next(st);
+        }
+    }
+    (void)sqlite3_reset(st);
+    ret->complete = !more && seen < STORE_TALLY_EVENTS_MAX;
+    return MIN(n, 0);
+}
+
+static int read_tally(struct reader *r, const struct tally_filter *f,
+                      struct arena *a, struct event_tally *ret)
+{
+    struct event_tally tally = {0};
+    int n = 0;
+    if (!f->queued) {
+        sqlite3_stmt *st = sqlite_read_begin(r, READ_ACCEPTED_SINCE);
+        stmt_bind_u64(st, 1, f->since_ms);
+        n = sqlite_read_next(st);
+        tally.accepted = n == 1 ? stmt_u64(st, 0) : 0;
+        (void)sqlite3_reset(st);
+    }
+    if (n >= 0) {
+        sqlite3_stmt *st = sqlite_read_begin(r, f->queued ? READ_TALLY_QUEUED
+                                                          : READ_TALLY_SINCE);
+        n = read_groups(st, f->since_ms, a, &tally);
+    }
+    if (n == 0) {
+        *ret = tally;
+    }
+    return n;
+}
+
 static int read_attempts(struct reader *r, struct id workflow_id,
                          struct arena *a, struct attempt_row **ret,
                          uint32_t *ret_count)
@@ -332,6 +413,7 @@ static const struct reader_ops ops = {
     .runbook = read_runbook,
     .request = read_request,
     .counts = read_counts,
+    .tally = read_tally,
     .usage = read_usage,
     .alerts = read_alerts,
     .settings = sqlite_read_settings,

@@ -64,8 +64,13 @@ struct store_ingest {
  * one that was tried before is given alone, so that a poisonous event cannot
  * take others with it; one with max_attempts tries behind it becomes poison
  * and is not given, which stays so even when nothing else is left to give.
+ * When no try has left a word, STORE_POISON_ERROR says why.
  * Rows come by priority, then in order of acceptance; a batch ends before an
  * event that was tried before. */
+#define STORE_POISON_ERROR                                                     \
+    "its processing never came to an end: the engine or its worker was lost "  \
+    "each time"
+
 struct store_claim {
     uint32_t limit;
     uint32_t max_attempts;

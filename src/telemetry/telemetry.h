@@ -43,7 +43,8 @@ void telemetry_event_accepted(struct telemetry *t, uint64_t now_ms,
 void telemetry_event_processed(struct telemetry *t, uint64_t now_ms,
                                uint64_t n);
 
-/* n claimed events failed: they will be tried again, or are poison now. */
+/* n claimed events failed, or were lost with what processed them: they will be
+ * tried again, or are poison now. */
 void telemetry_event_error(struct telemetry *t, uint64_t now_ms, uint64_t n);
 
 /* Why events were not accepted. */

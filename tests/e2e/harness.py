@@ -200,6 +200,34 @@ class Daemon:
             "checks"]["executor"]["ok"], 20, "the executor")
 
 
+# A hundred triggers that each take their time to give up on a row of a's.
+HEAVY = "name: Heavy\ntriggers:\n" + "".join(
+    "  - {type: alert, matchers: ['instance=~\"(a|aa)+[0-9]{%d}\"']}\n" % i
+    for i in range(1, 101)) + (
+    "steps:\n  - {name: Never, action: exec, command: 'true'}\n")
+
+
+def poisoned(make_daemon, count=1):
+    """An engine that was killed in the middle of so many events, with one try
+    for each: the engine and the ids of its poison messages."""
+    d = make_daemon({"heavy.yaml": HEAVY}, {
+        "engine": {"event_processing": {"max_attempts": 1}}})
+    d.post("/api/admin/pause-processing", {})
+    ids = [d.event(type="alert", source="s",
+                   labels={"instance": "a" * (4000 + i)})
+           for i in range(count)]
+    d.post("/api/admin/resume-processing", {})
+    wait_until(lambda: any(w["status"] == "busy" for w in
+                           d.get("/api/admin/workers")["workers"]),
+               what="a busy worker")
+    d.kill9()
+    os.unlink(os.path.join(d.repo, "heavy.yaml"))
+    d.start()
+    wait_until(lambda: len(d.get("/api/admin/poison-messages")[
+        "poison_messages"]) == count, what="poison messages")
+    return d, ids
+
+
 def adctl(daemon, *args, check=True, **kwargs):
     """Runs adctl against the daemon; the finished process."""
     p = subprocess.run(

@@ -1,5 +1,9 @@
 """How long things are kept, and what the engine can tell about them."""
-from harness import wait_until
+import json
+import os
+import time
+
+from harness import HEAVY, adctl, poisoned, wait_until
 
 NOTE = """\
 name: Note
@@ -55,4 +59,317 @@ def test_what_is_over_for_long_is_removed(make_daemon):
     wait_until(lambda: ledger(d)["events"]["archived"] == 6,
                what="the last event, too")
     assert d.get("/api/admin/audit")["audit"] != []
+    # What was removed is counted in a backup, too, which is verified.
+    adctl(d, "backup", "make", "--config", d.config_path, "--to",
+          f"{d.folder}/backups")
     wait_until(lambda: "retention: removed" in d.log(), what="word of it")
+
+
+# ---- what there is ---------------------------------------------------------
+
+def send_mixed(d):
+    for i in range(3):
+        d.event(type="alert", severity="critical", source="prometheus",
+                labels={"alertname": f"a{i}"})
+    for _ in range(2):
+        d.event(type="metric", metric_name="cpu", value=1, source="scraper")
+
+
+def test_event_statistics_count_the_traffic(daemon):
+    empty = daemon.get("/api/events/stats")
+    assert empty["total"] == 0 and empty["by_type"] == {}
+    assert empty["last_hour"] == empty["last_24h"] == 0
+    send_mixed(daemon)
+    stats = daemon.get("/api/events/stats")
+    assert stats["total"] == stats["last_hour"] == stats["last_24h"] == 5
+    assert stats["by_type"] == {"alert": 3, "metric": 2}
+    assert stats["by_severity"] == {"critical": 3, "none": 2}
+    assert stats["by_source"] == {"prometheus": 3, "scraper": 2}
+    assert sum(stats["by_status"].values()) == 5
+    assert stats["events_per_minute"] == 5 and stats["ingestion_rate"] > 0
+    assert stats["window"]["total"] == stats["window"]["looked_at"] == 5
+    assert stats["window"]["complete"] is True
+    later = stats["window"]["since"] + 86400 + 60
+    past = daemon.get(f"/api/events/stats?since={later:.0f}")
+    assert past["by_type"] == {} and past["last_hour"] == 5
+
+
+def test_the_queue_is_analysed(daemon):
+    daemon.post("/api/admin/pause-processing", {})
+    send_mixed(daemon)
+    daemon.post("/api/admin/set-event-priority",
+                {"type": "alert", "severity": "critical", "priority": 1})
+    q = daemon.get("/api/admin/queue-analysis")
+    assert q["queue_depth"] == q["looked_at"] == 5 and q["complete"] is True
+    assert q["event_type_distribution"] == {"alert": 3, "metric": 2}
+    assert q["by_severity"] == {"critical": 3, "none": 2}
+    assert q["by_source"] == {"prometheus": 3, "scraper": 2}
+    assert q["by_priority"] == {"1": 3, "5": 2}
+    assert q["by_status"] == {"queued": 5}
+    assert q["paused"] is True and q["estimated_drain_seconds"] is None
+    assert q["oldest_age_seconds"] >= 0 and q["oldest_received_at"] > 0
+    wait_until(lambda: daemon.get("/api/admin/queue-analysis")[
+        "oldest_age_seconds"] > q["oldest_age_seconds"], what="a higher age")
+    daemon.post("/api/admin/resume-processing", {})
+    wait_until(lambda: daemon.get("/api/metrics")["queue_depth"] == 0,
+               what="an empty queue")
+    q = daemon.get("/api/admin/queue-analysis")
+    assert q["event_type_distribution"] == {}
+    assert q["oldest_received_at"] is None and q["paused"] is False
+    assert q["estimated_drain_seconds"] == 0
+
+
+def run(d, path):
+    wf = d.post("/api/runbooks/execute", {"runbook": path}, 202)["workflow_id"]
+    return d.wait_status(wf, "succeeded", "failed", "cancelled", "killed")
+
+
+def test_runbook_performance_says_how_workflows_went(make_daemon):
+    d = make_daemon({"note.yaml": NOTE, "fails.yaml": FAILS})
+    d.wait_executor()
+    assert d.get("/api/metrics/runbook-performance")["runbooks"] == []
+    times = [run(d, "note.yaml")["duration_seconds"] for _ in range(3)]
+    run(d, "fails.yaml")
+    d.post("/api/runbooks/execute", {"runbook": "note.yaml", "dry_run": True})
+    p = d.get("/api/metrics/runbook-performance")
+    assert p["complete"] is True
+    fails, note = p["runbooks"]
+    assert note["runbook"] == "note.yaml" and note["name"] == "Note"
+    assert note["count"] == note["succeeded"] == 3  # dry runs do not count
+    assert note["success_rate"] == 1
+    assert 0 < note["p50_seconds"] <= note["p95_seconds"]
+    assert note["p95_seconds"] == note["max_seconds"] <= max(times)
+    assert [s["step"] for s in note["steps"]] == ["Say", "End"]
+    assert [s["count"] for s in note["steps"]] == [3, 3]
+    assert all(s["success_rate"] == 1 and s["max_seconds"] >= 0
+               for s in note["steps"])
+    assert fails["count"] == fails["failed"] == 1
+    assert fails["success_rate"] == 0
+    assert fails["steps"][0]["success_rate"] == 0
+    one = d.get("/api/metrics/runbook-performance?runbook=fails.yaml")
+    assert [r["runbook"] for r in one["runbooks"]] == ["fails.yaml"]
+    later = d.get("/api/metrics/runbook-performance?since=4102444800")
+    assert later["runbooks"] == [] and later["workflows"] == 0
+    # Steps of an older version stand in other places: they are left out.
+    d.write_runbook("note.yaml", NOTE.replace("Say", "Shout"))
+    d.post("/api/admin/reload-runbooks", {})
+    run(d, "note.yaml")
+    note = d.get("/api/metrics/runbook-performance")["runbooks"][1]
+    assert note["count"] == 4
+    assert [(s["step"], s["count"]) for s in note["steps"]] == [
+        ("Shout", 1), ("End", 1)]
+
+
+def test_poison_messages_are_handled_one_by_one(make_daemon):
+    d, bad = poisoned(make_daemon, 3)
+    good = d.event(type="alert", labels={"instance": "c"})
+    wait_until(lambda: d.get(f"/api/events/{good}")["status"] != "queued",
+               what="another event")
+    base = "/api/admin/poison-messages"
+    errors = d.get("/api/metrics")
+    assert errors["processing_errors"] == 3
+    assert errors["processing_errors_last_hour"] == 3
+    shown = d.get(f"{base}/{bad[0]}")
+    assert shown["id"] == bad[0] and shown["status"] == "poison"
+    assert "was lost each time" in shown["error"]
+    assert shown["attempts"] == 1 and shown["workflows"] == []
+    assert "no poison message" in d.get(f"{base}/{good}", 404)["error"]
+    d.post(f"{base}/{good}/requeue", {}, 404)
+    d.api("DELETE", f"{base}/{good}", status=404)
+    assert d.api("DELETE", f"{base}/{bad[0]}")["status"] == "archived"
+    d.get(f"{base}/{bad[0]}", 404)
+    assert d.get(f"/api/events/{bad[0]}")["status"] == "archived"
+    assert d.post(f"{base}/{bad[1]}/requeue", {}, 202)["status"] == "queued"
+    wait_until(lambda: d.get(f"/api/events/{bad[1]}")["status"] in (
+        "processed", "suppressed"), what="a good end")
+    left = d.get(base)["poison_messages"]
+    assert [e["id"] for e in left] == [bad[2]]
+    actions = [(r["action"], r["subject"])
+               for r in d.get("/api/admin/audit?limit=2")["audit"]]
+    assert actions == [("poison.requeue", bad[1]), ("poison.clear", bad[0])]
+    check_ledger(d)
+
+
+# ---- lists -----------------------------------------------------------------
+
+def test_lists_take_the_filters_that_make_sense(daemon):
+    daemon.post("/api/admin/pause-processing", {})
+    send_mixed(daemon)
+    for path in ("/api/events", "/api/events/recent"):
+        def count(query):
+            return len(daemon.get(f"{path}?{query}")["events"])
+        assert count("type=alert") == 3 and count("type=metric") == 2
+        assert count("severity=critical") == 3 and count("severity=x") == 0
+        assert count("source=scraper&type=metric&limit=1") == 1
+        assert count("status=queued") == 5 and count("status=poison") == 0
+    daemon.post("/api/admin/drain-queue", {})
+    drained = daemon.get("/api/events?status=drained&type=alert&since=1h")
+    assert len(drained["events"]) == 3
+    for path in ("/api/workflows?limit=10000", "/api/events?since=30d",
+                 "/api/workflows?since=90d", "/api/workflows?status=failed",
+                 "/api/events?status=error&limit=50"):
+        daemon.get(path)
+    for path in ("/api/events?limit=100001", "/api/events?nonsense=1",
+                 "/api/events/recent?limit=1001",
+                 "/api/admin/poison-messages?status=poison"):
+        daemon.get(path, 400)
+
+
+def test_an_export_is_complete(make_daemon):
+    d = make_daemon({}, {"engine": {"event_processing": {"queue_size": 20000}}})
+    for _ in range(12):
+        d.post("/api/events", [{"type": "metric", "metric_name": "m",
+                                "value": i} for i in range(1000)])
+    export = d.get("/api/events?since=30d")
+    assert len(export["events"]) == 12000 and export["next_cursor"] is None
+    assert len({e["id"] for e in export["events"]}) == 12000
+
+
+# ---- the archive -----------------------------------------------------------
+
+MUCH = """\
+name: Much
+category: test
+steps:
+  - {name: Say, action: exec, command: "seq 1 60000"}
+"""
+
+
+def lines_of(path):
+    with open(path, encoding="utf-8") as f:
+        return [json.loads(line) for line in f]
+
+
+def test_old_workflows_move_to_a_file(make_daemon):
+    d = make_daemon({"note.yaml": NOTE, "much.yaml": MUCH,
+                     "fails.yaml": FAILS})
+    d.wait_executor()
+    old = [run(d, "note.yaml")["id"] for _ in range(2)]
+    old += [run(d, "much.yaml")["id"], run(d, "fails.yaml")["id"]]
+    said = [c["text"] for c in d.get(f"/api/workflows/{old[2]}/logs")["logs"]]
+    path = "/api/admin/archive-workflows"
+    nothing = d.post(f"{path}?before=90d", {})
+    assert nothing["archived"] == 0 and nothing["file"] is None
+    ended = d.get(f"/api/workflows/{old[3]}")["finished_at"]
+    wait_until(lambda: time.time() > ended + 0.01, what="a later moment")
+    before = time.time()
+    kept = run(d, "note.yaml")["id"]
+    answer = d.post(f"{path}?before={before:.3f}", {})
+    assert answer["archived"] == 4 and answer["more"] is False
+    assert answer["file"].startswith(f"{d.folder}/state/archive/workflows-")
+    assert os.listdir(os.path.dirname(answer["file"])) == [
+        os.path.basename(answer["file"])]
+    assert os.stat(answer["file"]).st_mode & 0o077 == 0
+    archived = lines_of(answer["file"])
+    assert [w["id"] for w in archived] == old
+    assert archived[0]["status"] == "succeeded"
+    assert [s["name"] for s in archived[0]["steps"]] == ["Say", "End"]
+    assert archived[0]["logs"][0]["text"] == "hello\n"
+    assert "".join(c["text"] for c in archived[2]["logs"]) == "".join(said)
+    assert archived[3]["status"] == "failed" and archived[3]["error"]
+    assert [w["id"] for w in d.get("/api/workflows")["workflows"]] == [kept]
+    gone = d.get(f"/api/workflows/{old[0]}", 404)
+    assert "archived" in gone["error"]
+    assert gone["detail"]["archive"] == os.path.dirname(answer["file"])
+    d.get(f"/api/workflows/{old[0]}/logs", 404)
+    row = d.get("/api/admin/audit?limit=1")["audit"][0]
+    assert row["action"] == "workflow.archive"
+    assert row["subject"] == os.path.basename(answer["file"])
+    assert row["after"]["archived"] == 4
+    d.kill9()
+    d.start()
+    assert [w["id"] for w in d.get("/api/workflows")["workflows"]] == [kept]
+    check_ledger(d)
+
+
+def test_archiving_needs_a_past_time(daemon):
+    path = "/api/admin/archive-workflows"
+    assert daemon.post(path, {}, 400)["detail"]["field"] == "before"
+    daemon.post(f"{path}?before=soon", {}, 400)
+    daemon.post(f"{path}?before={time.time() + 3600:.0f}", {}, 400)
+    daemon.post(f"{path}?since=90d", {}, 400)
+    assert not os.path.exists(f"{daemon.folder}/state/archive")
+
+
+def test_an_archive_that_cannot_be_written_removes_nothing(make_daemon):
+    d = make_daemon({"note.yaml": NOTE})
+    d.wait_executor()
+    run(d, "note.yaml")
+    with open(f"{d.folder}/state/archive", "w", encoding="utf-8"):
+        pass
+    wait_until(lambda: d.raw("POST", "/api/admin/archive-workflows?before=0s",
+                             "{}")[0] == 500, what="a refusal")
+    assert len(d.get("/api/workflows")["workflows"]) == 1
+
+
+# ---- the numbers of /api/metrics ---------------------------------------------
+
+WHOLE = ["event_queue_depth", "queue_depth", "events_per_minute",
+         "processing_errors", "processing_errors_last_hour"]
+MEASURED = ["workflow_success_rate_1h", "workflow_success_rate_24h",
+            "avg_workflow_duration_seconds", "events_processed_per_second",
+            "ingestion_rate", "processing_rate"]
+
+
+def test_every_key_of_the_metrics_is_typed_and_moves(make_daemon):
+    d = make_daemon({"note.yaml": NOTE, "fails.yaml": FAILS})
+    d.wait_executor()
+    before = d.get("/api/metrics")
+    for key in WHOLE:
+        assert type(before[key]) is int and before[key] == 0, key
+    for key in MEASURED:
+        assert type(before[key]) in (int, float), key
+    # An idle engine must not raise the manual's alert through bc.
+    assert before["workflow_success_rate_1h"] == 1
+    assert before["workflow_success_rate_24h"] == 1
+    assert before["event_types"] == {}
+    assert d.get("/api/workflows")["active_workflows"] == 0
+
+    d.post("/api/admin/pause-processing", {})
+    good = d.event(type="alert", labels={"alertname": "n"})
+    d.event(type="alert", labels={"alertname": "n2"})
+    d.event(type="metric", metric_name="m", value=1)
+    queued = d.get("/api/metrics")
+    assert queued["event_queue_depth"] == queued["queue_depth"] == 3
+    assert queued["events_per_minute"] == 3 and queued["ingestion_rate"] > 0
+    assert queued["event_types"] == {"alert": 2, "metric": 1}
+    assert queued["processing_rate"] == 0
+
+    d.post("/api/admin/resume-processing", {})
+    d.wait_workflow(good)
+    run(d, "fails.yaml")
+    after = d.get("/api/metrics")
+    assert after["event_queue_depth"] == 0
+    assert after["processing_rate"] > 0
+    assert after["events_processed_per_second"] > 0
+    assert 0 < after["workflow_success_rate_1h"] < 1
+    assert 0 < after["workflow_success_rate_24h"] < 1
+    assert after["avg_workflow_duration_seconds"] > 0
+
+
+# ---- workers -----------------------------------------------------------------
+
+def test_a_worker_without_progress_is_shown_and_replaced(make_daemon):
+    d = make_daemon({"heavy.yaml": HEAVY}, {
+        "engine": {"event_processing": {"worker_stuck_after": "1s"}}})
+    d.post("/api/admin/pause-processing", {})
+    ids = [d.event(type="alert", labels={"instance": "a" * (4000 + i)})
+           for i in range(8)]
+    d.post("/api/admin/resume-processing", {})
+
+    def stuck():
+        return [w for w in d.get("/api/admin/workers")["workers"]
+                if w["status"] == "stuck"]
+    wait_until(stuck, what="a worker that is stuck")
+    task = stuck()[0]["current_task"]
+    assert task["events"] == 8 and task["event"] == ids[0]
+    os.unlink(os.path.join(d.repo, "heavy.yaml"))
+    d.post("/api/admin/reload-runbooks", {})
+    assert d.post("/api/admin/restart-workers", {})["stuck"] == 1
+    assert stuck() == []
+    for i in ids:
+        wait_until(lambda: d.get(f"/api/events/{i}")["status"] in (
+            "processed", "suppressed"), what="another worker's work")
+    assert d.get("/api/workflows")["workflows"] == []
+    assert d.get("/api/metrics")["processing_errors"] == 8
+    check_ledger(d)

@@ -59,6 +59,11 @@ def well():
             "ledger": {"accepted": 5,
                        "events": {"queued": 3, "processed": 2, "poison": 0,
                                   "drained": 0}}}),
+        "/api/events/stats": (200, {
+            "total": 5, "last_hour": 5, "last_24h": 5,
+            "by_status": {"queued": 3, "processed": 2},
+            "by_type": {"alert": 5}, "by_severity": {"critical": 5},
+            "by_source": {"prometheus": 5}}),
         "/api/admin/workers": (200, {"workers": [
             {"id": 0, "status": "idle"}, {"id": 1, "status": "busy"}]}),
     }

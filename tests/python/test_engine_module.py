@@ -73,7 +73,8 @@ def test_diagnosis_of_a_sound_queue(engine, capsys):
 def test_event_statistics(engine):
     stats = ae.get_event_stats()
     assert stats["by_type"] == {"alert": 5}
-    assert stats["accepted"] == 5
+    assert stats["by_source"] == {"prometheus": 5}
+    assert stats["accepted"] == stats["last_24h"] == 5
     assert sum(stats["by_status"].values()) == 5
 
 

@@ -339,6 +339,30 @@ static void compare_workflows(struct pair *p,
     }
 }
 
+static void compare_tally(struct pair *p, bool queued)
+{
+    struct tally_filter filter = {
+        .queued = queued, .since_ms = p->f[0]->now_ms - below(p, 300000)};
+    struct event_tally t[DRIVERS];
+    for (int d = 0; d < DRIVERS; d++) {
+        struct fixture *f = p->f[d];
+        assert_int_equal(
+            f->reader->ops->tally(f->reader, &filter, &f->arena, &t[d]), 0);
+    }
+    assert_int_equal(t[0].group_count, t[1].group_count);
+    assert_int_equal(t[0].accepted, t[1].accepted);
+    assert_true(t[0].complete && t[1].complete);
+    for (uint32_t i = 0; i < t[0].group_count; i++) {
+        const struct event_group *a = &t[0].groups[i];
+        const struct event_group *b = &t[1].groups[i];
+        assert_true(str_eq(a->source, b->source));
+        assert_int_equal(a->status, b->status);
+        assert_int_equal(a->priority, b->priority);
+        assert_int_equal(a->count, b->count);
+        assert_int_equal(a->oldest_ms, b->oldest_ms);
+    }
+}
+
 static void compare(struct pair *p)
 {
     struct store_counts counts[DRIVERS] = {fixture_counts(p->f[0]),
@@ -369,6 +393,8 @@ static void compare(struct pair *p)
         .limit = (uint32_t)below(p, 20) + 1};
     compare_workflows(p, &workflows);
     compare_alerts(p);
+    compare_tally(p, true);
+    compare_tally(p, false);
     fixture_check(p->f[0]);
     fixture_check(p->f[1]);
 }

@@ -135,6 +135,7 @@ static void poison_starts_anew(void **state)
     fixture_restart(f);
     assert_int_equal(fixture_claim(f, 1, 1, &claim), -EAGAIN);
     assert_int_equal(count_status(f, EVENT_POISON), 1);
+    assert_str(fixture_read(f, f->results[0].id).error, STORE_POISON_ERROR);
     assert_int_equal(move(f, EVENT_POISON, EVENT_QUEUED, ID_NULL, 10), 1);
     assert_int_equal(fixture_claim(f, 1, 1, &claim), 0);
     assert_int_equal(claim.events[0].attempt, 1);

@@ -311,7 +311,52 @@ static void counts_workflows_by_status(void **state)
     }
 }
 
+static void counts_events_by_what_they_are(void **state)
+{
+    struct fixture *f = *state;
+    struct event e[5];
+    for (int i = 0; i < 5; i++) {
+        e[i] = fixture_event(f, i == 4 ? "b" : "a");
+        e[i].type = i < 2 ? STR("metric") : STR("alert");
+        e[i].priority = i == 4 ? 1 : EVENT_PRIORITY_DEFAULT;
+    }
+    assert_int_equal(fixture_ingest(f, e, 5), 0);
+    f->now_ms += 3600000;
+    struct event late = fixture_event(f, "a");
+    assert_int_equal(fixture_ingest(f, &late, 1), 0);
+    struct store_claim claim;
+    assert_int_equal(fixture_claim(f, 1, 3, &claim), 0); /* the urgent one */
+    struct event_tally t;
+    struct tally_filter filter = {.queued = true};
+    assert_int_equal(f->reader->ops->tally(f->reader, &filter, &f->arena, &t),
+                     0);
+    assert_true(t.complete);
+    assert_int_equal(t.group_count, 2);
+    assert_str(t.groups[0].type, "alert");
+    assert_int_equal(t.groups[0].count, 3);
+    assert_int_equal(t.groups[0].oldest_ms, f->now_ms - 3600000);
+    assert_str(t.groups[1].type, "metric");
+    filter = (struct tally_filter){.since_ms = f->now_ms};
+    assert_int_equal(f->reader->ops->tally(f->reader, &filter, &f->arena, &t),
+                     0);
+    assert_int_equal(t.group_count, 1);
+    assert_int_equal(t.accepted, 1);
+    filter.since_ms -= 3600000;
+    assert_int_equal(f->reader->ops->tally(f->reader, &filter, &f->arena, &t),
+                     0);
+    assert_int_equal(t.accepted, 6);
+    assert_int_equal(t.group_count, 3);
+    assert_int_equal(t.groups[2].status, EVENT_PROCESSING);
+    assert_int_equal(t.groups[2].priority, 1);
+    filter.since_ms = f->now_ms + 1;
+    assert_int_equal(f->reader->ops->tally(f->reader, &filter, &f->arena, &t),
+                     0);
+    assert_int_equal(t.group_count, 0);
+    assert_int_equal(t.accepted, 0);
+}
+
 const struct conformance_case reader_cases[] = {
+    {"counts events by what they are", counts_events_by_what_they_are},
     {"pages have no gaps and no repeats", pages_have_no_gaps_and_no_repeats},
     {"oldest first follows the cursor", oldest_first_follows_the_cursor},
     {"event filters combine", filters_combine},

@@ -245,7 +245,7 @@ static void checks_every_parameter(void **state)
         {"/api/events?Limit=1", "unknown_parameter"},
         {"/api/health?limit=1", "unknown_parameter"},
         {"/api/events?limit=0", "out_of_range"},
-        {"/api/events?limit=10001", "out_of_range"},
+        {"/api/events?limit=100001", "out_of_range"},
         {"/api/events/recent?limit=1001", "out_of_range"},
         {"/api/events?limit=99999999999999999999", "out_of_range"},
         {"/api/events?limit=-1", "bad_request"},

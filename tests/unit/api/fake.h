@@ -232,6 +232,12 @@ int service_reader(struct service *s, struct reader **ret, struct err *reterr)
     return store_memory.reader_open(fake.store, ret, reterr);
 }
 
+const char *service_state_directory(const struct service *s)
+{
+    (void)s;
+    return "/nowhere";
+}
+
 struct telemetry *service_telemetry(struct service *s)
 {
     (void)s;

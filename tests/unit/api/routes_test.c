@@ -146,10 +146,11 @@ static void openapi_is_whole(void **state)
     json_t *paths = json_object_get(doc, "paths");
     for (size_t i = 0; i < route_count; i++) {
         json_t *path = json_object_get(paths, routes[i].path);
-        json_t *op =
-            json_object_get(path, routes[i].method == HTTP_POST  ? "post"
-                                  : routes[i].method == HTTP_PUT ? "put"
-                                                                 : "get");
+        static const char *const names[] = {[HTTP_GET] = "get",
+                                            [HTTP_POST] = "post",
+                                            [HTTP_PUT] = "put",
+                                            [HTTP_DELETE] = "delete"};
+        json_t *op = json_object_get(path, names[routes[i].method]);
         assert_string_equal(json_string_value(json_object_get(op, "x-scope")),
                             scope_name(routes[i].scope));
     }
