@@ -40,10 +40,11 @@ static const char schema[] =
                         "PRAGMA user_version = " TEXT(SCHEMA_VERSION) ";"
                                                                       "COMMIT;";
 
-/* Before the first access. NORMAL: a power cut may take the last samples, not
- * the file. */
+/* Before the first access. Not locked for ourselves alone: adctl backup reads
+ * it while we write. Synchronous NORMAL: a power cut may take the last samples,
+ * not the file. */
 static const char settings[] =
-    "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;"
+    "PRAGMA locking_mode = NORMAL; PRAGMA journal_mode = WAL;"
     "PRAGMA synchronous = NORMAL; PRAGMA cell_size_check = ON;"
     "PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;"
     "PRAGMA cache_size = -512; PRAGMA journal_size_limit = 4194304;";

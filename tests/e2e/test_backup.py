@@ -328,7 +328,8 @@ def test_what_is_in_it(make_daemon, tmp_path):
     made = backup(d)
     folder = made["path"]
     assert sorted(os.listdir(folder)) == ["config.yaml", "engine.db",
-                                          "manifest.json", "runbooks"]
+                                          "manifest.json", "metrics.db",
+                                          "runbooks"]
     assert os.listdir(os.path.join(folder, "runbooks", "a")) == ["b.yaml"]
     config = open(os.path.join(folder, "config.yaml"), encoding="utf-8").read()
     assert f"127.0.0.1:{d.port}" in config and "pagerduty" in config
