@@ -23,7 +23,8 @@ static const char *overall(const struct service_status *s, bool config_ok)
         return "stopping";
     }
     return s->executor_up && s->runbooks_rejected == 0 && !s->restored &&
-                   !s->paused && config_ok && s->queue_depth < s->queue_limit
+                   !s->disk_full && !s->paused && config_ok &&
+                   s->queue_depth < s->queue_limit
                ? "ok"
                : "degraded";
 }
@@ -70,6 +71,8 @@ void meta_health(struct call *c)
     put_bool(out, "page_checksums", s.page_sums);
     put_restored(c, out);
     put_close(out, '}');
+    put_check(out, "disk", !s.disk_full);
+    put_close(out, '}');
     put_check(out, "executor", s.executor_up);
     put_close(out, '}');
     put_check(out, "runbooks", s.runbooks_rejected == 0);
@@ -109,8 +112,10 @@ void meta_healthy(struct call *c)
 void meta_ready(struct call *c)
 {
     struct service_status s = service_status(c->api->service);
-    answer_probe(c, !s.store_failed && !s.stopping,
-                 s.stopping ? "stopping" : "not ready");
+    answer_probe(c, !s.store_failed && !s.stopping && !s.disk_full,
+                 s.stopping    ? "stopping"
+                 : s.disk_full ? "the disk is full"
+                               : "not ready");
 }
 
 /* ---- metrics

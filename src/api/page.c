@@ -130,6 +130,9 @@ static const char *state_text(const struct service_status *s)
     if (s->stopping) {
         return "stopping";
     }
+    if (s->disk_full) {
+        return "degraded: the disk is full, events are refused";
+    }
     if (!s->executor_up) {
         return "degraded: the executor is not connected";
     }

@@ -389,6 +389,11 @@ static void check_space(struct visit *v)
 {
     const char *folder = v->config != NULL ? v->config->state_directory : NULL;
     struct statvfs fs;
+    if (is_known(v) && !is_well(v, "disk")) {
+        say(v, BAD, "df -h, then make room: events are taken again by itself",
+            "the disk is full: the engine refuses events (507)");
+        return;
+    }
     if (folder == NULL || statvfs(folder, &fs) < 0) {
         say(v, SKIPPED, NULL, "the folder of the state is not here");
         return;

@@ -67,6 +67,19 @@ static void random_id(struct id *ret)
     *ret = id_make(os_epoch_ms(), random);
 }
 
+/* The committer's thread. */
+static void log_room(void *context, bool has_room)
+{
+    if (has_room) {
+        service_log(context, LOG_NOTICE,
+                    "the disk has room again: events are taken");
+    } else {
+        service_log(context, LOG_ERR,
+                    "the disk is full: events are refused (507) until there "
+                    "is room; workflows that run are finished");
+    }
+}
+
 static void store_failed(void *context)
 {
     struct service *s = context;
@@ -108,6 +121,7 @@ static int open_store(struct service *s, struct err *reterr)
         .store = s->store,
         .now_ms = os_epoch_ms,
         .on_fatal = store_failed,
+        .on_room = log_room,
         .context = s,
     };
     r = committer_start(&commit, &s->committer);
@@ -444,6 +458,7 @@ struct service_status service_status(struct service *s)
     status.stopping = atomic_load(&s->stopping);
     status.store_failed = atomic_load(&s->store_failed);
     status.queue_depth = committer_queued(s->committer);
+    status.disk_full = !committer_has_room(s->committer);
     status.commits = committer_stats(s->committer);
     committer_counts(s->committer, &status.counts);
     if (status.paused) { /* they would claim, and get nothing */

@@ -11,6 +11,7 @@ void service_state(const struct service_status *s, struct telemetry_state *ret)
         .workers = {[WORKER_RESTING] = s->engine.workers_resting,
                     [WORKER_CLAIMING] = s->engine.workers_claiming},
         .processing_paused = s->paused,
+        .disk_full = s->disk_full,
         .executor_up = s->executor_up,
         .runbooks = s->runbooks_loaded,
         .runbooks_rejected = s->runbooks_rejected,

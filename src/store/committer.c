@@ -30,6 +30,7 @@ struct committer {
     bool full; /* the last group met a full disk: claims wait for a tick */
     _Atomic(uint64_t) queued;
     _Atomic(uint64_t) turns;
+    atomic_bool has_room;
     _Atomic(uint64_t) groups;
     _Atomic(uint64_t) operations;
     _Atomic(uint64_t) commit_us_sum;
@@ -101,6 +102,15 @@ static void publish(struct committer *c)
     ASSERT(pthread_mutex_unlock(&c->lock) == 0);
 }
 
+static void look_for_room(struct committer *c)
+{
+    bool has_room = c->options.driver->has_room(c->options.store);
+    if (atomic_exchange(&c->has_room, has_room) != has_room &&
+        c->options.on_room != NULL) {
+        c->options.on_room(c->options.context, has_room);
+    }
+}
+
 static void run_group(struct committer *c)
 {
     uint64_t before_us = monotonic_us();
@@ -112,7 +122,9 @@ static void run_group(struct committer *c)
     count_group(c, tell(c), took_us);
     if (r < 0 || c->options.driver->maintain(c->options.store, false) < 0) {
         fail(c);
+        return;
     }
+    look_for_room(c);
 }
 
 /* Takes what has come, after answering what needs no store any more. */
@@ -193,6 +205,8 @@ static bool turn(struct committer *c)
         c->full = false;
         if (c->options.driver->maintain(c->options.store, true) < 0) {
             fail(c);
+        } else {
+            look_for_room(c);
         }
     } else if (!c->failed && has_work(c)) {
         run_group(c);
@@ -250,6 +264,8 @@ int committer_start(const struct committer_options *options,
     c->group.busy_context = c;
     init_wait(c);
     publish(c);
+    atomic_store(&c->has_room, true);
+    look_for_room(c);
     int r = pthread_create(&c->thread, NULL, run_thread, c);
     if (r != 0) {
         free_committer(c);
@@ -310,6 +326,11 @@ void committer_counts(struct committer *c, struct store_counts *ret)
     ASSERT(pthread_mutex_lock(&c->lock) == 0);
     *ret = c->counts;
     ASSERT(pthread_mutex_unlock(&c->lock) == 0);
+}
+
+bool committer_has_room(const struct committer *c)
+{
+    return atomic_load(&c->has_room);
 }
 
 struct committer_stats committer_stats(const struct committer *c)

@@ -20,7 +20,9 @@ struct committer_options {
     struct store *store;             /* stays the caller's; used only here */
     uint64_t (*now_ms)(void);        /* epoch */
     void (*on_fatal)(void *context); /* on the committer's thread, once */
-    void *context;                   /* for on_fatal */
+    /* The disk is full, or has room again; on its thread. NULL: nobody asks. */
+    void (*on_room)(void *context, bool has_room);
+    void *context; /* for both */
 };
 
 /* Starts the thread. */
@@ -45,6 +47,9 @@ uint64_t committer_queued(const struct committer *c);
 
 /* The ledger as of the last group, without asking the store. Any thread. */
 void committer_counts(struct committer *c, struct store_counts *ret);
+
+/* Did the disk have room for events when last looked at? Any thread. */
+bool committer_has_room(const struct committer *c);
 
 /* Groups and operations so far, for metrics. Any thread. */
 struct committer_stats {

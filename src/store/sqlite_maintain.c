@@ -22,6 +22,11 @@
 #define TRIM_GROUPS 16
 #define TRIM_ROWS 256
 
+/* The ballast: this much, but not more than a share of a small disk. */
+#define BALLAST_BYTES (64ULL * 1024 * 1024)
+#define BALLAST_LEAST_BYTES (4ULL * 1024 * 1024)
+#define BALLAST_SHARE 20
+
 /* ---- checkpoints -------------------------------------------------------- */
 
 static int checkpoint(struct store *s, int mode, int patience_ms)
@@ -70,13 +75,29 @@ static int checkpoint_if_due(struct store *s, bool idle)
 
 /* ---- ballast ------------------------------------------------------------ */
 
-static bool has_room(const struct store *s)
+/* As much again stays free beside it. */
+static bool is_spacious(const struct store *s)
 {
     struct statvfs fs;
     if (statvfs(s->directory, &fs) < 0) {
         return false;
     }
     return fs.f_bavail * fs.f_frsize >= s->ballast_bytes * 2;
+}
+
+uint64_t sqlite_ballast_bytes(const char *directory)
+{
+    struct statvfs fs;
+    if (statvfs(directory, &fs) < 0) {
+        return BALLAST_BYTES;
+    }
+    uint64_t share = fs.f_blocks * fs.f_frsize / BALLAST_SHARE;
+    return MAX(MIN(share, BALLAST_BYTES), BALLAST_LEAST_BYTES);
+}
+
+bool sqlite_has_room(const struct store *s)
+{
+    return s->has_ballast;
 }
 
 void sqlite_ballast_make(struct store *s)
@@ -87,9 +108,9 @@ void sqlite_ballast_make(struct store *s)
         return;
     }
     off_t size = lseek(fd, 0, SEEK_END);
-    s->has_ballast =
-        size >= (off_t)s->ballast_bytes ||
-        (has_room(s) && posix_fallocate(fd, 0, (off_t)s->ballast_bytes) == 0);
+    s->has_ballast = size >= (off_t)s->ballast_bytes ||
+                     (is_spacious(s) &&
+                      posix_fallocate(fd, 0, (off_t)s->ballast_bytes) == 0);
     (void)close(fd);
     if (!s->has_ballast) {
         (void)unlink(s->ballast_path);

@@ -14,7 +14,6 @@
 #include "base/mem.h"
 #include "store/sqlite_sums.h"
 
-#define BALLAST_BYTES (64ULL * 1024 * 1024)
 #define LABELS_MAX_BYTES (1024UL * 1024)
 #define SESSIONS_KEPT 100
 #define DIRECTORY_MAX_BYTES 400 /* the library's paths end at 512 */
@@ -358,6 +357,9 @@ static int open_steps(struct store *s, const struct store_options *options,
         return r;
     }
     (void)sqlite3_wal_hook(s->db, count_frames, s);
+    if (s->ballast_bytes == 0) {
+        s->ballast_bytes = sqlite_ballast_bytes(s->directory);
+    }
     sqlite_ballast_make(s);
     return open_session(s, options, opened, reterr);
 }
@@ -378,8 +380,7 @@ int sqlite_open(const struct store_options *options, struct store **ret,
     s->db_path = sqlite_path(s, SQLITE_DB_FILE);
     s->ballast_path = sqlite_path(s, SQLITE_BALLAST_FILE);
     s->queue_limit = options->queue_limit;
-    s->ballast_bytes =
-        options->ballast_bytes != 0 ? options->ballast_bytes : BALLAST_BYTES;
+    s->ballast_bytes = options->ballast_bytes;
     s->last_now_ms = options->now_ms;
     strbuf_init(&s->scratch, LABELS_MAX_BYTES);
     struct store_opened opened = {0};

@@ -227,6 +227,11 @@ int sqlite_pin(struct store *s, const struct store_pin *op);
 /* store_driver.maintain */
 int sqlite_maintain(struct store *s, bool idle);
 
+/* How much is kept back on the disk of this folder. */
+uint64_t sqlite_ballast_bytes(const char *directory);
+
+bool sqlite_has_room(const struct store *s);
+
 /* Makes the ballast if the disk has room for it. */
 void sqlite_ballast_make(struct store *s);
 

@@ -495,6 +495,7 @@ const struct store_driver store_sqlite = {
     .maintain = sqlite_maintain,
     .queued = queued,
     .counts = counts,
+    .has_room = sqlite_has_room,
     .check = sqlite_check,
     .reader_open = sqlite_reader_open,
 };

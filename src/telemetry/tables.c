@@ -121,6 +121,8 @@ const struct metric_row telemetry_metric_rows[] = {
              "resting (paused, or too much is live)."},
     {"event_processing_paused", STATE("gauge", processing_paused),
      .help = "1 while an operator has paused event processing."},
+    {"store_disk_full", STATE("gauge", disk_full),
+     .help = "1 while the disk is too full to take events (answered 507)."},
 
     {"workflows_started_total", COUNTER(workflows_started),
      .help = "Workflows created since the start."},

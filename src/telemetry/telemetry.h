@@ -119,6 +119,7 @@ struct telemetry_state {
     uint64_t queue_limit;
     uint64_t workers[TELEMETRY_WORKERS];
     uint64_t processing_paused;
+    uint64_t disk_full;
     uint64_t executor_up;
     uint64_t runbooks;              /* in force */
     uint64_t runbooks_rejected;     /* files that do not load */

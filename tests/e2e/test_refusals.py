@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from harness import wait_until
+from harness import adctl, wait_until
 
 EVENT = '{"type": "test"}'
 LANES = 8
@@ -165,11 +165,11 @@ def test_a_full_queue_takes_no_more_and_loses_nothing(make_daemon):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 200 MB."""
+    """A file system of 100 MB: smaller than what is kept back elsewhere."""
     folder = tmp_path / "disk"
     folder.mkdir()
     if os.getuid() != 0 or subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=200m", "none", folder],
+            ["mount", "-t", "tmpfs", "-o", "size=100m", "none", folder],
             check=False, capture_output=True).returncode != 0:
         pytest.skip("needs root, and the right to mount")
     yield folder
@@ -204,6 +204,16 @@ def test_a_full_disk_is_507_and_reading_goes_on(make_daemon, small_disk):
     assert (status, body["code"]) == (507, "disk_full")
     assert d.get("/api/events/" + first)["id"] == first
     assert d.get("/api/events?limit=10")["events"]
+    # It is told wherever somebody looks.
+    health = d.get("/api/health")
+    assert health["status"] == "degraded"
+    assert health["checks"]["disk"]["ok"] is False
+    assert d.raw("GET", "/-/ready")[::2] == (503, b"the disk is full")
+    assert b"\nautonomous_devops_store_disk_full 1\n" in d.raw(
+        "GET", "/metrics")[2]
+    assert "the disk is full" in d.log()
+    p = adctl(d, "doctor", check=False)
+    assert p.returncode != 0 and "refuses events (507)" in p.stdout
     filler.unlink()
 
     def taken():
@@ -212,6 +222,9 @@ def test_a_full_disk_is_507_and_reading_goes_on(make_daemon, small_disk):
             accepted.append(json.loads(body)["id"])
         return status == 202
     wait_until(taken, 60, "room again")
+    wait_until(d.ready, 20, "a ready engine")
+    assert d.get("/api/health")["checks"]["disk"]["ok"] is True
+    assert "the disk has room again" in d.log()
     for event in accepted[-20:]:
         assert d.get("/api/events/" + event)["id"] == event
     assert (d.get("/api/metrics")["ledger"]["accepted"]
