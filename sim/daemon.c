@@ -282,7 +282,9 @@ void daemon_boot(struct world *w, struct happening *h)
     w->allowed_errnum = 0;
     w->rt = runtime_new(&ports, &w->config, w->scenario->max_attempts);
     runtime_set_generation(w->rt, generation_ref(w->generation));
-    if (runtime_recover(w->rt, w->reader, &err) < 0) {
+    struct runtime_unloadable unloadable;
+    if (runtime_recover(w->rt, w->reader, &unloadable, &err) < 0 ||
+        unloadable.count != 0) {
         world_violation(w, "recovery fails: %s", err.message);
     }
     if (w->paused) {
@@ -440,7 +442,9 @@ uint64_t daemon_recovered_hash(struct world *w)
     list_init(&twin.ops);
     struct runtime *rt =
         runtime_new(&ports, &w->config, w->scenario->max_attempts);
-    if (runtime_recover(rt, w->reader, &err) < 0) {
+    struct runtime_unloadable unloadable;
+    if (runtime_recover(rt, w->reader, &unloadable, &err) < 0 ||
+        unloadable.count != 0) {
         world_violation(w, "I8: recovery fails: %s", err.message);
     }
     uint64_t hash = engine_hash(runtime_engine(rt));

@@ -196,6 +196,13 @@ static void check_limits(struct config_reader *r)
                       c->connections);
         config_complain(r, "limits.connections_per_source", &e);
     }
+    if (c->max_running != 0 && c->max_running < c->max_concurrent) {
+        (void)err_set(&e, -EINVAL,
+                      "fewer than engine.workflow_execution.max_concurrent "
+                      "(%u): the steps beyond it would be refused and fail",
+                      c->max_concurrent);
+        config_complain(r, "executor.max_running", &e);
+    }
     if (c->step_timeout_ms > c->timeout_ms) {
         (void)err_set(&e, -EINVAL,
                       "a step may not take longer than its workflow "
@@ -423,7 +430,7 @@ struct executor_options config_executor(const struct config *c)
         .work = c->executor_work,
         .default_user = c->executor_user,
         .run_as_allowed = c->run_as_allowed,
-        .max_running = c->max_running,
+        .max_running = c->max_running != 0 ? c->max_running : c->max_concurrent,
         .output_keep_bytes = c->output_keep_bytes,
         .idle_exit_ms = c->idle_exit_ms,
         .unknown_keys_warn = c->validation == VALIDATION_WARN,

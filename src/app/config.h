@@ -126,7 +126,7 @@ struct config {
     const char *executor_work;
     const char *executor_user;
     const struct executor_run_as *run_as_allowed; /* ends in user NULL */
-    uint32_t max_running;
+    uint32_t max_running;                         /* 0: max_concurrent */
     uint64_t output_keep_bytes;
     uint64_t idle_exit_ms;
 

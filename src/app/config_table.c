@@ -273,8 +273,10 @@ const struct config_option config_options[] = {
      .help = "Users that a runbook may name in run_as: a name, or a user and "
              "the runbooks that may name it (globs; * does not match /). root "
              "needs runbooks."},
-    {"executor.max_running", CONFIG_U32, 0, AT(max_running), "64",
-     RANGE(1, 10000), .help = "Steps at a time; more are refused."},
+    {"executor.max_running", CONFIG_U32, 0, AT(max_running), "0",
+     RANGE(0, 10000),
+     .help = "Steps at a time; more are refused. 0: as many as the engine may "
+             "start (engine.workflow_execution.max_concurrent)."},
     {"executor.output_keep_bytes", CONFIG_SIZE, 0, AT(output_keep_bytes),
      "1MiB", RANGE(4 * KIB, 64 * MIB),
      .help = "Output kept of one attempt: its beginning and its end."},

@@ -204,6 +204,10 @@ void effects_init(struct effects *fx);
 void effects_reset(struct effects *fx);
 void effects_deinit(struct effects *fx);
 
+/* The row, its strings copied into the arena of the effects. */
+struct workflow_row effects_row(struct effects *fx,
+                                const struct workflow_row *row);
+
 /* ---- the machine -------------------------------------------------------- */
 
 struct engine *engine_new(const struct engine_config *config);

@@ -81,8 +81,6 @@ struct engine {
 
 /* ---- effects.c ----------------------------------------------------------
  * Appending to the step's effects; strings are copied into its arena. */
-struct workflow_row effects_row(struct effects *fx,
-                                const struct workflow_row *row);
 void effects_record(struct effects *fx, enum record_kind kind,
                     const struct workflow_row *row);
 void effects_attempt(struct effects *fx, enum record_kind kind,

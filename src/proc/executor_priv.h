@@ -120,6 +120,9 @@ bool link_serves_others(const struct executor *x);
  * queue is full nothing more is read, so each of them is the last. */
 bool link_send(struct executor *x, const struct exec_message *m);
 
+/* Asks for the configuration again (executor_options.refresh). */
+void link_refresh_options(struct executor *x);
+
 /* ---- trust.c ----------------------------------------------------------------
  */
 
@@ -184,7 +187,9 @@ struct executor {
     struct link *link;
     struct map runs; /* key bytes -> struct run */
     uint32_t running;
-    uint64_t kept_bytes; /* output of runs that have ended */
+    uint64_t refreshed_ms; /* monotonic: when the options were read again
+                              because there was no place */
+    uint64_t kept_bytes;   /* output of runs that have ended */
     struct group_pool groups;
     struct folder_pool folders;
     int spool; /* folders */

@@ -140,7 +140,7 @@ bool link_send(struct executor *x, const struct exec_message *m)
 
 /* The executor outlives engines, and may not outlive what was decided in
  * between: who may run what, as whom, how much of it. */
-static void refresh_options(struct executor *x)
+void link_refresh_options(struct executor *x)
 {
     struct executor_options *now = &x->options;
     struct executor_options next;
@@ -159,7 +159,7 @@ static bool take_hello(struct executor *x, const struct exec_message *m)
     if (m->hello.version != EXEC_PROTO_VERSION) {
         return false;
     }
-    refresh_options(x);
+    link_refresh_options(x);
     struct exec_message answer = {
         .kind = EXEC_WELCOME,
         .hello = {.version = EXEC_PROTO_VERSION, .executor = x->id},

@@ -31,6 +31,7 @@
 #define POLL_FIRST_MS 1
 #define POLL_MAX_MS 50
 #define ENV_MAX 512
+#define REFRESH_MS 1000
 /* What was held and what has come, if each byte became a mark. */
 #define REDACTED_MAX_BYTES                                                     \
     (sizeof(REDACT_MARK) * (REDACT_HELD_MAX_BYTES + EXEC_CHUNK_MAX_BYTES))
@@ -622,12 +623,25 @@ static int begin(struct run *r, struct plan *p, const struct exec_message *m,
     return 0;
 }
 
+/* The configuration may have changed since the engine connected: it is read
+ * again before a step is refused, but not for each of many. */
+static bool has_place(struct executor *x)
+{
+    uint64_t now_ms = os_monotonic_ms();
+    if (x->running >= x->options.max_running &&
+        now_ms - x->refreshed_ms >= REFRESH_MS) {
+        x->refreshed_ms = now_ms;
+        link_refresh_options(x);
+    }
+    return x->running < x->options.max_running;
+}
+
 void run_start(struct run *r, const struct exec_message *m)
 {
     struct err err = ERR_INIT;
     struct plan plan = {0};
     int e = 0;
-    if (r->x->running >= r->x->options.max_running) {
+    if (!has_place(r->x)) {
         e = err_set(&err, -EAGAIN,
                     "the executor runs %u steps already "
                     "(executor.max_running)",

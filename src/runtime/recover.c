@@ -18,6 +18,8 @@ struct recovery {
     struct reader *reader;
     struct arena keys; /* of the map */
     struct map loaded; /* version_key -> struct runbook, one reference */
+    struct effects given_up;
+    struct runtime_unloadable *unloadable;
 };
 
 /* What a workflow has pinned: the text, and what its gaps are filled with. */
@@ -47,8 +49,12 @@ static int pinned_runbook(struct recovery *rec, const struct workflow_row *row,
     struct str path = STR_NULL;
     struct str text = STR_NULL;
     int r = reader->ops->runbook(reader, hash, &a, &path, &text);
+    if (r == -ENOENT) {
+        return err_set(reterr, -EINVAL,
+                       "its runbook version is not in the store");
+    }
     if (r < 0) {
-        return err_set(reterr, r, "its runbook version is not in the store");
+        return err_set(reterr, r, "cannot read its runbook version");
     }
     struct runbook_report report = {0};
     struct runbook *rb = NULL;
@@ -81,28 +87,66 @@ newest_attempt(const struct attempt_row *rows, uint32_t count, uint32_t step_no)
     return newest;
 }
 
+/* Nobody can carry on a workflow whose runbook cannot be understood any more;
+ * it must not keep the others from going on. */
+static void give_up(struct recovery *rec, const struct workflow_row *row,
+                    const struct attempt_row *attempt, const struct err *why)
+{
+    struct effects *fx = &rec->given_up;
+    uint64_t now_ms = rec->rt->ports.now_ms(rec->rt->ports.context);
+    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(2048);
+    strbuf_addc(&text, why->message);
+    bool open = attempt != NULL && !attempt_state_is_final(attempt->state);
+    if (open) {
+        struct record r = {.kind = RECORD_ATTEMPT_SET, .attempt = *attempt};
+        r.attempt.state = ATTEMPT_UNKNOWN;
+        r.attempt.finished_ms = now_ms;
+        r.attempt.error = STR("");
+        VEC_PUSH(&fx->records, r);
+        strbuf_addc(&text, "; what became of its step is not known");
+    }
+    struct record r = {.kind = RECORD_WORKFLOW_SET,
+                       .workflow = effects_row(fx, row)};
+    r.workflow.status = WORKFLOW_FAILED;
+    r.workflow.error = arena_str(&fx->arena, strbuf_str(&text));
+    r.workflow.finished_ms = now_ms;
+    r.workflow.wake_ms = 0;
+    r.workflow.deadline_ms = 0;
+    r.workflow.rev++;
+    VEC_PUSH(&fx->records, r);
+    if (rec->unloadable->count++ == 0) {
+        rec->unloadable->first = row->id;
+        rec->unloadable->why = *why;
+    }
+}
+
 static int restore_one(struct recovery *rec, const struct workflow_row *row,
                        struct err *reterr)
 {
     struct reader *reader = rec->reader;
     CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+    struct err why = ERR_INIT;
     char id[ID_TEXT_SIZE];
-    id_format(row->id, ID_PREFIX_WORKFLOW, id);
     struct runbook *rb = NULL;
-    int r = pinned_runbook(rec, row, &rb, reterr);
-    if (r < 0) {
-        return err_wrap(reterr, "workflow %s (%.*s)", id,
-                        STR_ARG(row->runbook_path));
-    }
     struct attempt_row *attempts = NULL;
     uint32_t count = 0;
-    r = reader->ops->attempts(reader, row->id, &a, &attempts, &count);
-    if (r < 0) {
-        return err_set(reterr, r, "cannot read the attempts of workflow %s",
-                       id);
+    int loaded = pinned_runbook(rec, row, &rb, &why);
+    int r = loaded < 0 && loaded != -EINVAL ? loaded : 0;
+    if (r == 0) {
+        r = reader->ops->attempts(reader, row->id, &a, &attempts, &count);
     }
-    engine_restore(rec->rt->engine, row, rb,
-                   newest_attempt(attempts, count, row->step_no));
+    if (r < 0) {
+        id_format(row->id, ID_PREFIX_WORKFLOW, id);
+        return err_set(reterr, r, "cannot read workflow %s (%.*s)", id,
+                       STR_ARG(row->runbook_path));
+    }
+    const struct attempt_row *newest =
+        newest_attempt(attempts, count, row->step_no);
+    if (loaded < 0) {
+        give_up(rec, row, newest, &why);
+    } else {
+        engine_restore(rec->rt->engine, row, rb, newest);
+    }
     return 0;
 }
 
@@ -139,9 +183,15 @@ void runtime_doubt(struct runtime *rt, struct str why)
 }
 
 int runtime_recover(struct runtime *rt, struct reader *reader,
+                    struct runtime_unloadable *ret_unloadable,
                     struct err *reterr)
 {
-    struct recovery rec = {.rt = rt, .reader = reader, .keys = ARENA_INIT};
+    struct recovery rec = {.rt = rt,
+                           .reader = reader,
+                           .keys = ARENA_INIT,
+                           .unloadable = ret_unloadable};
+    *ret_unloadable = (struct runtime_unloadable){.count = 0};
+    effects_init(&rec.given_up);
     int r = restore_all(&rec, reterr);
     size_t cursor = 0;
     struct map_entry *entry = NULL;
@@ -150,6 +200,10 @@ int runtime_recover(struct runtime *rt, struct reader *reader,
     }
     map_deinit(&rec.loaded);
     arena_deinit(&rec.keys);
+    if (r == 0 && rec.given_up.records.count != 0) {
+        runtime_commit(rt, &rec.given_up);
+    }
+    effects_deinit(&rec.given_up);
     if (r < 0) {
         return r;
     }

@@ -84,9 +84,18 @@ struct runtime *runtime_new(const struct runtime_ports *ports,
                             const struct engine_config *config,
                             uint32_t max_attempts);
 
+/* Live workflows whose pinned runbook version does not load: they have failed,
+ * which is their record. */
+struct runtime_unloadable {
+    uint32_t count;
+    struct id first; /* one of them, */
+    struct err why;  /* and the reason */
+};
+
 /* The only start-up path: loads every live workflow through the reader, then
- * starts. -ENOENT: a pinned runbook version is missing from the store. */
+ * starts. Negative: the store cannot be read. */
 NODISCARD int runtime_recover(struct runtime *rt, struct reader *reader,
+                              struct runtime_unloadable *ret_unloadable,
                               struct err *reterr);
 
 /* Before recovering: why what the store holds may be out of date. Everything

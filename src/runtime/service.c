@@ -211,7 +211,16 @@ static int open_engine(struct service *s, struct err *reterr)
     if (r < 0) {
         return r;
     }
-    r = runtime_recover(s->runtime, s->reader, reterr);
+    struct runtime_unloadable unloadable;
+    r = runtime_recover(s->runtime, s->reader, &unloadable, reterr);
+    if (unloadable.count != 0) {
+        char id[ID_TEXT_SIZE];
+        id_format(unloadable.first, ID_PREFIX_WORKFLOW, id);
+        service_log(s, LOG_ERR,
+                    "%" PRIu32 " workflows cannot be carried on and have "
+                    "failed; the first is %s: %s",
+                    unloadable.count, id, unloadable.why.message);
+    }
     service_settle_restore(s);
     service_publish_status(s);
     return r < 0 ? r : service_retention_start(s, reterr);

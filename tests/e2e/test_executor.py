@@ -253,3 +253,16 @@ def test_the_executor_follows_the_configuration(make_daemon):
     done = d.wait_workflow(fire(d))
     assert done["status"] == "succeeded"
     assert done["steps"][0]["attempts"][0]["output_truncated"]
+
+
+def test_as_many_steps_as_workflows(make_daemon):
+    """More than an executor once had places for; more again by a reload."""
+    d = make_daemon({"r.yaml": runbook("sleep 1")},
+                    with_engine(max_concurrent=70))
+    d.wait_executor()
+    for places, count in ((70, 80), (90, 100)):
+        d.write_config(with_engine(max_concurrent=places))
+        d.process.send_signal(signal.SIGHUP)
+        events = [fire(d) for _ in range(count)]
+        for event in events:
+            assert d.wait_workflow(event)["status"] == "succeeded"

@@ -134,6 +134,27 @@ static void the_manuals_file_loads(void **state)
     unload(&l);
 }
 
+/* Steps for which the executor has no place would be refused, and fail. */
+static void the_executor_has_a_place_for_every_workflow(void **state)
+{
+    (void)state;
+    struct load l = load("engine: {workflow_execution: {max_concurrent: 100}}");
+    assert_int_equal(l.result, 0);
+    assert_int_equal(config_executor(l.config).max_running, 100);
+    unload(&l);
+    l = load("engine: {workflow_execution: {max_concurrent: 100}}\n"
+             "executor: {max_running: 99}\n");
+    assert_int_equal(l.result, -EINVAL);
+    assert_says(&l, "config.yaml: error: executor.max_running: fewer than "
+                    "engine.workflow_execution.max_concurrent (100): the steps "
+                    "beyond it would be refused and fail");
+    unload(&l);
+    l = load("executor: {max_running: 99}\n");
+    assert_int_equal(l.result, 0);
+    assert_int_equal(config_executor(l.config).max_running, 99);
+    unload(&l);
+}
+
 static void a_missing_credential_is_a_warning(void **state)
 {
     (void)state;
@@ -606,6 +627,8 @@ int main(void)
         cmocka_unit_test_setup(an_empty_file_gives_the_defaults,
                                clean_environment),
         cmocka_unit_test_setup(the_manuals_file_loads, clean_environment),
+        cmocka_unit_test_setup(the_executor_has_a_place_for_every_workflow,
+                               clean_environment),
         cmocka_unit_test_setup(a_missing_credential_is_a_warning,
                                clean_environment),
         cmocka_unit_test_setup(variables_stand_in_texts, clean_environment),
