@@ -74,7 +74,8 @@ def test_execute_cancel_and_kill(engine):
 
 def test_dry_run_starts_nothing(engine):
     answer = engine.post("/api/runbooks/execute",
-                         {"runbook": "test/noop.yaml", "dry_run": True}, 200)
+                         {"runbook": "test/noop.yaml", "dry_run": True,
+                          "parameters": {"secret_word": "hush"}}, 200)
     assert answer["plan"][0]["env"]["ADP_PARAM_SECRET_WORD"] == "***"
     w = engine.get("/api/workflows/" + answer["workflow_id"])
     assert (w["status"], w["result"], w["dry_run"]) == (
