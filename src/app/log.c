@@ -232,11 +232,16 @@ static void tell_left_out(enum log_message m, uint64_t count)
     strbuf_deinit(&text);
 }
 
+bool log_is_on(enum log_level level)
+{
+    return (int)level <= atomic_load(&threshold);
+}
+
 static void write_message(enum log_level level, struct str message,
                           const struct log_fields *fields)
 {
     uint64_t left_out = 0;
-    if ((int)level > atomic_load(&threshold)) {
+    if (!log_is_on(level)) {
         return;
     }
     if (fields != NULL && fields->message != LOG_MESSAGE_NONE) {

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/uio.h>
 
 #include "base/attr.h"
@@ -27,6 +28,9 @@ enum log_level {
 
 /* What is written from now on: this level and the more urgent ones. */
 void log_init(enum log_level level);
+
+/* Whether messages of this level are written. */
+bool log_is_on(enum log_level level);
 
 void log_line(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 

@@ -23,6 +23,7 @@
 #include "app/log.h"
 #include "app/privilege.h"
 #include "app/reload.h"
+#include "app/trace.h"
 #include "app/watchdog.h"
 #include "base/assert.h"
 #include "base/mem.h"
@@ -170,6 +171,7 @@ static void on_committed(void *context, const struct record *records,
 {
     struct daemon *d = context;
     api_committed(d->api, records, count);
+    trace_committed(records, count);
     for (size_t i = 0; i < count; i++) {
         if (records[i].kind == RECORD_NOTICE_NEW) {
             integrations_wake(d->integrations);
@@ -516,6 +518,9 @@ int serve(const struct config_sources *sources, struct config *config)
                   err.hint[0] != '\0' ? "; " : "", err.hint);
         d.status = exit_status(r);
     } else {
+        log_debug("state in %s, runbooks in %s, executor at %s",
+                  config->state_directory, config->repository,
+                  config->executor_socket);
         log_tell(LOG_ENGINE_READY, "ready on %s (port %u)", config->listen,
                  http_port(d.http));
         (void)sd_notify(0, "READY=1");

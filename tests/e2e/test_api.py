@@ -259,3 +259,19 @@ def test_stops_while_a_stream_and_requests_are_open(engine):
     idle = socket.create_connection(("127.0.0.1", engine.port))
     assert engine.stop() == 0
     idle.close()
+
+
+def test_debug_messages_follow_an_event(make_daemon):
+    d = make_daemon({"r.yaml": "name: R\ntriggers: [{type: alert}]\n"
+                     "steps: [{name: s, command: 'true'}]\n"})
+    event = d.event(type="alert")
+    workflow = d.wait_workflow(event)["id"]
+    for line in (f"DEBUG event {event}: processed",
+                 f"DEBUG workflow {workflow}: step 1, attempt 1: succeeded",
+                 f"DEBUG workflow {workflow}: succeeded"):
+        wait_until(lambda: line in d.log(), what=line)
+    quiet = make_daemon({}, {"log": {"level": "info"}})
+    quiet.event(type="alert")
+    wait_until(lambda: quiet.get("/api/metrics")["ledger"]["events"][
+        "processed"], what="the event")
+    assert "DEBUG" not in quiet.log()
