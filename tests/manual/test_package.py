@@ -139,6 +139,7 @@ def test_folders_and_who_may_what(installed):
 /var/lib/autonomous-devops/executor root root 711
 /var/lib/autonomous-devops/executor/spool root root 700
 /var/lib/autonomous-devops/runbooks root root 755
+/var/lib/autonomous-devops/secrets.key autonomous-devops autonomous-devops 600
 /var/lib/autonomous-devops/state autonomous-devops autonomous-devops 700
 /var/log/autonomous-devops/incidents root autonomous-devops 2775
 """
