@@ -329,7 +329,7 @@ def test_integration(name: str) -> dict[str, Any]:
     """
     result = _call(f"/api/integrations/{urllib.parse.quote(name, safe='')}"
                    "/test")
-    if isinstance(result, dict) and result.get("healthy") is False:
+    if result.get("ok", result.get("healthy")) is False:
         raise EngineError(str(result.get("error") or f"{name}: not healthy"))
     _show(f"{name}: ok")
     return result

@@ -136,13 +136,13 @@ def test_a_token_that_cannot_be_read(engine, monkeypatch):
 
 def test_integration_that_works(engine, capsys):
     engine.answers["/api/integrations/prometheus/test"] = (
-        200, {"name": "prometheus", "healthy": True})
-    assert ae.test_integration("prometheus")["healthy"]
+        200, {"name": "prometheus", "ok": True})
+    assert ae.test_integration("prometheus")["ok"]
     assert capsys.readouterr().out == "prometheus: ok\n"
 
 
 @pytest.mark.parametrize("answer", [
-    (200, {"healthy": False,
+    (200, {"ok": False,
            "error": "Prometheus integration: 401 Unauthorized"}),
     (502, {"error": "Prometheus integration: 401 Unauthorized"}),
 ])
