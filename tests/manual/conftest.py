@@ -51,3 +51,32 @@ def ready(host):
     return host.wait(
         "curl -sf localhost:9000/api/health | jq -e '.checks.executor.ok'",
         what="an engine that is ready")
+
+
+# ---- the table of the manual's blocks ---------------------------------------
+
+TABLE = ROOT / "build" / "check" / "blocks.txt"
+outcomes = {}
+
+
+def pytest_runtest_logreport(report):
+    properties = dict(report.user_properties)
+    if "block" in properties and (report.when == "call" or
+                                  report.outcome != "passed"):
+        outcomes[properties["block"]] = (report.outcome,
+                                         properties["section"])
+
+
+def table():
+    lines = [f"{number:>3}  {outcome:<8} {section}" for
+             number, (outcome, section) in sorted(outcomes.items())]
+    passed = sum(o == "passed" for o, _ in outcomes.values())
+    return [*lines, f"{passed} of {len(outcomes)} blocks of the manual work"]
+
+
+def pytest_terminal_summary(terminalreporter):
+    if outcomes:
+        for line in table():
+            terminalreporter.write_line(line)
+        if TABLE.parent.is_dir():
+            TABLE.write_text("\n".join(table()) + "\n")

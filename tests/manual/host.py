@@ -8,6 +8,7 @@ own: nothing but its loopback, and none of this machine's ports.
 """
 import argparse
 import contextlib
+import ctypes
 import fcntl
 import hashlib
 import os
@@ -160,6 +161,7 @@ def layer(name, make):
 def base_for(deb):
     """The tree to boot for a package: bare, and what the package needs, so
     that it installs without a network."""
+    sweep()
     needs = relations(deb)
     log = CACHE / "make.log"
     bare = layer("bare", lambda target: make_bare(target, log))
@@ -175,6 +177,21 @@ def base_for(deb):
             old.unlink()
             shutil.rmtree(old.with_suffix(""), ignore_errors=True)
     return layer(f"needs-{tag}", make)
+
+
+def sweep():
+    """Throws away hosts whose test program was killed."""
+    for scratch in CACHE.glob("host.adp-*"):
+        owner = scratch.name.split("-")[1]
+        if not os.path.exists(f"/proc/{owner}"):
+            if os.path.ismount(scratch / "root"):
+                sh("umount", "-l", scratch / "root")
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def end_with_parent():
+    """In the child: whoever boots a host takes it along."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 # ---- a host -----------------------------------------------------------------
@@ -214,7 +231,7 @@ class Host:
                  "--console=read-only", "--private-network",
                  *[f"--bind-ro={b}" for b in binds]],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                start_new_session=True,
+                start_new_session=True, preexec_fn=end_with_parent,
                 env={**os.environ,
                      "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"})
         end = time.monotonic() + BOOT_SECONDS
