@@ -18,6 +18,10 @@ check_packages=(clang clang-format clang-tidy libclang-rt-dev llvm shellcheck
 # shellcheck disable=SC2034
 package_packages=(scdoc dpkg-dev lintian debootstrap systemd-container)
 
+# What bench/run needs besides; it says so when one is missing.
+# shellcheck disable=SC2034
+bench_packages=(wrk python3)
+
 die() {
     echo "${0##*/}: $*" >&2
     exit 1

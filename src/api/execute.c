@@ -344,6 +344,22 @@ static bool is_disabled(struct call *c, struct str path)
     return disabled;
 }
 
+/* A dry run without a plan is refused before it is stored; false when that is
+ * answered. */
+static bool can_be_planned(struct call *c, const struct runbook *rb,
+                           struct str parameters)
+{
+    struct err err = ERR_INIT;
+    const struct id any = {{0}};
+    struct strbuf plan = STRBUF_INIT(HTTP_ANSWER_MAX_BYTES);
+    int r = runbook_put_plan(&plan, rb, any, parameters, &err);
+    strbuf_deinit(&plan);
+    if (r < 0) {
+        answer_err(c, 400, "parameters_invalid", &err);
+    }
+    return r == 0;
+}
+
 static void execute(struct call *c, struct execution *x,
                     const struct order *order)
 {
@@ -360,6 +376,9 @@ static void execute(struct call *c, struct execution *x,
                 : params_check(rb, order->parameters, a, &parameters, &err);
     if (r < 0) {
         answer_err(c, 400, "parameters_invalid", &err);
+        return;
+    }
+    if (order->dry_run && !can_be_planned(c, rb, parameters)) {
         return;
     }
     if (service_seal(c->api->service, rb, parameters, a, &parameters, &err) <

@@ -42,7 +42,7 @@ void cli_terminal_detect(struct cli_terminal *t, FILE *out)
     int fd = fileno(out);
     const char *term = getenv("TERM");
     const char *force = getenv("CLICOLOR_FORCE");
-    bool forced = is_set("CLICOLOR_FORCE") && strcmp(force, "0") != 0;
+    bool forced = force != NULL && force[0] != '\0' && strcmp(force, "0") != 0;
     bool dumb = term != NULL && strcmp(term, "dumb") == 0;
     t->tty = isatty(fd) == 1;
     t->header = t->tty;

@@ -13,6 +13,7 @@
 #include "app/serve.h"
 #include "base/assert.h"
 #include "base/mem.h"
+#include "proc/spawn.h"
 
 /* What the command line says. */
 struct arguments {
@@ -52,10 +53,29 @@ static int load(const struct arguments *arguments, struct config **ret)
     return r;
 }
 
+/* Steps run as this user, so it must be known where they run; told when it is
+ * not. */
+static bool knows_user(const struct config *config, const char *what)
+{
+    struct spawn_user user = {0};
+    struct err err = ERR_INIT;
+    int r = config->executor_user != NULL
+                ? spawn_user_find(config->executor_user, &user, &err)
+                : 0;
+    spawn_user_deinit(&user);
+    if (r < 0) {
+        (void)fprintf(stderr, "%s: executor.user: %s\n", what, err.message);
+    }
+    return r == 0;
+}
+
 static int run_serve(const struct arguments *arguments)
 {
     struct config *config = NULL;
     if (load(arguments, &config) < 0) {
+        return EX_CONFIG;
+    }
+    if (config->executor_autostart && !knows_user(config, "cannot start")) {
         return EX_CONFIG;
     }
     return serve(&arguments->from, config);
@@ -126,6 +146,7 @@ static int run_check_config(const struct arguments *arguments)
         return EX_CONFIG;
     }
     const char *path = arguments->from.path;
+    (void)!knows_user(config, "warning");
     (void)printf("%s: OK\n", path != NULL ? path : "the defaults");
     return EX_OK;
 }

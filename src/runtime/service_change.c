@@ -107,6 +107,7 @@ static void submit(struct change *x, uint32_t count)
         .done = op_done,
     };
     mail_init(&x->ro.mail, on_committed);
+    ASSERT(x->service != NULL); /* for the analyser: begin has set it */
     committer_submit(x->service->committer, &x->ro.op);
 }
 

@@ -335,6 +335,41 @@ def test_the_commit_of_a_workflow_has_its_runbook(engine):
     assert commit_of_a_run() == second
 
 
+
+def test_steps_need_a_user_that_there_is(make_daemon):
+    d = make_daemon(config={"executor": {"user": "nouserxyz"}}, start=False)
+    program = os.path.join(BUILD, "autonomous-devops")
+    p = subprocess.run([program, "serve", "--config", d.config_path],
+                       capture_output=True, text=True, timeout=60, check=False)
+    assert p.returncode == 78, p.stderr
+    assert "executor.user: cannot find the user 'nouserxyz'" in p.stderr
+    p = subprocess.run([program, "check-config", d.config_path],
+                       capture_output=True, text=True, timeout=60, check=False)
+    assert p.returncode == 0
+    assert "warning: executor.user: cannot find" in p.stderr
+
+
+def test_a_dry_run_without_a_plan_is_not_stored(engine):
+    engine.write_runbook("long.yaml", """
+name: Long
+parameters: {text: {type: string, required: true, max_length: 4096}}
+steps:
+  - name: Say
+    action: exec
+    argv: [echo, "${{ parameters.text }}${{ parameters.text }}"]
+""")
+    engine.post("/api/admin/reload-runbooks")
+    before = len(engine.get("/api/workflows")["workflows"])
+    for text in ("x" * 4096, "-x"):
+        status, _, body = engine.raw(
+            "POST", "/api/runbooks/execute",
+            {"runbook": "long.yaml", "dry_run": True,
+             "parameters": {"text": text}})
+        after = len(engine.get("/api/workflows")["workflows"])
+        assert after == before + (status == 200), (status, body)
+        before = after
+
+
 # ---- README ------------------------------------------------------------------
 
 
