@@ -16,6 +16,7 @@
 
 #define RECEIVER "autonomous-devops"
 #define FILTERS_MAX 32
+#define FILTER_BUDGET_US 1000000 /* of all filters of a request */
 
 /* ---- the webhook
  * --------------------------------------------------------------- */
@@ -27,30 +28,54 @@ static json_t *read_json(struct call *c, struct err *reterr)
     return r < 0 ? NULL : json;
 }
 
+/* Counted and logged whatever the answer is: nobody reads that. */
+static void note_left_out(struct call *c, const struct webhook_alerts *alerts)
+{
+    char text[512];
+    struct telemetry *t = service_telemetry(c->api->service);
+    telemetry_alerts_truncated(t, alerts->truncated);
+    if (alerts->refused != 0 && alerts->count != 0) {
+        /* All of them refused is a refused request, which is counted so. */
+        telemetry_event_refused(t, REFUSAL_INVALID, alerts->refused);
+        (void)snprintf(text, sizeof(text),
+                       "%u of %u alerts of a webhook were refused: %.*s",
+                       alerts->refused, alerts->refused + alerts->count,
+                       STR_ARG(str_slice(alerts->problems[0], 0, 384)));
+        service_warn(c->api->service, text);
+    }
+    if (alerts->truncated != 0) {
+        (void)snprintf(text, sizeof(text),
+                       "Alertmanager left out %llu alerts of a webhook "
+                       "(truncatedAlerts): raise max_alerts of its receiver",
+                       (unsigned long long)alerts->truncated);
+        service_warn(c->api->service, text);
+    }
+}
+
 void alerts_webhook(struct call *c)
 {
     struct err err = ERR_INIT;
-    struct event *events = NULL;
-    uint32_t count = 0;
-    uint64_t truncated = 0;
+    struct webhook_alerts alerts;
     json_t *body = read_json(c, &err);
     if (body == NULL) {
         answer_err(c, err.errnum == -E2BIG ? 413 : 400,
                    err.errnum == -E2BIG ? "too_large" : "bad_json", &err);
         return;
     }
-    int r = alertmanager_webhook(body, call_arena(c), &events, &count,
-                                 &truncated, &err);
+    int r = alertmanager_webhook(body, call_arena(c), &alerts, &err);
     json_decref(body);
+    note_left_out(c, &alerts);
     if (r < 0) {
         answer_err(c, r == -E2BIG ? 413 : 400,
                    r == -E2BIG ? "too_large" : "event_invalid", &err);
-    } else if (count == 0) {
+    } else if (alerts.count == 0) {
         strbuf_addc(call_out(c), "{\"ids\":[],\"count\":0,"
-                                 "\"deduplicated\":0}");
+                                 "\"deduplicated\":0,\"refused\":0,");
+        put_u64(call_out(c), "truncated", alerts.truncated);
+        strbuf_addc(call_out(c), ",\"errors\":[]}");
         answer_json(c, 202);
     } else {
-        ingest_submit(c, events, count, INGEST_WEBHOOK);
+        ingest_submit_webhook(c, &alerts);
     }
 }
 
@@ -173,34 +198,88 @@ static int wants_any(struct call *c, struct err *reterr)
     return r;
 }
 
-static int add_alerts(struct call *c, const struct filters *f,
-                      struct strbuf *out, struct err *reterr)
+/* A list as it is written. */
+struct listing {
+    const struct filters *filters;
+    uint64_t now_ms;
+    uint64_t filter_us; /* that the filters have taken */
+    bool cut;           /* it has become as long as an answer may be */
+};
+
+/* Each regular expression is bounded by itself; together they could keep a
+ * reader for minutes, and the engine from ending. */
+static int wants(struct call *c, struct listing *l, const struct labels *labels,
+                 struct err *reterr)
 {
-    struct event_view *rows = NULL;
-    uint32_t count = 0;
-    uint64_t now_ms = os_epoch_ms();
-    int r =
-        c->reader->ops->alerts(c->reader, now_ms, call_arena(c), &rows, &count);
-    if (r < 0) {
-        return err_set(reterr, r, "the store could not be read");
+    if (l->filters->count == 0) {
+        return 1;
     }
-    for (uint32_t i = 0; i < count; i++) {
-        r = holds(f, &rows[i].event.labels);
+    if (service_status(c->api->service).stopping) {
+        return err_set(reterr, -ECANCELED, "the engine is stopping");
+    }
+    uint64_t start_us = api_now_us();
+    int r = holds(l->filters, labels);
+    l->filter_us += api_now_us() - start_us;
+    if (r < 0 || l->filter_us > FILTER_BUDGET_US) {
+        return err_set(reterr, -EINVAL,
+                       "the filters take too long: use = or simpler regular "
+                       "expressions");
+    }
+    return r;
+}
+
+static int add_page(struct call *c, struct listing *l,
+                    const struct event_view *rows, uint32_t count,
+                    struct strbuf *out, struct err *reterr)
+{
+    for (uint32_t i = 0; i < count && !l->cut; i++) {
+        int r = wants(c, l, &rows[i].event.labels, reterr);
         if (r < 0) {
-            return err_set(reterr, -EINVAL, "a filter takes too long");
+            return r;
         }
         if (r == 1) {
             put_element(out);
-            alertmanager_add_alert(out, &rows[i].event, now_ms);
+            alertmanager_add_alert(out, &rows[i].event, l->now_ms);
+            l->cut = out->len >= API_LIST_MAX_BYTES;
         }
     }
     return 0;
 }
 
+static int add_alerts(struct call *c, struct listing *l, struct strbuf *out,
+                      struct err *reterr)
+{
+    uint64_t before_seq = 0;
+    uint32_t count = STORE_ALERTS_PAGE;
+    int r = 0;
+    while (r == 0 && count == STORE_ALERTS_PAGE && !l->cut) {
+        CLEANUP(arena_deinit) struct arena page = ARENA_INIT;
+        struct event_view *rows = NULL;
+        r = c->reader->ops->alerts(c->reader, l->now_ms, before_seq, &page,
+                                   &rows, &count);
+        if (r < 0) {
+            return err_set(reterr, r == -ETIMEDOUT ? r : -EIO,
+                           "the store could not be read");
+        }
+        r = add_page(c, l, rows, count, out, reterr);
+        before_seq = count != 0 ? rows[count - 1].event.seq : 0;
+    }
+    return r;
+}
+
+static unsigned refusal_status(int r)
+{
+    if (r == -ECANCELED || r == -ETIMEDOUT) {
+        return 503;
+    }
+    return r == -EIO ? 500 : 400;
+}
+
 /* The list of alerts that the query asks for; false when it has answered. */
-static bool put_alerts(struct call *c, struct strbuf *out)
+static bool put_alerts(struct call *c, struct strbuf *out, bool *ret_cut)
 {
     struct filters f = {.count = 0};
+    struct listing l = {.filters = &f, .now_ms = os_epoch_ms()};
     struct err err = ERR_INIT;
     int r = filters_read(c, &f, &err);
     if (r == 0) {
@@ -208,21 +287,37 @@ static bool put_alerts(struct call *c, struct strbuf *out)
     }
     strbuf_addch(out, '[');
     if (r == 1) {
-        r = add_alerts(c, &f, out, &err);
+        r = add_alerts(c, &l, out, &err);
     }
     strbuf_addch(out, ']');
     filters_deinit(&f);
     if (r < 0) {
-        answer_string(c, r == -EIO || r == -ETIMEDOUT ? 500 : 400, err.message);
+        answer_string(c, refusal_status(r), err.message);
         return false;
     }
+    *ret_cut = l.cut;
     return true;
+}
+
+/* These lists have no pages: what is left out is said in a header. */
+static void answer_alerts(struct call *c, bool cut)
+{
+    struct http_answer a = {
+        .status = 200,
+        .type = HTTP_JSON,
+        .body = strbuf_str(call_out(c)),
+        .extra = {{cut ? "Warning" : NULL,
+                   "299 autonomous-devops \"older alerts were left out: use "
+                   "filters\""}},
+    };
+    answer_with(c, &a);
 }
 
 void alerts_list(struct call *c)
 {
-    if (put_alerts(c, call_out(c))) {
-        answer_json(c, 200);
+    bool cut = false;
+    if (put_alerts(c, call_out(c), &cut)) {
+        answer_alerts(c, cut);
     }
 }
 
@@ -232,7 +327,8 @@ void alerts_groups(struct call *c)
     strbuf_addc(out, "[{\"labels\":{},\"receiver\":{\"name\":\"" RECEIVER
                      "\"},\"alerts\":");
     size_t before = out->len;
-    if (!put_alerts(c, out)) {
+    bool cut = false;
+    if (!put_alerts(c, out, &cut)) {
         return;
     }
     if (out->len == before + 2) { /* "[]" */
@@ -241,7 +337,7 @@ void alerts_groups(struct call *c)
     } else {
         strbuf_addc(out, "}]");
     }
-    answer_json(c, 200);
+    answer_alerts(c, cut);
 }
 
 void alerts_status(struct call *c)

@@ -11,6 +11,7 @@ struct ingest {
     struct call *call;
     enum ingest_shape shape;
     const char *complaint;
+    struct webhook_alerts alerts; /* of INGEST_WEBHOOK */
 };
 
 /* ---- answering, on the committer's thread
@@ -29,9 +30,21 @@ static void answer_one(struct call *c, const struct store_ingested *result)
     answer_json(c, 202);
 }
 
-static void answer_many(struct call *c, const struct store_ingest *in,
-                        enum ingest_shape shape)
+static void put_left_out(struct strbuf *out,
+                         const struct webhook_alerts *alerts)
 {
+    put_u64(out, "refused", alerts->refused);
+    put_u64(out, "truncated", alerts->truncated);
+    put_open(out, "errors", '[');
+    for (uint32_t i = 0; i < alerts->problem_count; i++) {
+        put_text(out, NULL, alerts->problems[i]);
+    }
+    put_close(out, ']');
+}
+
+static void answer_many(struct call *c, const struct ingest *g)
+{
+    const struct store_ingest *in = &g->op.ingest;
     struct strbuf *out = call_out(c);
     uint32_t duplicates = 0;
     put_open(out, NULL, '{');
@@ -42,10 +55,11 @@ static void answer_many(struct call *c, const struct store_ingest *in,
     }
     put_close(out, ']');
     put_u64(out, "count", in->count);
-    if (shape == INGEST_LIST) {
+    if (g->shape == INGEST_LIST) {
         put_text_c(out, "status", event_status_name(EVENT_QUEUED));
     } else {
         put_u64(out, "deduplicated", duplicates);
+        put_left_out(out, &g->alerts);
     }
     put_close(out, '}');
     answer_json(c, 202);
@@ -59,7 +73,7 @@ static void answer_accepted(struct ingest *g)
         break;
     case INGEST_LIST:
     case INGEST_WEBHOOK:
-        answer_many(g->call, &g->op.ingest, g->shape);
+        answer_many(g->call, g);
         break;
     case INGEST_ALERTS:
         strbuf_reset(call_out(g->call));
@@ -170,6 +184,16 @@ void ingest_submit(struct call *c, struct event *events, uint32_t count,
     g->op.ingest.events = events;
     g->op.ingest.count = count;
     g->shape = shape;
+    submit(c, g);
+}
+
+void ingest_submit_webhook(struct call *c, const struct webhook_alerts *alerts)
+{
+    struct ingest *g = ARENA_NEW(call_arena(c), struct ingest);
+    g->op.ingest.events = alerts->events;
+    g->op.ingest.count = alerts->count;
+    g->shape = INGEST_WEBHOOK;
+    g->alerts = *alerts;
     submit(c, g);
 }
 

@@ -71,3 +71,9 @@ const char *event_state_name(enum event_state s)
         UNREACHABLE();
     }
 }
+
+uint64_t event_alert_ends_ms(const struct event *e)
+{
+    uint64_t latest = e->received_ms + EVENT_ALERT_SILENT_MS;
+    return e->ends_ms != 0 ? MIN(e->ends_ms, latest) : latest;
+}

@@ -47,6 +47,10 @@ enum event_state { EVENT_STATE_NONE = 0, EVENT_FIRING = 1, EVENT_RESOLVED = 2 };
 
 const char *event_state_name(enum event_state s); /* "", firing, resolved */
 
+/* A firing alert is over when it was resolved, when it ends by itself, or when
+ * nobody has told it again for this long. */
+#define EVENT_ALERT_SILENT_MS (24ULL * 3600 * 1000)
+
 /* 0 is the most urgent, 9 the least; what an event has unless told. */
 #define EVENT_PRIORITY_DEFAULT 5
 #define EVENT_PRIORITY_MAX 9
@@ -68,3 +72,6 @@ struct event {
     struct labels labels;
     struct str body; /* JSON object text: all fields as accepted */
 };
+
+/* When a firing alert is over unless it is told again. */
+uint64_t event_alert_ends_ms(const struct event *e);

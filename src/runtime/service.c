@@ -39,6 +39,23 @@ void service_tell(const struct service *s, const struct log_fields *fields,
     s->options.log(log_message_row(fields->message)->priority, message, fields);
 }
 
+void service_warn(struct service *s, const char *text)
+{
+    uint64_t now_ms = os_monotonic_ms();
+    pthread_mutex_lock(&s->status_lock);
+    bool told = s->warned_ms == 0 || now_ms - s->warned_ms >= 1000;
+    uint64_t untold = s->warnings_untold;
+    s->warned_ms = told ? now_ms : s->warned_ms;
+    s->warnings_untold = told ? 0 : untold + 1;
+    pthread_mutex_unlock(&s->status_lock);
+    if (told && untold != 0) {
+        service_log(s, LOG_WARNING, "%s (%llu such warnings were not logged)",
+                    text, (unsigned long long)untold);
+    } else if (told) {
+        service_log(s, LOG_WARNING, "%s", text);
+    }
+}
+
 /* ---- start --------------------------------------------------------------- */
 
 static void log_opened(const struct service *s, const struct store_opened *o)

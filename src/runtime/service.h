@@ -171,6 +171,10 @@ NODISCARD int service_seal(struct service *s, const struct runbook *rb,
                            struct str json, struct arena *a, struct str *ret,
                            struct err *reterr);
 
+/* Logs a warning about what somebody outside sends: at most one a second, the
+ * others are counted with the next one. */
+void service_warn(struct service *s, const char *text);
+
 void service_post(struct service *s, struct service_request *request);
 
 /* As it was configured; valid until service_stop. */

@@ -73,7 +73,9 @@ struct service {
     struct secrets *secrets;
     struct reader *reader; /* the service thread's own */
     uint32_t jobs_running; /* batches at the workers */
-    /* Of the log lines about workflows that cannot start. */
+    /* Of service_warn, under status_lock. */
+    uint64_t warned_ms;
+    uint64_t warnings_untold;
     bool ending;
     struct watch *watch;               /* service_watch.c; NULL: not watching */
     struct housekeeping *housekeeping; /* service_retention.c */

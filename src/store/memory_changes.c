@@ -82,7 +82,7 @@ static bool is_live_alert(const struct store *s, const struct mem_event *e,
                           uint64_t now_ms)
 {
     return map_get(&s->alerts, e->row.fingerprint) == e &&
-           (e->row.ends_ms == 0 || e->row.ends_ms > now_ms);
+           event_alert_ends_ms(&e->row) > now_ms;
 }
 
 static bool may_drop(const struct store *s, const struct mem_event *e,

@@ -68,14 +68,19 @@ static struct id deduplicate(struct store *s, const struct mem_event *e,
     return ID_NULL;
 }
 
-static void note_alert(struct store *s, struct mem_event *e)
+/* A repeated delivery keeps alive what has not been resolved since. */
+static void note_alert(struct store *s, struct mem_event *e, uint64_t now_ms)
 {
     if (e->row.fingerprint.len == 0) {
         return;
     }
-    if (e->row.state == EVENT_FIRING) {
+    bool repeated = !id_is_null(e->duplicate_of);
+    const struct mem_event *before = map_get(&s->alerts, e->row.fingerprint);
+    bool active = before != NULL && event_alert_ends_ms(&before->row) >
+                                        store_alerts_since_ms(now_ms);
+    if (e->row.state == EVENT_FIRING && (!repeated || active)) {
         memory_put(s, &s->alerts, e->row.fingerprint, e);
-    } else if (e->row.state == EVENT_RESOLVED) {
+    } else if (e->row.state == EVENT_RESOLVED && !repeated) {
         memory_remove(s, &s->alerts, e->row.fingerprint);
     }
 }
@@ -100,7 +105,7 @@ static int ingest_one(struct store *s, struct store_ingest *op, uint32_t i,
     e->now.status =
         id_is_null(e->duplicate_of) ? EVENT_QUEUED : EVENT_DEDUPLICATED;
     memory_ready(s, e);
-    note_alert(s, e);
+    note_alert(s, e, now_ms);
     s->counts.accepted++;
     s->counts.events[e->now.status]++;
     given->seq = e->row.seq;

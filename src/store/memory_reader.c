@@ -90,8 +90,9 @@ static int newest_first(const void *a, const void *b)
     return x->event.seq < y->event.seq ? 1 : -1;
 }
 
-static int read_alerts(struct reader *r, uint64_t now_ms, struct arena *a,
-                       struct event_view **ret, uint32_t *ret_count)
+static int read_alerts(struct reader *r, uint64_t now_ms, uint64_t before_seq,
+                       struct arena *a, struct event_view **ret,
+                       uint32_t *ret_count)
 {
     struct store *s = lock(r);
     struct event_view *views =
@@ -101,7 +102,8 @@ static int read_alerts(struct reader *r, uint64_t now_ms, struct arena *a,
     for (const struct map_entry *it = map_next(&s->alerts, &cursor); it != NULL;
          it = map_next(&s->alerts, &cursor)) {
         const struct mem_event *e = it->value;
-        if (e->row.ends_ms == 0 || e->row.ends_ms > now_ms) {
+        if (event_alert_ends_ms(&e->row) > now_ms &&
+            (before_seq == 0 || e->row.seq < before_seq)) {
             views[count++] = memory_copy_view(a, e);
         }
     }
@@ -110,7 +112,7 @@ static int read_alerts(struct reader *r, uint64_t now_ms, struct arena *a,
         qsort(views, count, sizeof(*views), newest_first);
     }
     *ret = views;
-    *ret_count = MIN(count, (uint32_t)STORE_ALERTS_MAX);
+    *ret_count = MIN(count, (uint32_t)STORE_ALERTS_PAGE);
     return 0;
 }
 

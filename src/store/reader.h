@@ -20,7 +20,7 @@
 
 #define STORE_READ_DEADLINE_MS 2000
 #define STORE_SETTINGS_MAX 20000
-#define STORE_ALERTS_MAX 10000 /* live alerts that are ever listed */
+#define STORE_ALERTS_PAGE 100 /* live alerts that are read at a time */
 
 struct reader;
 
@@ -172,10 +172,12 @@ struct reader_ops {
                  struct arena *a, struct event_tally *ret);
     int (*usage)(struct reader *r, struct store_usage *ret);
     /* The newest live alert of each fingerprint, for the Alertmanager API:
-     * firing events whose ends_ms (if any) is after now_ms, newest first, at
-     * most STORE_ALERTS_MAX. */
-    int (*alerts)(struct reader *r, uint64_t now_ms, struct arena *a,
-                  struct event_view **ret, uint32_t *ret_count);
+     * firing events that are not over (event_alert_ends_ms) at now_ms, newest
+     * first, at most STORE_ALERTS_PAGE. A duplicate is one of them only if
+     * the alert was not resolved in between. before_seq 0: from the newest. */
+    int (*alerts)(struct reader *r, uint64_t now_ms, uint64_t before_seq,
+                  struct arena *a, struct event_view **ret,
+                  uint32_t *ret_count);
     /* Settings whose key begins so, by key; those without value are left
      * out. At most STORE_SETTINGS_MAX. */
     int (*settings)(struct reader *r, struct str prefix, struct arena *a,

@@ -111,8 +111,10 @@ static const struct {
     const char *sql;
 } contradictions[] = {
     {"alerts that are not the newest of their fingerprint",
-     "SELECT count(*) FROM alert AS a WHERE seq <> (SELECT max(seq)"
-     " FROM event WHERE fingerprint = a.fingerprint AND state <> 0)"},
+     "SELECT count(*) FROM event AS e JOIN alert AS a USING (fingerprint)"
+     " WHERE e.seq > a.seq AND state <> 0 AND NOT EXISTS (SELECT 1 FROM"
+     " event_span AS s WHERE s.first_seq = (SELECT max(first_seq) FROM"
+     " event_span WHERE first_seq <= e.seq) AND duplicate_of IS NOT NULL)"},
     {"alerts whose event does not fire",
      "SELECT count(*) FROM alert JOIN event USING (seq) WHERE state <> 1"},
     {"events before the first of their minute",

@@ -107,19 +107,30 @@ static int deduplicate(struct store *s, const struct event *e,
     return 0;
 }
 
-/* Keeps the live alerts: the newest event of a fingerprint decides. */
-static int note_alert(struct store *s, const struct event *e)
+/* Keeps the live alerts: the newest event of a fingerprint decides. A repeated
+ * delivery says nothing new about what has been resolved since; what is still
+ * active it keeps so for longer. */
+static int note_alert(struct store *s, const struct event *e, bool repeated,
+                      uint64_t now_ms)
 {
     if (e->fingerprint.len == 0 || e->state == EVENT_STATE_NONE) {
         return 0;
     }
-    bool fires = e->state == EVENT_FIRING;
+    if (e->state == EVENT_RESOLVED) {
+        if (repeated) {
+            return 0;
+        }
+        sqlite3_stmt *st = sqlite_statement(s, SQL_ALERT_CLEAR);
+        stmt_bind_text(st, 1, e->fingerprint);
+        return sqlite_run(s, st);
+    }
     sqlite3_stmt *st =
-        sqlite_statement(s, fires ? SQL_ALERT_SET : SQL_ALERT_CLEAR);
+        sqlite_statement(s, repeated ? SQL_ALERT_REPEAT : SQL_ALERT_SET);
     stmt_bind_text(st, 1, e->fingerprint);
-    if (fires) {
-        stmt_bind_u64(st, 2, e->seq);
-        stmt_bind_u64(st, 3, e->ends_ms);
+    stmt_bind_u64(st, 2, e->seq);
+    stmt_bind_u64(st, 3, event_alert_ends_ms(e));
+    if (repeated) {
+        stmt_bind_u64(st, 4, store_alerts_since_ms(now_ms));
     }
     return sqlite_run(s, st);
 }
@@ -157,8 +168,9 @@ static int ingest_one(struct store *s, struct store_ingest *op, uint32_t i,
     if (e.dedup_key.len != 0) {
         r = deduplicate(s, &e, op, now_ms, &duplicate_of);
     }
-    if (r < 0 || (r = note_alert(s, &e)) < 0 || (r = note_minute(s, &e)) < 0 ||
-        (r = queue(s, &e, duplicate_of)) < 0) {
+    bool repeated = !id_is_null(duplicate_of);
+    if (r < 0 || (r = note_alert(s, &e, repeated, now_ms)) < 0 ||
+        (r = note_minute(s, &e)) < 0 || (r = queue(s, &e, duplicate_of)) < 0) {
         return r;
     }
     s->tally.last_seq = e.seq;

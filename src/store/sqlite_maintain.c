@@ -128,7 +128,10 @@ void sqlite_ballast_release(struct store *s)
 static int trim_table(struct store *s, enum sqlite_statement which)
 {
     sqlite3_stmt *st = sqlite_statement(s, which);
-    stmt_bind_u64(st, 1, s->last_now_ms);
+    stmt_bind_u64(st, 1,
+                  which == SQL_TRIM_ALERT
+                      ? store_alerts_since_ms(s->last_now_ms)
+                      : s->last_now_ms);
     if (which != SQL_TRIM_ALERT) {
         uint64_t came = s->tally.last_seq - s->trimmed_seq;
         stmt_bind_u64(st, 2, came * 2 + TRIM_ROWS);

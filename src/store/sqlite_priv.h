@@ -38,6 +38,7 @@ enum sqlite_statement {
     SQL_REQUEST_FIND,
     SQL_REQUEST_INSERT,
     SQL_ALERT_SET,
+    SQL_ALERT_REPEAT,
     SQL_ALERT_CLEAR,
     SQL_READY,
     SQL_RUNBOOK_INSERT,

@@ -34,7 +34,8 @@ static const char *const texts[READ_STATEMENTS] = {
     [READ_EVENT] =
         "SELECT " EVENT_VIEW_COLUMNS EVENT_VIEW_FROM " WHERE id = ?1",
     [READ_ALERTS] = "SELECT " EVENT_VIEW_COLUMNS EVENT_VIEW_FROM " WHERE seq IN"
-                    " (SELECT seq FROM alert WHERE ends_ms = 0 OR ends_ms > ?1"
+                    " (SELECT seq FROM alert"
+                    "  WHERE (ends_ms = 0 OR ends_ms > ?1) AND seq < ?3"
                     "  ORDER BY seq DESC LIMIT ?2) ORDER BY seq DESC",
     [READ_WORKFLOW] =
         "SELECT " STMT_WORKFLOW_COLUMNS " FROM workflow WHERE id = ?1",
@@ -376,12 +377,14 @@ static int read_output(struct reader *r, const struct output_filter *f,
     return n;
 }
 
-static int read_alerts(struct reader *r, uint64_t now_ms, struct arena *a,
-                       struct event_view **ret, uint32_t *ret_count)
+static int read_alerts(struct reader *r, uint64_t now_ms, uint64_t before_seq,
+                       struct arena *a, struct event_view **ret,
+                       uint32_t *ret_count)
 {
     sqlite3_stmt *st = sqlite_read_begin(r, READ_ALERTS);
     stmt_bind_u64(st, 1, now_ms);
-    stmt_bind_u64(st, 2, STORE_ALERTS_MAX);
+    stmt_bind_u64(st, 2, STORE_ALERTS_PAGE);
+    stmt_bind_u64(st, 3, before_seq != 0 ? before_seq : INT64_MAX);
     int n = sqlite_read_event_views(st, a, ret, ret_count);
     (void)sqlite3_reset(st);
     return n;

@@ -31,7 +31,8 @@ _Static_assert(EVENT_FIRING == 1, "the SQL below says this number");
  * event_span, a row for each range of events that share it (sqlite_spans.c).
  * An event costs its row and one index entry when it comes; everything else
  * that could be an index is not worth its price on that path. alert has the
- * newest firing alert of each fingerprint, so that nobody has to look for it;
+ * newest firing alert of each fingerprint, so that nobody has to look for it
+ * (ends_ms 0, of earlier versions: it is not known when it is over by itself);
  * event_minute the first event of each minute, so that lists by time start
  * near the right place (and although the clock may have been set back).
  * dedup and request rows are in order of age, so trimming looks only at the

@@ -48,6 +48,9 @@ static const char *const texts[SQL_STATEMENTS] = {
     [SQL_ALERT_SET] =
         "INSERT INTO alert VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE"
         " SET seq = excluded.seq, ends_ms = excluded.ends_ms",
+    [SQL_ALERT_REPEAT] =
+        "UPDATE alert SET seq = ?2, ends_ms = ?3"
+        " WHERE fingerprint = ?1 AND (ends_ms = 0 OR ends_ms > ?4)",
     [SQL_ALERT_CLEAR] = "DELETE FROM alert WHERE fingerprint = ?1",
     [SQL_READY] = "SELECT " SQLITE_SPAN_COLUMNS " FROM event_span"
                   " INDEXED BY event_ready WHERE status IN (0, 8)"

@@ -32,6 +32,14 @@
 #define STORE_GROUP_MAX 64
 #define STORE_BATCH_MAX 1000 /* events in one ingest operation */
 
+/* An alert that is over by itself is active again when it is repeated within
+ * this time; one that was resolved is not. */
+#define STORE_ALERT_REPEAT_MS (7ULL * 24 * 3600 * 1000)
+static inline uint64_t store_alerts_since_ms(uint64_t now_ms)
+{
+    return now_ms > STORE_ALERT_REPEAT_MS ? now_ms - STORE_ALERT_REPEAT_MS : 0;
+}
+
 enum store_op_kind {
     STORE_INGEST, /* accept events: durable before they are answered */
     STORE_CLAIM,  /* give a worker its next batch of queued events */

@@ -101,6 +101,10 @@ const struct metric_row telemetry_metric_rows[] = {
     {"events_refused_total", COUNTER(refused),
      LABELLED("reason", refusal_label, TELEMETRY_REFUSALS),
      .help = "Events not accepted since the start, by reason."},
+    {"alerts_truncated_total", COUNTER(alerts_truncated),
+     .help =
+         "Alerts since the start that Alertmanager left out of its webhooks "
+         "(truncatedAlerts)."},
     {"events_processed_total", COUNTER(flows[FLOW_EVENTS_PROCESSED]),
      .help = "Events processed to an end since the start."},
     {"event_processing_errors_total", COUNTER(flows[FLOW_EVENT_ERRORS]),

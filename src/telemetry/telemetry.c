@@ -120,6 +120,11 @@ void telemetry_event_refused(struct telemetry *t, enum telemetry_refusal why,
     count(&t->refused[why], n);
 }
 
+void telemetry_alerts_truncated(struct telemetry *t, uint64_t n)
+{
+    count(&t->alerts_truncated, n);
+}
+
 void telemetry_workflow_started(struct telemetry *t)
 {
     count(&t->workflows_started, 1);

@@ -60,6 +60,9 @@ enum telemetry_refusal {
 void telemetry_event_refused(struct telemetry *t, enum telemetry_refusal why,
                              uint64_t n);
 
+/* Alertmanager left n alerts out of a webhook. */
+void telemetry_alerts_truncated(struct telemetry *t, uint64_t n);
+
 /* A workflow row was born. */
 void telemetry_workflow_started(struct telemetry *t);
 

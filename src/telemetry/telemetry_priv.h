@@ -50,6 +50,7 @@ struct telemetry {
     counter known_ms; /* what happened since then is in the windows */
     counter flows[TELEMETRY_FLOWS];
     counter refused[TELEMETRY_REFUSALS];
+    counter alerts_truncated;
     counter workflows_started;
     counter workflows_unstartable;
     counter workflows_finished[WORKFLOW_STATUSES];

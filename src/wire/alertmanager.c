@@ -47,6 +47,37 @@ static json_t *without_empty(const json_t *object)
     return copy;
 }
 
+/* Nobody can act on a refusal of a long text: it ends in a mark instead. */
+static json_t *cut(const json_t *value)
+{
+    static const char mark[] = " [cut]";
+    size_t len = EVENT_ANNOTATION_VALUE_MAX_BYTES - (sizeof(mark) - 1);
+    const char *at = json_string_value(value);
+    while (len > 0 && ((unsigned char)at[len] & 0xC0U) == 0x80U) {
+        len--; /* not inside a character */
+    }
+    struct strbuf text = STRBUF_INIT(EVENT_ANNOTATION_VALUE_MAX_BYTES);
+    strbuf_add(&text, str_n(at, len));
+    strbuf_addc(&text, mark);
+    json_t *shorter = json_stringn_nocheck(text.at, text.len);
+    strbuf_deinit(&text);
+    return shorter;
+}
+
+static json_t *annotations_of(const json_t *object)
+{
+    json_t *copy = without_empty(object);
+    for (void *it = json_object_iter(copy); it != NULL;
+         it = json_object_iter_next(copy, it)) {
+        const json_t *value = json_object_iter_value(it);
+        if (json_is_string(value) &&
+            json_string_length(value) > EVENT_ANNOTATION_VALUE_MAX_BYTES) {
+            (void)json_object_iter_set_new(copy, it, cut(value));
+        }
+    }
+    return copy;
+}
+
 static void set_text(json_t *object, const char *name, struct str text)
 {
     if (text.len != 0) {
@@ -73,7 +104,7 @@ static json_t *event_object(const struct alert *alert,
                                       without_empty(alert->labels));
     if (json_object_size(alert->annotations) != 0) {
         (void)json_object_set_new_nocheck(object, "annotations",
-                                          without_empty(alert->annotations));
+                                          annotations_of(alert->annotations));
     }
     set_text(object, "state",
              alert->resolved ? STR("resolved") : STR("firing"));
@@ -264,39 +295,62 @@ static int check_count(const json_t *list, struct err *reterr)
     return err_set(reterr, -E2BIG, "more than %d alerts", ALERTS_MAX);
 }
 
+static void refuse_alert(struct webhook_alerts *w, struct arena *a,
+                         const struct err *problem)
+{
+    if (w->problem_count < ALERT_PROBLEMS_MAX) {
+        w->problems[w->problem_count++] = arena_str(a, str_c(problem->message));
+    }
+    w->refused++;
+}
+
+/* What is beyond the limit is told with one sentence. */
+static void refuse_rest(struct webhook_alerts *w, struct arena *a, size_t count)
+{
+    struct err problem = ERR_INIT;
+    if (count > ALERTS_MAX) {
+        (void)err_set(&problem, -E2BIG, "only the first %d alerts are taken",
+                      ALERTS_MAX);
+        refuse_alert(w, a, &problem);
+        w->refused = w->refused - 1 + (uint32_t)(count - ALERTS_MAX);
+    }
+}
+
 int alertmanager_webhook(const json_t *body, struct arena *a,
-                         struct event **ret, uint32_t *ret_count,
-                         uint64_t *ret_truncated, struct err *reterr)
+                         struct webhook_alerts *ret, struct err *reterr)
 {
     const json_t *list = NULL;
     struct sender sender;
-    uint64_t truncated = 0;
-    int r = read_envelope(body, &list, &truncated, reterr);
-    if (r == 0) {
-        r = read_sender(body, &sender, reterr);
-    }
-    if (r == 0) {
-        r = check_count(list, reterr);
-    }
+    *ret = (struct webhook_alerts){.count = 0};
+    int r = read_envelope(body, &list, &ret->truncated, reterr);
+    r = r < 0 ? r : read_sender(body, &sender, reterr);
     if (r < 0) {
         return r;
     }
     size_t count = json_array_size(list);
-    struct event *events = ARENA_ARRAY(a, count, struct event);
-    for (size_t i = 0; i < count; i++) {
+    int first = 0;
+    ret->events = ARENA_ARRAY(a, MIN(count, (size_t)ALERTS_MAX), struct event);
+    for (size_t i = 0; i < count && i < ALERTS_MAX; i++) {
         struct alert alert;
-        r = read_webhook_alert(json_array_get(list, i), &alert, reterr);
+        struct err problem = ERR_INIT;
+        r = read_webhook_alert(json_array_get(list, i), &alert, &problem);
         if (r == 0) {
-            r = to_event(&alert, &sender, a, &events[i], reterr);
+            r = to_event(&alert, &sender, a, &ret->events[ret->count],
+                         &problem);
         }
-        if (r < 0) {
-            return name_alert(reterr, i);
+        if (r == 0) {
+            ret->count++;
+            continue;
+        }
+        (void)name_alert(&problem, i);
+        refuse_alert(ret, a, &problem);
+        if (first == 0) {
+            first = r;
+            *reterr = problem;
         }
     }
-    *ret = events;
-    *ret_count = (uint32_t)count;
-    *ret_truncated = truncated;
-    return 0;
+    refuse_rest(ret, a, count);
+    return ret->count == 0 ? first : 0;
 }
 
 /* ---- API version 2 --------------------------------------------------------
@@ -426,7 +480,8 @@ void alertmanager_add_alert(struct strbuf *out, const struct event *e,
     add_time(out, "startsAt",
              e->starts_ms != 0 ? e->starts_ms : e->received_ms);
     add_time(out, "endsAt",
-             e->ends_ms != 0 ? e->ends_ms : now_ms + RESOLVE_TIMEOUT_MS);
+             e->ends_ms != 0 ? event_alert_ends_ms(e)
+                             : now_ms + RESOLVE_TIMEOUT_MS);
     add_time(out, "updatedAt", e->received_ms);
     strbuf_addc(out, ",\"fingerprint\":");
     strbuf_add_json_quoted(out, e->fingerprint);

@@ -15,11 +15,24 @@
 
 #define ALERTS_MAX 1000
 
-/* Webhook v4. *ret_truncated is the sender's truncatedAlerts. Errors name the
- * field ("alerts[3].labels"). */
+/* Alerts that are told about one by one when they are not fit. */
+#define ALERT_PROBLEMS_MAX 10
+
+struct webhook_alerts {
+    struct event *events;
+    uint32_t count;
+    uint32_t refused;   /* not fit, or beyond ALERTS_MAX */
+    uint64_t truncated; /* left out by the sender: truncatedAlerts */
+    struct str problems[ALERT_PROBLEMS_MAX]; /* of the first refused ones */
+    uint32_t problem_count;
+};
+
+/* Webhook v4. Nobody sends refused alerts again, and those of its group less:
+ * what is fit is taken, too long annotations are cut. An error, which names
+ * the field ("alerts[3].labels"), when it is no such body or nothing is fit. */
 NODISCARD int alertmanager_webhook(const json_t *body, struct arena *a,
-                                   struct event **ret, uint32_t *ret_count,
-                                   uint64_t *ret_truncated, struct err *reterr);
+                                   struct webhook_alerts *ret,
+                                   struct err *reterr);
 
 /* POST /api/v2/alerts: an array. now_ms decides what a missing time is and
  * whether ends_at has passed (resolved). Valid entries are returned even when

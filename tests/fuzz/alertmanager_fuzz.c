@@ -58,14 +58,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct event *events = NULL;
     struct err e = ERR_INIT;
     uint32_t count = 0;
-    uint64_t truncated = 0;
+    struct webhook_alerts webhook;
     json_t *json = NULL;
     split(text, JSON_FORM_ARRAY);
     split(text, JSON_FORM_LINES);
     if (json_read(text, NULL, &json, &e) == 0) {
-        if (alertmanager_webhook(json, &a, &events, &count, &truncated, &e) ==
-            0) {
-            check_events(events, count);
+        if (alertmanager_webhook(json, &a, &webhook, &e) == 0) {
+            check_events(webhook.events, webhook.count);
         }
         count = 0;
         int r = alertmanager_alerts(json, NOW_MS, &a, &events, &count, &e);

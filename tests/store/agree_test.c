@@ -286,8 +286,9 @@ static void compare_alerts(struct pair *p)
     uint32_t counts[DRIVERS];
     for (int d = 0; d < DRIVERS; d++) {
         struct fixture *f = p->f[d];
-        assert_int_equal(f->reader->ops->alerts(f->reader, f->now_ms, &f->arena,
-                                                &views[d], &counts[d]),
+        assert_int_equal(f->reader->ops->alerts(f->reader, f->now_ms, 0,
+                                                &f->arena, &views[d],
+                                                &counts[d]),
                          0);
     }
     assert_int_equal(counts[0], counts[1]);

@@ -240,7 +240,7 @@ static struct id ingest_alert(struct fixture *f, const char *fingerprint,
     e.fingerprint = str_c(fingerprint);
     e.state = alert;
     e.ends_ms = ends_ms;
-    e.dedup_key = str_c(fingerprint);
+    e.dedup_key = str_c(alert == EVENT_RESOLVED ? "" : fingerprint);
     assert_int_equal(fixture_ingest(f, &e, 1), 0);
     return e.id;
 }
@@ -249,7 +249,7 @@ static uint32_t read_alerts(struct fixture *f, struct event_view **ret)
 {
     uint32_t count = 0;
     assert_int_equal(
-        f->reader->ops->alerts(f->reader, f->now_ms, &f->arena, ret, &count),
+        f->reader->ops->alerts(f->reader, f->now_ms, 0, &f->arena, ret, &count),
         0);
     return count;
 }
@@ -282,10 +282,87 @@ static void alerts_are_the_newest_of_each_fingerprint(void **state)
     assert_id(views[0].event.id, a);
     f->now_ms = T0_MS + 200;
     assert_int_equal(read_alerts(f, &views), 0);
+    /* What was over by itself is told again. */
     b = ingest_alert(f, "b", EVENT_FIRING, 0);
+    assert_int_equal(f->results[0].status, EVENT_DEDUPLICATED);
     assert_int_equal(f->driver->maintain(f->store, true), 0);
     assert_int_equal(read_alerts(f, &views), 1);
     assert_id(views[0].event.id, b);
+}
+
+static struct id repeat_alert(struct fixture *f, const char *key,
+                              enum event_state alert)
+{
+    struct event e = fixture_event(f, "am");
+    e.fingerprint = STR("a");
+    e.state = alert;
+    e.dedup_key = str_c(key);
+    assert_int_equal(fixture_ingest(f, &e, 1), 0);
+    return e.id;
+}
+
+/* Deliveries that were on their way for long. */
+static void a_late_repetition_resolves_and_revives_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct event_view *views = NULL;
+    (void)repeat_alert(f, "1:firing", EVENT_FIRING);
+    (void)repeat_alert(f, "1:resolved", EVENT_RESOLVED);
+    assert_int_equal(read_alerts(f, &views), 0);
+    (void)repeat_alert(f, "1:firing", EVENT_FIRING);
+    assert_int_equal(f->results[0].status, EVENT_DEDUPLICATED);
+    assert_int_equal(read_alerts(f, &views), 0);
+    struct id second = repeat_alert(f, "2:firing", EVENT_FIRING);
+    (void)repeat_alert(f, "1:resolved", EVENT_RESOLVED);
+    assert_int_equal(f->results[0].status, EVENT_DEDUPLICATED);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(read_alerts(f, &views), 1);
+        assert_id(views[0].event.id, second);
+        fixture_restart(f);
+    }
+}
+
+/* Also one whose sender says that it lasts for ever. */
+static void an_alert_that_nobody_repeats_is_over(void **state)
+{
+    struct fixture *f = *state;
+    struct event_view *views = NULL;
+    (void)ingest_alert(f, "a", EVENT_FIRING, 0);
+    (void)ingest_alert(f, "b", EVENT_FIRING, UINT64_C(253402300799000));
+    f->now_ms += EVENT_ALERT_SILENT_MS - 1;
+    assert_int_equal(read_alerts(f, &views), 2);
+    (void)ingest_alert(f, "b", EVENT_FIRING, 0);
+    f->now_ms += 1;
+    assert_int_equal(f->driver->maintain(f->store, true), 0);
+    assert_int_equal(read_alerts(f, &views), 1);
+    assert_str(views[0].event.fingerprint, "b");
+    f->now_ms += EVENT_ALERT_SILENT_MS;
+    assert_int_equal(read_alerts(f, &views), 0);
+}
+
+static void alerts_come_in_pages(void **state)
+{
+    struct fixture *f = *state;
+    struct event_view *views = NULL;
+    uint32_t count = 0;
+    uint32_t total = 0;
+    uint64_t before_seq = 0;
+    for (int i = 0; i < 2 * STORE_ALERTS_PAGE + 7; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "a%d", i);
+        (void)ingest_alert(f, name, EVENT_FIRING, 0);
+    }
+    do {
+        assert_int_equal(f->reader->ops->alerts(f->reader, f->now_ms,
+                                                before_seq, &f->arena, &views,
+                                                &count),
+                         0);
+        for (uint32_t i = 0; i < count; i++, total++) {
+            assert_true(before_seq == 0 || views[i].event.seq < before_seq);
+            before_seq = views[i].event.seq;
+        }
+    } while (count == STORE_ALERTS_PAGE);
+    assert_int_equal(total, 2 * STORE_ALERTS_PAGE + 7);
 }
 
 /* ---- counts ------------------------------------------------------------- */
@@ -366,6 +443,11 @@ const struct conformance_case reader_cases[] = {
     {"live workflows come oldest first", live_workflows_come_oldest_first},
     {"alerts are the newest of each fingerprint",
      alerts_are_the_newest_of_each_fingerprint},
+    {"a late repetition resolves and revives nothing",
+     a_late_repetition_resolves_and_revives_nothing},
+    {"an alert that nobody repeats is over",
+     an_alert_that_nobody_repeats_is_over},
+    {"alerts come in pages", alerts_come_in_pages},
     {"counts workflows by status", counts_workflows_by_status},
 };
 const size_t reader_case_count = ARRAY_LEN(reader_cases);

@@ -158,7 +158,8 @@ static void version_1_can_be_read(void **state)
     struct event_view *views = NULL;
     uint32_t count = 0;
     assert_int_equal(
-        f->reader->ops->alerts(f->reader, T0_MS, &f->arena, &views, &count), 0);
+        f->reader->ops->alerts(f->reader, T0_MS, 0, &f->arena, &views, &count),
+        0);
     assert_int_equal(count, 1);
     assert_int_equal(views[0].event.seq, 4);
     struct event_filter since = {

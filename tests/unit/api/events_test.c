@@ -322,6 +322,59 @@ static void takes_the_webhook_once(void **state)
     assert_code("bad_json");
 }
 
+static void takes_what_is_fit_of_a_webhook(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        post("/api/events/alertmanager",
+             "{\"version\":\"4\",\"truncatedAlerts\":3,\"alerts\":["
+             "{\"status\":\"firing\",\"labels\":{\"alertname\":\"A\"}},"
+             "{\"status\":\"firing\",\"labels\":{}}]}"),
+        202);
+    json_t *j = json();
+    assert_int_equal(json_integer_value(json_object_get(j, "count")), 1);
+    assert_int_equal(json_integer_value(json_object_get(j, "refused")), 1);
+    assert_int_equal(json_integer_value(json_object_get(j, "truncated")), 3);
+    assert_int_equal(json_array_size(json_object_get(j, "errors")), 1);
+    json_decref(j);
+    assert_non_null(strstr(fake.warning, "truncatedAlerts"));
+    assert_int_equal(get("/metrics"), 200);
+    assert_non_null(strstr(answer.body, "alerts_truncated_total 3"));
+    assert_non_null(strstr(answer.body, "refused_total{reason=\"invalid\"} 1"));
+}
+
+/* Values on which each filter stays just below its own limit. */
+static void filters_have_a_budget_together(void **state)
+{
+    (void)state;
+    struct strbuf text = STRBUF_INIT(1024UL * 1024);
+    for (int n = 0; n < 3; n++) {
+        strbuf_reset(&text);
+        for (int i = 0; i < 900; i++) {
+            strbuf_addf(&text,
+                        "%s{\"labels\":{\"alertname\":\"a%d\","
+                        "\"v\":\"aaaaaaaaaaaaa\"}}",
+                        i == 0 ? "[" : ",", 1000 * n + i);
+        }
+        strbuf_addch(&text, ']');
+        assert_int_equal(ask_with("POST", "/api/v2/alerts",
+                                  "Content-Type: application/json\r\n",
+                                  text.at),
+                         200);
+    }
+    strbuf_reset(&text);
+    strbuf_addc(&text, "/api/v2/alerts?");
+    for (int i = 0; i < 32; i++) {
+        strbuf_addc(&text, "filter=v!~%22(a%2B)%2B%5Bbc%5D%22&");
+    }
+    text.at[text.len - 1] = '\0';
+    assert_int_equal(get(text.at), 400);
+    assert_non_null(strstr(answer.body, "take too long"));
+    fake.status.stopping = true;
+    assert_int_equal(get(text.at), 503);
+    strbuf_deinit(&text);
+}
+
 static void speaks_alertmanagers_api(void **state)
 {
     (void)state;
@@ -557,6 +610,8 @@ int main(void)
         CASE(since_without_limit_is_an_export),
         CASE(unknown_event_is_not_found),
         CASE(takes_the_webhook_once),
+        CASE(takes_what_is_fit_of_a_webhook),
+        CASE(filters_have_a_budget_together),
         CASE(speaks_alertmanagers_api),
         CASE(refuses_alerts_as_alertmanager_does),
         CASE(slow_readers_do_not_fill_the_memory),

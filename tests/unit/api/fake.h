@@ -31,6 +31,7 @@ struct fake {
     struct history *history; /* one that cannot be read, unless replaced */
     struct generation *generation;
     struct service_status status;
+    char warning[512];
     int ingest_result; /* instead of storing, if not 0 */
     int post_result;
     struct id run_id;
@@ -181,6 +182,12 @@ uint8_t service_priority(struct service *s, const struct event *e)
 {
     (void)s;
     return e->priority;
+}
+
+void service_warn(struct service *s, const char *text)
+{
+    (void)s;
+    (void)snprintf(fake.warning, sizeof(fake.warning), "%s", text);
 }
 
 int service_seal(struct service *s, const struct runbook *rb, struct str json,

@@ -28,6 +28,7 @@ struct result {
     struct event *events;
     uint32_t count;
     uint64_t truncated;
+    struct webhook_alerts webhook;
     struct err err;
 };
 
@@ -45,9 +46,11 @@ static int webhook(const char *text, struct result *ret)
 {
     json_t *json = read_json(str_c(text));
     *ret = (struct result){0};
-    int r = alertmanager_webhook(json, &arena, &ret->events, &ret->count,
-                                 &ret->truncated, &ret->err);
+    int r = alertmanager_webhook(json, &arena, &ret->webhook, &ret->err);
     json_decref(json);
+    ret->events = ret->webhook.events;
+    ret->count = ret->webhook.count;
+    ret->truncated = ret->webhook.truncated;
     return r;
 }
 
@@ -276,6 +279,74 @@ static void refuses_webhooks_of_another_shape(void **state)
     }
 }
 
+#define ONE(more) "{\"status\":\"firing\",\"labels\":{\"a\":\"b\"" more "}}"
+
+/* Alertmanager does not send again what is answered with 4xx. */
+static void takes_what_is_fit_of_a_webhook(void **state)
+{
+    (void)state;
+    struct result r;
+    assert_int_equal(
+        webhook("{\"version\":\"4\",\"alerts\":[" ONE("") ",{}," ONE(
+                    ",\"c\":1") "," ONE(",\"d\":\"e\"") ",7]}",
+                &r),
+        0);
+    assert_int_equal(r.count, 2);
+    assert_int_equal(r.events[1].labels.count, 2);
+    assert_int_equal(r.webhook.refused, 3);
+    assert_int_equal(r.webhook.problem_count, 3);
+    assert_str(r.webhook.problems[0], "alerts[1]: labels: required");
+    assert_non_null(memmem(r.webhook.problems[2].at, r.webhook.problems[2].len,
+                           "alerts[4]", 9));
+}
+
+static void takes_the_first_of_too_many(void **state)
+{
+    (void)state;
+    struct result r;
+    struct strbuf text = STRBUF_INIT(1024UL * 1024);
+    strbuf_addc(&text, "{\"version\":\"4\",\"alerts\":[");
+    for (int i = 0; i < ALERTS_MAX + 7; i++) {
+        strbuf_addc(&text, i == 0 ? ONE("") : "," ONE(""));
+    }
+    strbuf_addc(&text, "]}");
+    assert_int_equal(webhook(text.at, &r), 0);
+    assert_int_equal(r.count, ALERTS_MAX);
+    assert_int_equal(r.webhook.refused, 7);
+    assert_int_equal(r.webhook.problem_count, 1);
+    strbuf_deinit(&text);
+}
+
+/* At a byte, and never inside a character. */
+static void cuts_long_annotations(void **state)
+{
+    (void)state;
+    for (size_t shift = 0; shift < 4; shift++) {
+        struct result r;
+        struct strbuf text = STRBUF_INIT(256UL * 1024);
+        strbuf_addf(&text,
+                    "{\"version\":\"4\",\"alerts\":[{\"status\":\"firing\","
+                    "\"labels\":{\"a\":\"b\"},\"annotations\":{\"s\":\"%.*s",
+                    (int)shift, "xxxx");
+        while (text.len < 17000) {
+            strbuf_addc(&text, "\xe2\x82\xac");
+        }
+        strbuf_addc(&text, "\"}}]}");
+        assert_int_equal(webhook(text.at, &r), 0);
+        assert_int_equal(r.count, 1);
+        assert_int_equal(r.webhook.refused, 0);
+        struct str value = STR_NULL;
+        assert_int_equal(
+            event_lookup(&r.events[0], STR("annotations.s"), &arena, &value),
+            0);
+        assert_true(value.len <= EVENT_ANNOTATION_VALUE_MAX_BYTES);
+        assert_true(value.len > EVENT_ANNOTATION_VALUE_MAX_BYTES - 4);
+        assert_true(str_is_utf8(value));
+        assert_true(str_ends(value, STR(" [cut]")));
+        strbuf_deinit(&text);
+    }
+}
+
 static void tolerates_what_go_programs_send(void **state)
 {
     (void)state;
@@ -385,6 +456,9 @@ int main(void)
         cmocka_unit_test(takes_the_valid_alerts_of_a_list),
         cmocka_unit_test(refuses_lists_of_another_shape),
         cmocka_unit_test(refuses_webhooks_of_another_shape),
+        cmocka_unit_test(takes_what_is_fit_of_a_webhook),
+        cmocka_unit_test(takes_the_first_of_too_many),
+        cmocka_unit_test(cuts_long_annotations),
         cmocka_unit_test(tolerates_what_go_programs_send),
         cmocka_unit_test(too_long_references_are_left_out),
         cmocka_unit_test(meets_its_limits),
