@@ -97,6 +97,10 @@ static const struct cli_flag validate_flags[] = {
 
 static const struct cli_flag run_flags[] = {
     {"param", 'p', "NAME=VALUE", "a parameter; may be repeated", NULL},
+    {"param-file", 0, "NAME=FILE",
+     "a parameter whose value is in the file, - for standard input: for "
+     "secrets, which must not stand on a command line",
+     NULL},
     {"dry-run", 0, NULL, "show the plan, run nothing", NULL},
     WAIT,
     TIMEOUT,
@@ -288,7 +292,8 @@ const struct cli_command cli_commands[] = {
      "-o json prints the workflow once, at the end; -o jsonl each change.",
      "adctl runbook run remediation/restart-service.yaml -p service=nginx\n"
      "adctl runbook run test.yaml --wait --timeout 5m\n"
-     "adctl runbook run test.yaml --dry-run\n",
+     "adctl runbook run test.yaml --dry-run\n"
+     "adctl runbook run rotate.yaml --param-file token=/run/token\n",
      cli_runbook_run},
     {"runbook", "disable", "RUNBOOK", 1, 1, CLI_RUNBOOK_PATH, disable_flags,
      "let no event start a runbook", "What runs already goes on.",

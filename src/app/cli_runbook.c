@@ -1,13 +1,20 @@
 /*
  * adctl runbook: list, show, run. validate is in cli_validate.c.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/cli_commands.h"
 #include "app/cli_http.h"
 #include "app/cli_output.h"
 #include "app/cli_wait.h"
 #include "data/json.h"
+#include "os/fd.h"
+
+/* More than any parameter may have. */
+#define VALUE_MAX_BYTES 4096
 
 static const struct cli_column runbook_columns[] = {
     {"PATH", CLI_FLEX},
@@ -325,34 +332,78 @@ static bool is_numeric(const char *type)
            strcmp(type, "number") == 0 || strcmp(type, "boolean") == 0;
 }
 
-static int add_params(struct cli *cli, const json_t *rb, json_t *params)
+/* A value from a file or, as "-", from standard input: what a command line
+ * says can be read by everybody on the host. Without the line's end. */
+static int read_value(struct cli *cli, const char *path, const char **ret)
 {
-    VEC_EACH (&cli->given, i) {
-        const struct cli_given *g = &cli->given.at[i];
-        if (strcmp(g->flag->name, "param") != 0) {
-            continue;
-        }
-        const char *equals = strchr(g->value, '=');
-        if (equals == NULL || equals == g->value) {
-            return cli_fail(cli, CLI_USAGE, "--param name=value",
-                            "--param: \"%s\" is not NAME=VALUE", g->value);
-        }
-        const char *name =
-            cli_text(cli, "%.*s", (int)(equals - g->value), g->value);
-        json_t *value = is_numeric(declared_type(rb, name))
-                            ? param_value(equals + 1)
-                            : json_string(equals + 1);
-        if (json_object_get(params, name) != NULL) {
-            json_decref(value);
-            return cli_fail(cli, CLI_USAGE, NULL, "--param: %s is given twice",
-                            name);
-        }
-        if (json_object_set_new(params, name, value) < 0) {
-            return cli_fail(cli, CLI_USAGE, NULL,
-                            "--param: \"%s\" is not UTF-8 text", g->value);
-        }
+    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(VALUE_MAX_BYTES);
+    CLEANUP(os_closep) int fd = -1;
+    int from = STDIN_FILENO;
+    if (strcmp(path, "-") != 0) {
+        fd = from = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    }
+    int r = from < 0 ? -errno : os_read_all(from, &text);
+    if (r < 0) {
+        return cli_fail(
+            cli, CLI_USAGE, NULL, "--param-file: cannot read %s: %s", path,
+            r == -E2BIG ? "it is too long for a parameter" : strerror(-r));
+    }
+    struct str value = strbuf_str(&text);
+    while (value.len > 0 && (value.at[value.len - 1] == '\n' ||
+                             value.at[value.len - 1] == '\r')) {
+        value.len--;
+    }
+    *ret = arena_strdup(&cli->arena, value);
+    if (text.at != NULL) {
+        explicit_bzero(text.at, text.len);
     }
     return 0;
+}
+
+static int add_param(struct cli *cli, const json_t *rb,
+                     const struct cli_given *g, json_t *params)
+{
+    const char *equals = strchr(g->value, '=');
+    bool from_file = strcmp(g->flag->name, "param-file") == 0;
+    if (equals == NULL || equals == g->value) {
+        return cli_fail(cli, CLI_USAGE,
+                        cli_text(cli, "--%s %s", g->flag->name,
+                                 from_file ? "name=file" : "name=value"),
+                        "--%s: \"%s\" is not %s", g->flag->name, g->value,
+                        g->flag->value);
+    }
+    const char *name =
+        cli_text(cli, "%.*s", (int)(equals - g->value), g->value);
+    const char *text = equals + 1;
+    int r = from_file ? read_value(cli, equals + 1, &text) : 0;
+    if (r != 0) {
+        return r;
+    }
+    json_t *value = is_numeric(declared_type(rb, name)) ? param_value(text)
+                                                        : json_string(text);
+    if (json_object_get(params, name) != NULL) {
+        json_decref(value);
+        return cli_fail(cli, CLI_USAGE, NULL, "--%s: %s is given twice",
+                        g->flag->name, name);
+    }
+    if (json_object_set_new(params, name, value) < 0) {
+        return cli_fail(cli, CLI_USAGE, NULL, "--%s: %s is not UTF-8 text",
+                        g->flag->name, name);
+    }
+    return 0;
+}
+
+static int add_params(struct cli *cli, const json_t *rb, json_t *params)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < cli->given.count; i++) {
+        const struct cli_given *g = &cli->given.at[i];
+        if (strcmp(g->flag->name, "param") == 0 ||
+            strcmp(g->flag->name, "param-file") == 0) {
+            r = add_param(cli, rb, g, params);
+        }
+    }
+    return r;
 }
 
 static void print_plan(struct cli *cli, const json_t *answer)
@@ -427,7 +478,7 @@ static int execute(struct cli *cli, json_t **ret)
     struct cli_answer known;
     /* Types only matter when there are values; without the list the engine
      * still checks them. */
-    if (cli_has(cli, "param")) {
+    if (cli_has(cli, "param") || cli_has(cli, "param-file")) {
         cli_send(
             cli,
             &(struct cli_request){.method = "GET", .path = "/api/runbooks"},

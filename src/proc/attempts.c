@@ -24,10 +24,17 @@ static struct str key_bytes(const struct attempt_key *key)
 _Static_assert(sizeof(struct attempt_key) == 24,
                "the key of the table has no padding");
 
+void attempts_name(const struct attempt_key *key, char out[ATTEMPT_NAME_SIZE])
+{
+    char id[ID_TEXT_SIZE];
+    id_format(key->workflow_id, ID_PREFIX_WORKFLOW, id);
+    (void)snprintf(out, ATTEMPT_NAME_SIZE, "%s.%u.%u", id, key->step_no,
+                   key->attempt);
+}
+
 struct run *attempts_new(struct executor *x, const struct attempt_key *key)
 {
     struct run *r = MEM_NEW(struct run);
-    char id[ID_TEXT_SIZE];
     r->x = x;
     r->key = *key;
     r->phase = RUN_ENDED; /* nothing runs yet */
@@ -39,9 +46,7 @@ struct run *attempts_new(struct executor *x, const struct attempt_key *key)
                                   .executor = x->id,
                                   .exit_code = -1,
                                   .error = STR("")};
-    id_format(key->workflow_id, ID_PREFIX_WORKFLOW, id);
-    (void)snprintf(r->name, sizeof(r->name), "%s.%u.%u", id, key->step_no,
-                   key->attempt);
+    attempts_name(key, r->name);
     (void)snprintf(r->mark, sizeof(r->mark), "ADP_ATTEMPT_ID=%s", r->name);
     output_init(&r->output, x->options.output_keep_bytes);
     redactor_init(&r->redactor);

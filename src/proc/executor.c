@@ -68,6 +68,7 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
     while ((entry = map_next(&x->runs, &cursor)) != NULL) {
         struct run *r = entry->value;
         if (r->phase != RUN_ENDED) {
+            r->interrupted = r->phase == RUN_RUNNING && !r->exited;
             run_stop(r, false, END_GRACE_MS);
         }
     }
@@ -204,6 +205,14 @@ static void clean_up_after_last_life(struct executor *x)
     folder_pool_init(&x->folders, x->work);
 }
 
+static void warn_of_root(const struct executor *x)
+{
+    if (geteuid() == 0 && x->options.default_user == NULL) {
+        (void)fprintf(stderr, "<4>executor: steps run as root: set "
+                              "executor.user to whom they shall run as\n");
+    }
+}
+
 static int start(struct executor *x, struct err *reterr)
 {
     int e = open_folders(x, reterr);
@@ -218,6 +227,7 @@ static int start(struct executor *x, struct err *reterr)
         return e;
     }
     spool_load(x);
+    warn_of_root(x);
     e = link_open(x, reterr);
     if (e == 0) {
         (void)sd_notify(0, "READY=1");

@@ -56,8 +56,11 @@ struct run {
     bool exited;    /* the main process has been reaped */
     bool cancelled; /* STOP came */
     bool timed_out;
+    bool interrupted; /* by our own end */
+    bool told;        /* that KILL does not end it */
     uint64_t grace_ms;
     uint64_t kill_at_ms; /* monotonic: when the grace is over */
+    uint64_t killed_ms;  /* monotonic: when KILL was sent first */
     int report;          /* spawn_failure's descriptor, or -1 */
     sd_event_source *out;
     sd_event_source *err;
@@ -97,6 +100,8 @@ void attempts_pump_one(struct run *r);
 
 /* A new engine: kept outcomes are told at once, the rest when asked. */
 void attempts_attach(struct executor *x);
+/* "wf-….STEP.ATTEMPT": also the name of its file in the spool. */
+void attempts_name(const struct attempt_key *key, char out[ATTEMPT_NAME_SIZE]);
 struct run *attempts_new(struct executor *x, const struct attempt_key *key);
 
 /* Its output is complete: counts it as kept until the run is freed. */

@@ -30,6 +30,8 @@
 #define DRAIN_READS 256
 #define POLL_FIRST_MS 1
 #define POLL_MAX_MS 50
+#define KILL_TOLD_MS 10000
+#define POLL_TOLD_MS 1000
 #define ENV_MAX 512
 #define REFRESH_MS 1000
 /* What was held and what has come, if each byte became a mark. */
@@ -211,9 +213,10 @@ static enum attempt_state final_state(struct run *r)
     if (r->cancelled) {
         return ATTEMPT_CANCELLED;
     }
-    if (r->x->ending && r->row.term_signal != 0) {
-        set_error(r, "the executor was stopped");
-        return ATTEMPT_FAILED;
+    if (r->interrupted) {
+        /* What it makes of our TERM is not its outcome. */
+        set_error(r, "the executor was stopped while the step ran");
+        return ATTEMPT_UNKNOWN;
     }
     return r->row.exit_code == 0 && r->row.term_signal == 0 ? ATTEMPT_SUCCEEDED
                                                             : ATTEMPT_FAILED;
@@ -226,6 +229,7 @@ static void kill_tree(struct run *r)
         r->row.survivors = MAX(r->row.survivors, count);
     }
     r->phase = RUN_KILLING;
+    r->killed_ms = os_monotonic_ms();
     r->polls = 0;
     set_timer(r, next_poll_ms(r));
 }
@@ -238,6 +242,22 @@ static bool end_if_empty(struct run *r)
     }
     finish(r, final_state(r));
     return true;
+}
+
+/* What was being forked, or has joined since. What KILL does not end hangs in
+ * the kernel: nothing helps but to say so, and to look now and then, because
+ * the attempt has not ended while it lives. */
+static void kill_again(struct run *r)
+{
+    uint32_t count = tree_signal(&r->tree, SIGKILL);
+    if (!r->told && os_monotonic_ms() - r->killed_ms >= KILL_TOLD_MS) {
+        r->told = true;
+        (void)fprintf(stderr,
+                      "<3>executor: %" PRIu32 " processes of %s have not ended "
+                      "%d s after SIGKILL; the step waits for them\n",
+                      count, r->name, KILL_TOLD_MS / 1000);
+    }
+    set_timer(r, r->told ? POLL_TOLD_MS : next_poll_ms(r));
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *context)
@@ -262,9 +282,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
         break;
     case RUN_KILLING:
         if (!end_if_empty(r)) {
-            /* What was being forked, or has joined since. */
-            (void)tree_signal(&r->tree, SIGKILL);
-            set_timer(r, next_poll_ms(r));
+            kill_again(r);
         }
         break;
     case RUN_ENDED:

@@ -58,6 +58,7 @@ static const struct {
 } limits[] = {
     {RLIMIT_CORE, 0, 0},
     {RLIMIT_NOFILE, 1024, 65536},
+    {RLIMIT_NPROC, 8192, 8192}, /* of the user; root has none */
     {RLIMIT_FSIZE, 16384 * MIB, 16384 * MIB},
     {RLIMIT_MEMLOCK, 64 * KIB, 8 * MIB},
 };

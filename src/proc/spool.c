@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -42,8 +43,15 @@ static void save(struct executor *x, struct run *r)
     }
     struct exec_message ended = {.kind = EXEC_ENDED, .ended = r->row};
     add_message(&text, &ended);
-    r->spooled = strbuf_error(&text) == 0 &&
-                 os_replace_file(x->outcomes, r->name, strbuf_str(&text)) == 0;
+    int e = strbuf_error(&text);
+    e = e < 0 ? e : os_replace_file(x->outcomes, r->name, strbuf_str(&text));
+    r->spooled = e == 0;
+    if (e < 0) {
+        (void)fprintf(stderr,
+                      "<3>executor: the outcome of %s is lost: cannot write "
+                      "%s/outcomes/%s: %s\n",
+                      r->name, x->options.spool, r->name, strerror(-e));
+    }
 }
 
 void spool_save(struct executor *x)
@@ -97,10 +105,17 @@ static bool find_end(struct str text, struct exec_message *ret)
     return false;
 }
 
-static void restore(struct executor *x, struct str text)
+/* A file that was damaged, renamed or copied is told and left where it is. */
+static void restore(struct executor *x, const char *name, struct str text)
 {
     struct exec_message m;
-    if (!find_end(text, &m)) {
+    char proper[ATTEMPT_NAME_SIZE] = "";
+    if (find_end(text, &m)) {
+        attempts_name(&m.ended.key, proper);
+    }
+    if (strcmp(name, proper) != 0) {
+        (void)fprintf(stderr, "<4>executor: %s/outcomes/%s is no outcome\n",
+                      x->options.spool, name);
         return;
     }
     struct run *r = attempts_new(x, &m.ended.key);
@@ -128,7 +143,7 @@ void spool_load(struct executor *x)
         CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(FILE_MAX_BYTES);
         if (d->d_name[0] != '.' &&
             os_read_file(x->outcomes, d->d_name, &text) == 0) {
-            restore(x, strbuf_str(&text));
+            restore(x, d->d_name, strbuf_str(&text));
         }
     }
     (void)closedir(dir);

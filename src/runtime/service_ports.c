@@ -2,7 +2,6 @@
  * The runtime's ports onto the real world, and what comes back from it.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <syslog.h>
 
 #include "base/assert.h"

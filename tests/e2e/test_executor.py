@@ -110,6 +110,21 @@ def test_executor_restart_in_order_keeps_outcomes(make_daemon, tmp_path):
     assert out.read_text() == "x\n"
 
 
+def test_a_step_that_our_end_interrupts_is_not_repeated(make_daemon, tmp_path):
+    # That it makes a failure of our TERM does not say how far it had come.
+    out = tmp_path / "ran"
+    d = make_daemon({"r.yaml": runbook(
+        f"trap 'exit 1' TERM; echo x >> {out}; sleep 31341 & wait", retry=3)})
+    d.wait_executor()
+    workflow = running(d, fire(d))
+    wait_until(lambda: alive("sleep\x0031341"), what="the step")
+    os.kill(d.executor_pid(), signal.SIGTERM)
+    done = d.wait_status(workflow, "succeeded", "failed", "held")
+    assert done["status"] == "held"
+    assert done["steps"][0]["attempts"][0]["status"] == "unknown"
+    assert out.read_text() == "x\n"
+
+
 def test_cancel_ends_the_whole_tree(make_daemon):
     # A daemon of the step: double fork, a session of its own, deaf to TERM.
     d = make_daemon({"r.yaml": runbook(

@@ -188,9 +188,33 @@ static void an_orderly_end_stops_what_runs(void **state)
     assert_false(lab_process_has_argument(time));
     restart(l);
     const struct lab_attempt *a = lab_wait_ended(l, 1);
-    assert_int_equal(a->row.state, ATTEMPT_FAILED);
+    /* It ended because of us: that says nothing about what it was to do. */
+    assert_int_equal(a->row.state, ATTEMPT_UNKNOWN);
+    assert_string_equal(a->error,
+                        "the executor was stopped while the step ran");
     assert_int_equal(a->row.exit_code, 9);
     assert_string_equal(a->out.at, "up\nbye\n");
+}
+
+/* Two files with one key, as somebody's copy would be. */
+static void a_copied_outcome_is_none(void **state)
+{
+    struct lab *l = *state;
+    struct runbook_hash hash = lab_write_step(l, "a.yaml", "exit 4", "");
+    lab_start(l, 1, "a.yaml", &hash);
+    (void)lab_wait_ended(l, 1);
+    lab_stop(l);
+    char id[ID_TEXT_SIZE];
+    char file[256];
+    char copy[300];
+    id_format(lab_key(1).workflow_id, ID_PREFIX_WORKFLOW, id);
+    (void)snprintf(file, sizeof(file), "%s/outcomes/%s.0.1", l->spool, id);
+    (void)snprintf(copy, sizeof(copy), "%s7", file);
+    assert_int_equal(link(file, copy), 0);
+    (void)snprintf(copy, sizeof(copy), "%s/outcomes/copy", l->spool);
+    assert_int_equal(link(file, copy), 0);
+    restart(l);
+    assert_int_equal(lab_wait_ended(l, 1)->row.exit_code, 4);
 }
 
 static void a_damaged_outcome_is_none(void **state)
@@ -325,6 +349,7 @@ int main(void)
         CASE(outcomes_outlive_an_orderly_end),
         CASE(an_old_start_gets_the_true_outcome),
         CASE(an_orderly_end_stops_what_runs),
+        CASE(a_copied_outcome_is_none),
         CASE(a_damaged_outcome_is_none),
         CASE(after_a_crash_leftovers_end_and_outcomes_are_unknown),
         CASE_WITHOUT_CGROUPS(
