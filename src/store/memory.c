@@ -31,13 +31,15 @@ void memory_put(struct store *s, struct map *m, struct str key, void *value)
         (struct undo){.kind = UNDO_MAP, .at = m, .bytes = key, .value = old});
 }
 
+/* The key may be the caller's: a rollback puts it back and needs its own. */
 void memory_remove(struct store *s, struct map *m, struct str key)
 {
+    struct str own = arena_str(&s->arena, key);
     void *old = map_remove(m, key);
     if (old != NULL) {
         VEC_PUSH(&s->undo,
                  (struct undo){
-                     .kind = UNDO_MAP, .at = m, .bytes = key, .value = old});
+                     .kind = UNDO_MAP, .at = m, .bytes = own, .value = old});
     }
 }
 

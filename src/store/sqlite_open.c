@@ -361,6 +361,7 @@ static int open_steps(struct store *s, const struct store_options *options,
         s->ballast_bytes = sqlite_ballast_bytes(s->directory);
     }
     sqlite_ballast_make(s);
+    s->sums = sqlite_sums_used(s->db);
     return open_session(s, options, opened, reterr);
 }
 

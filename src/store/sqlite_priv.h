@@ -105,6 +105,7 @@ struct store {
     char *db_path;
     char *ballast_path;
     int lock_fd;
+    bool sums; /* as the file was when it was opened: any thread */
     uint64_t queue_limit;
     uint64_t ballast_bytes;
     uint64_t session;    /* number of this one: never used twice */

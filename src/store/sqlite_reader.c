@@ -457,7 +457,7 @@ int sqlite_reader_open(struct store *s, struct reader **ret, struct err *reterr)
     struct sqlite_reader *r = MEM_NEW(struct sqlite_reader);
     r->base.ops = &ops;
     int rc = connect(r, s->db_path);
-    if (rc == SQLITE_OK && sqlite_sums_used(r->db) != sqlite_sums_used(s->db)) {
+    if (rc == SQLITE_OK && sqlite_sums_used(r->db) != s->sums) {
         rc = SQLITE_IOERR_DATA; /* the header has changed */
     }
     if (rc != SQLITE_OK) {
