@@ -86,6 +86,10 @@ static int ambiguous(struct cli *cli, const json_t *items, const char *word,
             (void)fprintf(cli->err, "  %s\n", id);
         }
     }
+    if (shown > CANDIDATES_SHOWN) {
+        (void)fprintf(cli->err, "  ... and %u more\n",
+                      shown - CANDIDATES_SHOWN);
+    }
     return CLI_USAGE;
 }
 

@@ -100,7 +100,7 @@ def test_a_pause_is_seen(engine):
     d.start()
     assert "event processing is paused (by uid:" in d.log()
     paused_everywhere(d)
-    d.post("/api/admin/resume-processing")
+    run(d, "queue", "resume")
     assert d.get("/api/health")["status"] == "ok"
     assert d.get("/api/health")["checks"]["queue"]["paused_by"] is None
     d.wait_executor()
@@ -131,6 +131,9 @@ def test_a_disabled_runbook_is_seen(engine):
     p = run(d, "runbook", "run", "echo.yaml", code=6)
     assert "maintenance" in p.stderr
     assert "try: adctl runbook enable echo.yaml" in p.stderr
+    run(d, "runbook", "enable", "echo.yaml")
+    run(d, "event", "send", "--type", "say", "--wait")
+    run(d, "status")
 
 
 def test_nothing_matches(engine):
@@ -190,6 +193,13 @@ def test_doctor_asks_the_engine_of_its_configuration(engine):
     assert other in p.stdout
     p = tool(d, "doctor", "-c", "/nope.yaml", code=1)
     assert "there is no file /nope.yaml" in p.stdout
+
+
+def test_ids_that_are_not_shown_are_counted(engine):
+    for _ in range(8):
+        engine.event(type="else")
+    p = run(engine, "event", "show", "evt-", code=2)
+    assert "begins 8 ids" in p.stderr and "... and 3 more" in p.stderr
 
 
 # ---- sending -----------------------------------------------------------------
