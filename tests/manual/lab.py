@@ -213,6 +213,13 @@ class Lab:
         self.until("/metrics", ".event_queue_depth == 0 and "
                    ".ledger.events.processing == 0")
 
+    def partners(self):
+        """Partners that run and answer."""
+        self.sh("systemctl start partners")
+        for port in (9090, 9093):
+            self.host.wait(f"curl -sf localhost:{port}/-/healthy || "
+                           f"curl -s localhost:{port} | grep -q Unauth")
+
     def recover(self):
         """An engine under systemd, processing, whatever a test has left."""
         self.sh("for p in $(pgrep -x autonomous-devo); do "
@@ -221,11 +228,11 @@ class Lab:
                 "/etc/autonomous-devops/config.d; "
                 "[ ! -e /root/good.yaml ] || "
                 f"cp -p /root/good.yaml {CONFIG}; "
-                "systemctl start partners; "
                 f"systemctl reset-failed; systemctl stop {ENGINE}")
         self.host.wait("! (exec 3<>/dev/tcp/127.0.0.1/9000) 2>/dev/null")
         self.sh(f"systemctl start {ENGINE}")
         self.ready()
+        self.partners()
         self.slow_runbooks(False)
         self.post("/admin/resume-processing")
 

@@ -366,7 +366,7 @@ def integration_health(lab, run):
     r = run()
     assert r.status == 1 and "Alertmanager integration:" in r.err, r
     assert "Prometheus integration:" in r.err
-    lab.sh("systemctl start partners")
+    lab.partners()
 
 
 @block(19)
@@ -416,8 +416,8 @@ def detection(lab, run):
     assert all(is_number(v) for v in found[0].values()), found
     assert found[1] >= min(failed, 50)
     assert "prometheus" in {i["name"] for i in found[2:]}, r
-    lab.sh("systemctl start partners; curl -s "
-           "localhost:9000/api/integrations/prometheus/test")
+    lab.partners()
+    lab.sh("curl -s localhost:9000/api/integrations/prometheus/test")
 
 
 @block(22)
