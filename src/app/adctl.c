@@ -16,7 +16,7 @@ int main(int argc, char **argv)
     cli_terminal_detect(&cli.terminal, stdout);
     int code = cli_main(&cli, argc, argv);
     cli_deinit(&cli);
-    if (fflush(stdout) != 0 && code == CLI_OK) {
+    if ((fflush(stdout) != 0 || ferror(stdout) != 0) && code == CLI_OK) {
         (void)fprintf(stderr, "adctl: cannot write the output\n");
         code = CLI_FAILED;
     }

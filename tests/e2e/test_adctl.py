@@ -707,8 +707,9 @@ def shell_output(*command):
 
 
 @pytest.mark.parametrize("line, wanted", [
-    ("adctl wor", ["workflow"]),
-    ("adctl wf ", ["list", "show", "logs", "cancel", "kill", "verdict"]),
+    ("adctl work", ["workflow", "worker"]),
+    ("adctl wf ", ["list", "show", "logs", "cancel", "kill", "verdict",
+                   "archive"]),
     ("adctl --server x event li", ["list"]),
     ("adctl event list --status po", ["poison"]),
     ("adctl -o js", ["json", "jsonl"]),
@@ -724,8 +725,9 @@ printf '%s\\n' "${{COMPREPLY[@]}}" """
 
 @pytest.mark.skipif(not shutil.which("fish"), reason="fish is not installed")
 @pytest.mark.parametrize("line, wanted", [
-    ("adctl wor", {"workflow"}),
-    ("adctl workflow ", {"list", "show", "logs", "cancel", "kill"}),
+    ("adctl work", {"workflow", "worker"}),
+    ("adctl workflow ", {"list", "show", "logs", "cancel", "kill", "archive",
+                         "verdict"}),
     ("adctl event list --status po", {"poison"}),
     ("adctl completion ", {"bash", "zsh", "fish"})])
 def test_fish_completes(tmp_path, line, wanted):
