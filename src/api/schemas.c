@@ -30,7 +30,7 @@ const struct schema schemas[] = {
             "created_at instant", "started_at instant", "finished_at instant",
             "duration_seconds number?", "current_step string?",
             "current_step_index integer?", "error string?",
-            "stop_requested string?"),
+            "stop_requested string?", "stopped_by string?"),
      NULL},
     {"WorkflowList",
      FIELDS("workflows []Workflow", "active_workflows integer",

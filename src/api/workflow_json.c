@@ -102,6 +102,7 @@ void workflow_put(struct strbuf *out, const struct workflow_row *w,
     put_step(out, w, rb);
     put_text_or_null(out, "error", w->error);
     put_text_or_null(out, "stop_requested", str_c(workflow_stop_name(w->stop)));
+    put_text_or_null(out, "stopped_by", w->stopped_by);
 }
 
 /* ---- steps

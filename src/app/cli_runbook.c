@@ -337,12 +337,13 @@ static bool is_numeric(const char *type)
 static int read_value(struct cli *cli, const char *path, const char **ret)
 {
     CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(VALUE_MAX_BYTES);
-    CLEANUP(os_closep) int fd = -1;
-    int from = STDIN_FILENO;
-    if (strcmp(path, "-") != 0) {
-        fd = from = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    bool is_file = strcmp(path, "-") != 0;
+    int fd =
+        is_file ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY) : STDIN_FILENO;
+    int r = fd < 0 ? -errno : os_read_all(fd, &text);
+    if (is_file) {
+        os_close(fd);
     }
-    int r = from < 0 ? -errno : os_read_all(from, &text);
     if (r < 0) {
         return cli_fail(
             cli, CLI_USAGE, NULL, "--param-file: cannot read %s: %s", path,

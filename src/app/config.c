@@ -125,11 +125,9 @@ static void walk(struct config_reader *r, const char *section,
         /* A dot inside a key is not the dot between two keys. */
         bool dotted = str_find(yaml_text(key), '.') >= 0;
         const struct config_option *o = find_option(path);
-        if (dotted) {
-            complain_unknown(r, section, key, path);
-        } else if (o != NULL) {
+        if (!dotted && o != NULL) {
             set_option(r, o, key, yaml_value(n, i));
-        } else if (is_section(path)) {
+        } else if (!dotted && is_section(path)) {
             note_integration(r->config, path);
             walk(r, path, yaml_value(n, i));
         } else {

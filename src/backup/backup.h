@@ -2,8 +2,7 @@
  * Backups: one folder each below the folder of all backups, made while the
  * engine writes, verified before it gets its name, and restored by moving what
  * is there aside, never by deleting it. Nothing in a backup is packed: it is
- * one SQLite file, copies of plain files, and a manifest with the SHA-256 of
- * each.
+ * SQLite files, copies of plain files, and a manifest with the SHA-256 of each.
  *
  *   backup-20261127T024500Z/
  *     manifest.json   what it is; written last

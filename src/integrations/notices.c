@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <sodium.h>
 
@@ -18,6 +19,7 @@
 #include "data/json.h"
 #include "engine/engine.h"
 #include "integrations/integrations_priv.h"
+#include "runtime/secrets.h"
 
 #define OPEN_PREFIX "notice/open/"
 #define KEY_SIZE 65
@@ -132,6 +134,28 @@ static bool kind_of(const struct workflow_row *w, enum notice_kind *ret)
     return false;
 }
 
+/* A sealed value is another text each time it is sealed: for the key any one
+ * is as good as another. */
+static void hash_parameters(crypto_hash_sha256_state *state, struct str json)
+{
+    static const char mark[] = "\"" SECRETS_SEALED_PREFIX;
+    while (json.len != 0) {
+        const char *at = memmem(json.at, json.len, mark, sizeof(mark) - 1);
+        size_t before = at != NULL ? (size_t)(at - json.at) : json.len;
+        (void)crypto_hash_sha256_update(state, (const unsigned char *)json.at,
+                                        before);
+        json = str_slice(json, before, json.len);
+        if (at != NULL) {
+            const char *end = memchr(at + 1, '"', json.len - 1);
+            json =
+                str_slice(json, end != NULL ? (size_t)(end - at) + 1 : json.len,
+                          json.len);
+            (void)crypto_hash_sha256_update(state, (const unsigned char *)mark,
+                                            sizeof(mark) - 1);
+        }
+    }
+}
+
 static void key_of(const struct workflow_row *w, char ret[KEY_SIZE])
 {
     crypto_hash_sha256_state state;
@@ -140,8 +164,7 @@ static void key_of(const struct workflow_row *w, char ret[KEY_SIZE])
     (void)crypto_hash_sha256_update(
         &state, (const unsigned char *)w->runbook_path.at, w->runbook_path.len);
     (void)crypto_hash_sha256_update(&state, (const unsigned char *)"", 1);
-    (void)crypto_hash_sha256_update(
-        &state, (const unsigned char *)w->parameters.at, w->parameters.len);
+    hash_parameters(&state, w->parameters);
     (void)crypto_hash_sha256_final(&state, hash);
     (void)sodium_bin2hex(ret, KEY_SIZE, hash, sizeof(hash));
 }

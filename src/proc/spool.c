@@ -108,7 +108,7 @@ static bool find_end(struct str text, struct exec_message *ret)
 /* A file that was damaged, renamed or copied is told and left where it is. */
 static void restore(struct executor *x, const char *name, struct str text)
 {
-    struct exec_message m;
+    struct exec_message m = {0};
     char proper[ATTEMPT_NAME_SIZE] = "";
     if (find_end(text, &m)) {
         attempts_name(&m.ended.key, proper);

@@ -13,8 +13,6 @@
 #include "model/runbook_load.h"
 #include "os/seal.h"
 
-#define SEALED_PREFIX "sealed:1:"
-
 /* Sealed, a value is at most six times as long, and its share of the rest. */
 #define JSON_MAX_BYTES                                                         \
     ((size_t)RUNBOOK_MAX_PARAMS * (RUNBOOK_PARAM_VALUE_MAX_BYTES * 10 + 512))
@@ -94,7 +92,7 @@ static int seal_value(const struct seal *seal, const json_t *value,
     struct strbuf text = STRBUF_INIT(JSON_MAX_BYTES);
     json_write(value, &text);
     ASSERT(strbuf_error(&text) == 0);
-    strbuf_addc(out, "\"" SEALED_PREFIX);
+    strbuf_addc(out, "\"" SECRETS_SEALED_PREFIX);
     seal_add(seal, strbuf_str(&text), context, out);
     strbuf_addch(out, '"');
     explicit_bzero(text.at, text.len);
@@ -108,8 +106,10 @@ static int open_value(const struct seal *seal, const json_t *value,
     char *text = NULL;
     struct str sealed =
         str_n(json_string_value(value), json_string_length(value));
-    if (!json_is_string(value) || !str_starts(sealed, STR(SEALED_PREFIX)) ||
-        seal_get(seal, str_slice(sealed, strlen(SEALED_PREFIX), sealed.len),
+    if (!json_is_string(value) ||
+        !str_starts(sealed, STR(SECRETS_SEALED_PREFIX)) ||
+        seal_get(seal,
+                 str_slice(sealed, strlen(SECRETS_SEALED_PREFIX), sealed.len),
                  context, &text) < 0) {
         return -EBADMSG;
     }

@@ -11,6 +11,9 @@
 #include "base/err.h"
 #include "model/runbook.h"
 
+/* How a sealed value begins: what follows is base64, never with a quote. */
+#define SECRETS_SEALED_PREFIX "sealed:1:"
+
 struct secrets;
 
 /* The key's file is read when it is first needed, and made by secrets_seal if

@@ -19,12 +19,14 @@ struct salvage {
     struct service *s;
     uint32_t open; /* events in the transaction under way */
     uint64_t kept;
+    int failed; /* to keep one: nothing to do with what can be read */
 };
 
 static int finish_piece(struct salvage *v)
 {
     int r = v->open != 0 ? v->s->driver->commit(v->s->store) : 0;
     v->open = 0;
+    v->failed = v->failed < 0 ? v->failed : r;
     return r;
 }
 
@@ -57,9 +59,8 @@ static int set_aside(struct service *s, const struct event *e, int status)
     return run(s, &op);
 }
 
-static int keep(void *context, const struct event *e, int status)
+static int keep_one(struct salvage *v, const struct event *e, int status)
 {
-    struct salvage *v = context;
     struct event copy = *e;
     struct store_ingested result;
     struct store_op op = {
@@ -75,13 +76,25 @@ static int keep(void *context, const struct event *e, int status)
     }
     v->open++;
     r = run(v->s, &op);
+    if (r == -EEXIST) {
+        return 0; /* a start that was killed in the middle had it already */
+    }
     if (r == 0) {
         v->kept++;
         r = set_aside(v->s, e, status);
-    } else if (r == -EEXIST) {
-        r = 0; /* a start that was killed in the middle had it already */
     }
-    return r == 0 && v->open == PIECE_EVENTS ? finish_piece(v) : r;
+    return r;
+}
+
+/* An error of ours ends the reading, as what it is to the reader. */
+static int keep(void *context, const struct event *e, int status)
+{
+    struct salvage *v = context;
+    v->failed = keep_one(v, e, status);
+    if (v->failed == 0 && v->open == PIECE_EVENTS) {
+        (void)finish_piece(v);
+    }
+    return v->failed < 0 ? -ECANCELED : 0;
 }
 
 /* The number of the newest event that the backup had. */
@@ -120,10 +133,11 @@ int service_salvage(struct service *s, const struct backup_note *note,
         return r;
     }
     r = store_salvage(aside, after_seq, keep, &v, ret, &err);
-    int end = finish_piece(&v);
+    (void)finish_piece(&v);
     ret->events = v.kept;
-    if (end < 0) {
-        return err_set(reterr, end, "cannot keep what was read from %s", aside);
+    if (v.failed < 0) {
+        return err_set(reterr, v.failed, "cannot keep what was read from %s",
+                       aside);
     }
     if (r < 0) {
         service_log(s, LOG_ERR, "cannot read what is left in %s: %s", aside,

@@ -201,6 +201,8 @@ static int check_ledger(struct store *s, struct store_counts *ret,
     (void)sqlite3_finalize(st);
     if (rc == SQLITE_OK) {
         rc = count_rows(s, ret);
+    }
+    if (rc == SQLITE_OK) {
         ret->removed_events = written.removed_events;
         ret->removed_workflows = written.removed_workflows;
         ret->accepted += written.removed_events;

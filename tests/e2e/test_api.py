@@ -69,6 +69,7 @@ def test_execute_cancel_and_kill(engine):
         assert stopped["stop_requested"] == how
         final = engine.wait_status(w["workflow_id"], "cancelled", "killed")
         assert final["stop_requested"] == how
+        assert final["stopped_by"] == "uid:0"
         engine.post(f"/api/workflows/{w['workflow_id']}/{how}", status=409)
 
 

@@ -202,7 +202,7 @@ def test_a_reload_is_all_or_nothing(make_daemon, how):
     assert workers() == 2 and numbers(d)[LAST] == 1
     port = d.port
     good = {"engine": {"event_processing": {"workers": 5}},
-            "executor": {"max_running": 9}}
+            "executor": {"max_running": 25}}
     d.write_config(good)
     answer = reload_by(how, d)
     wait_until(lambda: workers() == 5, what="five workers")

@@ -236,12 +236,6 @@ class Lab:
         self.slow_runbooks(False)
         self.post("/admin/resume-processing")
 
-    def needs(self, path):
-        """Skips the block while the engine has no such path."""
-        if path not in json.loads(self.sh(
-                "curl -s localhost:9000/api/openapi.json").out)["paths"]:
-            pytest.skip(f"the engine has no {path} yet")
-
     # ---- the host --------------------------------------------------------------
 
     def unit(self, unit, name):

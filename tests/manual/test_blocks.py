@@ -592,7 +592,6 @@ def failure_remediation(lab, run):
 
 @block(32)
 def backlog(lab, run):
-    lab.needs("/api/metrics/history")
     lab.post("/admin/pause-processing")
     for _ in range(3):
         lab.event(type="flood")
@@ -849,7 +848,6 @@ def weekly(lab, run):
 
 @block(48)
 def monthly(lab, run):
-    lab.needs("/api/metrics/runbook-performance")
     lab.end(lab.start("test/noop.yaml"))
     r = run()
     found = values(r.out)

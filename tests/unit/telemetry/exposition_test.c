@@ -60,6 +60,10 @@ static struct telemetry *busy(struct telemetry_state *s)
     return t;
 }
 
+#define BUDGET_LINE                                                            \
+    "slo_error_budget_remaining_ratio{slo=\"auto_remediation_success_rate"     \
+    "\"} 0.375"
+
 static void assert_line(const char *text, const char *line)
 {
     char wanted[256];
@@ -111,8 +115,7 @@ static void says_what_was_counted(void **state)
         "slo_actual{slo=\"auto_remediation_success_rate\"} 0.875",
         "slo_met{slo=\"auto_remediation_success_rate\"} 1",
         "slo_samples{slo=\"auto_remediation_success_rate\"} 8",
-        "slo_error_budget_remaining_ratio{slo=\"auto_remediation_success_rate"
-        "\"} 0.375",
+        BUDGET_LINE,
     };
     assert_line(text, BUILD_INFO);
     for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
