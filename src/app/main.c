@@ -71,14 +71,14 @@ static bool knows_user(const struct config *config, const char *what)
 
 static int run_serve(const struct arguments *arguments)
 {
-    struct config *config = NULL;
+    CLEANUP(config_freep) struct config *config = NULL;
     if (load(arguments, &config) < 0) {
         return EX_CONFIG;
     }
     if (config->executor_autostart && !knows_user(config, "cannot start")) {
         return EX_CONFIG;
     }
-    return serve(&arguments->from, config);
+    return serve(&arguments->from, TAKE(config));
 }
 
 /* The configuration that the executor read last; the first one is kept beside

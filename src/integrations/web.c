@@ -3,43 +3,61 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <strings.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
-
-#include <curl/curl.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "integrations/curl_library.h"
 #include "os/clock.h"
 
 #define CONNECTIONS_MAX 16L
 #define CONNECT_MS 5000L
 
 struct web {
-    CURLM *multi;
+    CURLM *multi;        /* NULL: nobody has been called yet */
+    int wake_fd;         /* eventfd */
     struct list running; /* of struct web_request.link */
 };
+
+static const struct curl_library *lib(void)
+{
+    return curl_library();
+}
+
+static CURLM *multi_of(struct web *w)
+{
+    if (w->multi == NULL) {
+        w->multi = (lib()->curl_multi_init)();
+        ASSERT(w->multi != NULL);
+        (void)(lib()->curl_multi_setopt)(
+            w->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, CONNECTIONS_MAX);
+    }
+    return w->multi;
+}
 
 /* ---- what may be called -------------------------------------------------- */
 
 static bool part(CURLU *u, CURLUPart which, char *room, size_t size)
 {
     char *text = NULL;
-    CURLUcode rc = curl_url_get(u, which, &text, CURLU_DEFAULT_PORT);
+    CURLUcode rc = (lib()->curl_url_get)(u, which, &text, CURLU_DEFAULT_PORT);
     bool good = rc == CURLUE_OK && text[0] != '\0' && strlen(text) < size;
     if (good) {
         memcpy(room, text, strlen(text) + 1);
     }
-    curl_free(text);
+    (lib()->curl_free)(text);
     return good;
 }
 
 static bool has_part(CURLU *u, CURLUPart which)
 {
     char *text = NULL;
-    bool has = curl_url_get(u, which, &text, 0) == CURLUE_OK;
-    curl_free(text);
+    bool has = (lib()->curl_url_get)(u, which, &text, 0) == CURLUE_OK;
+    (lib()->curl_free)(text);
     return has;
 }
 
@@ -83,18 +101,18 @@ int web_url_check(struct str url, struct err *reterr)
                        WEB_URL_MAX_BYTES - 1);
     }
     CLEANUP(mem_freep) char *copy = str_dup(url);
-    CURLU *u = curl_url();
+    CURLU *u = (lib()->curl_url)();
     ASSERT(u != NULL);
     int r = 0;
     if (strstr(copy, "://") == NULL ||
-        curl_url_set(u, CURLUPART_URL, copy, CURLU_NON_SUPPORT_SCHEME) !=
-            CURLUE_OK) {
+        (lib()->curl_url_set)(u, CURLUPART_URL, copy,
+                              CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK) {
         err_hint(reterr, "write http://HOST or https://HOST");
         r = err_set(reterr, -EINVAL, "not an http or https URL");
     } else {
         r = check_parts(u, reterr);
     }
-    curl_url_cleanup(u);
+    (lib()->curl_url_cleanup)(u);
     return r;
 }
 
@@ -103,16 +121,17 @@ void web_origin(const char *url, char ret[WEB_ORIGIN_SIZE])
     char scheme[8];
     char host[256];
     char port[8];
-    CURLU *u = curl_url();
+    CURLU *u = (lib()->curl_url)();
     ASSERT(u != NULL);
     ret[0] = '\0';
-    if (url != NULL && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+    if (url != NULL &&
+        (lib()->curl_url_set)(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
         part(u, CURLUPART_SCHEME, scheme, sizeof(scheme)) &&
         part(u, CURLUPART_HOST, host, sizeof(host)) &&
         part(u, CURLUPART_PORT, port, sizeof(port))) {
         (void)snprintf(ret, WEB_ORIGIN_SIZE, "%s://%s:%s", scheme, host, port);
     }
-    curl_url_cleanup(u);
+    (lib()->curl_url_cleanup)(u);
     for (char *c = ret; *c != '\0'; c++) {
         *c = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
     }
@@ -181,7 +200,7 @@ uint64_t web_retry_after(struct str value, uint64_t now_s)
     value = str_trim(value);
     if (str_to_u64(value, 0, UINT64_MAX, &seconds) < 0) {
         CLEANUP(mem_freep) char *copy = str_dup(value);
-        time_t at = value.len != 0 ? curl_getdate(copy, NULL) : -1;
+        time_t at = value.len != 0 ? (lib()->curl_getdate)(copy, NULL) : -1;
         seconds = at > 0 && (uint64_t)at > now_s ? (uint64_t)at - now_s : 0;
     }
     return MIN(seconds, WEB_RETRY_AFTER_MAX_S);
@@ -242,7 +261,7 @@ static void explain(struct web_request *r, CURLcode rc)
     } else {
         r->result = -EIO;
         (void)snprintf(r->error, sizeof(r->error), "%s",
-                       curl_easy_strerror(rc));
+                       (lib()->curl_easy_strerror)(rc));
     }
 }
 
@@ -251,45 +270,51 @@ static void explain(struct web_request *r, CURLcode rc)
 
 static void set_up(CURL *easy, struct web_request *r, struct curl_slist *list)
 {
-    (void)curl_easy_setopt(easy, CURLOPT_URL, r->url);
-    (void)curl_easy_setopt(easy, CURLOPT_PRIVATE, r);
-    (void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list);
-    (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-    (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, r);
-    (void)curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-    (void)curl_easy_setopt(easy, CURLOPT_HEADERDATA, r);
-    (void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket);
-    (void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, r);
-    (void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    (void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-    (void)curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    (void)curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    (void)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-    (void)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-    (void)curl_easy_setopt(easy, CURLOPT_SSLVERSION,
-                           (long)CURL_SSLVERSION_TLSv1_2);
-    (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    (void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
-    (void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
-    (void)curl_easy_setopt(easy, CURLOPT_USERAGENT,
-                           "autonomous-devops/" ADP_VERSION);
+    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_URL, r->url);
+    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_PRIVATE, r);
+    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_HTTPHEADER, list);
+    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_WRITEFUNCTION, on_body);
+    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_WRITEDATA, r);
+    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_HEADERFUNCTION, on_header);
+    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_HEADERDATA, r);
+    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_OPENSOCKETFUNCTION,
+                                    on_socket);
+    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_OPENSOCKETDATA, r);
+    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_PROXY, "");
+    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_NETRC,
+                                    (long)CURL_NETRC_IGNORED);
+    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_SSLVERSION,
+                                    (long)CURL_SSLVERSION_TLSv1_2);
+    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_NOSIGNAL, 1L);
+    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_TIMEOUT_MS,
+                                    (long)r->timeout_ms);
+    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                                    CONNECT_MS);
+    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_USERAGENT,
+                                    "autonomous-devops/" ADP_VERSION);
     if (r->body.at != NULL) {
-        (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
-                               (curl_off_t)r->body.len);
-        (void)curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, r->body.at);
+        (void)(lib()->curl_easy_setopt)(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                                        (curl_off_t)r->body.len);
+        (void)(lib()->curl_easy_setopt)(easy, CURLOPT_COPYPOSTFIELDS,
+                                        r->body.at);
     }
 }
 
 void web_send(struct web *w, struct web_request *r)
 {
-    struct curl_slist *list = curl_slist_append(NULL, "Expect:");
+    struct curl_slist *list = (lib()->curl_slist_append)(NULL, "Expect:");
     for (size_t i = 0; i < WEB_HEADERS_MAX && r->headers[i] != NULL; i++) {
-        list = curl_slist_append(list, r->headers[i]);
+        list = (lib()->curl_slist_append)(list, r->headers[i]);
     }
     if (r->body.at != NULL) {
-        list = curl_slist_append(list, "Content-Type: application/json");
+        list =
+            (lib()->curl_slist_append)(list, "Content-Type: application/json");
     }
-    CURL *easy = curl_easy_init();
+    CURL *easy = (lib()->curl_easy_init)();
     ASSERT(easy != NULL && list != NULL);
     strbuf_deinit(&r->answer);
     strbuf_init(&r->answer, r->max_bytes);
@@ -302,15 +327,15 @@ void web_send(struct web *w, struct web_request *r)
     r->list = list;
     set_up(easy, r, list);
     list_push(&w->running, &r->link);
-    CURLMcode rc = curl_multi_add_handle(w->multi, easy);
+    CURLMcode rc = (lib()->curl_multi_add_handle)(multi_of(w), easy);
     ASSERT(rc == CURLM_OK);
 }
 
 static void end(struct web_request *r)
 {
-    (void)curl_multi_remove_handle(r->web->multi, r->easy);
-    curl_easy_cleanup(r->easy);
-    curl_slist_free_all(r->list);
+    (void)(lib()->curl_multi_remove_handle)(r->web->multi, r->easy);
+    (lib()->curl_easy_cleanup)(r->easy);
+    (lib()->curl_slist_free_all)(r->list);
     r->easy = r->list = NULL;
     list_remove(&r->link);
     r->done(r);
@@ -321,9 +346,9 @@ static void take_outcome(struct web_request *r, CURLcode rc)
     long status = 0;
     curl_off_t us = 0;
     const char *type = NULL;
-    (void)curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
-    (void)curl_easy_getinfo(r->easy, CURLINFO_TOTAL_TIME_T, &us);
-    (void)curl_easy_getinfo(r->easy, CURLINFO_CONTENT_TYPE, &type);
+    (void)(lib()->curl_easy_getinfo)(r->easy, CURLINFO_RESPONSE_CODE, &status);
+    (void)(lib()->curl_easy_getinfo)(r->easy, CURLINFO_TOTAL_TIME_T, &us);
+    (void)(lib()->curl_easy_getinfo)(r->easy, CURLINFO_CONTENT_TYPE, &type);
     r->took_ms = (uint64_t)us / 1000;
     (void)snprintf(r->type, sizeof(r->type), "%s", type != NULL ? type : "");
     if (rc == CURLE_OK) {
@@ -344,17 +369,12 @@ void web_request_deinit(struct web_request *r)
 
 int web_new(struct web **ret)
 {
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-        return -ENOSYS;
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0) {
+        return -errno;
     }
-    CURLM *multi = curl_multi_init();
-    if (multi == NULL) {
-        return -ENOMEM;
-    }
-    (void)curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
-                            CONNECTIONS_MAX);
     struct web *w = MEM_NEW(struct web);
-    w->multi = multi;
+    w->wake_fd = fd;
     list_init(&w->running);
     *ret = w;
     return 0;
@@ -371,7 +391,10 @@ void web_free(struct web *w)
         (void)snprintf(r->error, sizeof(r->error), "the engine is stopping");
         end(r);
     }
-    (void)curl_multi_cleanup(w->multi);
+    if (w->multi != NULL) {
+        (void)(lib()->curl_multi_cleanup)(w->multi);
+    }
+    close(w->wake_fd);
     mem_free(w);
 }
 
@@ -381,11 +404,11 @@ static unsigned perform(struct web *w)
     int unused = 0;
     unsigned ended = 0;
     CURLMsg *m = NULL;
-    (void)curl_multi_perform(w->multi, &unused);
-    while ((m = curl_multi_info_read(w->multi, &unused)) != NULL) {
+    (void)(lib()->curl_multi_perform)(w->multi, &unused);
+    while ((m = (lib()->curl_multi_info_read)(w->multi, &unused)) != NULL) {
         struct web_request *r = NULL;
         CURLcode rc = m->data.result;
-        (void)curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &r);
+        (void)(lib()->curl_easy_getinfo)(m->easy_handle, CURLINFO_PRIVATE, &r);
         take_outcome(r, rc);
         end(r);
         ended++;
@@ -395,15 +418,24 @@ static unsigned perform(struct web *w)
 
 void web_wait(struct web *w, uint64_t timeout_ms)
 {
+    struct curl_waitfd wake = {.fd = w->wake_fd, .events = CURL_WAIT_POLLIN};
+    int wait_ms = (int)MIN(timeout_ms, 60000);
+    eventfd_t times;
+    if (w->multi == NULL) {
+        struct pollfd p = {.fd = w->wake_fd, .events = POLLIN};
+        (void)poll(&p, 1, wait_ms);
+        (void)eventfd_read(w->wake_fd, &times);
+        return;
+    }
     /* What has ended already must not wait for the network. */
     if (perform(w) == 0) {
-        (void)curl_multi_poll(w->multi, NULL, 0, (int)MIN(timeout_ms, 60000),
-                              NULL);
+        (void)(lib()->curl_multi_poll)(w->multi, &wake, 1, wait_ms, NULL);
+        (void)eventfd_read(w->wake_fd, &times);
         (void)perform(w);
     }
 }
 
 void web_wake(struct web *w)
 {
-    (void)curl_multi_wakeup(w->multi);
+    (void)eventfd_write(w->wake_fd, 1);
 }

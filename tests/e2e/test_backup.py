@@ -153,12 +153,12 @@ def test_drill(engine):
     assert d.ledger.read_text() == "one\ntwo\n"
 
     adctl(d, "backup", "acknowledge")
-    assert d.get("/api/health")["status"] == "ok"
+    wait_until(lambda: d.get("/api/health")["status"] == "ok", what="health")
     actions = [a["action"] for a in d.get("/api/admin/audit")["audit"]]
     assert actions == ["store.acknowledge-restore", "store.restore"]
     d.stop()
     d.start()
-    assert d.get("/api/health")["status"] == "ok"
+    wait_until(lambda: d.get("/api/health")["status"] == "ok", what="health")
 
 
 def test_state_removed_under_the_engine(engine):
@@ -172,7 +172,7 @@ def test_state_removed_under_the_engine(engine):
     d.start()
     assert d.get("/api/metrics")["ledger"]["accepted"] == 0
     post(d, 1)
-    assert d.get("/api/health")["status"] == "ok"
+    wait_until(lambda: d.get("/api/health")["status"] == "ok", what="health")
 
 
 # ---- damage ------------------------------------------------------------------

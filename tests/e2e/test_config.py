@@ -272,7 +272,8 @@ def test_root_becomes_the_owner_of_the_state():
         assert os.stat(f"/proc/{d.process.pid}/environ").st_uid == 0
         with open(f"/proc/{d.process.pid}/limits", encoding="ascii") as f:
             core = [x.split() for x in f if x.startswith("Max core file")]
-        assert core[0][4:6] == ["0", "0"]
+        # The hard limit is the sanitizers' own affair.
+        assert core[0][4] == "0"
         d.close()
         for path, _, files in os.walk(f"{d.folder}/state"):
             for name in files:
