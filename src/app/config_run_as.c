@@ -112,17 +112,8 @@ static bool read_entry(struct config_reader *r, const struct config_option *o,
 void config_run_as_set(struct config_reader *r, const struct config_option *o,
                        const struct yaml_node *n)
 {
-    struct err e = ERR_INIT;
     size_t count = yaml_count(n);
-    if (yaml_kind(n) != YAML_SEQUENCE) {
-        (void)yaml_err(&e, n, -EINVAL, "expected %s, got %s",
-                       config_type_text(o->type), yaml_kind_text(n));
-        config_complain(r, o->key, &e);
-        return;
-    }
-    if (count > CONFIG_MAX_LIST) {
-        (void)yaml_err(&e, n, -E2BIG, "more than %d elements", CONFIG_MAX_LIST);
-        config_complain(r, o->key, &e);
+    if (!config_value_is_list(r, o, n)) {
         return;
     }
     struct executor_run_as *list =

@@ -379,20 +379,28 @@ static void set_text(struct config_reader *r, const struct config_option *o,
     }
 }
 
-static void set_list(struct config_reader *r, const struct config_option *o,
-                     const struct yaml_node *n)
+bool config_value_is_list(struct config_reader *r,
+                          const struct config_option *o,
+                          const struct yaml_node *n)
 {
     struct err e = ERR_INIT;
-    size_t count = yaml_count(n);
     if (yaml_kind(n) != YAML_SEQUENCE) {
         (void)yaml_err(&e, n, -EINVAL, "expected %s, got %s",
                        config_type_text(o->type), yaml_kind_text(n));
-        config_complain(r, o->key, &e);
-        return;
-    }
-    if (count > CONFIG_MAX_LIST) {
+    } else if (yaml_count(n) > CONFIG_MAX_LIST) {
         (void)yaml_err(&e, n, -E2BIG, "more than %d elements", CONFIG_MAX_LIST);
-        config_complain(r, o->key, &e);
+    } else {
+        return true;
+    }
+    config_complain(r, o->key, &e);
+    return false;
+}
+
+static void set_list(struct config_reader *r, const struct config_option *o,
+                     const struct yaml_node *n)
+{
+    size_t count = yaml_count(n);
+    if (!config_value_is_list(r, o, n)) {
         return;
     }
     const char **list = ARENA_ARRAY(&r->config->arena, count + 1, const char *);

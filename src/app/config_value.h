@@ -58,6 +58,11 @@ NODISCARD int config_value_checked(struct config_reader *r,
                                    const struct config_option *o,
                                    const struct yaml_node *n, const char **ret);
 
+/* Is this a list, and not too long a one? Complains when it is not. */
+bool config_value_is_list(struct config_reader *r,
+                          const struct config_option *o,
+                          const struct yaml_node *n);
+
 /* Reads executor.run_as_allowed (config_run_as.c). */
 void config_run_as_set(struct config_reader *r, const struct config_option *o,
                        const struct yaml_node *n);

@@ -25,7 +25,6 @@
 
 /* Metrics that are ever kept; further names are left out. */
 #define HISTORY_METRICS_MAX 256
-#define HISTORY_NAME_MAX_BYTES 64
 
 /* Points of one answer. */
 #define HISTORY_POINTS_MAX 10000
