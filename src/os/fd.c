@@ -48,6 +48,17 @@ int os_pipe(int ret[2])
     return pipe2(ret, O_CLOEXEC) < 0 ? -errno : 0;
 }
 
+int os_pipe_nonblock(int ret[2])
+{
+    int r = os_pipe(ret);
+    if (r == 0 && fcntl(ret[0], F_SETFL, O_RDONLY | O_NONBLOCK) < 0) {
+        r = -errno;
+        os_closep(&ret[0]);
+        os_closep(&ret[1]);
+    }
+    return r;
+}
+
 int os_write_all(int fd, struct str s)
 {
     while (s.len > 0) {

@@ -22,6 +22,9 @@ NODISCARD int os_set_cloexec(int fd, bool on);
 /* A pipe, close-on-exec at both ends. */
 NODISCARD int os_pipe(int ret[2]);
 
+/* The same, whose reading end, ret[0], does not block. */
+NODISCARD int os_pipe_nonblock(int ret[2]);
+
 /* Writes all of s, through short writes and signals. Not for descriptors that
  * do not block. */
 NODISCARD int os_write_all(int fd, struct str s);

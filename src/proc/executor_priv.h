@@ -131,12 +131,19 @@ void link_refresh_options(struct executor *x);
 /* ---- trust.c ----------------------------------------------------------------
  */
 
-/* Who could have written a text: only root, or also `why`, which is empty or
- * says what belongs to whom. */
+/* Who could have written a text: only root, or also the owner of the file or
+ * folder that is named. Each start asks, so nobody's name is looked up before
+ * it is told: see trust_why. */
 struct trust {
     bool root;
-    char why[256];
+    bool is_copy; /* of a file that was not root's; nothing is named */
+    uid_t owner;
+    char path[256];
 };
+
+/* "PATH belongs to NAME", for a message; of a text that root alone could have
+ * written: "". */
+void trust_why(const struct trust *t, char *out, size_t size);
 
 /* Looks at every folder from / down to the repository, and at those and the
  * file that the path names in it ("": none). 0 and *ret, -EPERM with what is

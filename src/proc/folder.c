@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "os/clock.h"
 #include "os/fd.h"
 #include "os/remove.h"
 #include "proc/executor_priv.h"
@@ -20,6 +21,8 @@
 #define IDLE_MAX 64
 #define NAMES_MAX 1000
 #define PREFIX "step-"
+/* File systems keep times by the tick of a clock, a few milliseconds. */
+#define TICK_MAX_S 2
 
 void folder_name(const struct folder *f, char out[FOLDER_NAME_SIZE])
 {
@@ -99,6 +102,8 @@ static bool take_idle(struct folder_pool *pool, uid_t uid, gid_t gid,
         const struct folder *f = &pool->idle.at[i];
         if (f->uid == uid && f->gid == gid) {
             *ret = *f;
+            ret->shows_change =
+                (time_t)(os_epoch_ms() / 1000) > f->changed.tv_sec + TICK_MAX_S;
             pool->idle.at[i] = pool->idle.at[--pool->idle.count];
             return true;
         }
@@ -141,18 +146,30 @@ static bool is_empty(int folder)
     return empty;
 }
 
+/* Nobody has made or removed anything in it, not even for a while. */
+static bool is_untouched(const struct folder *f, const struct stat *now)
+{
+    return f->shows_change && f->changed.tv_sec == now->st_ctim.tv_sec &&
+           f->changed.tv_nsec == now->st_ctim.tv_nsec;
+}
+
 /* In its place, its user's, closed to others, and empty. */
-static bool is_as_new(const struct folder_pool *pool, const struct folder *f)
+static bool is_as_new(const struct folder_pool *pool, struct folder *f)
 {
     char name[FOLDER_NAME_SIZE];
     struct stat own;
     struct stat named;
     folder_name(f, name);
-    return fstat(f->fd, &own) == 0 &&
-           fstatat(pool->work, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-           own.st_dev == named.st_dev && own.st_ino == named.st_ino &&
-           own.st_uid == f->uid && own.st_gid == f->gid &&
-           (own.st_mode & 07777) == 0700 && is_empty(f->fd);
+    bool ok = fstat(f->fd, &own) == 0 &&
+              fstatat(pool->work, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+              own.st_dev == named.st_dev && own.st_ino == named.st_ino &&
+              own.st_uid == f->uid && own.st_gid == f->gid &&
+              (own.st_mode & 07777) == 0700 &&
+              (is_untouched(f, &own) || is_empty(f->fd));
+    if (ok) {
+        f->changed = own.st_ctim;
+    }
+    return ok;
 }
 
 void folder_give_back(struct folder_pool *pool, struct folder *f)

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "base/err.h"
 #include "base/list.h"
@@ -86,6 +87,10 @@ struct folder {
     uid_t uid;
     gid_t gid;
     int fd; /* -1: none */
+    /* Of one that serves again: when it was last changed, and whether that was
+     * so long before it was given out that a later change shows. */
+    struct timespec changed;
+    bool shows_change;
 };
 
 struct folder_pool {

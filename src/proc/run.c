@@ -444,11 +444,12 @@ static int plan_user(struct run *r, struct plan *p, struct err *reterr)
     int e = choose_user(r, p, reterr);
     uid_t uid = p->has_user ? p->user.uid : geteuid();
     if (e == 0 && uid == 0 && !p->trust.root) {
+        char why[512];
+        trust_why(&p->trust, why, sizeof(why));
         return err_set(reterr, -EPERM,
                        "a step runs as root only from a runbook that only root "
                        "can write: %s; chown root, or set %s",
-                       p->trust.why,
-                       p->has_user ? "another run_as" : "executor.user");
+                       why, p->has_user ? "another run_as" : "executor.user");
     }
     return e;
 }

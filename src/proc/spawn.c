@@ -319,12 +319,9 @@ static void pipes_close(struct pipes *p)
 
 static int pipes_open(struct pipes *p, const struct spawn_user *user)
 {
-    int r = os_pipe(p->out);
-    r = r < 0 ? r : os_pipe(p->err);
-    r = r < 0 ? r : os_pipe(p->report);
-    r = r < 0 ? r : os_set_nonblock(p->out[0]);
-    r = r < 0 ? r : os_set_nonblock(p->err[0]);
-    r = r < 0 ? r : os_set_nonblock(p->report[0]);
+    int r = os_pipe_nonblock(p->out);
+    r = r < 0 ? r : os_pipe_nonblock(p->err);
+    r = r < 0 ? r : os_pipe_nonblock(p->report);
     if (r < 0) {
         return r;
     }

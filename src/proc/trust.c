@@ -25,9 +25,11 @@
 #include "proc/executor_priv.h"
 
 #define LINKS_MAX 40
+#define COPY_NOT_ROOT "others than root could write the file when it was copied"
 
 /* One look along a path. */
 struct look {
+    uid_t self;          /* ours */
     uid_t owner;         /* of the repository: trusted besides root and us */
     bool inside;         /* at or below the repository's top folder */
     char done[PATH_MAX]; /* what has been looked at, without links */
@@ -48,6 +50,19 @@ static void user_name(uid_t uid, char out[64])
     }
 }
 
+void trust_why(const struct trust *t, char *out, size_t size)
+{
+    char name[64];
+    if (t->root) {
+        (void)snprintf(out, size, "%s", "");
+    } else if (t->is_copy) {
+        (void)snprintf(out, size, "%s", COPY_NOT_ROOT);
+    } else {
+        user_name(t->owner, name);
+        (void)snprintf(out, size, "%s belongs to %s", t->path, name);
+    }
+}
+
 /* Others than its owner can put things in a parent, but not replace what is
  * there already, if it is sticky. */
 static bool others_write(const struct look *l, const struct stat *st)
@@ -59,9 +74,9 @@ static bool others_write(const struct look *l, const struct stat *st)
 static int check(struct look *l, const char *path, const struct stat *st,
                  struct err *reterr)
 {
-    char name[64];
-    user_name(st->st_uid, name);
-    if (st->st_uid != 0 && st->st_uid != geteuid() && st->st_uid != l->owner) {
+    if (st->st_uid != 0 && st->st_uid != l->self && st->st_uid != l->owner) {
+        char name[64];
+        user_name(st->st_uid, name);
         return err_set(reterr, -EPERM,
                        "%s belongs to %s, who may not decide what runbooks do: "
                        "chown root %s",
@@ -74,8 +89,8 @@ static int check(struct look *l, const char *path, const struct stat *st,
     }
     if (st->st_uid != 0 && l->trust->root) {
         l->trust->root = false;
-        (void)snprintf(l->trust->why, sizeof(l->trust->why), "%s belongs to %s",
-                       path, name);
+        l->trust->owner = st->st_uid;
+        (void)snprintf(l->trust->path, sizeof(l->trust->path), "%s", path);
     }
     return 0;
 }
@@ -229,7 +244,9 @@ static int check_inside(struct look *l, struct str path, struct err *reterr)
 int trust_check(const struct executor *x, struct str path, struct trust *ret,
                 struct err *reterr)
 {
-    *ret = (struct trust){.root = true};
+    ret->root = true;
+    ret->is_copy = false;
+    ret->path[0] = '\0';
     if (geteuid() != 0 && !link_serves_others(x)) {
         return 0;
     }
@@ -238,6 +255,7 @@ int trust_check(const struct executor *x, struct str path, struct trust *ret,
         return cannot_look(x->options.repository, reterr);
     }
     struct look *l = MEM_NEW(struct look);
+    l->self = geteuid();
     l->owner = st.st_uid;
     l->trust = ret;
     int e = check_way(l, x->options.repository, reterr);

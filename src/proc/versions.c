@@ -24,7 +24,6 @@
 #define TEXT_MAX_BYTES ((size_t)RUNBOOK_MAX_BYTES)
 #define LOADED_MAX 64
 #define COPY_NAME_SIZE (64 + 6)
-#define COPY_NOT_ROOT "others than root could write the file when it was copied"
 
 /* How long a version may be run after it was last seen in the repository. A
  * held workflow waits 7 days for an operator unless configured otherwise. */
@@ -203,7 +202,7 @@ static bool find_copy(const struct versions *v, struct str path,
         return true;
     }
     copy_name(path, hash, false, name);
-    out->trust = (struct trust){.why = COPY_NOT_ROOT};
+    out->trust = (struct trust){.is_copy = true};
     return !is_too_old(v, name) && read_copy(v, name, hash, &out->bytes) == 0;
 }
 

@@ -200,6 +200,19 @@ static void random_bytes_fill_everything(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void only_the_reading_end_does_not_block(void **state)
+{
+    (void)state;
+    int p[2];
+    assert_int_equal(os_pipe_nonblock(p), 0);
+    assert_int_equal(fcntl(p[0], F_GETFD), FD_CLOEXEC);
+    assert_int_equal(fcntl(p[1], F_GETFD), FD_CLOEXEC);
+    assert_int_equal(fcntl(p[0], F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+    assert_int_equal(fcntl(p[1], F_GETFL) & O_NONBLOCK, 0);
+    os_close(p[0]);
+    os_close(p[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +223,7 @@ int main(void)
         CASE(a_folder_is_made_once),
         CASE(a_tree_is_removed_whatever_its_modes),
         cmocka_unit_test(flags_are_set_and_unset),
+        cmocka_unit_test(only_the_reading_end_does_not_block),
         cmocka_unit_test(closing_keeps_errno),
         cmocka_unit_test(clocks_go_forward),
         cmocka_unit_test(random_bytes_fill_everything),
