@@ -305,11 +305,3 @@ void api_set_http(struct api *a, const struct http_server *server)
 {
     atomic_store(&a->http, server);
 }
-
-void api_add_matrix(struct strbuf *out)
-{
-    for (size_t i = 0; i < route_count; i++) {
-        strbuf_addf(out, "%s %s %s\n", http_method_name(routes[i].method),
-                    routes[i].path, scope_name(routes[i].scope));
-    }
-}

@@ -89,8 +89,5 @@ struct http_handler api_handler(struct api *a);
 void api_committed(struct api *a, const struct record *records, size_t count);
 void api_ingested(struct api *a, const struct store_ingest *ingest);
 
-/* Appends the access matrix: one line "METHOD PATH SCOPE" per route. */
-void api_add_matrix(struct strbuf *out);
-
 /* Appends the OpenAPI 3.1 description. */
 void api_add_openapi(struct strbuf *out);

@@ -13,7 +13,6 @@
 
 #define REPLAYS_MAX 1024
 #define REPLAYS_KEEP_MS (24UL * 3600 * 1000)
-#define REPLAYS_KEY_MAX_BYTES 128
 
 struct replays;
 

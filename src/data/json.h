@@ -89,8 +89,6 @@ NODISCARD int json_get_str(const json_t *object, const char *name,
                            struct str *ret, struct err *reterr);
 NODISCARD int json_get_bool(const json_t *object, const char *name, bool *ret,
                             struct err *reterr);
-NODISCARD int json_get_number(const json_t *object, const char *name,
-                              double *ret, struct err *reterr);
 /* A real without a fraction ("3.0") is an integer, too. */
 struct json_range {
     int64_t min;

@@ -82,20 +82,6 @@ int json_get_bool(const json_t *object, const char *name, bool *ret,
     return 1;
 }
 
-int json_get_number(const json_t *object, const char *name, double *ret,
-                    struct err *reterr)
-{
-    const json_t *value = get(object, name);
-    if (value == NULL) {
-        return 0;
-    }
-    if (!json_is_number(value)) {
-        return json_wrong_type(reterr, name, "a number", value);
-    }
-    *ret = json_number_value(value);
-    return 1;
-}
-
 /* 2^53: past it a real does not say which integer was meant. */
 #define REAL_INTEGER_MAX 9007199254740992.0
 

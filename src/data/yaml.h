@@ -84,15 +84,12 @@ const struct yaml_node *yaml_get(const struct yaml_node *n, struct str key);
 
 /* Typed scalars by the YAML 1.2 core schema; a quoted scalar is never one of
  * these. Booleans: true True TRUE false False FALSE (yes, on and y are text;
- * the hint says so). Integers: decimal with an optional sign, 0x and 0o.
- * Numbers: those and decimal fractions with an exponent, finite. Return 0, or
- * -EINVAL (not one) or -ERANGE with place and message in reterr. */
+ * the hint says so). Integers: decimal with an optional sign, 0x and 0o. Return
+ * 0, or -EINVAL (not one) or -ERANGE with place and message in reterr. */
 NODISCARD int yaml_bool(const struct yaml_node *n, bool *ret,
                         struct err *reterr);
 NODISCARD int yaml_int(const struct yaml_node *n, int64_t min, int64_t max,
                        int64_t *ret, struct err *reterr);
-NODISCARD int yaml_number(const struct yaml_node *n, double *ret,
-                          struct err *reterr);
 
 /* Any non-null scalar as text (a number or boolean as it is written). Returns
  * 0, or -EINVAL for a list, mapping or null. */

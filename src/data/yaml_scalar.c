@@ -206,29 +206,6 @@ int yaml_int(const struct yaml_node *n, int64_t min, int64_t max, int64_t *ret,
     return 0;
 }
 
-int yaml_number(const struct yaml_node *n, double *ret, struct err *reterr)
-{
-    int64_t integer = 0;
-    struct str text = yaml_text(n);
-    if (!yaml_is_plain(n)) {
-        return wrong_kind(n, "a number", reterr);
-    }
-    if (read_integer(text, &integer) == 0) {
-        *ret = (double)integer;
-        return 0;
-    }
-    if (!is_decimal(text)) {
-        return wrong_kind(n, "a number", reterr);
-    }
-    double value = strtod(text.at, NULL); /* text ends in NUL */
-    if (!isfinite(value)) {
-        return yaml_err(reterr, n, -ERANGE, "%.*s is too large a number",
-                        (int)MIN(text.len, 60U), text.at);
-    }
-    *ret = value;
-    return 0;
-}
-
 int yaml_string(const struct yaml_node *n, struct str *ret, struct err *reterr)
 {
     if (yaml_kind(n) != YAML_SCALAR || yaml_is_null(n)) {

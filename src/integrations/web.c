@@ -1,8 +1,6 @@
 #include "integrations/web.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <strings.h>
@@ -11,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "integrations/address.h"
 #include "integrations/curl_library.h"
 #include "os/clock.h"
 
@@ -23,17 +22,12 @@ struct web {
     struct list running; /* of struct web_request.link */
 };
 
-static const struct curl_library *lib(void)
-{
-    return curl_library();
-}
-
 static CURLM *multi_of(struct web *w)
 {
     if (w->multi == NULL) {
-        w->multi = (lib()->curl_multi_init)();
+        w->multi = (curl_library()->curl_multi_init)();
         ASSERT(w->multi != NULL);
-        (void)(lib()->curl_multi_setopt)(
+        (void)(curl_library()->curl_multi_setopt)(
             w->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, CONNECTIONS_MAX);
     }
     return w->multi;
@@ -44,20 +38,21 @@ static CURLM *multi_of(struct web *w)
 static bool part(CURLU *u, CURLUPart which, char *room, size_t size)
 {
     char *text = NULL;
-    CURLUcode rc = (lib()->curl_url_get)(u, which, &text, CURLU_DEFAULT_PORT);
+    CURLUcode rc =
+        (curl_library()->curl_url_get)(u, which, &text, CURLU_DEFAULT_PORT);
     bool good = rc == CURLUE_OK && text[0] != '\0' && strlen(text) < size;
     if (good) {
         memcpy(room, text, strlen(text) + 1);
     }
-    (lib()->curl_free)(text);
+    (curl_library()->curl_free)(text);
     return good;
 }
 
 static bool has_part(CURLU *u, CURLUPart which)
 {
     char *text = NULL;
-    bool has = (lib()->curl_url_get)(u, which, &text, 0) == CURLUE_OK;
-    (lib()->curl_free)(text);
+    bool has = (curl_library()->curl_url_get)(u, which, &text, 0) == CURLUE_OK;
+    (curl_library()->curl_free)(text);
     return has;
 }
 
@@ -101,18 +96,18 @@ int web_url_check(struct str url, struct err *reterr)
                        WEB_URL_MAX_BYTES - 1);
     }
     CLEANUP(mem_freep) char *copy = str_dup(url);
-    CURLU *u = (lib()->curl_url)();
+    CURLU *u = (curl_library()->curl_url)();
     ASSERT(u != NULL);
     int r = 0;
     if (strstr(copy, "://") == NULL ||
-        (lib()->curl_url_set)(u, CURLUPART_URL, copy,
-                              CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK) {
+        (curl_library()->curl_url_set)(u, CURLUPART_URL, copy,
+                                       CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK) {
         err_hint(reterr, "write http://HOST or https://HOST");
         r = err_set(reterr, -EINVAL, "not an http or https URL");
     } else {
         r = check_parts(u, reterr);
     }
-    (lib()->curl_url_cleanup)(u);
+    (curl_library()->curl_url_cleanup)(u);
     return r;
 }
 
@@ -121,48 +116,20 @@ void web_origin(const char *url, char ret[WEB_ORIGIN_SIZE])
     char scheme[8];
     char host[256];
     char port[8];
-    CURLU *u = (lib()->curl_url)();
+    CURLU *u = (curl_library()->curl_url)();
     ASSERT(u != NULL);
     ret[0] = '\0';
     if (url != NULL &&
-        (lib()->curl_url_set)(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+        (curl_library()->curl_url_set)(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
         part(u, CURLUPART_SCHEME, scheme, sizeof(scheme)) &&
         part(u, CURLUPART_HOST, host, sizeof(host)) &&
         part(u, CURLUPART_PORT, port, sizeof(port))) {
         (void)snprintf(ret, WEB_ORIGIN_SIZE, "%s://%s:%s", scheme, host, port);
     }
-    (lib()->curl_url_cleanup)(u);
+    (curl_library()->curl_url_cleanup)(u);
     for (char *c = ret; *c != '\0'; c++) {
         *c = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
     }
-}
-
-static bool v4_allowed(uint32_t host)
-{
-    return host != 0 && host >> 16 != 0xA9FE /* 169.254/16 */ &&
-           host >> 28 < 0xE /* multicast and above */;
-}
-
-bool web_address_allowed(const struct sockaddr *address)
-{
-    if (address->sa_family == AF_INET) {
-        struct sockaddr_in in;
-        memcpy(&in, address, sizeof(in));
-        return v4_allowed(ntohl(in.sin_addr.s_addr));
-    }
-    if (address->sa_family != AF_INET6) {
-        return false;
-    }
-    struct sockaddr_in6 in6;
-    memcpy(&in6, address, sizeof(in6));
-    const struct in6_addr *a = &in6.sin6_addr;
-    if (IN6_IS_ADDR_V4MAPPED(a) || IN6_IS_ADDR_V4COMPAT(a)) {
-        uint32_t host = 0;
-        memcpy(&host, &a->s6_addr[12], sizeof(host));
-        return IN6_IS_ADDR_LOOPBACK(a) || v4_allowed(ntohl(host));
-    }
-    return !IN6_IS_ADDR_UNSPECIFIED(a) && !IN6_IS_ADDR_LINKLOCAL(a) &&
-           !IN6_IS_ADDR_MULTICAST(a);
 }
 
 /* ---- what comes back ------------------------------------------------------
@@ -200,7 +167,8 @@ uint64_t web_retry_after(struct str value, uint64_t now_s)
     value = str_trim(value);
     if (str_to_u64(value, 0, UINT64_MAX, &seconds) < 0) {
         CLEANUP(mem_freep) char *copy = str_dup(value);
-        time_t at = value.len != 0 ? (lib()->curl_getdate)(copy, NULL) : -1;
+        time_t at =
+            value.len != 0 ? (curl_library()->curl_getdate)(copy, NULL) : -1;
         seconds = at > 0 && (uint64_t)at > now_s ? (uint64_t)at - now_s : 0;
     }
     return MIN(seconds, WEB_RETRY_AFTER_MAX_S);
@@ -235,7 +203,7 @@ static curl_socket_t on_socket(void *context, curlsocktype purpose,
 {
     struct web_request *r = context;
     (void)purpose;
-    if (!web_address_allowed(&address->addr)) {
+    if (!address_allowed(&address->addr)) {
         r->result = -EPERM;
         return CURL_SOCKET_BAD;
     }
@@ -261,7 +229,7 @@ static void explain(struct web_request *r, CURLcode rc)
     } else {
         r->result = -EIO;
         (void)snprintf(r->error, sizeof(r->error), "%s",
-                       (lib()->curl_easy_strerror)(rc));
+                       (curl_library()->curl_easy_strerror)(rc));
     }
 }
 
@@ -270,51 +238,55 @@ static void explain(struct web_request *r, CURLcode rc)
 
 static void set_up(CURL *easy, struct web_request *r, struct curl_slist *list)
 {
-    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_URL, r->url);
-    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_PRIVATE, r);
-    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_HTTPHEADER, list);
-    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_WRITEFUNCTION, on_body);
-    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_WRITEDATA, r);
-    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_HEADERFUNCTION, on_header);
-    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_HEADERDATA, r);
-    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_OPENSOCKETFUNCTION,
-                                    on_socket);
-    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_OPENSOCKETDATA, r);
-    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_FOLLOWLOCATION, 0L);
-    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_PROXY, "");
-    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_NETRC,
-                                    (long)CURL_NETRC_IGNORED);
-    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_SSLVERSION,
-                                    (long)CURL_SSLVERSION_TLSv1_2);
-    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_NOSIGNAL, 1L);
-    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_TIMEOUT_MS,
-                                    (long)r->timeout_ms);
-    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_CONNECTTIMEOUT_MS,
-                                    CONNECT_MS);
-    (void)(lib()->curl_easy_setopt)(easy, CURLOPT_USERAGENT,
-                                    "autonomous-devops/" ADP_VERSION);
+    (void)(curl_library()->curl_easy_setopt)(easy, CURLOPT_URL, r->url);
+    (void)(curl_library()->curl_easy_setopt)(easy, CURLOPT_PRIVATE, r);
+    (void)(curl_library()->curl_easy_setopt)(easy, CURLOPT_HTTPHEADER, list);
+    (void)(curl_library()->curl_easy_setopt)(easy, CURLOPT_WRITEFUNCTION,
+                                             on_body);
+    (void)(curl_library()->curl_easy_setopt)(easy, CURLOPT_WRITEDATA, r);
+    (void)(curl_library()->curl_easy_setopt)(easy, CURLOPT_HEADERFUNCTION,
+                                             on_header);
+    (void)(curl_library()->curl_easy_setopt)(easy, CURLOPT_HEADERDATA, r);
+    (void)(curl_library()->curl_easy_setopt)(easy, CURLOPT_OPENSOCKETFUNCTION,
+                                             on_socket);
+    (void)(curl_library()->curl_easy_setopt)(easy, CURLOPT_OPENSOCKETDATA, r);
+    (void)(curl_library()->curl_easy_setopt)(easy, CURLOPT_PROTOCOLS_STR,
+                                             "http,https");
+    (void)(curl_library()->curl_easy_setopt)(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    (void)(curl_library()->curl_easy_setopt)(easy, CURLOPT_PROXY, "");
+    (void)(curl_library()->curl_easy_setopt)(easy, CURLOPT_NETRC,
+                                             (long)CURL_NETRC_IGNORED);
+    (void)(curl_library()->curl_easy_setopt)(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+    (void)(curl_library()->curl_easy_setopt)(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+    (void)(curl_library()->curl_easy_setopt)(easy, CURLOPT_SSLVERSION,
+                                             (long)CURL_SSLVERSION_TLSv1_2);
+    (void)(curl_library()->curl_easy_setopt)(easy, CURLOPT_NOSIGNAL, 1L);
+    (void)(curl_library()->curl_easy_setopt)(easy, CURLOPT_TIMEOUT_MS,
+                                             (long)r->timeout_ms);
+    (void)(curl_library()->curl_easy_setopt)(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                                             CONNECT_MS);
+    (void)(curl_library()->curl_easy_setopt)(easy, CURLOPT_USERAGENT,
+                                             "autonomous-devops/" ADP_VERSION);
     if (r->body.at != NULL) {
-        (void)(lib()->curl_easy_setopt)(easy, CURLOPT_POSTFIELDSIZE_LARGE,
-                                        (curl_off_t)r->body.len);
-        (void)(lib()->curl_easy_setopt)(easy, CURLOPT_COPYPOSTFIELDS,
-                                        r->body.at);
+        (void)(curl_library()->curl_easy_setopt)(
+            easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.len);
+        (void)(curl_library()->curl_easy_setopt)(easy, CURLOPT_COPYPOSTFIELDS,
+                                                 r->body.at);
     }
 }
 
 void web_send(struct web *w, struct web_request *r)
 {
-    struct curl_slist *list = (lib()->curl_slist_append)(NULL, "Expect:");
+    struct curl_slist *list =
+        (curl_library()->curl_slist_append)(NULL, "Expect:");
     for (size_t i = 0; i < WEB_HEADERS_MAX && r->headers[i] != NULL; i++) {
-        list = (lib()->curl_slist_append)(list, r->headers[i]);
+        list = (curl_library()->curl_slist_append)(list, r->headers[i]);
     }
     if (r->body.at != NULL) {
-        list =
-            (lib()->curl_slist_append)(list, "Content-Type: application/json");
+        list = (curl_library()->curl_slist_append)(
+            list, "Content-Type: application/json");
     }
-    CURL *easy = (lib()->curl_easy_init)();
+    CURL *easy = (curl_library()->curl_easy_init)();
     ASSERT(easy != NULL && list != NULL);
     strbuf_deinit(&r->answer);
     strbuf_init(&r->answer, r->max_bytes);
@@ -327,15 +299,15 @@ void web_send(struct web *w, struct web_request *r)
     r->list = list;
     set_up(easy, r, list);
     list_push(&w->running, &r->link);
-    CURLMcode rc = (lib()->curl_multi_add_handle)(multi_of(w), easy);
+    CURLMcode rc = (curl_library()->curl_multi_add_handle)(multi_of(w), easy);
     ASSERT(rc == CURLM_OK);
 }
 
 static void end(struct web_request *r)
 {
-    (void)(lib()->curl_multi_remove_handle)(r->web->multi, r->easy);
-    (lib()->curl_easy_cleanup)(r->easy);
-    (lib()->curl_slist_free_all)(r->list);
+    (void)(curl_library()->curl_multi_remove_handle)(r->web->multi, r->easy);
+    (curl_library()->curl_easy_cleanup)(r->easy);
+    (curl_library()->curl_slist_free_all)(r->list);
     r->easy = r->list = NULL;
     list_remove(&r->link);
     r->done(r);
@@ -346,9 +318,12 @@ static void take_outcome(struct web_request *r, CURLcode rc)
     long status = 0;
     curl_off_t us = 0;
     const char *type = NULL;
-    (void)(lib()->curl_easy_getinfo)(r->easy, CURLINFO_RESPONSE_CODE, &status);
-    (void)(lib()->curl_easy_getinfo)(r->easy, CURLINFO_TOTAL_TIME_T, &us);
-    (void)(lib()->curl_easy_getinfo)(r->easy, CURLINFO_CONTENT_TYPE, &type);
+    (void)(curl_library()->curl_easy_getinfo)(r->easy, CURLINFO_RESPONSE_CODE,
+                                              &status);
+    (void)(curl_library()->curl_easy_getinfo)(r->easy, CURLINFO_TOTAL_TIME_T,
+                                              &us);
+    (void)(curl_library()->curl_easy_getinfo)(r->easy, CURLINFO_CONTENT_TYPE,
+                                              &type);
     r->took_ms = (uint64_t)us / 1000;
     (void)snprintf(r->type, sizeof(r->type), "%s", type != NULL ? type : "");
     if (rc == CURLE_OK) {
@@ -392,7 +367,7 @@ void web_free(struct web *w)
         end(r);
     }
     if (w->multi != NULL) {
-        (void)(lib()->curl_multi_cleanup)(w->multi);
+        (void)(curl_library()->curl_multi_cleanup)(w->multi);
     }
     close(w->wake_fd);
     mem_free(w);
@@ -404,11 +379,13 @@ static unsigned perform(struct web *w)
     int unused = 0;
     unsigned ended = 0;
     CURLMsg *m = NULL;
-    (void)(lib()->curl_multi_perform)(w->multi, &unused);
-    while ((m = (lib()->curl_multi_info_read)(w->multi, &unused)) != NULL) {
+    (void)(curl_library()->curl_multi_perform)(w->multi, &unused);
+    while ((m = (curl_library()->curl_multi_info_read)(w->multi, &unused)) !=
+           NULL) {
         struct web_request *r = NULL;
         CURLcode rc = m->data.result;
-        (void)(lib()->curl_easy_getinfo)(m->easy_handle, CURLINFO_PRIVATE, &r);
+        (void)(curl_library()->curl_easy_getinfo)(m->easy_handle,
+                                                  CURLINFO_PRIVATE, &r);
         take_outcome(r, rc);
         end(r);
         ended++;
@@ -429,7 +406,8 @@ void web_wait(struct web *w, uint64_t timeout_ms)
     }
     /* What has ended already must not wait for the network. */
     if (perform(w) == 0) {
-        (void)(lib()->curl_multi_poll)(w->multi, &wake, 1, wait_ms, NULL);
+        (void)(curl_library()->curl_multi_poll)(w->multi, &wake, 1, wait_ms,
+                                                NULL);
         (void)eventfd_read(w->wake_fd, &times);
         (void)perform(w);
     }

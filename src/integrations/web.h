@@ -4,8 +4,7 @@
  * Redirects are not followed, so that a credential goes to the host it is
  * for and nowhere else; proxies of the environment, cookies and .netrc are
  * not used; only http and https; certificates are verified; addresses that
- * no partner can have (link-local, unspecified, multicast) are refused after
- * the name was resolved.
+ * no partner can have (address.h) are refused after the name was resolved.
  *
  * One thread, except web_wake.
  */
@@ -13,7 +12,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include "base/err.h"
 #include "base/list.h"
@@ -78,9 +76,6 @@ NODISCARD int web_url_check(struct str url, struct err *reterr);
 /* "https://host:port", in lower case: who gets what is sent there. "" for
  * what is no URL. */
 void web_origin(const char *url, char ret[WEB_ORIGIN_SIZE]);
-
-/* May a partner have this address? */
-bool web_address_allowed(const struct sockaddr *address);
 
 /* "401 Unauthorized"; a status without a name is the number alone. */
 const char *web_status_text(unsigned status, char room[48]);

@@ -163,11 +163,6 @@ int os_cgroup_kill(int cgroup)
     return write_word(cgroup, "cgroup.kill", "1");
 }
 
-int os_cgroup_freeze(int cgroup, bool frozen)
-{
-    return write_word(cgroup, "cgroup.freeze", frozen ? "1" : "0");
-}
-
 int os_cgroup_each(int cgroup, void (*fn)(void *context, pid_t pid),
                    void *context)
 {

@@ -34,10 +34,6 @@ NODISCARD int os_cgroup_populated(int cgroup);
  * the kernel is at it. */
 NODISCARD int os_cgroup_kill(int cgroup);
 
-/* Stops (true) or resumes everything in the group and below it. The stop
- * takes effect soon, not at once. */
-NODISCARD int os_cgroup_freeze(int cgroup, bool frozen);
-
 /* Calls fn with each process of the group itself (not of groups below it)
  * and returns how many. */
 NODISCARD int os_cgroup_each(int cgroup, void (*fn)(void *context, pid_t pid),

@@ -33,16 +33,6 @@ int os_set_nonblock(int fd)
     return 0;
 }
 
-int os_set_cloexec(int fd, bool on)
-{
-    int flags = fcntl(fd, F_GETFD);
-    if (flags < 0) {
-        return -errno;
-    }
-    flags = on ? flags | FD_CLOEXEC : flags & ~FD_CLOEXEC;
-    return fcntl(fd, F_SETFD, flags) < 0 ? -errno : 0;
-}
-
 int os_pipe(int ret[2])
 {
     return pipe2(ret, O_CLOEXEC) < 0 ? -errno : 0;

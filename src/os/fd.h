@@ -17,7 +17,6 @@ void os_close(int fd);
 void os_closep(int *fd);
 
 NODISCARD int os_set_nonblock(int fd);
-NODISCARD int os_set_cloexec(int fd, bool on);
 
 /* A pipe, close-on-exec at both ends. */
 NODISCARD int os_pipe(int ret[2]);

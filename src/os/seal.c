@@ -56,6 +56,9 @@ static int read_key(const char *path, struct seal *s, struct err *reterr)
     struct strbuf text = STRBUF_INIT(SEAL_KEY_BYTES);
     int r = os_read_all(fd, &text);
     if (r < 0 || text.len != SEAL_KEY_BYTES) {
+        err_hint(reterr,
+                 "restore it from a copy; without it the stored secrets are "
+                 "lost: remove it and enter them again");
         r = err_set(reterr, -EINVAL,
                     "the key of stored secrets %s is not %d bytes long", path,
                     SEAL_KEY_BYTES);
@@ -75,21 +78,54 @@ static int sync_folder_of(const char *path)
     return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
-/* Durable before anything is sealed with it. */
-static int make_key(const char *path, struct seal *s, struct err *reterr)
+#define TEMPORARY ".XXXXXX"
+
+/* A whole key, durable, under a name that nobody looks for. */
+static int write_key(char *name, const struct seal *s)
 {
-    CLEANUP(os_closep)
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    int r = fd < 0 ? -errno : 0;
-    if (r == 0) {
-        randombytes_buf(s->key, sizeof(s->key));
-        r = os_write_all(fd, str_n((const char *)s->key, sizeof(s->key)));
+    CLEANUP(os_closep) int fd = mkostemp(name, O_CLOEXEC);
+    if (fd < 0) {
+        return -errno;
     }
+    int r = os_write_all(fd, str_n((const char *)s->key, sizeof(s->key)));
     if (r == 0 && fsync(fd) < 0) {
         r = -errno;
     }
-    if (r == 0) {
-        r = sync_folder_of(path);
+    if (r < 0) {
+        (void)unlink(name);
+    }
+    return r;
+}
+
+/* Durable before anything is sealed with it. The key gets its name when it is
+ * whole, so that no crash leaves a part of one; -EEXIST: another process, which
+ * may be using it already, was faster. */
+static int place_key(const char *path, struct seal *s)
+{
+    CLEANUP(mem_freep) char *name = mem_alloc(strlen(path) + 8, 1);
+    memcpy(name, path, strlen(path));
+    memcpy(name + strlen(path), TEMPORARY, sizeof(TEMPORARY));
+    randombytes_buf(s->key, sizeof(s->key));
+    int r = write_key(name, s);
+    if (r < 0) {
+        return r;
+    }
+    if (link(name, path) < 0) {
+        r = -errno;
+    }
+    (void)unlink(name);
+    if (r == 0 || r == -EEXIST) {
+        int synced = sync_folder_of(path);
+        r = synced < 0 ? synced : r;
+    }
+    return r;
+}
+
+static int make_key(const char *path, struct seal *s, struct err *reterr)
+{
+    int r = place_key(path, s);
+    if (r == -EEXIST) {
+        return read_key(path, s, reterr);
     }
     if (r < 0) {
         err_hint(reterr, "set security.secrets_key to a path that the engine "

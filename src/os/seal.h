@@ -21,8 +21,9 @@
 struct seal;
 
 /* Reads the key: the credential if there is one, else the file, which is made
- * (mode 0600, synced) when `create` is set and it is missing. -ENOENT: there
- * is none; -EINVAL: it is not a key, or others may read it. */
+ * (mode 0600, synced, whole or not at all, once if several try) when `create`
+ * is set and it is missing. -ENOENT: there is none; -EINVAL: it is not a key,
+ * or others may read it. */
 NODISCARD int seal_open(const char *path, bool create, struct seal **ret,
                         struct err *reterr);
 

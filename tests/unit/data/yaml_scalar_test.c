@@ -104,30 +104,21 @@ static void integers(void **state)
     assert_string_equal(e.message, "5 is not between 1 and 4");
 }
 
+/* What counts as a number where another kind is wanted. */
 static void numbers(void **state)
 {
     (void)state;
-    static const struct {
-        const char *text;
-        double value;
-    } good[] = {
-        {"0", 0},     {"1.5", 1.5}, {"-1.5e3", -1500},
-        {".5", 0.5},  {"2.", 2},    {"+1e-2", 0.01},
-        {"0x10", 16}, {"1E2", 100}, {"5e-324", 5e-324},
-    };
+    static const char *const good[] = {"0",     "1.5",  "-1.5e3", ".5",    "2.",
+                                       "+1e-2", "0x10", "1E2",    "5e-324"};
     static const char *const bad[] = {".",       "e3",  ".inf",  ".nan", "nan",
                                       "inf",     "1e",  "1.5.5", "'1'",  "1 2",
-                                      "0x1.8p1", "[1]", "1e+",   "--1"};
-    struct err e = ERR_INIT;
-    double value = 0;
+                                      "0x1.8p1", "1e+", "--1"};
     for (size_t i = 0; i < ARRAY_LEN(good); i++) {
-        assert_int_equal(yaml_number(node(good[i].text), &value, &e), 0);
-        assert_true(value == good[i].value);
+        assert_string_equal(yaml_kind_text(node(good[i])), "a number");
     }
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        assert_int_equal(yaml_number(node(bad[i]), &value, &e), -EINVAL);
+        assert_string_equal(yaml_kind_text(node(bad[i])), "a text");
     }
-    assert_int_equal(yaml_number(node("1e400"), &value, &e), -ERANGE);
 }
 
 static void strings_and_null(void **state)

@@ -5,10 +5,14 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "os/seal.h"
@@ -28,9 +32,13 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    (void)unlink(path);
-    (void)rmdir(folder);
-    return 0;
+    DIR *dir = opendir(folder);
+    assert_non_null(dir);
+    for (struct dirent *d = readdir(dir); d != NULL; d = readdir(dir)) {
+        (void)unlinkat(dirfd(dir), d->d_name, 0);
+    }
+    (void)closedir(dir);
+    return rmdir(folder);
 }
 
 static struct seal *opened(void)
@@ -109,6 +117,83 @@ static void another_key_opens_nothing(void **state)
     strbuf_deinit(&sealed);
 }
 
+/* The kernel ends the process that writes past the limit: a crash in the
+ * middle of making the key, after so many of its bytes. */
+static void a_crash_leaves_no_part_of_a_key(void **state)
+{
+    (void)state;
+    for (rlim_t bytes = 0; bytes < SEAL_KEY_BYTES; bytes += 8) {
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            struct seal *s = NULL;
+            struct err err = ERR_INIT;
+            struct rlimit limit = {bytes, bytes};
+            (void)setrlimit(RLIMIT_FSIZE, &limit);
+            (void)signal(SIGXFSZ, SIG_DFL);
+            _exit(seal_open(path, true, &s, &err) == 0 ? 0 : 1);
+        }
+        int status = 0;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ);
+        assert_int_equal(access(path, F_OK), -1);
+    }
+    seal_free(opened());
+}
+
+#define RACERS 4
+#define RACES 50
+
+/* What a racer knows its key by. */
+static void race(int gate, int out)
+{
+    struct seal *s = NULL;
+    struct err err = ERR_INIT;
+    char mac[SEAL_MAC_SIZE];
+    char c;
+    (void)!read(gate, &c, 1); /* ends when all are there */
+    if (seal_open(path, true, &s, &err) == 0) {
+        seal_mac(s, STR("x"), mac);
+        (void)!write(out, mac, sizeof(mac));
+    }
+    _exit(0);
+}
+
+static void racers_get_one_key(void **state)
+{
+    (void)state;
+    for (int i = 0; i < RACES; i++) {
+        int gate[2];
+        int out[2];
+        char first[SEAL_MAC_SIZE];
+        char next[SEAL_MAC_SIZE];
+        assert_int_equal(pipe(gate), 0);
+        assert_int_equal(pipe(out), 0);
+        for (int k = 0; k < RACERS; k++) {
+            pid_t pid = fork();
+            assert_true(pid >= 0);
+            if (pid == 0) {
+                close(gate[1]);
+                race(gate[0], out[1]);
+            }
+        }
+        close(gate[0]);
+        close(gate[1]);
+        close(out[1]);
+        assert_int_equal(read(out[0], first, sizeof(first)), sizeof(first));
+        for (int k = 1; k < RACERS; k++) {
+            assert_int_equal(read(out[0], next, sizeof(next)), sizeof(next));
+            assert_string_equal(next, first);
+        }
+        close(out[0]);
+        while (wait(NULL) > 0) {
+        }
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(rmdir(folder), 0); /* nothing else was left */
+        assert_int_equal(mkdir(folder, 0700), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -118,6 +203,9 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_key_opens_nothing, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_crash_leaves_no_part_of_a_key, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(racers_get_one_key, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
