@@ -6,15 +6,12 @@
  * places; asking again makes another file.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "api/api_priv.h"
 #include "api/pinned.h"
 #include "api/workflow_json.h"
+#include "backup/archive.h"
 #include "os/clock.h"
 #include "os/fd.h"
 
@@ -23,6 +20,9 @@
 
 /* Workflows of one file; "more" says that there are others. */
 #define ARCHIVE_MAX 50000
+
+/* Bytes after which a file takes no further page. */
+#define ARCHIVE_FILE_BYTES (512ULL * 1024 * 1024)
 
 /* What is collected before it is written; one page of output is smaller. */
 #define WRITE_BYTES (1024UL * 1024)
@@ -34,9 +34,9 @@ struct archiving {
     uint64_t before_ms;
     int folder;
     int fd;
-    char *folder_path; /* these in the request's arena */
-    char name[64];
-    char part[72]; /* its name until it is whole */
+    const char *folder_path; /* the service's */
+    char name[ARCHIVE_NAME_SIZE];
+    uint64_t bytes; /* of the file so far */
     struct strbuf out;
     struct generation *generation;
     VEC(struct id) ids;
@@ -53,6 +53,7 @@ static int write_out(struct archiving *x, bool last)
     if (r == 0 && len != 0) {
         char kept = x->out.at[x->out.len - 1];
         r = os_write_all(x->fd, str_n(x->out.at, len));
+        x->bytes += len;
         strbuf_reset(&x->out);
         if (!last) {
             strbuf_addch(&x->out, kept);
@@ -131,60 +132,27 @@ static int write_lines(struct archiving *x)
     struct workflow_filter f = {
         .status = -1, .ended_before_ms = x->before_ms, .limit = PAGE};
     int r = 1;
-    while (r == 1 && x->ids.count < ARCHIVE_MAX) {
+    while (r == 1 && x->ids.count < ARCHIVE_MAX &&
+           x->bytes < ARCHIVE_FILE_BYTES) {
         r = write_page(x, &f);
     }
     x->more = r == 1;
     return MIN(r, 0);
 }
 
-static int open_file(struct archiving *x)
+static int open_file(struct archiving *x, struct err *reterr)
 {
-    time_t now = (time_t)(os_epoch_ms() / 1000);
-    struct tm utc;
-    char at[32];
-    const char *state = service_state_directory(x->call->api->service);
-    struct strbuf path = STRBUF_INIT(8192);
-    strbuf_addf(&path, "%s/archive", state);
-    x->folder_path = arena_strdup(call_arena(x->call), strbuf_str(&path));
-    strbuf_deinit(&path);
-    (void)gmtime_r(&now, &utc);
-    (void)strftime(at, sizeof(at), "%Y%m%dT%H%M%SZ", &utc);
-    int r = os_open_folder(AT_FDCWD, x->folder_path, 0700, &x->folder);
-    for (int i = 0; r == 0 && i < 100 && x->fd < 0; i++) {
-        char again[8] = "";
-        if (i != 0) {
-            (void)snprintf(again, sizeof(again), "-%d", i + 1);
-        }
-        (void)snprintf(x->name, sizeof(x->name), "workflows-%s%s.ndjson", at,
-                       again);
-        (void)snprintf(x->part, sizeof(x->part), "%s.part", x->name);
-        if (faccessat(x->folder, x->name, F_OK, 0) == 0) {
-            continue;
-        }
-        x->fd =
-            openat(x->folder, x->part,
-                   O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-        r = x->fd < 0 && errno != EEXIST ? -errno : 0;
-    }
-    return r == 0 && x->fd < 0 ? -EEXIST : r;
-}
-
-/* On the disk, under its name: only now may anything be removed. */
-static int finish_file(struct archiving *x)
-{
-    if (fsync(x->fd) < 0 ||
-        renameat(x->folder, x->part, x->folder, x->name) < 0 ||
-        fsync(x->folder) < 0) {
-        return -errno;
-    }
-    return 0;
+    x->folder_path = service_archive_directory(x->call->api->service);
+    int r = archive_open(x->folder_path, true, &x->folder, reterr);
+    return r < 0 ? r
+                 : archive_create(x->folder, os_epoch_ms(), x->name, &x->fd,
+                                  reterr);
 }
 
 static void close_file(struct archiving *x, bool keep)
 {
     if (!keep && x->fd >= 0) {
-        (void)unlinkat(x->folder, x->part, 0);
+        archive_discard(x->folder, x->name);
     }
     os_close(x->fd);
     os_close(x->folder);
@@ -232,7 +200,7 @@ static void removed(struct service_request *request)
     }
 }
 
-static void fail(struct archiving *x, int r)
+static void fail(struct archiving *x, int r, const struct err *why)
 {
     struct call *c = x->call;
     struct err err = ERR_INIT;
@@ -241,9 +209,10 @@ static void fail(struct archiving *x, int r)
         answer_read_error(c, r);
         return;
     }
-    err_hint(&err, "nothing was removed");
+    err_hint(&err, "nothing was removed%s%s", why->hint[0] != '\0' ? "; " : "",
+             why->hint);
     (void)err_set(&err, r, "cannot write the archive in %s: %s", x->folder_path,
-                  strerror(-r));
+                  why->message[0] != '\0' ? why->message : strerror(-r));
     answer_err(c, r == -ENOSPC ? 507 : 500,
                r == -ENOSPC ? "disk_full" : "archive_failed", &err);
 }
@@ -308,16 +277,17 @@ void archive_workflows(struct call *c)
     x->folder = x->fd = -1;
     x->out = STRBUF_INIT(BUFFER_BYTES);
     x->generation = service_generation(c->api->service);
-    int r = open_file(x);
+    struct err err = ERR_INIT;
+    int r = open_file(x, &err);
     if (r == 0) {
         r = write_lines(x);
     }
-    if (r == 0 && x->ids.count != 0) {
-        r = finish_file(x);
+    if (r == 0 && x->ids.count != 0) { /* only now may anything be removed */
+        r = archive_finish(x->folder, x->name, x->fd, &err);
     }
     close_file(x, r == 0 && x->ids.count != 0);
     if (r < 0) {
-        fail(x, r);
+        fail(x, r, &err);
     } else {
         remove_them(x);
     }
@@ -335,11 +305,9 @@ void archive_answer_absent(struct call *c)
     struct strbuf detail = STRBUF_INIT(8192);
     struct strbuf path = STRBUF_INIT(8192);
     id_format(c->id, ID_PREFIX_WORKFLOW, id);
-    strbuf_addf(&path, "%s/archive", service_state_directory(c->api->service));
-    put_bytes(&detail, "archive", strbuf_str(&path));
-    strbuf_reset(&path);
-    strbuf_addf(&path, "look for it: grep -h %s %s/archive/*.ndjson", id,
-                service_state_directory(c->api->service));
+    const char *folder = service_archive_directory(c->api->service);
+    put_bytes(&detail, "archive", str_c(folder));
+    strbuf_addf(&path, "look for it: grep -h %s %s/*.ndjson", id, folder);
     put_bytes(&detail, "hint", strbuf_str(&path));
     answer_error(c, 404, "not_found",
                  "there is no such workflow; it may have been archived, or "

@@ -101,9 +101,13 @@ static json_t *to_json(struct cli *cli, const struct site *p,
         const char *key;
         uint64_t value;
     } numbers[] = {
-        {"bytes", b->bytes},         {"files", b->files},
-        {"events", b->accepted},     {"last_event_seq", b->last_event_seq},
-        {"workflows", b->workflows}, {"runbooks", b->runbooks},
+        {"bytes", b->bytes},
+        {"files", b->files},
+        {"events", b->accepted},
+        {"last_event_seq", b->last_event_seq},
+        {"workflows", b->workflows},
+        {"runbooks", b->runbooks},
+        {"archive_files", b->archives},
         {"schema", b->schema},
     };
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
@@ -149,9 +153,12 @@ static void print_one(struct cli *cli, const struct site *p,
         cli, "size",
         cli_text(cli, "%s in %u files", size_text(cli, b->bytes), b->files));
     cli_print_field(cli, "holds",
-                    cli_text(cli, "%llu events, %llu workflows, %u runbooks",
+                    cli_text(cli,
+                             "%llu events, %llu workflows, %u runbooks, %s of "
+                             "the archive",
                              (unsigned long long)b->accepted,
-                             (unsigned long long)b->workflows, b->runbooks));
+                             (unsigned long long)b->workflows, b->runbooks,
+                             cli_count(cli, b->archives, "file")));
 }
 
 /* ---- make ---- */
@@ -203,6 +210,7 @@ int cli_backup_make(struct cli *cli)
         .repository = access(p.config->repository, F_OK) == 0
                           ? p.config->repository
                           : NULL,
+        .archive = config_archive_directory(p.config, &cli->arena),
         .config = strbuf_str(&config),
         .now_ms = cli->now_ms,
         .progress = {.fn = show_progress, .context = cli},
@@ -378,6 +386,7 @@ static int restore(struct cli *cli, const struct site *p,
                    const struct backup_info *b)
 {
     struct str aside = STR_NULL;
+    uint32_t archived = 0;
     struct err err = ERR_INIT;
     const struct backup_restore_options options = {
         .directory = p->directory,
@@ -388,10 +397,20 @@ static int restore(struct cli *cli, const struct site *p,
             str_c(cli_text(cli, "adctl restore by uid %u", (unsigned)getuid())),
         .salvage = cli_has(cli, "salvage"),
     };
+    if (backup_restore_archive(p->directory, options.name,
+                               config_archive_directory(p->config, &cli->arena),
+                               &cli->arena, &archived, &err) < 0) {
+        return explain(cli, &err, NULL);
+    }
     if (backup_restore(&options, &cli->arena, &aside, &err) < 0) {
         return explain(cli, &err, "sudo systemctl stop autonomous-devops");
     }
     print_one(cli, p, b, "restored");
+    if (archived != 0) {
+        cli_note(cli, "%s of the archive %s put back",
+                 cli_count(cli, archived, "file"),
+                 archived == 1 ? "was" : "were");
+    }
     if (aside.len != 0) {
         cli_note(cli, "the store of before is in %.*s", STR_ARG(aside));
     }

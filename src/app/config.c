@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "app/config_value.h"
+#include "backup/archive.h"
 #include "base/assert.h"
 #include "base/mem.h"
 
@@ -435,19 +436,30 @@ struct executor_options config_executor(const struct config *c)
     };
 }
 
-const char *config_secrets_key(const struct config *c, struct arena *a)
+/* What stands beside the state folder. */
+static const char *beside_state(const struct config *c, const char *name,
+                                struct arena *a)
 {
-    if (c->secrets_key != NULL) {
-        return c->secrets_key;
-    }
     struct str folder = str_c(c->state_directory);
     while (folder.len > 0 && folder.at[folder.len - 1] != '/') {
         folder.len--;
     }
     struct strbuf path = STRBUF_INIT(CONFIG_TEXT_MAX_BYTES);
     strbuf_add(&path, folder);
-    strbuf_addc(&path, "secrets.key");
+    strbuf_addc(&path, name);
     const char *kept = arena_strdup(a, strbuf_str(&path));
     strbuf_deinit(&path);
     return kept;
+}
+
+const char *config_secrets_key(const struct config *c, struct arena *a)
+{
+    return c->secrets_key != NULL ? c->secrets_key
+                                  : beside_state(c, "secrets.key", a);
+}
+
+const char *config_archive_directory(const struct config *c, struct arena *a)
+{
+    return c->archive_directory != NULL ? c->archive_directory
+                                        : beside_state(c, ARCHIVE_FOLDER, a);
 }

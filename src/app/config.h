@@ -113,6 +113,11 @@ struct config {
     uint64_t retention_max_bytes;
     uint64_t retention_interval_ms;
 
+    /* archive */
+    const char *archive_directory; /* NULL: beside the state folder */
+    uint64_t archive_keep_ms;
+    uint64_t archive_max_bytes;
+
     /* backup */
     const char *backup_directory;
     uint64_t backup_keep_all_ms;
@@ -239,6 +244,9 @@ void config_add_man(struct strbuf *out);
 struct engine_config config_engine(const struct config *c);
 struct runbook_defaults config_runbook_defaults(const struct config *c);
 struct executor_options config_executor(const struct config *c);
+
+/* The folder of archived workflows, in the arena. */
+const char *config_archive_directory(const struct config *c, struct arena *a);
 
 /* The file that holds the key of stored secrets, in the arena. */
 const char *config_secrets_key(const struct config *c, struct arena *a);

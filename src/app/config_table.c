@@ -240,6 +240,18 @@ const struct config_option config_options[] = {
      RANGE(SECOND, DAY),
      .help = "Time between two rounds of removing, each in small pieces."},
 
+    {"archive.directory", CONFIG_PATH, 0, AT(archive_directory),
+     .example = "/var/lib/autonomous-devops/archive",
+     .help = "Folder of the files that archived workflows move to. Not set: "
+             "archive beside the state folder. Backups hold it."},
+    {"archive.keep", CONFIG_DURATION, 0, AT(archive_keep_ms), "730d",
+     RANGE(0, 36600 * DAY),
+     .help = "Age at which a file of the archive is removed; 0: never."},
+    {"archive.max_bytes", CONFIG_SIZE, 0, AT(archive_max_bytes), "2GiB",
+     RANGE(0, 1024 * 1024 * 1024 * MIB),
+     .help = "When the archive holds more, its oldest files are removed, but "
+             "never the newest; 0: any size."},
+
     {"backup.directory", CONFIG_PATH, 0, AT(backup_directory),
      "/var/lib/autonomous-devops/backups",
      .help = "Folder of the backups that adctl backup makes."},
@@ -335,6 +347,7 @@ const struct config_section config_sections[] = {
     {"server", "The HTTP server."},
     {"storage", "Where state is kept."},
     {"retention", "How long events and workflows are kept."},
+    {"archive", "Where archived workflows go, and for how long."},
     {"backup", "What adctl backup makes, and for how long it is kept."},
     {"executor", "The process that runs steps."},
     {"security", "Who may call the API."},

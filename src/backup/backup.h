@@ -10,6 +10,7 @@
  *     metrics.db      the history of metrics, if there is one
  *     config.yaml     the configuration in force, secrets left out
  *     runbooks/…      the runbook files
+ *     archive/…       the files of archived workflows
  *
  * Nothing here needs a running engine, and nothing disturbs one. Functions
  * take paths and open what they need; any thread, any process: a lock file
@@ -26,8 +27,8 @@
 #include "store/copy.h"
 
 #define BACKUP_NAME_SIZE 40
-#define BACKUP_MAX_FILES 20100 /* of one backup: runbooks and some */
-#define BACKUP_MANIFEST_MAX_BYTES (8UL * 1024 * 1024)
+#define BACKUP_MAX_FILES 30100 /* of one backup: runbooks, archive, some */
+#define BACKUP_MANIFEST_MAX_BYTES (12UL * 1024 * 1024)
 
 /* What a manifest says. Strings live in the caller's arena. */
 struct backup_info {
@@ -40,8 +41,11 @@ struct backup_info {
     uint64_t bytes; /* of all its files */
     uint32_t files;
     uint32_t runbooks;
+    uint32_t archives; /* files of the archive */
     uint32_t schema;
-    uint64_t accepted; /* events ever */
+    uint64_t shared_bytes; /* of a list: of these files of the archive other
+                              backups have the same, and they take room once */
+    uint64_t accepted;     /* events ever */
     uint64_t workflows;
     uint64_t last_event_seq;
     uint64_t last_event_ms; /* 0: there was none */
@@ -53,6 +57,7 @@ struct backup_make_options {
     const char *directory;       /* of all backups; made if missing, 0700 */
     const char *state_directory; /* of the engine */
     const char *repository;      /* of runbooks; NULL: leave them out */
+    const char *archive;         /* folder; NULL: leave it out */
     struct str config;           /* text for config.yaml; "" : leave it out */
     uint64_t now_ms;
     struct store_progress progress;
@@ -131,6 +136,14 @@ struct backup_restore_options {
 NODISCARD int backup_restore(const struct backup_restore_options *options,
                              struct arena *a, struct str *ret_aside,
                              struct err *reterr);
+
+/* Puts those files of the backup's archive that are missing into the archive,
+ * which is made if it is. A file that is there and is not what the manifest
+ * says becomes NAME.damaged; one that is younger than the backup stays. Nothing
+ * of the state is touched: done before backup_restore, or again. */
+NODISCARD int backup_restore_archive(const char *directory, const char *name,
+                                     const char *archive, struct arena *a,
+                                     uint32_t *ret_files, struct err *reterr);
 
 /* The note of a restore that the engine has not taken account of yet. */
 struct backup_note {

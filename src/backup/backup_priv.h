@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include "backup/archive.h"
 #include "backup/backup.h"
 #include "base/strbuf.h"
 
@@ -18,6 +19,7 @@
 #define BACKUP_METRICS "metrics.db"
 #define BACKUP_CONFIG "config.yaml"
 #define BACKUP_RUNBOOKS "runbooks"
+#define BACKUP_ARCHIVE ARCHIVE_FOLDER
 #define BACKUP_SHA_BYTES 32
 #define BACKUP_PATH_SIZE 1024
 
@@ -25,6 +27,7 @@ struct backup_file {
     struct str path; /* "engine.db", "runbooks/a/b.yaml" */
     uint64_t bytes;
     uint8_t sha256[BACKUP_SHA_BYTES];
+    bool is_summed; /* while a backup is made: both are known */
 };
 
 struct backup_manifest {
@@ -50,6 +53,32 @@ bool backup_path_is_good(struct str path);
 /* Is it the name of a backup's folder? */
 bool backup_name_is_good(struct str name);
 
+/* ---- list.c -------------------------------------------------------------- */
+
+/* Opens the folder of the newest backup, or that of this name, and reads its
+ * manifest. -ENOENT, -EBADMSG. */
+NODISCARD int backup_open_newest(int all, struct arena *a, int *ret,
+                                 struct backup_manifest *ret_manifest,
+                                 struct err *reterr);
+NODISCARD int backup_open_named(int all, const char *name, struct arena *a,
+                                int *ret, struct backup_manifest *ret_manifest,
+                                struct err *reterr);
+
+/* ---- archive_copy.c ------------------------------------------------------ */
+
+struct backup_archive_copy {
+    const char *directory; /* of the archive */
+    int all;               /* the folder of all backups */
+    int own;               /* that of the new one */
+};
+
+/* Adds the archive to the new backup and its manifest. A file that the newest
+ * backup has, and has as its manifest says, is linked to and not copied: it
+ * takes no room again. */
+NODISCARD int backup_copy_archive(const struct backup_archive_copy *copy,
+                                  struct arena *a, struct backup_manifest *m,
+                                  struct err *reterr);
+
 /* ---- files.c ------------------------------------------------------------- */
 
 /* "DIRECTORY/name" in the arena. */
@@ -60,6 +89,14 @@ const char *backup_join(struct arena *a, const char *directory,
 NODISCARD int backup_open_directory(const char *path, bool make, int *ret,
                                     struct err *reterr);
 
+/* The same for one whose owner is not us: a folder that had to be made belongs
+ * to whom its parent does. */
+NODISCARD int backup_open_owned(const char *path, int *ret, struct err *reterr);
+
+/* Gives a plain file, or folder, that root has just made to the owner of the
+ * folder that it is in. -EMLINK: it has other names. */
+NODISCARD int backup_take_owner(int folder, int fd);
+
 /* Takes a lock file; -EBUSY with `busy` as the message. */
 NODISCARD int backup_lock(int folder, const char *name, const char *busy,
                           int *ret, struct err *reterr);
@@ -68,6 +105,14 @@ NODISCARD int backup_lock(int folder, const char *name, const char *busy,
  * sum; to >= 0: writes it there as well. */
 NODISCARD int backup_read_file(int folder, struct backup_file *file, int to,
                                struct err *reterr);
+
+/* Have they the same size and sum? */
+bool backup_file_is_same(const struct backup_file *x,
+                         const struct backup_file *y);
+
+/* Renames, but over nothing: -EEXIST. */
+NODISCARD int backup_rename_new(int from, const char *name, int to,
+                                const char *new_name);
 
 /* Writes a new file beneath the folder, synced, with its folders. */
 NODISCARD int backup_write_file(int folder, const char *path, struct str text,

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -57,6 +58,36 @@ int backup_open_directory(const char *path, bool make, int *ret,
     }
     *ret = fd;
     return 0;
+}
+
+/* A name that stands for another file as well would give that away. */
+int backup_take_owner(int folder, int fd)
+{
+    struct stat st;
+    struct stat own;
+    if (fstat(folder, &st) < 0 || fstat(fd, &own) < 0) {
+        return -errno;
+    }
+    if (!S_ISDIR(own.st_mode) && (!S_ISREG(own.st_mode) || own.st_nlink > 1)) {
+        return -EMLINK;
+    }
+    return geteuid() == 0 && fchown(fd, st.st_uid, st.st_gid) < 0 ? -errno : 0;
+}
+
+int backup_open_owned(const char *path, int *ret, struct err *reterr)
+{
+    bool is_new = access(path, F_OK) < 0;
+    int r = backup_open_directory(path, true, ret, reterr);
+    if (r < 0 || !is_new) {
+        return r;
+    }
+    CLEANUP(mem_freep) char *copy = str_dup(str_c(path));
+    CLEANUP(os_closep)
+    int parent = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    r = parent < 0 ? -errno : backup_take_owner(parent, *ret);
+    return r < 0 ? err_set(reterr, r, "cannot give %s its owner: %s", path,
+                           strerror(-r))
+                 : 0;
 }
 
 int backup_lock(int folder, const char *name, const char *busy, int *ret,
@@ -125,6 +156,28 @@ int backup_read_file(int folder, struct backup_file *file, int to,
     }
     return r < 0 ? err_set(reterr, r, "cannot copy %s: %s", path, strerror(-r))
                  : 0;
+}
+
+bool backup_file_is_same(const struct backup_file *x,
+                         const struct backup_file *y)
+{
+    return x->bytes == y->bytes &&
+           sodium_memcmp(x->sha256, y->sha256, sizeof(x->sha256)) == 0;
+}
+
+/* Not every file system has the one call for it. */
+int backup_rename_new(int from, const char *name, int to, const char *new_name)
+{
+    if (renameat2(from, name, to, new_name, RENAME_NOREPLACE) == 0) {
+        return 0;
+    }
+    if (errno != EINVAL) {
+        return -errno;
+    }
+    if (faccessat(to, new_name, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+        return -EEXIST;
+    }
+    return renameat(from, name, to, new_name) < 0 ? -errno : 0;
 }
 
 /* The folders of "a/b/c.yaml". */

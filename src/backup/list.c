@@ -4,9 +4,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
-
-#include <sodium.h>
 
 #include "backup/backup_priv.h"
 #include "base/mem.h"
@@ -53,6 +52,47 @@ static int read_manifest(int own, const char *name, struct arena *a,
     return r;
 }
 
+int backup_open_named(int all, const char *name, struct arena *a, int *ret,
+                      struct backup_manifest *ret_manifest, struct err *reterr)
+{
+    CLEANUP(os_closep) int own = -1;
+    int r = open_backup(all, name, &own, reterr);
+    r = r < 0 ? r : read_manifest(own, name, a, ret_manifest, reterr);
+    if (r == 0) {
+        *ret = own;
+        own = -1;
+    }
+    return r;
+}
+
+/* Names begin with the time; "-2" is behind the one without. */
+static bool is_newer(struct str a, struct str b)
+{
+    return str_cmp(a, b) > 0;
+}
+
+int backup_open_newest(int all, struct arena *a, int *ret,
+                       struct backup_manifest *ret_manifest, struct err *reterr)
+{
+    int fd = openat(all, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    struct str newest = STR("");
+    if (dir == NULL) {
+        os_close(fd);
+        return err_set(reterr, -errno, "cannot read the folder of backups");
+    }
+    for (const struct dirent *d = readdir(dir); d != NULL; d = readdir(dir)) {
+        struct str name = str_c(d->d_name);
+        if (backup_name_is_good(name) && is_newer(name, newest)) {
+            newest = arena_str(a, name);
+        }
+    }
+    (void)closedir(dir);
+    return newest.len == 0 ? err_set(reterr, -ENOENT, "there is no backup")
+                           : backup_open_named(all, arena_strdup(a, newest), a,
+                                               ret, ret_manifest, reterr);
+}
+
 static bool holds(const struct backup_manifest *m, const char *path)
 {
     VEC_EACH (&m->files, i) {
@@ -73,8 +113,7 @@ static int verify_sums(int own, const struct backup_manifest *m,
         if (r < 0) {
             return r == -EIO ? r : -EBADMSG;
         }
-        if (is.bytes != f->bytes ||
-            sodium_memcmp(is.sha256, f->sha256, sizeof(is.sha256)) != 0) {
+        if (!backup_file_is_same(&is, f)) {
             return err_set(reterr, -EBADMSG,
                            "%.*s is not what the manifest says",
                            STR_ARG(f->path));
@@ -109,8 +148,7 @@ int backup_verify(const char *directory, const char *name, struct arena *a,
     CLEANUP(os_closep) int own = -1;
     struct backup_manifest m = {0};
     int r = backup_open_directory(directory, false, &all, reterr);
-    r = r < 0 ? r : open_backup(all, name, &own, reterr);
-    r = r < 0 ? r : read_manifest(own, name, a, &m, reterr);
+    r = r < 0 ? r : backup_open_named(all, name, a, &own, &m, reterr);
     r = r < 0 ? r : verify_sums(own, &m, reterr);
     r = r < 0 ? r
               : verify_stores(backup_join(a, directory, name), &m, a, reterr);
@@ -123,6 +161,24 @@ int backup_verify(const char *directory, const char *name, struct arena *a,
 
 /* ---- all ----------------------------------------------------------------- */
 
+/* Files of the archive that another backup has as well take room once. */
+static uint64_t shared_bytes(int own, const struct backup_manifest *m,
+                             struct arena *a)
+{
+    uint64_t bytes = 0;
+    VEC_EACH (&m->files, i) {
+        const struct backup_file *f = &m->files.at[i];
+        struct stat st;
+        if (str_starts(f->path, STR(BACKUP_ARCHIVE "/")) &&
+            fstatat(own, arena_strdup(a, f->path), &st, AT_SYMLINK_NOFOLLOW) ==
+                0 &&
+            st.st_nlink > 1) {
+            bytes += f->bytes;
+        }
+    }
+    return bytes;
+}
+
 static void add(int all, const char *name, struct arena *a,
                 struct backup_list *list)
 {
@@ -130,10 +186,10 @@ static void add(int all, const char *name, struct arena *a,
     struct backup_manifest m = {0};
     CLEANUP(os_closep) int own = -1;
     struct backup_info info = {.broken = STR("")};
-    int r = open_backup(all, name, &own, &err);
-    r = r < 0 ? r : read_manifest(own, name, a, &m, &err);
+    int r = backup_open_named(all, name, a, &own, &m, &err);
     if (r == 0) {
         info = m.info;
+        info.shared_bytes = shared_bytes(own, &m, a);
         info.broken = STR("");
     } else {
         info.name = arena_str(a, str_c(name));
@@ -143,13 +199,11 @@ static void add(int all, const char *name, struct arena *a,
     backup_manifest_deinit(&m);
 }
 
-/* Names begin with the time; "-2" is behind the one without. */
 static int newest_first(const void *a, const void *b)
 {
     const struct backup_info *x = a;
     const struct backup_info *y = b;
-    int order = str_cmp(y->name, x->name);
-    return order;
+    return is_newer(x->name, y->name) ? -1 : is_newer(y->name, x->name);
 }
 
 int backup_list(const char *directory, struct arena *a, struct backup_list *ret,
@@ -215,7 +269,8 @@ int backup_newest(const char *directory, struct arena *a,
 struct keeping {
     const struct backup_keep *keep;
     uint64_t now_ms;
-    uint64_t bytes; /* of those that are kept */
+    uint64_t bytes;        /* of those that are kept, without what they share */
+    uint64_t shared_bytes; /* the most that one of them shares */
     uint32_t count;
     uint64_t last_day; /* of which one is kept; UINT64_MAX: none yet */
 };
@@ -229,14 +284,17 @@ static bool is_kept(struct keeping *k, const struct backup_info *b)
     if (b->broken.len != 0) {
         return false;
     }
+    uint64_t bytes = k->bytes + b->bytes - b->shared_bytes;
+    uint64_t shared = MAX(k->shared_bytes, b->shared_bytes);
     if (k->count >= KEEP_MIN &&
-        (k->bytes + b->bytes > k->keep->max_bytes ||
+        (bytes + shared > k->keep->max_bytes ||
          (!young &&
           (day == k->last_day || age_ms >= k->keep->keep_days * DAY_MS)))) {
         return false;
     }
     k->count++;
-    k->bytes += b->bytes;
+    k->bytes = bytes;
+    k->shared_bytes = shared;
     k->last_day = day;
     return true;
 }

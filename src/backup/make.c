@@ -181,6 +181,17 @@ static int copy_config(struct making *m, struct err *reterr)
     return backup_write_file(m->own, BACKUP_CONFIG, m->options->config, reterr);
 }
 
+/* After the store: a workflow that is archived meanwhile stands in both, and
+ * never in neither. */
+static int copy_archive(struct making *m, struct err *reterr)
+{
+    const struct backup_archive_copy copy = {
+        .directory = m->options->archive, .all = m->all, .own = m->own};
+    return copy.directory == NULL
+               ? 0
+               : backup_copy_archive(&copy, m->arena, &m->manifest, reterr);
+}
+
 /* ---- the end ------------------------------------------------------------- */
 
 static int sum_up(struct making *m, struct err *reterr)
@@ -188,10 +199,12 @@ static int sum_up(struct making *m, struct err *reterr)
     int r = 0;
     for (size_t i = 0; i < m->manifest.files.count && r == 0; i++) {
         struct backup_file *f = &m->manifest.files.at[i];
-        r = backup_read_file(m->own, f, -1, reterr);
+        r = f->is_summed ? 0 : backup_read_file(m->own, f, -1, reterr);
         m->manifest.info.bytes += f->bytes;
         m->manifest.info.runbooks +=
             str_starts(f->path, STR(BACKUP_RUNBOOKS "/"));
+        m->manifest.info.archives +=
+            str_starts(f->path, STR(BACKUP_ARCHIVE "/"));
     }
     m->manifest.info.files = (uint32_t)m->manifest.files.count;
     return r;
@@ -288,6 +301,7 @@ int backup_make(const struct backup_make_options *options, struct arena *a,
     int r = begin(&m, reterr);
     r = r < 0 ? r : copy_store(&m, reterr);
     r = r < 0 ? r : copy_metrics(&m, reterr);
+    r = r < 0 ? r : copy_archive(&m, reterr);
     r = r < 0 ? r : copy_runbooks(&m, reterr);
     r = r < 0 ? r : copy_config(&m, reterr);
     r = r < 0 ? r : sum_up(&m, reterr);

@@ -40,6 +40,11 @@ bool backup_path_is_good(struct str path)
             return true;
         }
     }
+    struct str archive = STR(BACKUP_ARCHIVE "/");
+    if (str_starts(path, archive)) {
+        return archive_name_is_good(str_slice(path, archive.len, path.len),
+                                    NULL);
+    }
     struct str folder = STR(BACKUP_RUNBOOKS "/");
     struct err unused = ERR_INIT;
     return str_starts(path, folder) &&
@@ -176,6 +181,7 @@ static int read_files(const json_t *list, struct arena *a,
         if (r == 0) {
             m->info.bytes += f.bytes;
             m->info.runbooks += str_starts(f.path, STR(BACKUP_RUNBOOKS "/"));
+            m->info.archives += str_starts(f.path, STR(BACKUP_ARCHIVE "/"));
             VEC_PUSH(&m->files, f);
         }
     }

@@ -16,14 +16,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <sodium.h>
 
 #include "backup/backup_priv.h"
 #include "base/mem.h"
@@ -122,27 +119,17 @@ static int new_name(int state, uint64_t now_ms, const char *taken,
                    base);
 }
 
-/* The owner of what is made here: the folder's own. */
-static int take_owner(int folder, int fd)
-{
-    struct stat st;
-    if (fstat(folder, &st) < 0) {
-        return -errno;
-    }
-    return geteuid() == 0 && fchown(fd, st.st_uid, st.st_gid) < 0 ? -errno : 0;
-}
-
 static int open_aside(int state, const char *name, int *ret)
 {
     CLEANUP(os_closep) int quarantine = -1;
     int r = os_open_folder(state, QUARANTINE, 0700, &quarantine);
     if (r == 0) {
-        r = take_owner(state, quarantine);
+        r = backup_take_owner(state, quarantine);
     }
     if (r == 0) {
         r = os_open_folder(quarantine, name, 0700, ret);
     }
-    return r < 0 ? r : take_owner(state, *ret);
+    return r < 0 ? r : backup_take_owner(state, *ret);
 }
 
 static int move_file(int state, int aside, const char *name, struct err *reterr)
@@ -216,7 +203,7 @@ static int write_note(int state, const struct backup_note *n,
     CLEANUP(os_closep) int fd = -1;
     if (r == 0) {
         fd = openat(state, NOTE_NEW, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        r = fd < 0 ? -errno : take_owner(state, fd);
+        r = fd < 0 ? -errno : backup_take_owner(state, fd);
         r = r == 0 && renameat(state, NOTE_NEW, state, NOTE) < 0 ? -errno : r;
         r = r < 0 ? fail(r, "write the note of the restore", reterr) : 0;
     }
@@ -305,14 +292,12 @@ static int make_copy(int own, int state, const char *name,
     CLEANUP(os_closep)
     int fd = openat(state, name,
                     O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int r = fd < 0 ? -errno : take_owner(state, fd);
+    int r = fd < 0 ? -errno : backup_take_owner(state, fd);
     if (r < 0) {
         return fail(r, "make a file in the state folder", reterr);
     }
     r = backup_read_file(own, &is, fd, reterr);
-    if (r == 0 &&
-        (is.bytes != wanted->bytes ||
-         sodium_memcmp(is.sha256, wanted->sha256, sizeof(is.sha256)) != 0)) {
+    if (r == 0 && !backup_file_is_same(&is, wanted)) {
         r = err_set(reterr, -EBADMSG, "%.*s is not what the manifest says",
                     STR_ARG(wanted->path));
     }
@@ -379,21 +364,6 @@ static int finish_begun(int state, struct arena *a, struct backup_note *ret,
 
 /* ---- all together -------------------------------------------------------- */
 
-/* A folder that had to be made belongs to whom its parent does. */
-static int open_state(const char *path, int *ret, struct err *reterr)
-{
-    bool is_new = access(path, F_OK) < 0;
-    int r = backup_open_directory(path, true, ret, reterr);
-    if (r < 0 || !is_new) {
-        return r;
-    }
-    CLEANUP(mem_freep) char *copy = str_dup(str_c(path));
-    CLEANUP(os_closep)
-    int parent = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    r = parent < 0 ? -errno : take_owner(parent, *ret);
-    return r < 0 ? fail(r, "give the state folder its owner", reterr) : 0;
-}
-
 struct restoring {
     int all;
     int own;
@@ -413,12 +383,12 @@ static int open_all(struct restoring *x, const struct backup_restore_options *o,
               : backup_lock(x->all, BACKUP_LOCK,
                             "a backup is being made or restored",
                             &x->backup_lock, reterr);
-    r = r < 0 ? r : open_state(o->state_directory, &x->state, reterr);
+    r = r < 0 ? r : backup_open_owned(o->state_directory, &x->state, reterr);
     r = r < 0 ? r
               : backup_lock(x->state, ENGINE_LOCK,
                             "an engine uses the store: stop it first",
                             &x->engine_lock, reterr);
-    r = r == 0 ? take_owner(x->state, x->engine_lock) : r;
+    r = r == 0 ? backup_take_owner(x->state, x->engine_lock) : r;
     if (r == 0 && !backup_name_is_good(str_c(o->name))) {
         r = err_set(reterr, -ENOENT, "%s is not the name of a backup", o->name);
     }

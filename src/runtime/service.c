@@ -264,6 +264,7 @@ static struct service *service_new(const struct service_options *options)
     s->secrets = secrets_new(options->secrets_key);
     s->executor_socket = str_dup(str_c(options->executor_socket));
     s->backup_directory = str_dup(str_c(options->backup_directory));
+    s->archive_directory = str_dup(str_c(options->archive_directory));
     list_init(&s->reloads_waiting);
     list_init(&s->changes_waiting);
     s->engine = options->engine;
@@ -288,6 +289,7 @@ int service_start(const struct service_options *options, struct service **ret,
         r = open_store(s, reterr);
     }
     if (r >= 0) {
+        service_folders_open(s);
         service_history_open(s);
         r = open_engine(s, reterr);
     }
@@ -331,6 +333,7 @@ static void release(struct service *s)
     mem_free(s->repository);
     mem_free(s->executor_socket);
     mem_free(s->backup_directory);
+    mem_free(s->archive_directory);
     mem_free(s->doubt);
     mem_free(s);
 }
@@ -442,11 +445,6 @@ void service_post(struct service *s, struct service_request *request)
 int service_reader(struct service *s, struct reader **ret, struct err *reterr)
 {
     return s->driver->reader_open(s->store, ret, reterr);
-}
-
-const char *service_state_directory(const struct service *s)
-{
-    return s->state_directory;
 }
 
 struct telemetry *service_telemetry(struct service *s)

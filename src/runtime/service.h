@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backup/archive.h"
 #include "base/err.h"
 #include "base/list.h"
 #include "engine/engine.h"
@@ -18,6 +19,7 @@
 #include "repo/repo.h"
 #include "runtime/controls.h"
 #include "runtime/retention.h"
+#include "runtime/service_workers.h"
 #include "store/committer.h"
 #include "store/reader.h"
 #include "store/store.h"
@@ -37,9 +39,11 @@ struct service_options {
     const char *repository;      /* runbook folder */
     bool auto_reload;            /* load it again when files change */
     const char *executor_socket;
-    const char *secrets_key;      /* file: what secret parameters open with */
-    const char *backup_directory; /* of all backups */
-    bool restore_on_damage;       /* a damaged store by the newest good one */
+    const char *secrets_key;       /* file: what secret parameters open with */
+    const char *backup_directory;  /* of all backups */
+    const char *archive_directory; /* of workflows that left the store */
+    struct archive_keep archive_keep;
+    bool restore_on_damage; /* a damaged store by the newest good one */
     uint64_t queue_limit;
     uint32_t max_attempts;    /* claims of one event before it is poison */
     uint64_t worker_stuck_ms; /* a batch that takes longer makes no progress */
@@ -177,8 +181,8 @@ void service_warn(struct service *s, const char *text);
 
 void service_post(struct service *s, struct service_request *request);
 
-/* As it was configured; valid until service_stop. */
-const char *service_state_directory(const struct service *s);
+/* The folder of archived workflows; valid until service_stop. */
+const char *service_archive_directory(const struct service *s);
 
 /* The generation in force: a reference, drop it with generation_unref. */
 struct generation *service_generation(struct service *s);
@@ -188,22 +192,6 @@ struct controls *service_controls(struct service *s);
 
 /* The priority of an event that is about to be accepted. */
 uint8_t service_priority(struct service *s, const struct event *e);
-
-/* An event worker, as it is now. */
-enum worker_state { WORKER_IDLE, WORKER_BUSY, WORKER_STUCK };
-
-struct worker_view {
-    enum worker_state state;
-    uint64_t since_ms;     /* it has its batch; 0: it has none */
-    uint32_t events;       /* in the batch */
-    struct id first_event; /* of the batch */
-    uint64_t processed;    /* events since the service started */
-    double utilization;    /* 0..1, over the last minute */
-};
-
-/* Fills up to max views, by number; how many there are. */
-uint32_t service_workers(struct service *s, struct worker_view *ret,
-                         uint32_t max);
 
 /* A reader of its own for the calling thread (keep it, they are not cheap to
  * open); close with reader->ops->close before service_stop. */

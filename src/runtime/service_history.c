@@ -40,7 +40,7 @@ static const struct {
 
 enum { KEPT_LATENCY, KEPT_EXECUTION };
 
-/* Samples between two looks at the objectives. */
+/* Samples between two looks at the objectives, and at folders. */
 #define OBJECTIVES_EVERY 6
 
 struct service_history {
@@ -382,6 +382,7 @@ static void *run_thread(void *context)
         look_for_oldest(x);
         if (round++ % OBJECTIVES_EVERY == 0) {
             look_at_objectives(x);
+            service_folders_look(x->service);
         }
         next.tv_sec += HISTORY_STEP_S;
     } while (wait_until(x, &next));

@@ -51,6 +51,7 @@ struct service {
     char *repository;
     char *executor_socket;
     char *backup_directory;
+    char *archive_directory;
     char *doubt; /* why the store may be out of date; NULL: it is not, or
                     what follows from that is durable */
 
@@ -201,6 +202,14 @@ void service_watch_free(struct service *s);
 NODISCARD int service_retention_start(struct service *s, struct err *reterr);
 bool service_retention_busy(const struct service *s);
 void service_retention_free(struct service *s);
+
+/* ---- service_folders.c ----------------------------------------------------
+ * The folders beside the state's. At the start, before anything is archived:
+ * takes over what earlier versions have left; what is wrong is logged. */
+void service_folders_open(struct service *s);
+
+/* On the history's thread, once a minute. */
+void service_folders_look(struct service *s);
 
 /* ---- service.c and service_journal.c: the log ------------------------------
  */

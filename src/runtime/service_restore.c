@@ -49,6 +49,19 @@ static int give_up(struct service *s, const struct err *damage, const char *why,
     return damage->errnum;
 }
 
+/* What the archive has lost as well. The store is what counts. */
+static void restore_archive(struct service *s, const char *name,
+                            struct arena *a)
+{
+    struct err err = ERR_INIT;
+    uint32_t files = 0;
+    if (backup_restore_archive(s->backup_directory, name, s->archive_directory,
+                               a, &files, &err) < 0) {
+        service_log(s, LOG_ERR, "the archive in %s is not restored: %s",
+                    s->archive_directory, err.message);
+    }
+}
+
 /* Puts the newest good backup in place of the damaged store. */
 static int restore_newest(struct service *s, const struct err *damage,
                           struct arena *a, struct err *reterr)
@@ -80,6 +93,7 @@ static int restore_newest(struct service *s, const struct err *damage,
     service_tell(s, &(struct log_fields){.message = LOG_STORE_RESTORED},
                  "restored %s; the damaged store is in %.*s", name,
                  STR_ARG(aside));
+    restore_archive(s, name, a);
     return 0;
 }
 

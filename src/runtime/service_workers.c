@@ -3,6 +3,8 @@
  * how busy it was; and giving up those that make no progress. All on the
  * service's thread; the numbers are copied out under the status lock.
  */
+#include "runtime/service_workers.h"
+
 #include <errno.h>
 #include <string.h>
 #include <syslog.h>

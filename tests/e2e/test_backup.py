@@ -161,6 +161,77 @@ def test_drill(engine):
     wait_until(lambda: d.get("/api/health")["status"] == "ok", what="health")
 
 
+def archive_all(d):
+    """Archives what has ended; the path of the file."""
+    return wait_until(lambda: d.post(
+        "/api/admin/archive-workflows?before=0s", {})["file"],
+        what="something to archive")
+
+
+def test_the_archive_outlives_the_state_and_is_in_backups(engine):
+    d = engine
+    d.go.write_text("")
+    event = d.event(type="alert", labels={"alertname": "Once", "who": "one"})
+    workflow = d.wait_workflow(event)["id"]
+    file = archive_all(d)
+    with open(file, encoding="utf-8") as f:
+        text = f.read()
+    assert workflow in text
+    made = backup(d)
+    assert made["archive_files"] == 1
+    # A state that is thrown away takes nothing of it along.
+    d.stop()
+    shutil.rmtree(d.state)
+    d.start()
+    with open(file, encoding="utf-8") as f:
+        assert f.read() == text
+    # Lost as well, and spoiled: both come back.
+    d.stop()
+    for spoil in (lambda: shutil.rmtree(os.path.dirname(file)),
+                  lambda: flip(file, 10)):
+        spoil()
+        out = tool(d, "restore")
+        assert "1 file of the archive was put back" in out.stderr
+        with open(file, encoding="utf-8") as f:
+            assert f.read() == text
+    assert os.path.exists(file + ".damaged")
+    d.start()
+    gone = d.get(f"/api/workflows/{workflow}", 404)
+    assert gone["detail"]["archive"] == os.path.dirname(file)
+
+
+def test_an_archive_inside_the_state_moves_out(engine):
+    d = engine
+    d.stop()
+    name = "workflows-20260101T000000Z.ndjson"
+    os.mkdir(os.path.join(d.state, "archive"))
+    with open(os.path.join(d.state, "archive", name), "w",
+              encoding="utf-8") as f:
+        f.write("{}\n")
+    d.start()
+    assert os.listdir(os.path.join(d.folder, "archive")) == [name]
+    assert not os.path.exists(os.path.join(d.state, "archive"))
+    assert backup(d)["archive_files"] == 1
+
+
+def test_an_archive_keeps_its_bounds(make_daemon):
+    """The oldest files go; by themselves, and soon after the start."""
+    d = make_daemon(config={"archive": {"max_bytes": 100, "keep": "3d"}})
+    d.stop()
+    folder = os.path.join(d.folder, "archive")
+    os.makedirs(folder, exist_ok=True)
+    day = time.time() - 86400
+    names = [time.strftime("workflows-%Y%m%dT%H%M%SZ.ndjson",
+                           time.gmtime(day - i)) for i in range(4)]
+    for name in [*names, "workflows-20200101T000000Z.ndjson", "mine.txt"]:
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
+            f.write("x" * 40)
+    d.start()
+    wait_until(lambda: sorted(os.listdir(folder)) ==
+               sorted([*names[:2], "mine.txt"]), what="what is kept")
+    assert "archive: removed the oldest" in d.log()
+
+
 def test_state_removed_under_the_engine(engine):
     """The manual's way out of a corrupted state."""
     d = engine

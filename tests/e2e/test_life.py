@@ -256,7 +256,7 @@ def test_old_workflows_move_to_a_file(make_daemon):
     kept = run(d, "note.yaml")["id"]
     answer = d.post(f"{path}?before={before:.3f}", {})
     assert answer["archived"] == 4 and answer["more"] is False
-    assert answer["file"].startswith(f"{d.folder}/state/archive/workflows-")
+    assert answer["file"].startswith(f"{d.folder}/archive/workflows-")
     assert os.listdir(os.path.dirname(answer["file"])) == [
         os.path.basename(answer["file"])]
     assert os.stat(answer["file"]).st_mode & 0o077 == 0
@@ -288,14 +288,14 @@ def test_archiving_needs_a_past_time(daemon):
     daemon.post(f"{path}?before=soon", {}, 400)
     daemon.post(f"{path}?before={time.time() + 3600:.0f}", {}, 400)
     daemon.post(f"{path}?since=90d", {}, 400)
-    assert not os.path.exists(f"{daemon.folder}/state/archive")
+    assert not os.path.exists(f"{daemon.folder}/archive")
 
 
 def test_an_archive_that_cannot_be_written_removes_nothing(make_daemon):
     d = make_daemon({"note.yaml": NOTE})
     d.wait_executor()
     run(d, "note.yaml")
-    with open(f"{d.folder}/state/archive", "w", encoding="utf-8"):
+    with open(f"{d.folder}/archive", "w", encoding="utf-8"):
         pass
     wait_until(lambda: d.raw("POST", "/api/admin/archive-workflows?before=0s",
                              "{}")[0] == 500, what="a refusal")

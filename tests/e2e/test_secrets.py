@@ -177,8 +177,16 @@ def test_planted_secrets_are_nowhere(engine):
         os.path.join(d.folder, "backups"), check=False).returncode == 0,
         what="a backup")
 
+    wait_until(lambda: d.api(
+        "POST", "/api/admin/archive-workflows?before=0s", {}, headers={
+            "Authorization": f"Bearer {TOKEN}"})["archived"],
+        what="an archive")
+    made = adctl(d, "backup", "-c", d.config_path, "--to",
+                 os.path.join(d.folder, "backups"))
+    answers += (made.stdout + made.stderr).encode()
     # The search finds what is not secret: it would find the rest as well.
-    for folder in ("state", "backups"):
+    kept = sorted(os.listdir(os.path.join(d.folder, "backups")))[-1]
+    for folder in ("state", "backups", "archive", f"backups/{kept}/archive"):
         assert search_folder(os.path.join(d.folder, folder), ["Show it"])
     hits += found(lines, secrets) + found(answers, secrets)
     assert hits == []

@@ -239,10 +239,10 @@ int service_reader(struct service *s, struct reader **ret, struct err *reterr)
     return store_memory.reader_open(fake.store, ret, reterr);
 }
 
-const char *service_state_directory(const struct service *s)
+const char *service_archive_directory(const struct service *s)
 {
     (void)s;
-    return "/nowhere";
+    return "/nowhere/archive";
 }
 
 struct telemetry *service_telemetry(struct service *s)

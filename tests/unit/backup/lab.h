@@ -33,6 +33,7 @@ struct lab {
     char state[96];
     char backups[96];
     char runbooks[96];
+    char archive[96];
     struct arena arena;
     struct prng prng;
     struct store *store; /* NULL: nobody has it open */
@@ -121,6 +122,7 @@ static inline int lab_setup(void **state)
     (void)snprintf(l->state, sizeof(l->state), "%s/state", l->root);
     (void)snprintf(l->backups, sizeof(l->backups), "%s/backups", l->root);
     (void)snprintf(l->runbooks, sizeof(l->runbooks), "%s/runbooks", l->root);
+    (void)snprintf(l->archive, sizeof(l->archive), "%s/archive", l->root);
     assert_int_equal(mkdir(l->runbooks, 0700), 0);
     arena_init(&l->arena);
     prng_seed(&l->prng, 1);
@@ -149,6 +151,7 @@ static inline int lab_try_make(struct lab *l, uint64_t after_ms)
         .directory = l->backups,
         .state_directory = l->state,
         .repository = l->runbooks,
+        .archive = l->archive,
         .config = STR("server: {}\n"),
         .now_ms = T0_MS + after_ms,
     };
