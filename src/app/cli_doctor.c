@@ -3,13 +3,12 @@
  * need no engine look at this machine, so that they also help while it is
  * down.
  */
+#include "app/cli_doctor.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <sys/timex.h>
 #include <unistd.h>
 
 #include "app/cli_commands.h"
@@ -18,32 +17,12 @@
 #include "app/config.h"
 #include "repo/repo.h"
 
-#define MIB (1024ULL * 1024)
-#define FREE_LOW_BYTES (1024 * MIB)
-#define FREE_TOO_LOW_BYTES (64 * MIB)
-#define SKEW_MAX_SECONDS 5
 #define QUEUE_LONG 0.5 /* of its limit */
-
-enum finding { GOOD, WARNING, BAD, SKIPPED };
 
 static const char *const verdict_names[] = {"ok", "warning", "failed",
                                             "skipped"};
 
-struct visit {
-    struct cli *cli;
-    json_t *items;
-    const char *check; /* the one that is running */
-    unsigned bad;
-    unsigned warnings;
-    struct config *config; /* NULL: none that can be read */
-    struct cli_answer health;
-    json_t *metrics; /* NULL: unknown */
-};
-
-static void say(struct visit *v, enum finding verdict, const char *next,
-                const char *fmt, ...) PRINTF_LIKE(4, 5);
-
-static void say(struct visit *v, enum finding verdict, const char *next,
+void doctor_say(struct visit *v, enum finding verdict, const char *next,
                 const char *fmt, ...)
 {
     struct strbuf raw = STRBUF_INIT(16 * 1024);
@@ -62,19 +41,19 @@ static void say(struct visit *v, enum finding verdict, const char *next,
     strbuf_deinit(&raw);
 }
 
-static const json_t *health_check(const struct visit *v, const char *name)
+const json_t *doctor_health(const struct visit *v, const char *name)
 {
     return json_object_get(json_object_get(v->health.body, "checks"), name);
 }
 
-static bool is_well(const struct visit *v, const char *name)
+bool doctor_is_well(const struct visit *v, const char *name)
 {
-    return json_is_true(json_object_get(health_check(v, name), "ok"));
+    return json_is_true(json_object_get(doctor_health(v, name), "ok"));
 }
 
-static bool is_known(const struct visit *v)
+bool doctor_is_known(const struct visit *v)
 {
-    return health_check(v, "store") != NULL;
+    return doctor_health(v, "store") != NULL;
 }
 
 /* ---- the engine --------------------------------------------------------- */
@@ -86,17 +65,17 @@ static void check_server(struct visit *v)
     cli_send(cli, &(struct cli_request){.method = "GET", .path = "/-/healthy"},
              &a);
     if (a.status == 200 || a.status == 503) {
-        say(v, GOOD, NULL, "%s answers", cli->server);
+        doctor_say(v, GOOD, NULL, "%s answers", cli->server);
     } else if (a.status != 0) {
-        say(v, BAD, "adctl doctor --server URL",
-            "what answers at %s is not the engine", cli->server);
+        doctor_say(v, BAD, "adctl doctor --server URL",
+                   "what answers at %s is not the engine", cli->server);
     } else {
-        say(v, BAD,
-            cli_is_local(cli->server)
-                ? "systemctl status autonomous-devops, or journalctl -u "
-                  "autonomous-devops -n 50"
-                : "adctl doctor on the engine's own machine",
-            "%s: %s", cli->server, a.why);
+        doctor_say(v, BAD,
+                   cli_is_local(cli->server)
+                       ? "systemctl status autonomous-devops, or journalctl -u "
+                         "autonomous-devops -n 50"
+                       : "adctl doctor on the engine's own machine",
+                   "%s: %s", cli->server, a.why);
     }
     cli_answer_deinit(&a);
 }
@@ -107,18 +86,19 @@ static void check_access(struct visit *v)
     cli_send(cli, &(struct cli_request){.method = "GET", .path = "/api/health"},
              &v->health);
     if (v->health.status == 0) {
-        say(v, SKIPPED, NULL, "the engine is not reachable");
+        doctor_say(v, SKIPPED, NULL, "the engine is not reachable");
     } else if (v->health.status == 401 || v->health.status == 403) {
         const char *why = cli_get_raw(v->health.body, "error");
-        say(v, BAD,
+        doctor_say(
+            v, BAD,
             "sudo adctl doctor, join the group autonomous-devops, or give "
             "--token-file FILE",
             "%s", why != NULL ? why : "the engine does not know you");
-    } else if (is_known(v)) {
-        say(v, GOOD, NULL, "the engine answers you");
+    } else if (doctor_is_known(v)) {
+        doctor_say(v, GOOD, NULL, "the engine answers you");
     } else {
-        say(v, BAD, "adctl doctor --server URL", "%s/api/health answered %ld",
-            cli->server, v->health.status);
+        doctor_say(v, BAD, "adctl doctor --server URL",
+                   "%s/api/health answered %ld", cli->server, v->health.status);
     }
 }
 
@@ -126,65 +106,69 @@ static void check_version(struct visit *v)
 {
     const char *engine = cli_get_raw(v->health.body, "version");
     if (engine == NULL) {
-        say(v, SKIPPED, NULL, "the engine's is not known");
+        doctor_say(v, SKIPPED, NULL, "the engine's is not known");
     } else if (strcmp(engine, ADP_VERSION) == 0) {
-        say(v, GOOD, NULL, "%s, the same as the engine's", ADP_VERSION);
+        doctor_say(v, GOOD, NULL, "%s, the same as the engine's", ADP_VERSION);
     } else {
-        say(v, WARNING, "install the same package on both sides",
-            "adctl is %s, the engine %s", ADP_VERSION, engine);
+        doctor_say(v, WARNING, "install the same package on both sides",
+                   "adctl is %s, the engine %s", ADP_VERSION, engine);
     }
 }
 
 static void check_store(struct visit *v)
 {
     const json_t *restored =
-        json_object_get(health_check(v, "store"), "restored");
-    if (!is_known(v)) {
-        say(v, SKIPPED, NULL, "the engine does not say");
-    } else if (is_well(v, "store")) {
-        say(v, GOOD, NULL, "it takes events");
+        json_object_get(doctor_health(v, "store"), "restored");
+    if (!doctor_is_known(v)) {
+        doctor_say(v, SKIPPED, NULL, "the engine does not say");
+    } else if (doctor_is_well(v, "store")) {
+        doctor_say(v, GOOD, NULL, "it takes events");
     } else if (json_is_object(restored)) {
-        say(v, WARNING, "adctl backup acknowledge, once what is held is known",
-            "restored from %s; it takes events",
-            cli_get(v->cli, restored, "backup"));
+        doctor_say(v, WARNING,
+                   "adctl backup acknowledge, once what is held is known",
+                   "restored from %s; it takes events",
+                   cli_get(v->cli, restored, "backup"));
     } else {
-        say(v, BAD, "journalctl -u autonomous-devops -n 50, then restart it",
-            "it has failed: no event is accepted");
+        doctor_say(v, BAD,
+                   "journalctl -u autonomous-devops -n 50, then restart it",
+                   "it has failed: no event is accepted");
     }
 }
 
 static void check_executor(struct visit *v)
 {
-    if (!is_known(v)) {
-        say(v, SKIPPED, NULL, "the engine does not say");
-    } else if (is_well(v, "executor")) {
-        say(v, GOOD, NULL, "it is connected");
+    if (!doctor_is_known(v)) {
+        doctor_say(v, SKIPPED, NULL, "the engine does not say");
+    } else if (doctor_is_well(v, "executor")) {
+        doctor_say(v, GOOD, NULL, "it is connected");
     } else {
-        say(v, BAD, "journalctl -t autonomous-devops -n 50",
-            "it is not connected: no step can run");
+        doctor_say(v, BAD, "journalctl -t autonomous-devops -n 50",
+                   "it is not connected: no step can run");
     }
 }
 
 static void check_queue(struct visit *v)
 {
-    const json_t *queue = health_check(v, "queue");
+    const json_t *queue = doctor_health(v, "queue");
     double depth = cli_get_number(queue, "depth");
     double limit = cli_get_number(queue, "limit");
-    if (!is_known(v)) {
-        say(v, SKIPPED, NULL, "the engine does not say");
+    if (!doctor_is_known(v)) {
+        doctor_say(v, SKIPPED, NULL, "the engine does not say");
     } else if (json_is_true(json_object_get(queue, "paused"))) {
-        say(v, BAD, "adctl queue resume", "paused by %s: %s, nothing starts",
-            cli_get(v->cli, queue, "paused_by"),
-            depth == 1 ? "1 event waits"
-                       : cli_text(v->cli, "%.0f events wait", depth));
-    } else if (!is_well(v, "queue")) {
-        say(v, BAD, "adctl event list --status queued",
-            "full: %.0f events wait, new ones get 503", depth);
+        doctor_say(v, BAD, "adctl queue resume",
+                   "paused by %s: %s, nothing starts",
+                   cli_get(v->cli, queue, "paused_by"),
+                   depth == 1 ? "1 event waits"
+                              : cli_text(v->cli, "%.0f events wait", depth));
+    } else if (!doctor_is_well(v, "queue")) {
+        doctor_say(v, BAD, "adctl event list --status queued",
+                   "full: %.0f events wait, new ones get 503", depth);
     } else {
-        say(v, depth > limit * QUEUE_LONG ? WARNING : GOOD,
-            depth > limit * QUEUE_LONG ? "adctl event list --status queued"
-                                       : NULL,
-            "%.0f of at most %.0f events wait", depth, limit);
+        doctor_say(v, depth > limit * QUEUE_LONG ? WARNING : GOOD,
+                   depth > limit * QUEUE_LONG
+                       ? "adctl event list --status queued"
+                       : NULL,
+                   "%.0f of at most %.0f events wait", depth, limit);
     }
 }
 
@@ -202,35 +186,19 @@ static void check_people(struct visit *v)
     const json_t *ledger = json_object_get(v->metrics, "ledger");
     unsigned before = v->warnings;
     if (ledger == NULL) {
-        say(v, SKIPPED, NULL, "the engine does not say");
+        doctor_say(v, SKIPPED, NULL, "the engine does not say");
         return;
     }
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         double count = cli_get_number(json_object_get(ledger, rows[i].ledger),
                                       rows[i].word);
         if (count > 0) {
-            say(v, WARNING, rows[i].next, "%s %s",
-                cli_count(v->cli, count, rows[i].one), rows[i].text);
+            doctor_say(v, WARNING, rows[i].next, "%s %s",
+                       cli_count(v->cli, count, rows[i].one), rows[i].text);
         }
     }
     if (v->warnings == before) {
-        say(v, GOOD, NULL, "nothing waits for a decision");
-    }
-}
-
-static void check_clock(struct visit *v)
-{
-    struct timex t = {.modes = 0};
-    int64_t now = (int64_t)(v->cli->now_ms / 1000);
-    int64_t skew = v->health.date > 0 ? now - v->health.date : 0;
-    if (skew > SKEW_MAX_SECONDS || skew < -SKEW_MAX_SECONDS) {
-        say(v, WARNING, "timedatectl status, on both sides",
-            "this clock and the engine's differ by %lld s", (long long)skew);
-    } else if (adjtimex(&t) == TIME_ERROR) {
-        say(v, WARNING, "timedatectl set-ntp true",
-            "nothing keeps the clock: ages may be wrong");
-    } else {
-        say(v, GOOD, NULL, "it is kept in step");
+        doctor_say(v, GOOD, NULL, "nothing waits for a decision");
     }
 }
 
@@ -274,7 +242,7 @@ static void check_config(struct visit *v)
     struct config_report report = {0};
     const char *path = config_path(v);
     if (!cli_is_local(v->cli->server)) {
-        say(v, SKIPPED, NULL, "the engine is on another machine");
+        doctor_say(v, SKIPPED, NULL, "the engine is on another machine");
         return;
     }
     int r = config_load(path, &v->config, &report);
@@ -284,18 +252,20 @@ static void check_config(struct visit *v)
         take_server(v);
     }
     if (r == -ENOENT || (path != NULL && access(path, F_OK) < 0)) {
-        say(v, BAD, "adctl doctor --config FILE", "there is no file %s", path);
+        doctor_say(v, BAD, "adctl doctor --config FILE", "there is no file %s",
+                   path);
     } else if (r == -EACCES) {
-        say(v, WARNING, "sudo adctl doctor", "%s may not be read by you", path);
+        doctor_say(v, WARNING, "sudo adctl doctor", "%s may not be read by you",
+                   path);
     } else if (r < 0) {
-        say(v, BAD, next, "%s has %s", path,
-            cli_count(v->cli, report.error_count, "error"));
+        doctor_say(v, BAD, next, "%s has %s", path,
+                   cli_count(v->cli, report.error_count, "error"));
     } else if (report.problems.count != 0) {
-        say(v, WARNING, next, "%s has %s", path,
-            cli_count(v->cli, (double)report.problems.count, "warning"));
+        doctor_say(v, WARNING, next, "%s has %s", path,
+                   cli_count(v->cli, (double)report.problems.count, "warning"));
     } else {
-        say(v, GOOD, NULL, "%s",
-            path != NULL ? path : "no file: the defaults are in force");
+        doctor_say(v, GOOD, NULL, "%s",
+                   path != NULL ? path : "no file: the defaults are in force");
     }
     config_report_deinit(&report);
 }
@@ -311,17 +281,18 @@ static void count_rejected(struct visit *v, const struct generation *g)
         }
     }
     if (first != NULL) {
-        say(v, BAD,
-            cli_text(v->cli, "adctl runbook validate --all %s",
-                     v->config->repository),
-            "%u of %u files have errors, %.*s first", rejected, g->file_count,
-            STR_ARG(first->path));
+        doctor_say(v, BAD,
+                   cli_text(v->cli, "adctl runbook validate --all %s",
+                            v->config->repository),
+                   "%u of %u files have errors, %.*s first", rejected,
+                   g->file_count, STR_ARG(first->path));
     } else {
-        say(v, g->file_count != 0 ? GOOD : WARNING,
-            g->file_count != 0 ? NULL
-                               : cli_text(v->cli, "put a runbook into %s",
-                                          v->config->repository),
-            "%u runbooks in %s", g->file_count, v->config->repository);
+        doctor_say(v, g->file_count != 0 ? GOOD : WARNING,
+                   g->file_count != 0
+                       ? NULL
+                       : cli_text(v->cli, "put a runbook into %s",
+                                  v->config->repository),
+                   "%u runbooks in %s", g->file_count, v->config->repository);
     }
 }
 
@@ -345,66 +316,31 @@ static void check_repository(struct visit *v)
         count_rejected(v, g);
         generation_unref(g);
     } else {
-        say(v, BAD, "adctl doctor --config FILE, if it is elsewhere", "%s",
-            e.message);
+        doctor_say(v, BAD, "adctl doctor --config FILE, if it is elsewhere",
+                   "%s", e.message);
     }
     repo_close(repo);
 }
 
 static void check_runbooks(struct visit *v)
 {
-    const json_t *known = health_check(v, "runbooks");
+    const json_t *known = doctor_health(v, "runbooks");
     double disabled = cli_get_number(known, "disabled");
-    if (known != NULL && is_well(v, "runbooks") && disabled > 0) {
-        say(v, WARNING, "adctl runbook list", "%.0f loaded, %.0f disabled",
-            cli_get_number(known, "loaded"), disabled);
+    if (known != NULL && doctor_is_well(v, "runbooks") && disabled > 0) {
+        doctor_say(v, WARNING, "adctl runbook list",
+                   "%.0f loaded, %.0f disabled",
+                   cli_get_number(known, "loaded"), disabled);
     } else if (known != NULL) {
-        bool well = is_well(v, "runbooks");
-        say(v, well ? GOOD : BAD, well ? NULL : "adctl runbook list",
-            "%.0f in force, %.0f refused", cli_get_number(known, "loaded"),
-            cli_get_number(known, "rejected"));
+        bool well = doctor_is_well(v, "runbooks");
+        doctor_say(v, well ? GOOD : BAD, well ? NULL : "adctl runbook list",
+                   "%.0f in force, %.0f refused",
+                   cli_get_number(known, "loaded"),
+                   cli_get_number(known, "rejected"));
     } else if (v->config != NULL) {
         check_repository(v);
     } else {
-        say(v, SKIPPED, NULL, "the folder is not known");
+        doctor_say(v, SKIPPED, NULL, "the folder is not known");
     }
-}
-
-/* Whoever writes a runbook decides what the executor runs. */
-static void check_permissions(struct visit *v)
-{
-    const char *repository = v->config != NULL ? v->config->repository : NULL;
-    struct stat st;
-    if (repository == NULL || stat(repository, &st) < 0) {
-        say(v, SKIPPED, NULL, "the folder of the runbooks is not here");
-    } else if ((st.st_mode & S_IWOTH) != 0) {
-        say(v, BAD, cli_text(v->cli, "chmod o-w %s", repository),
-            "everybody may write runbooks in %s", repository);
-    } else {
-        say(v, GOOD, NULL, "not everybody may write runbooks");
-    }
-}
-
-static void check_space(struct visit *v)
-{
-    const char *folder = v->config != NULL ? v->config->state_directory : NULL;
-    struct statvfs fs;
-    if (is_known(v) && !is_well(v, "disk")) {
-        say(v, BAD, "df -h, then make room: events are taken again by itself",
-            "the disk is full: the engine refuses events (507)");
-        return;
-    }
-    if (folder == NULL || statvfs(folder, &fs) < 0) {
-        say(v, SKIPPED, NULL, "the folder of the state is not here");
-        return;
-    }
-    uint64_t free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
-    enum finding verdict = free_bytes < FREE_TOO_LOW_BYTES ? BAD
-                           : free_bytes < FREE_LOW_BYTES   ? WARNING
-                                                           : GOOD;
-    say(v, verdict,
-        verdict == GOOD ? NULL : cli_text(v->cli, "df -h %s", folder),
-        "%llu MiB free for %s", (unsigned long long)(free_bytes / MIB), folder);
 }
 
 /* ---- the command -------------------------------------------------------- */
@@ -422,9 +358,10 @@ static const struct {
     {"executor", check_executor},
     {"queue", check_queue},
     {"runbooks", check_runbooks},
-    {"permissions", check_permissions},
-    {"disk space", check_space},
-    {"clock", check_clock},
+    {"permissions", doctor_permissions},
+    {"steps", doctor_steps},
+    {"disk space", doctor_space},
+    {"clock", doctor_clock},
     {"decisions", check_people},
 };
 

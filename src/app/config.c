@@ -13,16 +13,6 @@
 
 /* ---- walking the file --------------------------------------------------- */
 
-static const struct config_option *find_option(const char *key)
-{
-    for (size_t i = 0; i < config_option_count; i++) {
-        if (strcmp(config_options[i].key, key) == 0) {
-            return &config_options[i];
-        }
-    }
-    return NULL;
-}
-
 /* What stands behind "prefix." in the key, or NULL; the empty prefix stands
  * before every key. */
 static const char *below(const char *key, const char *prefix)
@@ -125,7 +115,7 @@ static void walk(struct config_reader *r, const char *section,
                        section[0] != '\0' ? "." : "", STR_ARG(yaml_text(key)));
         /* A dot inside a key is not the dot between two keys. */
         bool dotted = str_find(yaml_text(key), '.') >= 0;
-        const struct config_option *o = find_option(path);
+        const struct config_option *o = config_option_named(path);
         if (!dotted && o != NULL) {
             set_option(r, o, key, yaml_value(n, i));
         } else if (!dotted && is_section(path)) {
@@ -231,7 +221,8 @@ static void apply_loglevel(struct config_reader *r)
         struct str name = str_c(loglevels[i].name);
         if (name.len == value.len && str_has_nocase(value, name)) {
             r->config->log_level = loglevels[i].level;
-            r->config->origins[find_option("log.level") - config_options] =
+            r->config
+                ->origins[config_option_named("log.level") - config_options] =
                 (struct config_origin){.source = "LOGLEVEL"};
             return;
         }
@@ -286,7 +277,7 @@ void config_read_text(struct config_reader *r, struct str text)
 static const struct config_option *overridden(struct config_reader *r,
                                               const char *key)
 {
-    const struct config_option *o = find_option(key);
+    const struct config_option *o = config_option_named(key);
     struct err e = ERR_INIT;
     if (o == NULL) {
         struct arena a = ARENA_INIT;

@@ -160,8 +160,8 @@ void config_report_add_problems(const struct config_report *r, bool warnings,
 void config_report_add_json(const struct config_report *r,
                             const struct config *c, struct strbuf *out)
 {
-    strbuf_addf(out,
-                "{\"valid\": %s, \"file\": ", c != NULL ? "true" : "false");
+    strbuf_addf(out, "{\"valid\": %s, \"file\": ",
+                c != NULL && r->error_count == 0 ? "true" : "false");
     strbuf_add_json_quoted(out, str_c(r->file));
     strbuf_addc(out, ", ");
     add_files(c, out);

@@ -1,5 +1,7 @@
 #include "app/config_table.h"
 
+#include <string.h>
+
 #include "base/attr.h"
 
 #define SECOND 1000ULL
@@ -339,6 +341,16 @@ const struct config_option config_options[] = {
 };
 
 const size_t config_option_count = ARRAY_LEN(config_options);
+
+const struct config_option *config_option_named(const char *key)
+{
+    for (size_t i = 0; i < config_option_count; i++) {
+        if (strcmp(config_options[i].key, key) == 0) {
+            return &config_options[i];
+        }
+    }
+    return NULL;
+}
 
 const struct config_section config_sections[] = {
     {"engine", "How events and workflows are processed."},

@@ -55,6 +55,9 @@ struct config_option {
 extern const struct config_option config_options[];
 extern const size_t config_option_count;
 
+/* The option of this dotted key, or NULL. */
+const struct config_option *config_option_named(const char *key);
+
 /* What a section is for: rows of key and sentence. */
 struct config_section {
     const char *key;

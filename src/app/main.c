@@ -9,11 +9,11 @@
 #include <unistd.h>
 
 #include "app/config.h"
+#include "app/config_host.h"
 #include "app/log.h"
 #include "app/serve.h"
 #include "base/assert.h"
 #include "base/mem.h"
-#include "proc/spawn.h"
 
 /* What the command line says. */
 struct arguments {
@@ -38,12 +38,17 @@ static void print(struct strbuf *text, FILE *to)
     strbuf_deinit(text);
 }
 
-/* Loads the configuration and prints what is wrong with it. */
-static int load(const struct arguments *arguments, struct config **ret)
+/* Loads the configuration and prints what is wrong with it; with on_host also
+ * what is wrong with it on this machine. */
+static int load(const struct arguments *arguments, bool on_host,
+                struct config **ret)
 {
     struct config_report report = {0};
     struct strbuf text = STRBUF_INIT(256 * 1024);
     int r = config_load_from(&arguments->from, ret, &report);
+    if (r == 0 && on_host) {
+        r = config_check_host(*ret, &report);
+    }
     config_report_add_text(&report, &text);
     if (text.len != 0) {
         (void)fprintf(stderr, "%s", text.at);
@@ -53,29 +58,10 @@ static int load(const struct arguments *arguments, struct config **ret)
     return r;
 }
 
-/* Steps run as this user, so it must be known where they run; told when it is
- * not. */
-static bool knows_user(const struct config *config, const char *what)
-{
-    struct spawn_user user = {0};
-    struct err err = ERR_INIT;
-    int r = config->executor_user != NULL
-                ? spawn_user_find(config->executor_user, &user, &err)
-                : 0;
-    spawn_user_deinit(&user);
-    if (r < 0) {
-        (void)fprintf(stderr, "%s: executor.user: %s\n", what, err.message);
-    }
-    return r == 0;
-}
-
 static int run_serve(const struct arguments *arguments)
 {
     CLEANUP(config_freep) struct config *config = NULL;
-    if (load(arguments, &config) < 0) {
-        return EX_CONFIG;
-    }
-    if (config->executor_autostart && !knows_user(config, "cannot start")) {
+    if (load(arguments, true, &config) < 0) {
         return EX_CONFIG;
     }
     return serve(&arguments->from, TAKE(config));
@@ -92,7 +78,7 @@ static int refresh_executor(void *context, struct executor_options *ret)
 {
     struct executor_config *c = context;
     struct config *next = NULL;
-    if (load(c->arguments, &next) < 0) {
+    if (load(c->arguments, false, &next) < 0) {
         (void)fprintf(stderr, "<4>executor: the configuration is not read "
                               "again, the old one stays\n");
         return -EINVAL;
@@ -106,8 +92,13 @@ static int refresh_executor(void *context, struct executor_options *ret)
 static int run_executor(const struct arguments *arguments)
 {
     CLEANUP(config_freep) struct config *config = NULL;
-    if (load(arguments, &config) < 0) {
+    if (load(arguments, false, &config) < 0) {
         return EX_CONFIG;
+    }
+    if (geteuid() == 0 && config->executor_user == NULL) {
+        (void)fprintf(stderr,
+                      "<4>executor: steps of runbooks run as root: "
+                      "set executor.user to a user with fewer rights\n");
     }
     struct executor_config c = {.arguments = arguments};
     struct executor_options options = config_executor(config);
@@ -130,6 +121,7 @@ static int check_as_json(const struct arguments *arguments)
     struct config_report report = {0};
     struct strbuf text = STRBUF_INIT(1024 * 1024);
     int r = config_load_from(&arguments->from, &config, &report);
+    r = r == 0 ? config_check_host(config, &report) : r;
     config_report_add_json(&report, config, &text);
     print(&text, stdout);
     config_report_deinit(&report);
@@ -142,11 +134,10 @@ static int run_check_config(const struct arguments *arguments)
         return check_as_json(arguments);
     }
     CLEANUP(config_freep) struct config *config = NULL;
-    if (load(arguments, &config) < 0) {
+    if (load(arguments, true, &config) < 0) {
         return EX_CONFIG;
     }
     const char *path = arguments->from.path;
-    (void)!knows_user(config, "warning");
     (void)printf("%s: OK\n", path != NULL ? path : "the defaults");
     return EX_OK;
 }
@@ -154,7 +145,7 @@ static int run_check_config(const struct arguments *arguments)
 static int run_show_config(const struct arguments *arguments)
 {
     CLEANUP(config_freep) struct config *config = NULL;
-    if (load(arguments, &config) < 0) {
+    if (load(arguments, false, &config) < 0) {
         return EX_CONFIG;
     }
     struct strbuf text = STRBUF_INIT(4UL * 1024 * 1024);
@@ -244,7 +235,9 @@ static void print_help(FILE *to)
         "Signals: SIGHUP reloads configuration and runbooks, SIGTERM stops.\n"
         "Environment: LOGLEVEL (DEBUG, INFO, WARNING, ERROR).\n"
         "Exit status: 0 stopped, 64 wrong usage, 71 or 74 the system or the\n"
-        "store failed, 75 another engine runs here, 78 bad configuration.\n\n"
+        "store failed, 75 another engine runs here or the port is taken, 78 "
+        "bad\n"
+        "configuration.\n\n"
         "Examples:\n"
         "  autonomous-devops check-config /etc/autonomous-devops/config.yaml\n"
         "  autonomous-devops show-config | grep -v default\n"

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/config_host.h"
 #include "app/log.h"
 #include "base/mem.h"
 #include "integrations/integrations.h"
@@ -175,8 +176,10 @@ int reload_now(struct reload *r, struct strbuf *ret, struct err *reterr)
     struct config *after = NULL;
     pthread_mutex_lock(&r->lock);
     int result = config_load_from(r->sources, &after, &report);
+    result = result == 0 ? config_check_host(after, &report) : result;
     log_problems(&report);
     if (result < 0) {
+        config_free(after);
         refuse(r, &report, ret, reterr);
     } else {
         take(r, after, &report, ret);

@@ -131,11 +131,15 @@ static char **executor_argv(const struct config_sources *from, struct arena *a)
 }
 
 /* Under systemd the executor has its own unit; a daemon in the foreground
- * starts one, before it has any threads. */
+ * starts one. */
 static int start_executor(struct daemon *d, struct err *reterr)
 {
     if (!d->config->executor_autostart) {
         return 0;
+    }
+    if (geteuid() == 0 && d->config->executor_user == NULL) {
+        log_warning("steps of runbooks run as root: set executor.user to a "
+                    "user with fewer rights");
     }
     if (serve_make_executor_folders(d->config, reterr) < 0) {
         return reterr->errnum;
@@ -281,26 +285,43 @@ static int start_service(struct daemon *d, struct err *reterr)
     return service_start(&options, &d->service, reterr);
 }
 
-static int start_http(struct daemon *d, struct err *reterr)
+/* Where it listens, which must be known before there is anything else. */
+static struct http_options http_place(const struct daemon *d)
 {
     const struct config *c = d->config;
-    struct http_options options = {
+    return (struct http_options){
         .listen = c->listen,
         .tls_certificate = c->tls_cert,
         .tls_key = c->tls_key,
         .has_tokens = c->token_count != 0,
         .insecure = c->insecure,
-        .limits = {.connections = c->connections,
-                   .per_source = c->connections_per_source,
-                   .reserved = HTTP_LIMITS_DEFAULT.reserved,
-                   .head_s = (unsigned)(c->header_timeout_ms / 1000),
-                   .body_s = (unsigned)(c->body_timeout_ms / 1000),
-                   .send_s = HTTP_LIMITS_DEFAULT.send_s,
-                   .idle_s = (unsigned)(c->idle_timeout_ms / 1000)},
-        .handler = api_handler(d->api),
         .kept_fd = d->kept_fd,
-        .accepts_to_the_end = !kept_socket_is_wanted(),
     };
+}
+
+/* Before a store is made or an executor started: an engine that cannot listen
+ * leaves nothing behind. */
+static int take_address(struct daemon *d, struct err *reterr)
+{
+    struct http_options options = http_place(d);
+    return http_bind(&options, &d->kept_fd, reterr);
+}
+
+static int start_http(struct daemon *d, struct err *reterr)
+{
+    const struct config *c = d->config;
+    struct http_options options = http_place(d);
+    options.limits = (struct http_limits){
+        .connections = c->connections,
+        .per_source = c->connections_per_source,
+        .reserved = HTTP_LIMITS_DEFAULT.reserved,
+        .head_s = (unsigned)(c->header_timeout_ms / 1000),
+        .body_s = (unsigned)(c->body_timeout_ms / 1000),
+        .send_s = HTTP_LIMITS_DEFAULT.send_s,
+        .idle_s = (unsigned)(c->idle_timeout_ms / 1000),
+    };
+    options.handler = api_handler(d->api);
+    options.accepts_to_the_end = !kept_socket_is_wanted();
     d->kept_fd = 0; /* the server's */
     int r = http_start(&options, &d->http, reterr);
     if (r < 0) {
@@ -426,10 +447,10 @@ static int start(struct daemon *d, struct err *reterr)
         r = privilege_harden(reterr);
     }
     if (r >= 0) {
-        r = make_folder(d->config->state_directory, reterr);
+        r = take_address(d, reterr);
     }
     if (r >= 0) {
-        r = start_executor(d, reterr);
+        r = make_folder(d->config->state_directory, reterr);
     }
     if (r >= 0) {
         r = open_loop(d);
@@ -445,6 +466,9 @@ static int start(struct daemon *d, struct err *reterr)
     }
     if (r >= 0) {
         r = start_service(d, reterr);
+    }
+    if (r >= 0) { /* after the store is known to be ours */
+        r = start_executor(d, reterr);
     }
     if (r >= 0) {
         r = integrations_start(d->integrations, d->service, reterr);
@@ -491,6 +515,7 @@ static int exit_status(int errnum)
 {
     switch (errnum) {
     case -EBUSY:
+    case -EADDRINUSE:
         return EX_TEMPFAIL;
     case -EINVAL:
     case -ENOENT:

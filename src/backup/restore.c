@@ -16,6 +16,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -513,6 +514,25 @@ int backup_read_note(const char *state_directory, struct arena *a,
     return r;
 }
 
+/* Which engine it is that holds the lock: its number stands in the file. */
+static int engine_is_there(int state, const char *state_directory,
+                           struct err *reterr)
+{
+    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(32);
+    uint64_t pid = 0;
+    int r = os_read_file(state, ENGINE_LOCK, &text);
+    ptrdiff_t end = str_find(strbuf_str(&text), '\n');
+    bool known = r == 0 && end > 0 &&
+                 str_to_u64(str_slice(strbuf_str(&text), 0, (size_t)end), 1,
+                            INT32_MAX, &pid) == 0;
+    err_hint(reterr, "stop that engine first; two would corrupt the store");
+    return known ? err_set(reterr, -EBUSY,
+                           "another engine (pid %" PRIu64 ") uses %s", pid,
+                           state_directory)
+                 : err_set(reterr, -EBUSY, "another engine uses %s",
+                           state_directory);
+}
+
 int backup_pending(const char *state_directory, struct arena *a,
                    struct backup_note *ret, struct err *reterr)
 {
@@ -526,6 +546,7 @@ int backup_pending(const char *state_directory, struct arena *a,
     r = r < 0 ? r
               : backup_lock(state, ENGINE_LOCK, "another engine uses the store",
                             &lock, reterr);
+    r = r == -EBUSY ? engine_is_there(state, state_directory, reterr) : r;
     r = r < 0 ? r : finish_begun(state, a, ret, aside, reterr);
     if (r == 1) {
         ret->aside = find_aside(state, state_directory, aside, a);

@@ -206,6 +206,18 @@ struct http_options {
 
 struct http_server;
 
+/* Can these two files serve as the certificate and its key? -EINVAL when they
+ * cannot, -ENOENT or -EACCES when one cannot be read; the field says which. */
+NODISCARD int http_check_tls(const char *certificate, const char *key,
+                             struct err *reterr);
+
+/* Takes the address for a server that is started later, with the socket as its
+ * kept_fd: who connects in between waits. Needs all options but limits and
+ * handler. Fails as http_start does; the message of -EADDRINUSE says who has
+ * the address. */
+NODISCARD int http_bind(const struct http_options *options, int *ret_fd,
+                        struct err *reterr);
+
 /* Binds, listens, starts the threads. -EINVAL: the address, the key pair, or
  * an address beyond loopback without tokens and TLS; -EADDRINUSE... with a
  * message. */

@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "net/http_priv.h"
 #include "os/fd.h"
+#include "os/listener.h"
 
 #define BACKLOG 4096 /* the kernel makes it net.core.somaxconn at most */
 #define PEM_MAX_BYTES (1024UL * 1024)
@@ -187,6 +188,28 @@ static bool adopt(int kept_fd, const struct sockaddr_storage *sa)
     return false;
 }
 
+/* Says who has the address, as far as we may know. */
+static int is_taken(const char *listen, const struct sockaddr_storage *sa,
+                    struct err *reterr)
+{
+    struct os_listener holder;
+    struct strbuf who = STRBUF_INIT(256);
+    if (os_listener_find(sa, &holder) < 0) {
+        strbuf_addc(&who, "another program has it");
+    } else if (holder.pid != 0) {
+        strbuf_add_visible(&who, str_c(holder.name));
+        strbuf_addf(&who, " (pid %d) has it", (int)holder.pid);
+    } else {
+        strbuf_addf(&who, "a program of the user id %u has it",
+                    (unsigned)holder.uid);
+    }
+    err_hint(reterr, "stop that program, or set another port in server.listen");
+    int r = err_set(reterr, -EADDRINUSE, "cannot listen on %s: %s", listen,
+                    strbuf_str(&who).at);
+    strbuf_deinit(&who);
+    return r;
+}
+
 int http_listen(const struct http_options *o, int *ret_fd, uint16_t *ret_port,
                 struct err *reterr)
 {
@@ -205,12 +228,24 @@ int http_listen(const struct http_options *o, int *ret_fd, uint16_t *ret_port,
     }
     if (r < 0) {
         err_field(reterr, "server.listen");
-        return err_set(reterr, r, "cannot listen on %s: %s", o->listen,
-                       strerror(-r));
+        return r == -EADDRINUSE ? is_taken(o->listen, &sa, reterr)
+                                : err_set(reterr, r, "cannot listen on %s: %s",
+                                          o->listen, strerror(-r));
     }
     *ret_fd = fd;
     *ret_port = bound_port(fd);
     return 0;
+}
+
+int http_bind(const struct http_options *options, int *ret_fd,
+              struct err *reterr)
+{
+    uint16_t port = 0;
+    int r =
+        options->tls_certificate != NULL && options->tls_key != NULL
+            ? http_check_tls(options->tls_certificate, options->tls_key, reterr)
+            : 0;
+    return r < 0 ? r : http_listen(options, ret_fd, &port, reterr);
 }
 
 int http_read_pem(const char *path, char **ret, struct err *reterr)

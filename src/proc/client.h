@@ -50,7 +50,6 @@ bool exec_client_is_up(const struct exec_client *c);
  * that runs in the foreground; under systemd the executor has its own unit.
  * It gets our environment, working folder and stderr, /dev/null as input and
  * output, and no other descriptor. Does not wait until it listens; fails when
- * it cannot be executed. Forks: call it while the process is still small, and
- * before there are threads. */
+ * it cannot be executed. Forks: call it while the process is still small. */
 NODISCARD int exec_spawn_detached(const char *program, char *const argv[],
                                   const char *socket_path, struct err *reterr);

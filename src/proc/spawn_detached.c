@@ -2,12 +2,14 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 #include "os/fd.h"
 #include "proc/client.h"
@@ -77,34 +79,58 @@ static int plan_attributes(posix_spawnattr_t *attributes)
 static const char *const not_inherited[] = {"NOTIFY_SOCKET", "WATCHDOG_PID",
                                             "WATCHDOG_USEC"};
 
+/* Our environment without that; borrowed strings, owned list. */
+static char **environment(void)
+{
+    size_t count = 0;
+    while (environ[count] != NULL) {
+        count++;
+    }
+    char **env = mem_alloc(count + 1, sizeof(*env));
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct str entry = str_c(environ[i]);
+        bool ours = false;
+        for (size_t n = 0; n < ARRAY_LEN(not_inherited); n++) {
+            struct str name = str_c(not_inherited[n]);
+            ours = ours || (str_starts(entry, name) && entry.len > name.len &&
+                            entry.at[name.len] == '=');
+        }
+        if (!ours) {
+            env[kept++] = environ[i];
+        }
+    }
+    env[kept] = NULL;
+    return env;
+}
+
 /* In the process between: its child becomes nobody's as soon as it ends, and
- * its exit status is what posix_spawn said. */
+ * its exit status is what posix_spawn said. Other threads of ours may have held
+ * locks at the fork: nothing else is called. */
 static NORETURN void start_and_exit(const char *program, char *const argv[],
-                                    const struct plan *plan)
+                                    char *const env[], const struct plan *plan)
 {
     pid_t pid;
-    for (size_t i = 0; i < ARRAY_LEN(not_inherited); i++) {
-        (void)unsetenv(not_inherited[i]);
-    }
-    _exit(posix_spawn(&pid, program, &plan->files, &plan->attributes, argv,
-                      environ));
+    _exit(
+        posix_spawn(&pid, program, &plan->files, &plan->attributes, argv, env));
 }
 
 static int start(const char *program, char *const argv[],
                  const struct plan *plan)
 {
+    char **env = environment();
     pid_t between = fork();
-    if (between < 0) {
-        return -errno;
-    }
     if (between == 0) {
-        start_and_exit(program, argv, plan);
+        start_and_exit(program, argv, env, plan);
     }
+    int e = between < 0 ? -errno : 0;
+    mem_free((void *)env);
     int status = 0;
-    while (waitpid(between, &status, 0) < 0) {
-        if (errno != EINTR) {
-            return -errno;
-        }
+    while (e == 0 && waitpid(between, &status, 0) < 0) {
+        e = errno != EINTR ? -errno : 0;
+    }
+    if (e < 0) {
+        return e;
     }
     return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECHILD;
 }

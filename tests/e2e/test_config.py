@@ -61,7 +61,7 @@ def test_the_manuals_file_is_valid_without_the_variable(manual):
     assert f"{manual}: OK" in done.stdout
     assert "PAGERDUTY_API_KEY is not set" in done.stderr
     done = run("check-config", manual, PAGERDUTY_API_KEY="k")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0 and "PAGERDUTY" not in done.stderr
 
 
 def test_the_manuals_file_starts_the_engine(tmp_path):

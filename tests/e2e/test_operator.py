@@ -317,7 +317,6 @@ def test_files_that_are_nowhere(engine):
     assert "did you mean" in p.stderr
 
 
-
 def git(d, *args):
     return subprocess.run(
         ["git", "-c", "user.name=A", "-c", "user.email=a@example.org", *args],
@@ -343,20 +342,6 @@ def test_the_commit_of_a_workflow_has_its_runbook(engine):
     second = git(d, "rev-parse", "HEAD")
     assert second != first
     assert commit_of_a_run() == second
-
-
-
-def test_steps_need_a_user_that_there_is(make_daemon):
-    d = make_daemon(config={"executor": {"user": "nouserxyz"}}, start=False)
-    program = os.path.join(BUILD, "autonomous-devops")
-    p = subprocess.run([program, "serve", "--config", d.config_path],
-                       capture_output=True, text=True, timeout=60, check=False)
-    assert p.returncode == 78, p.stderr
-    assert "executor.user: cannot find the user 'nouserxyz'" in p.stderr
-    p = subprocess.run([program, "check-config", d.config_path],
-                       capture_output=True, text=True, timeout=60, check=False)
-    assert p.returncode == 0
-    assert "warning: executor.user: cannot find" in p.stderr
 
 
 def test_a_dry_run_without_a_plan_is_not_stored(engine):

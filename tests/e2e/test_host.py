@@ -1,0 +1,249 @@
+"""What a configuration says about the machine, and a start that cannot be:
+told at once, with the place and what to do, and nothing is left behind."""
+import json
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import threading
+
+import pytest
+
+from harness import BUILD, adctl, free_port, wait_until
+
+PROGRAM = os.path.join(BUILD, "autonomous-devops")
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+def run(d, command, *words):
+    return subprocess.run([PROGRAM, command, "--config", d.config_path, *words],
+                          capture_output=True, text=True, timeout=60,
+                          check=False)
+
+
+def line_of(d, key):
+    """FILE:LINE of the last place where the key stands."""
+    with open(d.config_path, encoding="utf-8") as f:
+        lines = f.read().splitlines()
+    found = [i for i, line in enumerate(lines, 1) if f'"{key}"' in line]
+    return f"{d.config_path}:{found[-1]}:"
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory):
+    """Two key pairs."""
+    folder = tmp_path_factory.mktemp("pem")
+    for i in "12":
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+             "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+             "/CN=localhost", "-keyout", folder / f"key{i}", "-out",
+             folder / f"cert{i}"], check=True, capture_output=True)
+    return folder
+
+
+def wrong(folder, pem):
+    """(what it is about, the configuration, the key at fault, what is said)"""
+    a_file = os.path.join(folder, "a-file")
+    with open(a_file, "w", encoding="utf-8"):
+        pass
+    tls = lambda cert, key: {"server": {"tls": {"cert": str(pem / cert),
+                                                "key": str(pem / key)}}}
+    return [
+        ({"executor": {"user": "nouserxyz"}}, "user",
+         "executor.user: cannot find the user 'nouserxyz': no such user"),
+        ({"executor": {"run_as_allowed": ["root2"]}}, "run_as_allowed",
+         "executor.run_as_allowed: cannot find the user 'root2'"),
+        ({"security": {"group": "nogroupxyz"}}, "group",
+         "security.group: cannot find the group 'nogroupxyz': no such group"),
+        (tls("none", "key1"), "cert",
+         f"server.tls.cert: cannot read {pem}/none: No such file"),
+        (tls("cert1", "none"), "key",
+         f"server.tls.key: cannot read {pem}/none: No such file"),
+        (tls("cert1", "key2"), "key",
+         "server.tls.key: the certificate and the key are no pair"),
+        ({"executor": {"spool": f"{a_file}/spool"}}, "spool",
+         f"executor.spool: {a_file} is not a folder"),
+        ({"executor": {"work": "/proc/x/work"}}, "work",
+         "executor.work: no folder can be made in /proc"),
+        ({"executor": {"socket": f"{a_file}/executor.sock"}}, "socket",
+         f"executor.socket: {a_file} is not a folder"),
+        ({"storage": {"url": f"sqlite://{a_file}/engine.db"}}, "url",
+         f"storage.url: {a_file} is not a folder"),
+        ({"backup": {"directory": "/sys/x"}}, "directory",
+         "backup.directory: no folder can be made in /sys"),
+        ({"runbooks": {"repository": a_file}}, "repository",
+         f"runbooks.repository: {a_file} is not a folder"),
+    ]
+
+
+def test_what_the_machine_does_not_have_is_refused(make_daemon, pem):
+    d = make_daemon(start=False)
+    for extra, key, text in wrong(d.folder, pem):
+        d.write_config(extra)
+        for command in ("check-config", "serve"):
+            p = run(d, command)
+            assert p.returncode == 78, (command, extra, p.stderr)
+            told = [x for x in p.stderr.splitlines() if " error: " in x]
+            assert len(told) == 1, p.stderr
+            assert told[0].startswith(line_of(d, key)), (told, extra)
+            assert text in told[0]
+        report = json.loads(run(d, "check-config", "--json").stdout)
+        assert report["valid"] is False
+        assert text in ": ".join([report["errors"][0]["field"],
+                                  report["errors"][0]["message"]])
+    assert not os.path.exists(os.path.join(d.folder, "state"))
+    assert d.executor_pid() is None
+
+
+def test_a_reload_refuses_what_a_start_refuses(make_daemon):
+    d = make_daemon()
+    d.write_config({"executor": {"user": "nouserxyz"}})
+    answer = d.post("/api/admin/reload-config", status=422)
+    assert "nouserxyz" in answer["error"]
+    assert d.get("/api/health")["status"] == "degraded"
+    d.write_config({})
+    d.post("/api/admin/reload-config")
+
+
+def test_a_matching_pair_and_known_names_pass(make_daemon, pem):
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    d = make_daemon(config={
+        "server": {"tls": {"cert": str(pem / "cert1"),
+                           "key": str(pem / "key1")}},
+        "executor": {"user": user}, "security": {"group": "root"}},
+        start=False)
+    os.mkdir(os.path.join(d.folder, "state"))
+    p = run(d, "check-config")
+    assert (p.returncode, p.stderr) == (0, "")
+
+
+def test_who_else_may_write_is_told(make_daemon):
+    d = make_daemon(start=False)
+    state = os.path.join(d.folder, "state")
+    assert f"{state} is missing" in run(d, "check-config").stderr
+    os.mkdir(state)
+    for path in (d.repo, d.folder, d.config_path, state):
+        for mode, who in ((0o770, "its group"), (0o777, "everybody")):
+            os.chmod(path, mode)
+            p = run(d, "check-config")
+            assert f"{who} may write to {path} (chmod " in p.stderr
+            fatal = path == state and who == "everybody"
+            assert p.returncode == (78 if fatal else 0)
+        os.chmod(path, 0o700)
+    assert run(d, "check-config").stderr == ""
+    shutil.rmtree(d.repo)
+    p = run(d, "check-config")
+    assert p.returncode == 0
+    assert f"warning: runbooks.repository: {d.repo}: No such file" in p.stderr
+
+
+def test_a_state_folder_for_everybody_is_not_served(make_daemon):
+    d = make_daemon(start=False)
+    state = os.path.join(d.folder, "state")
+    os.mkdir(state)
+    os.chmod(state, 0o777)
+    p = run(d, "serve")
+    assert p.returncode == 78
+    assert f"everybody may write to {state}" in p.stderr
+    assert os.listdir(state) == []
+    p = adctl(d, "doctor", "--config", d.config_path, "-o", "json", check=False)
+    found = [i for i in json.loads(p.stdout)["items"]
+             if i["check"] == "permissions"]
+    assert [i["status"] for i in found] == ["failed"]
+    assert found[0]["next"] == f"chmod go-w {state}"
+
+
+# ---- a port that is taken -------------------------------------------------
+
+
+def test_a_taken_port_is_told_with_its_holder(make_daemon):
+    d = make_daemon(start=False)
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", d.port))
+        s.listen()
+        p = run(d, "serve")
+        assert p.returncode == 75
+        assert f"cannot listen on 127.0.0.1:{d.port}: " in p.stderr
+        assert f"(pid {os.getpid()}) has it" in p.stderr
+        assert "server.listen" in p.stderr
+    assert sorted(os.listdir(d.folder)) == ["config.yaml", "runbooks"]
+    assert d.executor_pid() is None
+
+
+def test_a_store_that_is_taken_leaves_no_executor(make_daemon):
+    first = make_daemon()
+    d = make_daemon(config={"storage": {
+        "url": f"sqlite://{first.folder}/state/engine.db"}}, start=False)
+    p = run(d, "serve")
+    assert p.returncode == 75
+    assert f"another engine (pid {first.process.pid}) uses" in p.stderr
+    assert d.executor_pid() is None
+
+
+def test_who_connects_while_it_starts_is_answered(make_daemon):
+    """It listens before it is ready: nobody is refused, all are served."""
+    d = make_daemon(start=False)
+    d.spawn()
+    statuses = []
+
+    def ask():
+        def once():
+            try:
+                statuses.append(d.raw("GET", "/-/healthy")[0])
+                return True
+            except ConnectionRefusedError:
+                return False
+        wait_until(once, step=0.001)
+    lanes = [threading.Thread(target=ask) for _ in range(4)]
+    for lane in lanes:
+        lane.start()
+    for lane in lanes:
+        lane.join()
+    assert statuses == [200] * 4
+
+
+@AS_ROOT
+def test_steps_that_run_as_root_are_told(make_daemon):
+    d = make_daemon()
+    d.wait_executor()
+    assert "steps of runbooks run as root" in d.log()
+    p = adctl(d, "doctor", "--config", d.config_path, "-o", "json", check=False)
+    found = {i["check"]: i for i in json.loads(p.stdout)["items"]}
+    assert found["steps"]["status"] == "warning"
+    assert found["steps"]["next"] == f"set executor.user in {d.config_path}"
+    other = make_daemon(config={"executor": {"user": "nobody"}})
+    other.wait_executor()
+    assert "run as root" not in other.log()
+    p = adctl(other, "doctor", "--config", other.config_path, "-o", "json",
+              check=False)
+    found = {i["check"]: i for i in json.loads(p.stdout)["items"]}
+    assert found["steps"]["detail"] == "they run as nobody"
+
+
+# ---- ./start ----------------------------------------------------------------
+
+START = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__)))), "start")
+
+
+@pytest.mark.parametrize("folder", ["/proc/x", "/etc/passwd", "/etc/passwd/x"])
+def test_start_refuses_a_folder_before_it_installs(folder):
+    p = subprocess.run([START, "--dir", folder, "--port", str(free_port())],
+                       capture_output=True, text=True, timeout=60, check=False)
+    assert p.returncode == 1
+    assert "choose another --dir" in p.stderr and "1/4" not in p.stdout
+
+
+def test_start_refuses_a_port_before_it_installs(tmp_path):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        port = str(s.getsockname()[1])
+        p = subprocess.run([START, "--dir", tmp_path / "d", "--port", port],
+                           capture_output=True, text=True, timeout=60,
+                           check=False)
+    assert p.returncode == 1
+    assert f"port {port} is taken" in p.stderr and "1/4" not in p.stdout
+    assert not os.path.exists(tmp_path / "d")
