@@ -11,6 +11,7 @@
 #include "app/cli_http.h"
 #include "app/cli_output.h"
 #include "app/config.h"
+#include "app/privilege.h"
 #include "backup/backup.h"
 #include "data/timestamp.h"
 
@@ -62,7 +63,7 @@ static int explain(struct cli *cli, const struct err *err, const char *next)
     int code = CLI_FAILED;
     if (err->errnum == -EACCES || err->errnum == -EPERM) {
         code = CLI_DENIED;
-        next = next != NULL ? next : "sudo adctl ...";
+        next = next != NULL || geteuid() == 0 ? next : "sudo adctl ...";
     } else if (err->errnum == -ENOENT) {
         code = CLI_NOT_FOUND;
     } else if (err->errnum == -EBUSY || err->errnum == -EEXIST) {
@@ -70,6 +71,23 @@ static int explain(struct cli *cli, const struct err *err, const char *next)
     }
     return cli_fail(cli, code, next, "%s%s%s", err->message,
                     err->hint[0] != '\0' ? "; " : "", err->hint);
+}
+
+/* Root works as the user of the service where everything is that user's. */
+static int take_place(struct cli *cli, const struct site *p,
+                      enum privilege_use use)
+{
+    const char *user = NULL;
+    struct err err = ERR_INIT;
+    const struct privilege_folders folders = {
+        .state = p->config->state_directory,
+        .archive = config_archive_directory(p->config, &cli->arena),
+        .backups = p->config->backup_directory,
+        .directory = p->directory,
+        .use = use,
+    };
+    int r = privilege_for_backups(&folders, &user, &err);
+    return r < 0 ? explain(cli, &err, NULL) : CLI_OK;
 }
 
 /* ---- one backup as JSON and as a row ---- */
@@ -200,6 +218,7 @@ int cli_backup_make(struct cli *cli)
     struct backup_info info = {0};
     struct err err = ERR_INIT;
     int code = find_site(cli, "to", &p);
+    code = code == 0 ? take_place(cli, &p, PRIVILEGE_MAKE) : code;
     if (code != 0) {
         return code;
     }
@@ -246,6 +265,7 @@ int cli_backup_list(struct cli *cli)
     struct backup_list list = {0};
     struct err err = ERR_INIT;
     int code = find_site(cli, "from", &p);
+    code = code == 0 ? take_place(cli, &p, PRIVILEGE_READ) : code;
     if (code != 0) {
         return code;
     }
@@ -301,13 +321,18 @@ static void tell_broken(void *context, const char *name, const struct err *why)
 }
 
 /* The one that was named, or the newest that is good; verified. */
-static int choose(struct cli *cli, struct site *p, struct backup_info *ret)
+static int choose(struct cli *cli, struct site *p, enum privilege_use use,
+                  struct backup_info *ret)
 {
     const char *word = cli_word(cli, 0);
+    const char *name = word != NULL ? take_name(cli, p, word) : NULL;
     struct err err = ERR_INIT;
     int r = 0;
-    if (word != NULL) {
-        const char *name = take_name(cli, p, word);
+    int code = take_place(cli, p, use);
+    if (code != CLI_OK) {
+        return code;
+    }
+    if (name != NULL) {
         r = backup_verify(p->directory, name, &cli->arena, ret, &err);
     } else {
         r = backup_newest(p->directory, &cli->arena, ret, tell_broken, cli,
@@ -322,7 +347,7 @@ int cli_backup_verify(struct cli *cli)
     struct backup_info info = {0};
     int code = find_site(cli, "from", &p);
     if (code == 0) {
-        code = choose(cli, &p, &info);
+        code = choose(cli, &p, PRIVILEGE_READ, &info);
     }
     if (code == 0) {
         print_one(cli, &p, &info, "good:");
@@ -429,9 +454,13 @@ int cli_restore(struct cli *cli)
         return code;
     }
     if (cli_has(cli, "empty")) {
-        return begin_empty(cli, &p);
+        p.directory = p.config->state_directory; /* no backup is needed */
+        code = take_place(cli, &p, PRIVILEGE_READ);
+        return code == CLI_OK ? begin_empty(cli, &p) : code;
     }
-    code = choose(cli, &p, &info);
+    code = choose(cli, &p,
+                  cli_has(cli, "dry-run") ? PRIVILEGE_READ : PRIVILEGE_RESTORE,
+                  &info);
     if (code == 0 && cli_has(cli, "dry-run")) {
         print_one(cli, &p, &info, "would restore");
         tell_loss(cli, &info);

@@ -24,26 +24,10 @@ const char *backup_join(struct arena *a, const char *directory,
     return arena_strdup(a, strbuf_str(&path));
 }
 
-static int make_parents(const char *path)
-{
-    CLEANUP(mem_freep) char *copy = str_dup(str_c(path));
-    for (char *p = copy + 1; *p != '\0'; p++) {
-        if (*p != '/') {
-            continue;
-        }
-        *p = '\0';
-        if (mkdir(copy, 0755) < 0 && errno != EEXIST) {
-            return -errno;
-        }
-        *p = '/';
-    }
-    return 0;
-}
-
 int backup_open_directory(const char *path, bool make, int *ret,
                           struct err *reterr)
 {
-    int r = make ? make_parents(path) : 0;
+    int r = make ? os_make_parents(path) : 0;
     if (r == 0 && make && mkdir(path, 0700) < 0 && errno != EEXIST) {
         r = -errno;
     }

@@ -108,8 +108,8 @@ static int copy_store(struct making *m, struct err *reterr)
     return 0;
 }
 
-/* The history of metrics is nice to have: one that is damaged, or locked by
- * somebody, is left out. */
+/* The history of metrics is nice to have: one that is damaged, locked by
+ * somebody, or not a file of its own is left out. */
 static int copy_metrics(struct making *m, struct err *reterr)
 {
     struct err damage = ERR_INIT;
@@ -122,7 +122,7 @@ static int copy_metrics(struct making *m, struct err *reterr)
     }
     if (r == 0) {
         add_path(m, STR(BACKUP_METRICS));
-    } else if (r == -ENOENT || r == -EBADMSG || r == -EBUSY) {
+    } else if (r == -ENOENT || r == -EBADMSG || r == -EBUSY || r == -ELOOP) {
         (void)unlinkat(m->own, BACKUP_METRICS, 0);
         r = 0;
     } else {

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "history/history_priv.h"
+#include "os/fd.h"
 
 #define APPLICATION_ID 0x4144504D /* "ADPM" */
 #define SCHEMA_VERSION 1
@@ -249,7 +250,15 @@ int history_open(const char *directory, uint64_t now_ms, struct history **ret,
     struct history *h = MEM_NEW(struct history);
     struct strbuf path = STRBUF_INIT(PATH_MAX * 2);
     ASSERT(pthread_mutex_init(&h->lock, NULL) == 0);
+    CLEANUP(strbuf_deinit)
+    struct strbuf real = STRBUF_INIT(PATH_MAX * 2);
     strbuf_addf(&path, "%s/" HISTORY_FILE, directory);
+    /* The library refuses symlinks anywhere in a path; ours is only the last
+     * name. */
+    if (os_resolve_folder(path.at, &real) == 0) {
+        strbuf_reset(&path);
+        strbuf_add(&path, strbuf_str(&real));
+    }
     h->path = strbuf_take(&path);
     strbuf_addf(&path, "%s.damaged", h->path);
     h->damaged_path = strbuf_take(&path);

@@ -2,9 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/mem.h"
 
 #define READ_BYTES 4096
 #define NAME_MAX_BYTES 256
@@ -124,5 +129,44 @@ int os_open_folder(int dirfd, const char *path, mode_t mode, int *ret)
         return -errno;
     }
     *ret = fd;
+    return 0;
+}
+
+int os_resolve_folder(const char *path, struct strbuf *out)
+{
+    struct str whole = str_c(path);
+    size_t cut = whole.len;
+    char resolved[PATH_MAX];
+    char folder[PATH_MAX] = ".";
+    while (cut > 0 && path[cut - 1] != '/') {
+        cut--;
+    }
+    if (cut >= sizeof(folder)) {
+        return -ENAMETOOLONG;
+    }
+    if (cut > 0) {
+        (void)snprintf(folder, sizeof(folder), "%.*s", (int)cut, path);
+    }
+    if (realpath(folder, resolved) == NULL) {
+        return -errno;
+    }
+    bool root = strcmp(resolved, "/") == 0;
+    strbuf_addf(out, "%s/%s", root ? "" : resolved, path + cut);
+    return strbuf_error(out);
+}
+
+int os_make_parents(const char *path)
+{
+    CLEANUP(mem_freep) char *copy = str_dup(str_c(path));
+    for (char *p = copy + 1; *p != '\0'; p++) {
+        if (*p != '/') {
+            continue;
+        }
+        *p = '\0';
+        if (mkdir(copy, 0755) < 0 && errno != EEXIST) {
+            return -errno;
+        }
+        *p = '/';
+    }
     return 0;
 }

@@ -45,3 +45,11 @@ NODISCARD int os_replace_file(int dirfd, const char *name, struct str text);
  * -ENOTDIR or -ELOOP if something else stands there. */
 NODISCARD int os_open_folder(int dirfd, const char *path, mode_t mode,
                              int *ret);
+
+/* Appends the path with its folder resolved: no symlink stands in it but,
+ * perhaps, the last name itself. For libraries that refuse symlinks anywhere
+ * in a path, when only the last one is another's doing. 0 or -errno. */
+NODISCARD int os_resolve_folder(const char *path, struct strbuf *out);
+
+/* Makes the folders above the last name of a path that are missing, 0755. */
+NODISCARD int os_make_parents(const char *path);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "os/fd.h"
 #include "store/copy_priv.h"
 #include "store/sqlite_sums.h"
 
@@ -20,6 +21,10 @@
 int copy_file_error(struct copy_file *h, int rc, const char *doing,
                     struct err *reterr)
 {
+    if (rc == SQLITE_CANTOPEN_SYMLINK) {
+        return err_set(reterr, -ELOOP, "%s is a symbolic link",
+                       h->store.db_path);
+    }
     if (rc == SQLITE_CANTOPEN) {
         return err_set(reterr, -ENOENT, "cannot open %s", h->store.db_path);
     }
@@ -32,22 +37,36 @@ void copy_file_close(struct copy_file *h)
     arena_deinit(&h->store.arena);
 }
 
+/* The folder may be reached over symlinks; the file is none: a command of
+ * root's reads files of others with this. */
+static int open_unfollowed(struct copy_file *h, const char *path,
+                           const char *how, int flags)
+{
+    CLEANUP(strbuf_deinit)
+    struct strbuf uri = STRBUF_INIT((size_t)PATH_MAX * 6);
+    CLEANUP(strbuf_deinit)
+    struct strbuf real = STRBUF_INIT((size_t)PATH_MAX * 2);
+    if (os_resolve_folder(path, &real) < 0) {
+        return SQLITE_CANTOPEN;
+    }
+    strbuf_addc(&uri, "file:");
+    sqlite_add_uri_path(&uri, real.at);
+    strbuf_addc(&uri, how);
+    return strbuf_error(&uri) < 0 ? SQLITE_CANTOPEN
+                                  : sqlite3_open_v2(uri.at, &h->store.db,
+                                                    flags | SQLITE_OPEN_URI |
+                                                        SQLITE_OPEN_NOFOLLOW |
+                                                        SQLITE_OPEN_NOMUTEX |
+                                                        SQLITE_OPEN_EXRESCODE,
+                                                    sqlite_sums_vfs());
+}
+
 int copy_file_open(struct copy_file *h, const char *path, const char *how,
                    int flags, struct err *reterr)
 {
-    struct strbuf uri = STRBUF_INIT((size_t)PATH_MAX * 6);
-    strbuf_addc(&uri, "file:");
-    sqlite_add_uri_path(&uri, path);
-    strbuf_addc(&uri, how);
     /* Only read; the driver's own path is to be freed. */
     h->store.db_path = (char *)(uintptr_t)path;
-    int rc = strbuf_error(&uri) < 0 ? SQLITE_CANTOPEN
-                                    : sqlite3_open_v2(uri.at, &h->store.db,
-                                                      flags | SQLITE_OPEN_URI |
-                                                          SQLITE_OPEN_NOMUTEX |
-                                                          SQLITE_OPEN_EXRESCODE,
-                                                      sqlite_sums_vfs());
-    strbuf_deinit(&uri);
+    int rc = open_unfollowed(h, path, how, flags);
     if (rc == SQLITE_OK) {
         rc = sqlite3_busy_timeout(h->store.db, SQLITE_BUSY_MS);
     }

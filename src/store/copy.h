@@ -22,8 +22,9 @@ struct store_progress {
 /* Makes a consistent copy of the database at `from` as the new file `to`
  * (mode 0600, synced), page by page under one read transaction: writers go on,
  * only their log grows. Every page is verified as it is read. 0, -ENOENT,
- * -EBADMSG (damaged), -EEXIST (`to` is there), -ENOSPC, -EIO. A copy that was
- * not finished is left for the caller to remove. */
+ * -EBADMSG (damaged), -EEXIST (`to` is there), -ELOOP (`from` is a symlink),
+ * -ENOSPC, -EIO. A copy that was not finished is left for the caller to
+ * remove. */
 NODISCARD int store_copy(const char *from, const char *to,
                          const struct store_progress *progress,
                          struct err *reterr);

@@ -1,0 +1,217 @@
+"""Root's adctl on the folders of another user: nothing of root's is left
+there, and nothing of root's is reached by what that user has put there."""
+import json
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import tempfile
+
+import pytest
+
+from harness import BUILD, Daemon, wait_until
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+ADCTL = os.path.join(BUILD, "adctl")
+NOBODY = pwd.getpwnam("nobody")
+
+
+def give(path):
+    os.lchown(path, NOBODY.pw_uid, NOBODY.pw_gid)
+
+
+@pytest.fixture
+def site():
+    """An engine that has run as nobody, in folders beside each other in one
+    of root's, and a folder of root's that nobody may look into."""
+    folder = tempfile.mkdtemp(prefix="adp-root-", dir="/tmp")
+    os.chmod(folder, 0o755)
+    d = Daemon(os.path.join(folder, "d"), config={
+        "backup": {"directory": f"{folder}/d/backups"}})
+    for name in ("state", "run", "spool", "work"):
+        os.mkdir(f"{d.folder}/{name}", 0o700)
+        give(f"{d.folder}/{name}")
+    os.mkdir(f"{d.folder}/root", 0o700)
+    d.start()
+    d.event(type="alert", labels={"alertname": "Nothing"})
+    assert d.stop() == 0
+    yield d
+    d.close()
+    shutil.rmtree(folder)
+
+
+def tool(d, *args, user=None, code=0):
+    command = [ADCTL, *args, "--config", d.config_path]
+    if user is not None:
+        command = ["setpriv", f"--reuid={user.pw_uid}",
+                   f"--regid={user.pw_gid}", "--clear-groups", *command]
+    p = subprocess.run(command, capture_output=True, text=True, check=False,
+                       stdin=subprocess.DEVNULL, timeout=60)
+    assert p.returncode == code, (args, p.returncode, p.stdout, p.stderr)
+    return p
+
+
+def backup(d, *args, **kwargs):
+    return json.loads(tool(d, "backup", "-o", "json", *args, **kwargs).stdout)
+
+
+def owners(folder):
+    found = {os.lstat(folder).st_uid}
+    for path, folders, files in os.walk(folder):
+        for name in folders + files:
+            found.add(os.lstat(os.path.join(path, name)).st_uid)
+    return found
+
+
+def mode(path):
+    return stat.S_IMODE(os.lstat(path).st_mode)
+
+
+def test_backups_of_root_and_of_the_service_take_turns(site):
+    d = site
+    first = backup(d)
+    folder = os.path.dirname(first["path"])
+    assert owners(folder) == {NOBODY.pw_uid} and mode(folder) == 0o700
+    assert owners(f"{d.folder}/state") == {NOBODY.pw_uid}
+    second = backup(d, user=NOBODY)
+    third = backup(d)
+    assert owners(folder) == {NOBODY.pw_uid}
+    for user in (None, NOBODY):
+        listed = json.loads(tool(d, "backup", "list", "-o", "json",
+                                 user=user).stdout)["items"]
+        assert [i["name"] for i in listed] == [
+            third["name"], second["name"], first["name"]]
+        tool(d, "backup", "verify", user=user)
+
+
+def test_a_lock_that_root_has_left_is_given_back(site):
+    d = site
+    backup(d)
+    lock = f"{d.folder}/backups/.lock"
+    os.chown(lock, 0, 0)
+    assert tool(d, "backup", user=NOBODY, code=4).stderr
+    backup(d)
+    assert os.stat(lock).st_uid == NOBODY.pw_uid
+    backup(d, user=NOBODY)
+
+
+@pytest.mark.parametrize("lost", [["state"], ["state", "archive"], []])
+def test_a_restore_of_root_leaves_nothing_of_roots(site, lost):
+    d = site
+    os.makedirs(f"{d.folder}/archive", 0o700, exist_ok=True)
+    give(f"{d.folder}/archive")
+    name = f"{d.folder}/archive/workflows-20260101T000000Z.ndjson"
+    with open(name, "w", encoding="utf-8") as f:
+        f.write("{}\n")
+    give(name)
+    backup(d)
+    for one in lost:
+        shutil.rmtree(f"{d.folder}/{one}")
+    tool(d, "restore")
+    for one in ("state", "archive", "backups"):
+        assert owners(f"{d.folder}/{one}") == {NOBODY.pw_uid}, one
+        assert mode(f"{d.folder}/{one}") == 0o700
+    d.start()
+    assert d.get("/api/metrics")["ledger"]["accepted"] == 1
+
+
+def test_backups_that_are_roots_stay_roots(site):
+    """Root copies the state to where the service cannot go, and back."""
+    d = site
+    made = backup(d, "--to", f"{d.folder}/root/backups")
+    assert owners(f"{d.folder}/root") == {0}
+    assert owners(f"{d.folder}/state") == {NOBODY.pw_uid}
+    shutil.rmtree(f"{d.folder}/state")
+    os.mkdir(f"{d.folder}/backups", 0o700)  # tells whose the state was
+    give(f"{d.folder}/backups")
+    out = tool(d, "restore", "--from", f"{d.folder}/root/backups")
+    assert made["name"] in out.stdout
+    assert owners(f"{d.folder}/state") == {NOBODY.pw_uid}
+    assert owners(f"{d.folder}/root") == {0}
+    tool(d, "restore", "--empty")
+    assert owners(f"{d.folder}/state") == {NOBODY.pw_uid}
+    d.start()
+
+
+# ---- what that user may have prepared ----------------------------------------
+
+def test_nothing_is_made_where_others_may_write(site):
+    d = site
+    theirs = f"{d.folder}/theirs"
+    os.mkdir(theirs, 0o755)
+    os.chown(theirs, NOBODY.pw_uid + 1, NOBODY.pw_gid)
+    open_to_all = f"{d.folder}/open"
+    os.mkdir(open_to_all)
+    os.chmod(open_to_all, 0o777)
+    for folder in (theirs, open_to_all, f"{theirs}/new", f"{theirs}/a/b/new"):
+        p = tool(d, "backup", "--to", folder, code=4)
+        assert "root" in p.stderr and "sudo" not in p.stderr, p.stderr
+    assert os.listdir(theirs) == [] and os.listdir(open_to_all) == []
+
+
+def test_symlinks_lead_root_nowhere(site):
+    d = site
+    target = f"{d.folder}/root/target"
+    with open(target, "w", encoding="utf-8") as f:
+        f.write("root's own\n")
+    before = os.stat(target)
+    made = backup(d)
+    backups, state = f"{d.folder}/backups", f"{d.folder}/state"
+    # The lock, a backup that is not finished, the folder itself.
+    os.unlink(f"{backups}/.lock")
+    os.symlink(target, f"{backups}/.lock")
+    os.symlink(f"{d.folder}/root", f"{backups}/partial-1")
+    tool(d, "backup", code=1)
+    tool(d, "restore", code=1)
+    os.unlink(f"{backups}/.lock")
+    backup(d)
+    assert not os.path.lexists(f"{backups}/partial-1")
+    os.symlink(f"{d.folder}/root", f"{d.folder}/link")
+    give(f"{d.folder}/link")
+    p = tool(d, "backup", "--to", f"{d.folder}/link", code=1)
+    assert "symbolic link" in p.stderr
+    # A backup that is another folder.
+    shutil.copytree(made["path"], f"{d.folder}/root/copy")
+    os.symlink(f"{d.folder}/root/copy", f"{backups}/backup-20250101T000000Z")
+    assert tool(d, "restore", "backup-20250101T000000Z", code=1).stderr
+    # A lock that has another name as well would change its owner.
+    os.unlink(f"{state}/engine.lock")
+    os.link(target, f"{state}/engine.lock")
+    copies = f"{d.folder}/root/backups"
+    backup(d, "--to", copies)
+    tool(d, "restore", "--from", copies, code=1)
+    os.unlink(f"{state}/engine.lock")
+    for name in ("engine.lock", "quarantine"):
+        os.symlink(target if name == "engine.lock" else f"{d.folder}/root",
+                   f"{state}/{name}")
+        tool(d, "restore", "--from", copies, code=1)
+        os.unlink(f"{state}/{name}")
+    after = os.stat(target)
+    assert (after.st_uid, after.st_mode, after.st_size, after.st_mtime) == (
+        before.st_uid, before.st_mode, before.st_size, before.st_mtime)
+    assert sorted(os.listdir(f"{d.folder}/root")) == ["backups", "copy",
+                                                      "target"]
+
+
+def test_a_store_that_is_a_symlink_is_not_copied(site):
+    """Root's backup would otherwise hold what the service may not read."""
+    d = site
+    made = backup(d, "--to", f"{d.folder}/root/backups")
+    os.unlink(f"{d.folder}/state/engine.db")
+    os.symlink(f"{made['path']}/engine.db", f"{d.folder}/state/engine.db")
+    p = tool(d, "backup", "--to", f"{d.folder}/root/backups", code=1)
+    assert "symbolic link" in p.stderr
+    assert tool(d, "backup", code=5).stderr  # nobody cannot even see it
+
+
+def test_folders_may_be_reached_over_symlinks(site):
+    """An administrator's own: on the way to the state, not its last name."""
+    d = site
+    os.rename(f"{d.folder}/state", f"{d.folder}/elsewhere")
+    os.symlink("elsewhere", f"{d.folder}/state")
+    made = backup(d)
+    assert made["events"] == 1
+    d.start()
+    wait_until(lambda: "history of metrics" not in d.log(), what="a history")
+    d.get("/api/metrics/history?metric=event_queue_depth")
