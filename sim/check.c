@@ -281,6 +281,26 @@ void check_message(struct world *w, const struct exec_message *m)
     }
 }
 
+/* Who has asked for what was done is in the trail by the time of the answer. A
+ * stop that was asked for again changes nothing, a dry run neither. */
+static bool is_in_trail(const struct world *w, const struct client *c,
+                        struct id workflow, struct arena *a)
+{
+    struct audit_filter f = {.limit = 1000};
+    struct audit_row *rows = NULL;
+    uint32_t count = 0;
+    char id[ID_TEXT_SIZE];
+    struct str who = c->how != STOP_NONE ? STR("uid:0") : c->name;
+    id_format(workflow, ID_PREFIX_WORKFLOW, id);
+    int r = w->reader->ops->audit(w->reader, &f, a, &rows, &count);
+    for (uint32_t i = 0; r == 0 && i < count; i++) {
+        if (str_eq(rows[i].who, who) && str_eq_c(rows[i].subject, id)) {
+            return true;
+        }
+    }
+    return count == f.limit;
+}
+
 void check_reply(struct world *w, const struct client *c, int result,
                  struct id workflow)
 {
@@ -293,6 +313,10 @@ void check_reply(struct world *w, const struct client *c, int result,
     }
     if (result == 0 && view.row.stop < c->how) {
         world_violation(w, "I9: %.*s is promised a stop that is not stored",
+                        STR_ARG(c->name));
+    }
+    if (result == 0 && !view.row.dry_run && !is_in_trail(w, c, workflow, &a)) {
+        world_violation(w, "I10: the trail does not know of %.*s",
                         STR_ARG(c->name));
     }
     if (result == -ENOENT && r == 0 &&

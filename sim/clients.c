@@ -206,6 +206,7 @@ void client_run(struct world *w, struct happening *h)
         .requested_by = c->name,
         .dry_run = c->line->count > 2 && str_eq_c(c->line->words[2], "dry"),
         .request = &key,
+        .audit = {.action = STR("runbook.execute"), .after = STR("{}")},
         .reply = c,
     };
     arena_reset(&c->arena);
@@ -231,7 +232,8 @@ void client_stop(struct world *w, struct happening *h)
         return;
     }
     c->workflow_id = row.id;
-    runtime_request_stop(w->rt, row.id, c->how, STR("uid:0"), c);
+    runtime_request_stop(w->rt, row.id, c->how, STR("uid:0"),
+                         STR("workflow.stop"), c);
 }
 
 void client_replied(struct world *w, void *token, int result,

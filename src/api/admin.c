@@ -1,4 +1,5 @@
 /* /api/admin. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -110,11 +111,88 @@ static void answer_reloaded(struct call *c,
 static void reloaded(struct service_request *request)
 {
     struct reloading *x = CONTAINER_OF(request, struct reloading, request);
-    if (request->result < 0) {
+    if (request->result == -ENOSPC) {
+        answer_disk_full(x->call);
+    } else if (request->result == -ECANCELED) {
+        answer_busy(x->call, "stopping", "the engine is stopping; try again");
+    } else if (request->result < 0) {
         answer_err(x->call, 500, "reload_failed", &request->err);
     } else {
         answer_reloaded(x->call, request);
     }
+}
+
+/* Paths of the trail's row; "more" counts the others. */
+#define ROW_PATHS_MAX 200
+
+static bool is_same_there(const struct generation *g,
+                          const struct generation *other, struct str path)
+{
+    const struct runbook *a = runbook_in(g, path);
+    const struct runbook *b = runbook_in(other, path);
+    return a == b || (a != NULL && b != NULL &&
+                      memcmp(&a->hash, &b->hash, sizeof(a->hash)) == 0);
+}
+
+static void put_version(struct strbuf *out, const struct generation *g,
+                        struct str path)
+{
+    const struct runbook *rb = runbook_in(g, path);
+    put_element(out);
+    strbuf_add_json_quoted(out, path);
+    strbuf_addch(out, ':');
+    if (rb != NULL) {
+        put_hash_value(out, rb->hash.bytes);
+    } else {
+        strbuf_addc(out, "null");
+    }
+}
+
+/* What of g is not as in the other one: path and hash, null for what is not
+ * in force. */
+static void put_versions(struct strbuf *out, const struct generation *g,
+                         const struct generation *other)
+{
+    const struct generation *both[] = {g, other};
+    uint64_t more = 0;
+    uint32_t count = 0;
+    put_open(out, "runbooks", '{');
+    for (size_t k = 0; k < ARRAY_LEN(both); k++) {
+        for (uint32_t i = 0; i < both[k]->file_count; i++) {
+            struct str path = both[k]->files[i].path;
+            bool seen = k == 1 && generation_file(g, path) != NULL;
+            if (seen || is_same_there(g, other, path)) {
+                continue;
+            }
+            if (count++ < ROW_PATHS_MAX) {
+                put_version(out, g, path);
+            }
+        }
+    }
+    more = count > ROW_PATHS_MAX ? count - ROW_PATHS_MAX : 0;
+    put_close(out, '}');
+    put_u64(out, "more", more);
+}
+
+static struct str describe_one(struct call *c, const struct generation *g,
+                               const struct generation *other)
+{
+    struct strbuf out = STRBUF_INIT(HTTP_ANSWER_MAX_BYTES);
+    put_open(&out, NULL, '{');
+    put_u64(&out, "generation", g->number);
+    put_text_or_null(&out, "commit", g->commit);
+    put_versions(&out, g, other);
+    put_close(&out, '}');
+    struct str kept = arena_str(call_arena(c), strbuf_str(&out));
+    strbuf_deinit(&out);
+    return kept;
+}
+
+static void describe(struct service_request *request, struct audit_row *row)
+{
+    struct reloading *x = CONTAINER_OF(request, struct reloading, request);
+    row->before = describe_one(x->call, request->before, request->after);
+    row->after = describe_one(x->call, request->after, request->before);
 }
 
 void admin_reload(struct call *c)
@@ -126,60 +204,46 @@ void admin_reload(struct call *c)
     json_decref(body);
     struct reloading *x = ARENA_NEW(call_arena(c), struct reloading);
     x->call = c;
-    x->request = (struct service_request){.kind = SERVICE_RELOAD,
-                                          .requested_by = str_c(c->who.name),
-                                          .done = reloaded};
+    x->request = (struct service_request){
+        .kind = SERVICE_RELOAD,
+        .requested_by = str_c(c->who.name),
+        .reload = {.audit = str_c(c->route->audit), .describe = describe},
+        .done = reloaded};
     service_post(c->api->service, &x->request);
 }
 
 /* ---- the configuration --------------------------------------------------- */
 
-struct reconfiguring {
-    struct service_request request;
-    struct call *call;
-    struct str answer; /* members of an object */
-};
-
-/* It is in force whether or not the trail could be written, and the answer
- * says what is. */
-static void reconfigured(struct service_request *request)
+/* Somebody has asked for it: without the row it is not done. On a reading
+ * thread, which may wait. */
+static int record(void *context, struct str before, struct str after)
 {
-    struct reconfiguring *x =
-        CONTAINER_OF(request, struct reconfiguring, request);
-    struct strbuf *out = call_out(x->call);
-    strbuf_addf(out, "{\"status\":\"%s\",",
-                request->result == 0 ? "reloaded" : "reloaded, not audited");
-    strbuf_add(out, x->answer);
-    strbuf_addch(out, '}');
-    answer_json(x->call, 200);
-}
-
-static void answer_reconfigured(struct call *c, struct str members)
-{
-    struct reconfiguring *x = ARENA_NEW(call_arena(c), struct reconfiguring);
-    struct strbuf after = STRBUF_INIT(API_OTHER_BODY_MAX_BYTES);
-    x->call = c;
-    x->answer = arena_str(call_arena(c), members);
-    strbuf_addch(&after, '{');
-    strbuf_add(&after, members);
-    strbuf_addch(&after, '}');
-    x->request = (struct service_request){
+    struct call *c = context;
+    struct service_request request = {
         .kind = SERVICE_CHANGE,
         .requested_by = str_c(c->who.name),
-        .change = {.audit = {.action = STR("config.reload"),
-                             .after = strbuf_error(&after) == 0
-                                          ? arena_str(call_arena(c),
-                                                      strbuf_str(&after))
-                                          : STR("{}")}},
-        .done = reconfigured,
+        .change = {.audit = {.action = str_c(c->route->audit),
+                             .before = before,
+                             .after = after}},
     };
-    strbuf_deinit(&after);
-    service_post(c->api->service, &x->request);
+    return service_post_and_wait(c->api->service, &request);
+}
+
+static void answer_not_reloaded(struct call *c, const struct err *err,
+                                struct str detail)
+{
+    char sentence[512];
+    (void)snprintf(sentence, sizeof(sentence),
+                   "Configuration not reloaded, the old one stays: %s",
+                   err->message);
+    answer_error(c, 422, "config_invalid", sentence, detail);
 }
 
 void admin_reload_config(struct call *c)
 {
     const struct api_config *config = &c->api->config;
+    const struct api_config_recorder recorder = {.record = record,
+                                                 .context = c};
     struct err err = ERR_INIT;
     struct strbuf members = STRBUF_INIT(1024UL * 1024);
     json_t *body = call_read_object(c, NULL, 0);
@@ -187,16 +251,21 @@ void admin_reload_config(struct call *c)
         return;
     }
     json_decref(body);
-    if (config->reload(config->context, &members, &err) == 0) {
-        answer_reconfigured(c, strbuf_str(&members));
+    int r = config->reload(config->context, &recorder, &members, &err);
+    struct str said =
+        strbuf_error(&members) == 0 ? strbuf_str(&members) : STR("");
+    if (r == 0) {
+        strbuf_addc(call_out(c), "{\"status\":\"reloaded\",");
+        strbuf_add(call_out(c), said);
+        strbuf_addch(call_out(c), '}');
+        answer_json(c, 200);
+    } else if (r == -EINVAL) {
+        answer_not_reloaded(c, &err, said);
+    } else if (r == -ENOSPC) {
+        answer_disk_full(c);
     } else {
-        char sentence[512];
-        (void)snprintf(sentence, sizeof(sentence),
-                       "Configuration not reloaded, the old one stays: %s",
-                       err.message);
-        answer_error(c, 422, "config_invalid", sentence,
-                     strbuf_error(&members) == 0 ? strbuf_str(&members)
-                                                 : STR(""));
+        answer_busy(c, "store_failed",
+                    "the store did not take the change; try again");
     }
     strbuf_deinit(&members);
 }

@@ -102,6 +102,14 @@ void answer_busy(struct call *c, const char *code, const char *sentence)
     answer_error(c, 503, code, sentence, STR(""));
 }
 
+void answer_disk_full(struct call *c)
+{
+    answer_error(c, 507, "disk_full",
+                 "the disk is full; nothing was changed, make room and try "
+                 "again",
+                 STR(""));
+}
+
 void answer_read_error(struct call *c, int r)
 {
     if (r == -ENOENT) {

@@ -34,5 +34,8 @@ void answer_err(struct call *c, unsigned status, const char *code,
 /* 503 with Retry-After: queue_full, stopping, busy. */
 void answer_busy(struct call *c, const char *code, const char *sentence);
 
+/* 507: the store did not take a change. */
+void answer_disk_full(struct call *c);
+
 /* What a reader's result means; r < 0. */
 void answer_read_error(struct call *c, int r);

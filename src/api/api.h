@@ -45,10 +45,20 @@ struct api_config_status {
     char error[384];    /* why the last one did not */
 };
 
+/* Whoever keeps a record of changes of the configuration. */
+struct api_config_recorder {
+    /* What changes, as two JSON objects, before it is in force. What it
+     * returns, if negative, leaves the old one in force. */
+    int (*record)(void *context, struct str before, struct str after);
+    void *context;
+};
+
 struct api_config {
     /* Reads it again, all or nothing. Appends members of a JSON object that
-     * say what came of it. 0, or -EINVAL with a message: the old one stays. */
-    int (*reload)(void *context, struct strbuf *ret, struct err *reterr);
+     * say what came of it. 0; -EINVAL with a message, or what the recorder
+     * said: the old one stays. */
+    int (*reload)(void *context, const struct api_config_recorder *recorder,
+                  struct strbuf *ret, struct err *reterr);
     void (*status)(void *context, struct api_config_status *ret);
     void *context;
 };

@@ -217,6 +217,16 @@ static void fail(struct archiving *x, int r, const struct err *why)
                r == -ENOSPC ? "disk_full" : "archive_failed", &err);
 }
 
+/* As it was, for the audit trail. */
+static struct str in_store(struct archiving *x)
+{
+    struct strbuf text = STRBUF_INIT(128);
+    strbuf_addf(&text, "{\"in_store\":%zu}", x->ids.count);
+    struct str kept = arena_str(call_arena(x->call), strbuf_str(&text));
+    strbuf_deinit(&text);
+    return kept;
+}
+
 static void remove_them(struct archiving *x)
 {
     struct call *c = x->call;
@@ -225,8 +235,9 @@ static void remove_them(struct archiving *x)
     x->request = (struct service_request){
         .kind = SERVICE_CHANGE,
         .requested_by = str_c(c->who.name),
-        .change = {.audit = {.action = STR("workflow.archive"),
+        .change = {.audit = {.action = str_c(c->route->audit),
                              .subject = str_c(x->name),
+                             .before = in_store(x),
                              .after =
                                  arena_str(call_arena(c), strbuf_str(&after))},
                    .sweep = CHANGE_ARCHIVE,

@@ -29,10 +29,7 @@ static void changed(struct service_request *request)
         answer_json(c, c->route->status);
         return;
     case -ENOSPC:
-        answer_error(c, 507, "disk_full",
-                     "the disk is full; nothing was changed, make room and "
-                     "try again",
-                     STR(""));
+        answer_disk_full(c);
         return;
     default:
         answer_busy(c, "store_failed",
@@ -40,11 +37,10 @@ static void changed(struct service_request *request)
     }
 }
 
-/* A change with its action for the audit trail; the caller says the rest and
- * posts it. */
-static struct changing *change_new(struct call *c, const char *action,
-                                   void (*put)(struct changing *x,
-                                               struct strbuf *out))
+/* A change with the route's action for the audit trail; the caller says the
+ * rest and posts it. */
+static struct changing *
+change_new(struct call *c, void (*put)(struct changing *x, struct strbuf *out))
 {
     struct changing *x = ARENA_NEW(call_arena(c), struct changing);
     x->call = c;
@@ -52,7 +48,7 @@ static struct changing *change_new(struct call *c, const char *action,
     x->request = (struct service_request){
         .kind = SERVICE_CHANGE,
         .requested_by = str_c(c->who.name),
-        .change = {.audit = {.action = str_c(action)}},
+        .change = {.audit = {.action = str_c(c->route->audit)}},
         .done = changed,
     };
     return x;
@@ -95,11 +91,11 @@ static void put_processing(struct changing *x, struct strbuf *out)
     put_u64(out, "event_queue_depth", s.queue_depth);
 }
 
-static void set_paused(struct call *c, const char *action, const char *value,
+static void set_paused(struct call *c, const char *value,
                        enum change_sweep sweep)
 {
     if (read_nothing(c)) {
-        struct changing *x = change_new(c, action, put_processing);
+        struct changing *x = change_new(c, put_processing);
         x->request.change.setting = (struct setting_row){
             .key = STR(CONTROL_PAUSED), .value = str_c(value)};
         x->request.change.sweep = sweep;
@@ -109,17 +105,17 @@ static void set_paused(struct call *c, const char *action, const char *value,
 
 void control_drain(struct call *c)
 {
-    set_paused(c, "queue.drain", "true", CHANGE_DRAIN);
+    set_paused(c, "true", CHANGE_DRAIN);
 }
 
 void control_pause(struct call *c)
 {
-    set_paused(c, "processing.pause", "true", CHANGE_SWEEP_NONE);
+    set_paused(c, "true", CHANGE_SWEEP_NONE);
 }
 
 void control_resume(struct call *c)
 {
-    set_paused(c, "processing.resume", "", CHANGE_SWEEP_NONE);
+    set_paused(c, "", CHANGE_SWEEP_NONE);
 }
 
 static void put_moved(struct changing *x, struct strbuf *out)
@@ -133,11 +129,10 @@ static void put_moved(struct changing *x, struct strbuf *out)
     put_u64(out, words[x->request.change.sweep], x->request.change.moved);
 }
 
-static void sweep_events(struct call *c, const char *action,
-                         enum change_sweep sweep)
+static void sweep_events(struct call *c, enum change_sweep sweep)
 {
     if (read_nothing(c)) {
-        struct changing *x = change_new(c, action, put_moved);
+        struct changing *x = change_new(c, put_moved);
         x->request.change.sweep = sweep;
         post(x);
     }
@@ -145,22 +140,22 @@ static void sweep_events(struct call *c, const char *action,
 
 void control_replay_drained(struct call *c)
 {
-    sweep_events(c, "queue.replay", CHANGE_REPLAY);
+    sweep_events(c, CHANGE_REPLAY);
 }
 
 void control_clear_drained(struct call *c)
 {
-    sweep_events(c, "queue.clear-drained", CHANGE_CLEAR_DRAINED);
+    sweep_events(c, CHANGE_CLEAR_DRAINED);
 }
 
 void control_requeue_poison(struct call *c)
 {
-    sweep_events(c, "poison.requeue", CHANGE_REQUEUE_POISON);
+    sweep_events(c, CHANGE_REQUEUE_POISON);
 }
 
 void control_clear_poison(struct call *c)
 {
-    sweep_events(c, "poison.clear", CHANGE_CLEAR_POISON);
+    sweep_events(c, CHANGE_CLEAR_POISON);
 }
 
 /* ---- after a restore ------------------------------------------------------
@@ -181,8 +176,7 @@ void control_acknowledge_restore(struct call *c)
         answer_error(c, 409, "not_restored",
                      "no restore waits to be acknowledged", STR(""));
     } else {
-        struct changing *x =
-            change_new(c, "store.acknowledge-restore", put_acknowledged);
+        struct changing *x = change_new(c, put_acknowledged);
         x->request.change.setting = (struct setting_row){
             .key = STR(CONTROL_RESTORED), .value = STR("")};
         post(x);
@@ -199,12 +193,11 @@ static void put_replayed(struct changing *x, struct strbuf *out)
                event_status_name(cleared ? EVENT_ARCHIVED : EVENT_QUEUED));
 }
 
-static void move_one(struct call *c, const char *action,
-                     enum change_sweep sweep)
+static void move_one(struct call *c, enum change_sweep sweep)
 {
     char id[ID_TEXT_SIZE];
     id_format(c->id, ID_PREFIX_EVENT, id);
-    struct changing *x = change_new(c, action, put_replayed);
+    struct changing *x = change_new(c, put_replayed);
     x->request.change.audit.subject = arena_str(call_arena(c), str_c(id));
     x->request.change.event_id = c->id;
     x->request.change.sweep = sweep;
@@ -232,27 +225,26 @@ void events_replay(struct call *c)
         answer_error(c, 409, "conflict", sentence, STR(""));
         return;
     }
-    move_one(c, "event.replay",
+    move_one(c,
              v.status == EVENT_DRAINED ? CHANGE_REPLAY : CHANGE_REQUEUE_POISON);
 }
 
-static void move_poison(struct call *c, const char *action,
-                        enum change_sweep sweep)
+static void move_poison(struct call *c, enum change_sweep sweep)
 {
     struct event_view v;
     if (read_nothing(c) && call_read_poison(c, &v)) {
-        move_one(c, action, sweep);
+        move_one(c, sweep);
     }
 }
 
 void control_requeue_one(struct call *c)
 {
-    move_poison(c, "poison.requeue", CHANGE_REQUEUE_POISON);
+    move_poison(c, CHANGE_REQUEUE_POISON);
 }
 
 void control_clear_one(struct call *c)
 {
-    move_poison(c, "poison.clear", CHANGE_CLEAR_POISON);
+    move_poison(c, CHANGE_CLEAR_POISON);
 }
 
 /* ---- priorities --------------------------------------------------------- */
@@ -314,7 +306,7 @@ void control_set_priority(struct call *c)
     if (body == NULL) {
         return;
     }
-    struct changing *x = change_new(c, "event.set-priority", put_priority);
+    struct changing *x = change_new(c, put_priority);
     int r = read_rule(body, x, &err);
     if (r < 0) {
         answer_err(c, 400, "bad_request", &err);
@@ -370,7 +362,7 @@ void control_scale_workers(struct call *c)
     }
     char value[8];
     (void)snprintf(value, sizeof(value), "%d", (int)workers);
-    struct changing *x = change_new(c, "workers.scale", put_workers);
+    struct changing *x = change_new(c, put_workers);
     x->request.change.setting = (struct setting_row){
         .key = STR(CONTROL_WORKERS),
         .value = arena_str(call_arena(c), str_c(value)),
@@ -388,7 +380,7 @@ static void put_restarted(struct changing *x, struct strbuf *out)
 void control_restart_workers(struct call *c)
 {
     if (read_nothing(c)) {
-        struct changing *x = change_new(c, "workers.restart", put_restarted);
+        struct changing *x = change_new(c, put_restarted);
         x->request.change.sweep = CHANGE_RESTART;
         post(x);
     }
@@ -484,8 +476,7 @@ static void set_enabled(struct call *c, bool enable)
     if (r < 0) {
         answer_err(c, 400, "bad_request", &err);
     } else if (may_set(c, path, enable)) {
-        struct changing *x = change_new(
-            c, enable ? "runbook.enable" : "runbook.disable", put_runbook);
+        struct changing *x = change_new(c, put_runbook);
         struct strbuf value = STRBUF_INIT(API_OTHER_BODY_MAX_BYTES * 6);
         strbuf_add_json_quoted(&value, reason);
         x->request.change.audit.subject = arena_str(call_arena(c), path);

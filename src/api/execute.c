@@ -360,6 +360,21 @@ static bool can_be_planned(struct call *c, const struct runbook *rb,
     return r == 0;
 }
 
+/* What is started, for the audit trail. */
+static struct str tell(struct call *c, const struct runbook *rb,
+                       struct str parameters)
+{
+    struct strbuf text = STRBUF_INIT(HTTP_ANSWER_MAX_BYTES);
+    put_open(&text, NULL, '{');
+    put_text(&text, "runbook", rb->path);
+    put_hash(&text, "runbook_hash", rb->hash.bytes);
+    put_raw(&text, "parameters", parameters);
+    put_close(&text, '}');
+    struct str kept = arena_str(call_arena(c), strbuf_str(&text));
+    strbuf_deinit(&text);
+    return kept;
+}
+
 static void execute(struct call *c, struct execution *x,
                     const struct order *order)
 {
@@ -381,6 +396,7 @@ static void execute(struct call *c, struct execution *x,
     if (order->dry_run && !can_be_planned(c, rb, parameters)) {
         return;
     }
+    struct str shown = params_masked(rb, parameters, a);
     if (service_seal(c->api->service, rb, parameters, a, &parameters, &err) <
         0) {
         answer_err(c, 500, "secrets_unavailable", &err);
@@ -393,6 +409,8 @@ static void execute(struct call *c, struct execution *x,
                 .commit = x->generation->commit,
                 .parameters = parameters,
                 .dry_run = order->dry_run,
+                .audit = {.action = str_c(c->route->audit),
+                          .after = tell(c, rb, shown)},
                 .request = x->key.len != 0 ? &x->kept : NULL},
         .done = started,
     };

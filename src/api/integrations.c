@@ -157,10 +157,7 @@ static void answer_change_error(struct call *c, int r, const struct err *e)
         answer_err(c, 500, "no_key", e);
         return;
     case -ENOSPC:
-        answer_error(c, 507, "disk_full",
-                     "the disk is full; nothing was changed, make room and "
-                     "try again",
-                     STR(""));
+        answer_disk_full(c);
         return;
     default:
         answer_busy(c, "store_failed",
@@ -173,6 +170,7 @@ static bool make_change(struct call *c, struct integration_change *change)
 {
     struct err err = ERR_INIT;
     change->by = str_c(c->who.name);
+    change->audit = str_c(c->route->audit);
     int r = integrations_change(c->api->integrations, change, &err);
     if (r < 0) {
         answer_change_error(c, r, &err);

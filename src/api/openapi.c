@@ -108,6 +108,12 @@ static void put_operation(struct strbuf *out, const struct route *r)
     put_open(out, methods[r->method], '{');
     put_text_c(out, "summary", r->summary);
     put_text_c(out, "x-scope", scope_name(r->scope));
+    if (r->audit != NULL) {
+        put_text_c(out, "x-audit", r->audit);
+    }
+    if (r->unaudited != NULL) {
+        put_text_c(out, "x-unaudited", r->unaudited);
+    }
     if (r->scope == SCOPE_PUBLIC) {
         put_raw(out, "security", STR("[]"));
     }

@@ -173,13 +173,19 @@ void put_id(struct strbuf *out, const char *key, const char *prefix,
 
 void put_hash(struct strbuf *out, const char *key, const uint8_t hash[32])
 {
+    put_key(out, key);
+    put_hash_value(out, hash);
+}
+
+void put_hash_value(struct strbuf *out, const uint8_t hash[32])
+{
     static const char digits[] = "0123456789abcdef";
     char text[65] = "";
     for (size_t i = 0; i < 32; i++) {
         text[2 * i] = digits[hash[i] >> 4];
         text[2 * i + 1] = digits[hash[i] & 15];
     }
-    put_text_c(out, key, text);
+    strbuf_addf(out, "\"%s\"", text);
 }
 
 void put_cursor(struct strbuf *out, uint64_t number)

@@ -45,6 +45,9 @@ void put_id(struct strbuf *out, const char *key, const char *prefix,
 /* 64 hexadecimal digits. */
 void put_hash(struct strbuf *out, const char *key, const uint8_t hash[32]);
 
+/* The same without a key, and without a comma. */
+void put_hash_value(struct strbuf *out, const uint8_t hash[32]);
+
 /* "next_cursor": the number as text; null for 0. */
 void put_cursor(struct strbuf *out, uint64_t number);
 

@@ -69,6 +69,12 @@ struct route {
     route_fn *handler;
     const struct query *query; /* ends with a NULL name; NULL: none */
     const char *id_prefix;     /* of {id}; "": it is a name, not an id */
+    /* The action of the row that a success leaves in the audit trail, committed
+     * before the answer; NULL: none. Handlers take it from here. */
+    const char *audit;
+    /* Which requests leave no row, and why. What is no GET has this or an
+     * action, or both. */
+    const char *unaudited;
     const char *summary;
     const char *request; /* schema names in schemas.c; NULL: none */
     const char *answer;

@@ -39,10 +39,7 @@ static void judged(struct service_request *request)
     struct call *c = x->call;
     struct strbuf *out = call_out(c);
     if (request->result == -ENOSPC) {
-        answer_error(c, 507, "disk_full",
-                     "the disk is full; nothing was changed, make room and "
-                     "try again",
-                     STR(""));
+        answer_disk_full(c);
         return;
     }
     if (request->result < 0) {
@@ -72,7 +69,7 @@ static struct str after(struct call *c, const struct verdict_row *v)
     return kept;
 }
 
-static void post(struct call *c, const char *action, const char *prefix,
+static void post(struct call *c, const char *prefix,
                  const struct verdict_row *v)
 {
     struct judging *x = ARENA_NEW(call_arena(c), struct judging);
@@ -83,7 +80,7 @@ static void post(struct call *c, const char *action, const char *prefix,
     x->request = (struct service_request){
         .kind = SERVICE_CHANGE,
         .requested_by = str_c(c->who.name),
-        .change = {.audit = {.action = str_c(action),
+        .change = {.audit = {.action = str_c(c->route->audit),
                              .subject = arena_str(call_arena(c), str_c(id)),
                              .after = after(c, v)},
                    .verdict = *v},
@@ -162,7 +159,7 @@ void workflows_verdict(struct call *c)
                      STR(""));
     } else {
         v.about_ms = w.row.created_ms;
-        post(c, "workflow.verdict", ID_PREFIX_WORKFLOW, &v);
+        post(c, ID_PREFIX_WORKFLOW, &v);
     }
 }
 
@@ -218,7 +215,7 @@ void verdicts_missed(struct call *c)
         return;
     }
     v.subject = api_new_event_id(c->api, v.about_ms);
-    post(c, "incident.missed", ID_PREFIX_MISSED, &v);
+    post(c, ID_PREFIX_MISSED, &v);
 }
 
 /* It was none, or something had noticed it after all. */
@@ -239,7 +236,7 @@ void verdicts_missed_withdraw(struct call *c)
         return;
     }
     v.verdict = VERDICT_NONE;
-    post(c, "incident.missed", ID_PREFIX_MISSED, &v);
+    post(c, ID_PREFIX_MISSED, &v);
 }
 
 void verdicts_missed_list(struct call *c)

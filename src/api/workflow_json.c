@@ -6,19 +6,6 @@
 #include "data/json.h"
 #include "model/params.h"
 
-const char *workflow_stop_name(enum stop_request stop)
-{
-    switch (stop) {
-    case STOP_CANCEL:
-        return "cancel";
-    case STOP_KILL:
-        return "kill";
-    case STOP_NONE:
-        break;
-    }
-    return "";
-}
-
 /* Without the declarations every value may be a secret. */
 static void put_hidden(struct strbuf *out, struct str json)
 {

@@ -20,6 +20,3 @@ void workflow_put_steps(struct strbuf *out, const struct runbook *rb,
 /* A chunk of output as an element of "logs". rb may be NULL. */
 void workflow_put_chunk(struct strbuf *out, const struct output_chunk *chunk,
                         const struct runbook *rb);
-
-/* "cancel", "kill" or "" for none. */
-const char *workflow_stop_name(enum stop_request stop);

@@ -225,7 +225,9 @@ static void stop(struct call *c, enum stop_request how)
     s->request = (struct service_request){
         .kind = SERVICE_STOP,
         .requested_by = str_c(c->who.name),
-        .stop = {.workflow_id = c->id, .how = how},
+        .stop = {.workflow_id = c->id,
+                 .how = how,
+                 .audit = str_c(c->route->audit)},
         .done = stopped,
     };
     service_post(c->api->service, &s->request);

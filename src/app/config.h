@@ -228,6 +228,11 @@ void config_add_values(const struct config *c, struct strbuf *out);
 void config_add_origins(const struct config *c, struct strbuf *out);
 void config_add_origins_json(const struct config *c, struct strbuf *out);
 
+/* Appends the values of these keys as a JSON object; secrets as "***". */
+void config_add_changed_json(const struct config *c,
+                             const struct config_keys *keys,
+                             struct strbuf *out);
+
 /* Appends the outcome of a load as a JSON object: valid, file, files, errors,
  * warnings (lists of problems). c is NULL when the load failed. */
 void config_report_add_json(const struct config_report *r,

@@ -124,6 +124,22 @@ void config_add_origins_json(const struct config *c, struct strbuf *out)
     strbuf_addc(out, "\n]}\n");
 }
 
+void config_add_changed_json(const struct config *c,
+                             const struct config_keys *keys, struct strbuf *out)
+{
+    uint32_t k = 0; /* both are in the order of the table */
+    strbuf_addch(out, '{');
+    for (size_t i = 0; i < config_option_count && k < keys->count; i++) {
+        const struct config_option *o = &config_options[i];
+        if (strcmp(o->key, keys->keys[k]) == 0) {
+            strbuf_addf(out, "%s\"%s\": ", k != 0 ? ", " : "", o->key);
+            add_json_value(o, c, out);
+            k++;
+        }
+    }
+    strbuf_addch(out, '}');
+}
+
 static void add_problem(const struct config_report *r,
                         const struct config_problem *p, struct strbuf *out)
 {

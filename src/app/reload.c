@@ -14,13 +14,17 @@
 
 #define PROBLEMS_MAX_BYTES (256UL * 1024)
 
+/* The options that a reload changes, in the audit trail. */
+#define CHANGES_MAX_BYTES (8UL * 1024 * 1024)
+
 struct reload {
     const struct config_sources *sources;
     const struct config *started;
     struct service *service;
     struct integrations *integrations;
-    pthread_mutex_t lock;
-    struct config *last;             /* read since; NULL: none was */
+    pthread_mutex_t lock; /* one reading at a time, while it is recorded too */
+    struct config *last;  /* read since; NULL: none was */
+    pthread_mutex_t status_lock;     /* for moments only */
     struct api_config_status status; /* of the last reading */
 };
 
@@ -33,6 +37,7 @@ struct reload *reload_new(const struct config_sources *sources,
     r->status =
         (struct api_config_status){.ok = true, .loaded_ms = os_epoch_ms()};
     pthread_mutex_init(&r->lock, NULL);
+    pthread_mutex_init(&r->status_lock, NULL);
     return r;
 }
 
@@ -41,6 +46,7 @@ void reload_free(struct reload *r)
     if (r != NULL) {
         config_free(r->last);
         pthread_mutex_destroy(&r->lock);
+        pthread_mutex_destroy(&r->status_lock);
         mem_free(r);
     }
 }
@@ -50,6 +56,21 @@ void reload_set_service(struct reload *r, struct service *service,
 {
     r->service = service;
     r->integrations = integrations;
+}
+
+static void set_status(struct reload *r, const struct api_config_status *status)
+{
+    pthread_mutex_lock(&r->status_lock);
+    r->status = *status;
+    pthread_mutex_unlock(&r->status_lock);
+}
+
+static void port_status(void *context, struct api_config_status *ret)
+{
+    struct reload *r = context;
+    pthread_mutex_lock(&r->status_lock);
+    *ret = r->status;
+    pthread_mutex_unlock(&r->status_lock);
 }
 
 /* ---- what is said about it ------------------------------------------------
@@ -132,12 +153,44 @@ static void put_in_force(struct reload *r, const struct config *after)
     log_init(after->log_level);
 }
 
-static void take(struct reload *r, struct config *after,
-                 const struct config_report *report, struct strbuf *ret)
+/* Values of what differs, before and after; secrets are hidden. */
+static int record(const struct api_config_recorder *recorder,
+                  const struct config *before, const struct config *after,
+                  const struct config_keys *changed)
+{
+    struct strbuf texts[] = {STRBUF_INIT(CHANGES_MAX_BYTES),
+                             STRBUF_INIT(CHANGES_MAX_BYTES)};
+    config_add_changed_json(before, changed, &texts[0]);
+    config_add_changed_json(after, changed, &texts[1]);
+    int r = strbuf_error(&texts[0]);
+    if (r == 0) {
+        r = strbuf_error(&texts[1]);
+    }
+    if (r == 0) {
+        r = recorder->record(recorder->context, strbuf_str(&texts[0]),
+                             strbuf_str(&texts[1]));
+    }
+    strbuf_deinit(&texts[0]);
+    strbuf_deinit(&texts[1]);
+    return r;
+}
+
+static int take(struct reload *r, struct config *after,
+                const struct config_report *report,
+                const struct api_config_recorder *recorder, struct strbuf *ret)
 {
     const struct config *before = r->last != NULL ? r->last : r->started;
     struct config_keys changed = config_changed(before, after, false);
     struct config_keys restart = config_changed(r->started, after, true);
+    int result =
+        recorder != NULL ? record(recorder, before, after, &changed) : 0;
+    if (result < 0) {
+        log_warning("configuration not reloaded, the old one stays: the audit "
+                    "trail did not take it: %s",
+                    strerror(-result));
+        config_free(after);
+        return result;
+    }
     strbuf_addc(ret, "\"changed\":");
     add_keys(ret, &changed);
     strbuf_addc(ret, ",\"restart_required\":");
@@ -147,11 +200,12 @@ static void take(struct reload *r, struct config *after,
     put_in_force(r, after);
     config_free(r->last);
     r->last = after;
-    r->status =
-        (struct api_config_status){.ok = true, .loaded_ms = os_epoch_ms()};
+    set_status(
+        r, &(struct api_config_status){.ok = true, .loaded_ms = os_epoch_ms()});
     log_tell(LOG_CONFIG_LOADED, "configuration reloaded: %u options changed",
              changed.count);
     log_keys(&restart, "takes effect at a restart only");
+    return 0;
 }
 
 static void refuse(struct reload *r, const struct config_report *report,
@@ -162,15 +216,18 @@ static void refuse(struct reload *r, const struct config_report *report,
     config_report_add_problems(report, false, ret);
     strbuf_addc(ret, ",\"warnings\":");
     config_report_add_problems(report, true, ret);
-    r->status.ok = false;
-    (void)snprintf(r->status.error, sizeof(r->status.error), "%s",
-                   reterr->message);
+    struct api_config_status status;
+    port_status(r, &status);
+    status.ok = false;
+    (void)snprintf(status.error, sizeof(status.error), "%s", reterr->message);
+    set_status(r, &status);
     log_tell(LOG_CONFIG_FAILED,
              "configuration not reloaded, the old one stays: %s",
              reterr->message);
 }
 
-int reload_now(struct reload *r, struct strbuf *ret, struct err *reterr)
+int reload_now(struct reload *r, const struct api_config_recorder *recorder,
+               struct strbuf *ret, struct err *reterr)
 {
     struct config_report report = {0};
     struct config *after = NULL;
@@ -181,28 +238,23 @@ int reload_now(struct reload *r, struct strbuf *ret, struct err *reterr)
     if (result < 0) {
         config_free(after);
         refuse(r, &report, ret, reterr);
+        result = -EINVAL;
     } else {
-        take(r, after, &report, ret);
+        result = take(r, after, &report, recorder, ret);
     }
     pthread_mutex_unlock(&r->lock);
     config_report_deinit(&report);
-    return result < 0 ? -EINVAL : 0;
+    return result;
 }
 
 /* ---- the API's view ---------------------------------------------------------
  */
 
-static int port_reload(void *context, struct strbuf *ret, struct err *reterr)
+static int port_reload(void *context,
+                       const struct api_config_recorder *recorder,
+                       struct strbuf *ret, struct err *reterr)
 {
-    return reload_now(context, ret, reterr);
-}
-
-static void port_status(void *context, struct api_config_status *ret)
-{
-    struct reload *r = context;
-    pthread_mutex_lock(&r->lock);
-    *ret = r->status;
-    pthread_mutex_unlock(&r->lock);
+    return reload_now(context, recorder, ret, reterr);
 }
 
 struct api_config reload_port(struct reload *r)

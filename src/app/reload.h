@@ -21,11 +21,13 @@ void reload_free(struct reload *r); /* NULL is fine */
 void reload_set_service(struct reload *r, struct service *service,
                         struct integrations *integrations);
 
-/* Reads all sources, and puts them in force if they are good. Appends the
- * members of a JSON object to *ret: `changed`, `restart_required` and
- * `warnings`, or else `errors` and `warnings`. Returns 0, or -EINVAL with the
- * first error as the message. Logs what came of it. */
-int reload_now(struct reload *r, struct strbuf *ret, struct err *reterr);
+/* Reads all sources, and puts them in force if they are good and the recorder
+ * (NULL: none) does not object. Appends the members of a JSON object to *ret:
+ * `changed`, `restart_required` and `warnings`, or else `errors` and
+ * `warnings`. Returns 0, -EINVAL with the first error as the message, or what
+ * the recorder said. Logs what came of it. */
+int reload_now(struct reload *r, const struct api_config_recorder *recorder,
+               struct strbuf *ret, struct err *reterr);
 
 /* The API's view of it. */
 struct api_config reload_port(struct reload *r);

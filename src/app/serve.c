@@ -355,7 +355,7 @@ static int on_hangup(sd_event_source *source,
                      (unsigned long long)os_monotonic_ms() * 1000);
     struct strbuf ignored = STRBUF_INIT(1024UL * 1024);
     struct err err = ERR_INIT;
-    (void)reload_now(d->reload, &ignored, &err); /* it logs */
+    (void)reload_now(d->reload, NULL, &ignored, &err); /* it logs */
     strbuf_deinit(&ignored);
     d->runbooks = (struct service_request){.kind = SERVICE_RELOAD,
                                            .requested_by = STR("signal"),

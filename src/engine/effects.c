@@ -59,6 +59,17 @@ void effects_attempt(struct effects *fx, enum record_kind kind,
     VEC_PUSH(&fx->records, r);
 }
 
+void effects_audit(struct effects *fx, const struct audit_row *row)
+{
+    struct record r = {.kind = RECORD_AUDIT, .audit = *row};
+    r.audit.who = arena_str(&fx->arena, row->who);
+    r.audit.action = arena_str(&fx->arena, row->action);
+    r.audit.subject = arena_str(&fx->arena, row->subject);
+    r.audit.before = arena_str(&fx->arena, row->before);
+    r.audit.after = arena_str(&fx->arena, row->after);
+    VEC_PUSH(&fx->records, r);
+}
+
 void effects_action(struct effects *fx, struct action action)
 {
     VEC_PUSH(&fx->actions, action);

@@ -120,12 +120,17 @@ struct fact {
             /* Kept with the workflow, so that asking again starts nothing;
              * `made` is filled in. NULL: the request had no key. */
             const struct record_request *request;
+            /* The trail's row: action, and after as JSON; the rest is filled
+             * in. No action: no row; a dry run leaves none in any case. */
+            struct audit_row audit;
             void *reply; /* comes back in ACTION_REPLY */
         } run;
         struct {
             struct id workflow_id;
             enum stop_request how;
             struct str requested_by;
+            struct str audit; /* action of the row that it leaves if it
+                                 changes anything; "": none */
             void *reply;
         } stop;
         struct {

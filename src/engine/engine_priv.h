@@ -85,6 +85,7 @@ void effects_record(struct effects *fx, enum record_kind kind,
                     const struct workflow_row *row);
 void effects_attempt(struct effects *fx, enum record_kind kind,
                      const struct attempt_row *row);
+void effects_audit(struct effects *fx, const struct audit_row *row);
 void effects_action(struct effects *fx, struct action action);
 void effects_start(struct effects *fx, const struct flow *f,
                    const struct engine_config *config);

@@ -128,6 +128,21 @@ static void remember_request(struct engine *e, const struct fact *fact)
     VEC_PUSH(&e->fx->records, r);
 }
 
+/* Who has asked for it, in the same commit too. */
+static void leave_row(struct engine *e, const struct fact *fact)
+{
+    struct audit_row row = fact->run.audit;
+    char id[ID_TEXT_SIZE];
+    if (row.action.len == 0) {
+        return;
+    }
+    id_format(fact->run.workflow_id, ID_PREFIX_WORKFLOW, id);
+    row.at_ms = e->now_ms;
+    row.who = fact->run.requested_by;
+    row.subject = str_c(id);
+    effects_audit(e->fx, &row);
+}
+
 void events_run(struct engine *e, const struct fact *fact)
 {
     struct action answer = {
@@ -151,6 +166,7 @@ void events_run(struct engine *e, const struct fact *fact)
     } else {
         struct flow *f = enqueue(e, &row, fact->run.runbook);
         remember_request(e, fact);
+        leave_row(e, fact);
         lanes_admit(e); /* the answer says whether it waits */
         answer.reply.status = f->row.status;
     }

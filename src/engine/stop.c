@@ -16,13 +16,18 @@ void stop_finish(struct engine *e, struct flow *f)
                 strbuf_str(&text));
 }
 
-/* A kill after a cancel escalates; a weaker or repeated request is answered
- * and changes nothing. */
-static void apply(struct engine *e, struct flow *f, const struct fact *fact)
+static struct str add_state(struct strbuf *out, const struct flow *f)
 {
-    if (fact->stop.how <= f->row.stop) {
-        return;
-    }
+    bool asked = f->row.stop != STOP_NONE;
+    strbuf_addf(out, "{\"status\":\"%s\",\"stop_requested\":%s%s%s}",
+                workflow_status_name(f->row.status), asked ? "\"" : "",
+                asked ? workflow_stop_name(f->row.stop) : "null",
+                asked ? "\"" : "");
+    return strbuf_str(out);
+}
+
+static void change(struct engine *e, struct flow *f, const struct fact *fact)
+{
     flow_touch(e, f);
     f->row.stop = fact->stop.how;
     f->row.stopped_by = flow_own(&f->stopped_by, fact->stop.requested_by);
@@ -30,6 +35,30 @@ static void apply(struct engine *e, struct flow *f, const struct fact *fact)
         attempts_stop(e, f, f->row.stop == STOP_KILL);
     } else {
         stop_finish(e, f);
+    }
+}
+
+/* A kill after a cancel escalates; a weaker or repeated request is answered
+ * and changes nothing. Who changes something stands in the trail, in the same
+ * commit. */
+static void apply(struct engine *e, struct flow *f, const struct fact *fact)
+{
+    if (fact->stop.how <= f->row.stop) {
+        return;
+    }
+    CLEANUP(strbuf_deinit) struct strbuf before = STRBUF_INIT(256);
+    CLEANUP(strbuf_deinit) struct strbuf after = STRBUF_INIT(256);
+    char id[ID_TEXT_SIZE];
+    struct audit_row row = {.at_ms = e->now_ms,
+                            .who = fact->stop.requested_by,
+                            .action = fact->stop.audit,
+                            .before = add_state(&before, f)};
+    id_format(f->row.id, ID_PREFIX_WORKFLOW, id);
+    row.subject = str_c(id);
+    change(e, f, fact);
+    row.after = add_state(&after, f);
+    if (row.action.len != 0) {
+        effects_audit(e->fx, &row);
     }
 }
 

@@ -227,46 +227,45 @@ void integrations_configure(struct integrations *s,
 /* ---- changes
  * ------------------------------------------------------------------ */
 
-struct waiter {
-    struct service_request request;
-    pthread_mutex_t lock;
-    pthread_cond_t ended;
-    bool done;
-};
-
-static void on_done(struct service_request *request)
-{
-    struct waiter *w = CONTAINER_OF(request, struct waiter, request);
-    pthread_mutex_lock(&w->lock);
-    w->done = true;
-    pthread_cond_signal(&w->ended);
-    pthread_mutex_unlock(&w->lock);
-}
-
-static int post_and_wait(struct integrations *s, struct waiter *w)
-{
-    pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->ended, NULL);
-    w->request.done = on_done;
-    service_post(s->service, &w->request);
-    pthread_mutex_lock(&w->lock);
-    while (!w->done) {
-        pthread_cond_wait(&w->ended, &w->lock);
-    }
-    pthread_mutex_unlock(&w->lock);
-    pthread_cond_destroy(&w->ended);
-    pthread_mutex_destroy(&w->lock);
-    return w->request.result;
-}
-
-static struct str written(const json_t *value, struct arena *a, bool public)
+static struct str written(const json_t *value, struct arena *a)
 {
     struct strbuf text = STRBUF_INIT(STORED_MAX_BYTES);
-    json_t *shown = public ? settings_public(value) : NULL;
-    json_write(public ? shown : value, &text);
+    json_write(value, &text);
     struct str kept = arena_str(a, strbuf_str(&text));
-    json_decref(shown);
     strbuf_deinit(&text);
+    return kept;
+}
+
+/* What may be seen of it; "" for nothing. */
+static struct str shown(const json_t *value, struct arena *a)
+{
+    if (value == NULL) {
+        return STR("");
+    }
+    json_t *public = settings_public(value);
+    struct str kept = written(public, a);
+    json_decref(public);
+    return kept;
+}
+
+/* The same of what it becomes, with the names of secrets that are others now:
+ * what they were and are is nobody's business. */
+static struct str shown_after(const json_t *before, const json_t *after,
+                              struct arena *a)
+{
+    json_t *public = settings_public(after);
+    json_t *changed = json_array();
+    const json_t *old = json_object_get(before, "secrets");
+    const char *name = NULL;
+    json_t *value = NULL;
+    json_object_foreach (json_object_get(after, "secrets"), name, value) {
+        if (!json_equal(value, json_object_get(old, name))) {
+            (void)json_array_append_new(changed, json_string(name));
+        }
+    }
+    (void)json_object_set_new(public, "secrets_changed", changed);
+    struct str kept = written(public, a);
+    json_decref(public);
     return kept;
 }
 
@@ -275,31 +274,20 @@ static int store_change(struct integrations *s,
                         const struct integration_change *change,
                         const json_t *before, const json_t *after)
 {
-    static const char *const actions[INTEGRATION_ACTIONS] = {
-        [INTEGRATION_PUT] = "integration.set",
-        [INTEGRATION_ENABLE] = "integration.enable",
-        [INTEGRATION_DISABLE] = "integration.disable",
-        [INTEGRATION_PAUSE] = "integration.pause",
-        [INTEGRATION_RESUME] = "integration.resume",
-    };
     CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
     char key[64];
-    struct waiter w = {
-        .request = {
-            .kind = SERVICE_CHANGE,
-            .requested_by = change->by,
-            .change = {.setting = {.key = settings_key(change->which, key),
-                                   .value = written(after, &a, false)},
-                       .audit = {.action = str_c(actions[change->action]),
-                                 .subject =
-                                     str_c(integration_name(change->which)),
-                                 .before = before != NULL
-                                               ? written(before, &a, true)
-                                               : STR(""),
-                                 .after = written(after, &a, true)},
-                       .told = true},
-        }};
-    return post_and_wait(s, &w);
+    struct service_request request = {
+        .kind = SERVICE_CHANGE,
+        .requested_by = change->by,
+        .change = {.setting = {.key = settings_key(change->which, key),
+                               .value = written(after, &a)},
+                   .audit = {.action = change->audit,
+                             .subject = str_c(integration_name(change->which)),
+                             .before = shown(before, &a),
+                             .after = shown_after(before, after, &a)},
+                   .told = true},
+    };
+    return service_post_and_wait(s->service, &request);
 }
 
 int integrations_change(struct integrations *s,

@@ -84,6 +84,7 @@ struct integration_change {
     enum integration_action action;
     const json_t *body; /* INTEGRATION_PUT */
     struct str by;
+    struct str audit; /* action of its row in the audit trail */
     /* outcome: names of credentials that were dropped because they were for
      * another host */
     const char *dropped[FIELDS_MAX];

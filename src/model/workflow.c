@@ -110,3 +110,16 @@ bool attempt_state_is_final(enum attempt_state s)
 {
     return attempt_states[s].may == 0;
 }
+
+const char *workflow_stop_name(enum stop_request stop)
+{
+    switch (stop) {
+    case STOP_CANCEL:
+        return "cancel";
+    case STOP_KILL:
+        return "kill";
+    case STOP_NONE:
+        break;
+    }
+    return "";
+}

@@ -49,6 +49,9 @@ const char *workflow_result_name(enum workflow_result r); /* "" for none */
 /* What an operator asked of a live workflow. Only ever rises. */
 enum stop_request { STOP_NONE = 0, STOP_CANCEL = 1, STOP_KILL = 2 };
 
+/* "cancel", "kill" or "" for none. */
+const char *workflow_stop_name(enum stop_request stop);
+
 struct runbook_hash {
     uint8_t bytes[32]; /* SHA-256 of the file's bytes */
 };

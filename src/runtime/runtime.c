@@ -364,6 +364,7 @@ void runtime_request_run(struct runtime *rt,
                 .requested_by = request->requested_by,
                 .dry_run = request->dry_run,
                 .request = request->request,
+                .audit = request->audit,
                 .reply = request->reply},
     };
     runtime_take(rt, &fact);
@@ -371,13 +372,14 @@ void runtime_request_run(struct runtime *rt,
 
 void runtime_request_stop(struct runtime *rt, struct id workflow,
                           enum stop_request how, struct str requested_by,
-                          void *reply)
+                          struct str audit, void *reply)
 {
     struct fact fact = {
         .kind = FACT_STOP_REQUESTED,
         .stop = {.workflow_id = workflow,
                  .how = how,
                  .requested_by = requested_by,
+                 .audit = audit,
                  .reply = reply},
     };
     runtime_take(rt, &fact);

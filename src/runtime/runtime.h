@@ -118,15 +118,17 @@ struct runtime_run_request {
     struct str parameters; /* complete: params_check; secrets sealed */
     struct str requested_by;
     bool dry_run;
-    const struct record_request *request; /* as in struct fact */
-    void *reply;                          /* comes back through ports.reply */
+    const struct record_request
+        *request; /* this and the next: as in the fact */
+    struct audit_row audit;
+    void *reply; /* comes back through ports.reply */
 };
 
 void runtime_request_run(struct runtime *rt,
                          const struct runtime_run_request *request);
 void runtime_request_stop(struct runtime *rt, struct id workflow,
                           enum stop_request how, struct str requested_by,
-                          void *reply);
+                          struct str audit, void *reply);
 void runtime_executor_message(struct runtime *rt,
                               const struct exec_message *m); /* NULL: down */
 void runtime_set_config(struct runtime *rt, const struct engine_config *c);

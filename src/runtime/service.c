@@ -350,7 +350,7 @@ void service_begin_end(struct service *s)
 void service_maybe_end(struct service *s)
 {
     bool settled = runtime_is_quiet(s->runtime) && s->jobs_running == 0 &&
-                   !s->changing && s->archiving == 0 &&
+                   !s->changing && s->archiving == 0 && !s->reload_committing &&
                    !service_retention_busy(s);
     if (s->ending && (settled || atomic_load(&s->store_failed))) {
         (void)sd_event_exit(s->event, 0);

@@ -12,13 +12,11 @@
 
 #include "backup/archive.h"
 #include "base/err.h"
-#include "base/list.h"
 #include "engine/engine.h"
-#include "loop/mailbox.h"
 #include "match/generation.h"
-#include "repo/repo.h"
 #include "runtime/controls.h"
 #include "runtime/retention.h"
+#include "runtime/service_request.h"
 #include "runtime/service_workers.h"
 #include "store/committer.h"
 #include "store/reader.h"
@@ -88,87 +86,6 @@ void service_ingest(struct service *s, struct store_op *op);
 /* Hands any other operation to the committer, in the same way. */
 void service_write(struct service *s, struct store_op *op);
 
-enum service_request_kind {
-    SERVICE_RUN,
-    SERVICE_STOP,
-    SERVICE_RELOAD,
-    SERVICE_CHANGE,    /* an operator's change, audited */
-    SERVICE_CONFIGURE, /* other engine numbers; done with result 0 */
-    SERVICE_PING,      /* nothing: done when its turn has come */
-    SERVICE_END        /* the service's own */
-};
-
-/* What a change does with events, after its setting is in force. */
-enum change_sweep {
-    CHANGE_SWEEP_NONE,
-    CHANGE_DRAIN,          /* queued events: kept, not processed */
-    CHANGE_REPLAY,         /* drained ones: queued again */
-    CHANGE_CLEAR_DRAINED,  /* drained ones: put away */
-    CHANGE_REQUEUE_POISON, /* poisonous ones: queued again */
-    CHANGE_CLEAR_POISON,   /* poisonous ones: put away */
-    CHANGE_RESTART,        /* those of stuck workers: queued again, and the
-                              workers get new threads */
-    CHANGE_RANK,           /* queued ones that match: another priority */
-    CHANGE_ARCHIVE,        /* workflows that are final: removed, while other
-                              changes go on */
-    CHANGE_SWEEPS
-};
-
-/* Caller-owned; done is called once, on the service's thread, with the
- * outcome filled in. Strings must stay valid until then. */
-struct service_request {
-    struct mail mail; /* this and the next two: the service's */
-    struct list link;
-    struct service *service;
-    enum service_request_kind kind;
-    struct str requested_by;
-    union {
-        struct {
-            struct runbook *runbook; /* a reference, the caller's */
-            struct str commit;
-            struct str parameters; /* of service_seal */
-            bool dry_run;
-            const struct record_request *request; /* NULL: it has no key */
-        } run;
-        struct {
-            struct id workflow_id;
-            enum stop_request how;
-        } stop;
-        struct {
-            struct setting_row setting; /* key "": none; at_ms and by are
-                                           filled in */
-            struct audit_row audit;     /* action and subject; after, unless
-                                           there is a setting */
-            bool told; /* before and after stand in the audit row although
-                          there is a setting: it holds a secret */
-            struct verdict_row verdict; /* subject ID_NULL: none; at_ms and by
-                                           are filled in */
-            enum change_sweep sweep;
-            struct id event_id; /* of the sweep: only this one, or ID_NULL */
-            struct str type, severity; /* CHANGE_RANK: "" is any */
-            uint8_t priority;
-            const struct id *ids; /* CHANGE_ARCHIVE: of workflows */
-            uint32_t id_count;
-            uint64_t moved; /* outcome: how many events, workers or rows */
-        } change;
-        struct {
-            struct engine_config engine;
-        } configure;
-    };
-    /* outcome */
-    int result; /* RUN: 0, -EAGAIN (too much is live); STOP: 0, -ENOENT,
-                   -EEXIST (already final); RELOAD, CHANGE: 0 or the
-                   error */
-    struct id workflow_id;
-    enum workflow_status status;
-    struct repo_changes changes;
-    /* RELOAD: what was and what is in force, while done runs; `after` is NULL
-       when the repository could not be read. */
-    const struct generation *before, *after;
-    struct err err;
-    void (*done)(struct service_request *request);
-};
-
 /* Checked parameters as SERVICE_RUN takes them: secrets sealed. Fails when the
  * key of stored secrets can be neither read nor made. */
 NODISCARD int service_seal(struct service *s, const struct runbook *rb,
@@ -180,6 +97,11 @@ NODISCARD int service_seal(struct service *s, const struct runbook *rb,
 void service_warn(struct service *s, const char *text);
 
 void service_post(struct service *s, struct service_request *request);
+
+/* The same, and waits until it is done, whatever `done` was: not on the
+ * threads of the service and of servers. Returns the result. */
+NODISCARD int service_post_and_wait(struct service *s,
+                                    struct service_request *request);
 
 /* The folder of archived workflows; valid until service_stop. */
 const char *service_archive_directory(const struct service *s);

@@ -20,9 +20,7 @@
 #define MOVES_MAX 2
 
 static const struct {
-    struct {
-        enum event_status from, to;
-    } moves[MOVES_MAX];
+    struct change_move moves[MOVES_MAX];
     uint32_t count;
     const char *error;
 } sweeps[CHANGE_SWEEPS] = {
@@ -51,6 +49,7 @@ static const struct {
 struct change {
     struct runtime_op ro; /* its mail comes back here */
     struct record records[RETENTION_WORKFLOWS];
+    uint32_t count; /* of the records of its beginning */
     struct service_request *request;
     struct service *service;
     struct arena arena;
@@ -297,77 +296,69 @@ static void on_committed(struct mail *mail)
     sweep_next(x);
 }
 
-/* What the setting says now, for the audit trail. */
-static int read_before(struct change *x, struct str key, struct str *ret)
+/* The setting that goes with a change, and what it says so far. */
+static int prepare_setting(struct change *x, struct audit_row *audit)
 {
-    struct reader *reader = x->service->reader;
-    struct setting_row *rows = NULL;
-    uint32_t count = 0;
-    int r = reader->ops->settings(reader, key, &x->arena, &rows, &count);
-    for (uint32_t i = 0; r == 0 && i < count; i++) {
-        if (str_eq(rows[i].key, key)) {
-            *ret = rows[i].value;
-        }
+    const struct service_request *request = x->request;
+    struct setting_row setting = request->change.setting;
+    if (setting.key.len == 0) {
+        return 0;
     }
-    return r;
+    if (!request->change.told) {
+        int r =
+            service_setting(x->service, setting.key, &x->arena, &audit->before);
+        if (r < 0) {
+            return r;
+        }
+        audit->after = setting.value;
+    }
+    setting.at_ms = audit->at_ms;
+    setting.by = audit->who;
+    x->records[x->count++] =
+        (struct record){.kind = RECORD_SETTING, .setting = setting};
+    return 0;
 }
 
-/* What was said of it so far, for the audit trail: its word. */
-static int verdict_before(struct change *x, struct id subject, struct str *ret)
+static int prepare_verdict(struct change *x, struct audit_row *audit)
 {
-    struct verdict_row row;
-    struct reader *reader = x->service->reader;
-    int r = reader->ops->verdict(reader, subject, &x->arena, &row);
-    if (r == 0) {
-        struct strbuf word = STRBUF_INIT(64);
-        strbuf_addf(&word, "\"%s\"", verdict_name(row.verdict));
-        *ret = arena_str(&x->arena, strbuf_str(&word));
-        strbuf_deinit(&word);
+    struct verdict_row verdict = x->request->change.verdict;
+    if (id_is_null(verdict.subject)) {
+        return 0;
     }
-    return r == -ENOENT ? 0 : r;
+    int r = service_tell_verdict(x->service, verdict.subject, &x->arena,
+                                 &audit->before);
+    verdict.at_ms = audit->at_ms;
+    verdict.by = audit->who;
+    x->records[x->count++] =
+        (struct record){.kind = RECORD_VERDICT, .verdict = verdict};
+    return r;
 }
 
 static void begin(struct service *s, struct service_request *request)
 {
     struct change *x = MEM_NEW(struct change);
-    uint32_t count = 0;
     x->service = s;
     x->request = request;
     s->changing = true;
-    struct setting_row setting = request->change.setting;
     struct audit_row audit = request->change.audit;
-    audit.at_ms = setting.at_ms = os_epoch_ms();
-    audit.who = setting.by = request->requested_by;
-    if (setting.key.len != 0) {
-        int r = request->change.told
-                    ? 0
-                    : read_before(x, setting.key, &audit.before);
-        if (r < 0) {
-            end(x, r);
-            return;
-        }
-        audit.after = request->change.told ? audit.after : setting.value;
-        x->records[count++] =
-            (struct record){.kind = RECORD_SETTING, .setting = setting};
+    audit.at_ms = os_epoch_ms();
+    audit.who = request->requested_by;
+    int r = prepare_setting(x, &audit);
+    if (r == 0) {
+        r = prepare_verdict(x, &audit);
     }
-    struct verdict_row verdict = request->change.verdict;
-    if (!id_is_null(verdict.subject)) {
-        int r = verdict_before(x, verdict.subject, &audit.before);
-        if (r < 0) {
-            end(x, r);
-            return;
-        }
-        verdict.at_ms = audit.at_ms;
-        verdict.by = audit.who;
-        x->records[count++] =
-            (struct record){.kind = RECORD_VERDICT, .verdict = verdict};
+    if (r < 0) {
+        end(x, r);
+        return;
     }
-    x->records[count++] = (struct record){.kind = RECORD_AUDIT, .audit = audit};
-    service_tell(s, &(struct log_fields){.message = LOG_CHANGE},
-                 "%.*s: %.*s %.*s %.*s", STR_ARG(audit.who),
-                 STR_ARG(audit.action), STR_ARG(audit.subject),
-                 STR_ARG(audit.after));
-    submit(x, count);
+    const struct change_move *move = sweeps[request->change.sweep].count != 0
+                                         ? sweeps[request->change.sweep].moves
+                                         : NULL;
+    service_tell_sweep(s, request, move, &x->arena, &audit);
+    x->records[x->count++] =
+        (struct record){.kind = RECORD_AUDIT, .audit = audit};
+    service_tell_change(s, &audit);
+    submit(x, x->count);
 }
 
 void service_change(struct service *s, struct service_request *request)

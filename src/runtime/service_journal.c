@@ -205,6 +205,14 @@ static void event_done(struct service *s, const struct record_event_done *done)
                  done->error.len != 0 ? ": " : "", STR_ARG(done->error));
 }
 
+void service_tell_change(struct service *s, const struct audit_row *row)
+{
+    service_tell(s, &(struct log_fields){.message = LOG_CHANGE},
+                 "%.*s: %.*s %.*s %.*s", STR_ARG(row->who),
+                 STR_ARG(row->action), STR_ARG(row->subject),
+                 STR_ARG(row->after));
+}
+
 void service_tell_records(struct service *s, const struct record *records,
                           size_t count)
 {
@@ -228,6 +236,9 @@ void service_tell_records(struct service *s, const struct record *records,
             break;
         case RECORD_EVENT_DONE:
             event_done(s, &r->event_done);
+            break;
+        case RECORD_AUDIT:
+            service_tell_change(s, &r->audit);
             break;
         default:
             break;

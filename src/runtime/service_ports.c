@@ -238,6 +238,7 @@ void service_take_request(struct mail *mail)
             .requested_by = request->requested_by,
             .dry_run = request->run.dry_run,
             .request = request->run.request,
+            .audit = request->run.audit,
             .reply = request,
         };
         runtime_request_run(s->runtime, &run);
@@ -245,7 +246,8 @@ void service_take_request(struct mail *mail)
     }
     case SERVICE_STOP:
         runtime_request_stop(s->runtime, request->stop.workflow_id,
-                             request->stop.how, request->requested_by, request);
+                             request->stop.how, request->requested_by,
+                             request->stop.audit, request);
         break;
     case SERVICE_RELOAD:
         service_reload(s, request);

@@ -82,6 +82,7 @@ struct service {
     struct housekeeping *housekeeping; /* service_retention.c */
     struct service_history *history;
     bool reloading;
+    bool reload_committing;      /* its row of the audit trail */
     struct list reloads_waiting; /* of struct service_request.link */
 
     bool changing;
@@ -166,6 +167,29 @@ void service_change(struct service *s, struct service_request *request);
 /* Puts controls in force everywhere; takes the reference. */
 void service_set_controls(struct service *s, struct controls *c);
 
+/* ---- service_tell.c --------------------------------------------------------
+ * What the audit trail says of a change, before it is made. Texts are in the
+ * arena. */
+
+struct change_move {
+    enum event_status from, to;
+};
+
+/* What the setting says now; "" when it is not set. */
+NODISCARD int service_setting(struct service *s, struct str key,
+                              struct arena *a, struct str *ret);
+
+/* What was said so far of the subject: {"verdict", "note"}; "" for nothing. */
+NODISCARD int service_tell_verdict(struct service *s, struct id subject,
+                                   struct arena *a, struct str *ret);
+
+/* Sets before and after of a sweep: what is there now and what becomes of it.
+ * move: the first of its moves of events, NULL if it has none. */
+void service_tell_sweep(struct service *s,
+                        const struct service_request *request,
+                        const struct change_move *move, struct arena *a,
+                        struct audit_row *row);
+
 /* service_ports.c: gives the engine and the pool their numbers: the
  * configured ones with what the controls say otherwise. 0 or -EAGAIN. */
 int service_configure(struct service *s);
@@ -219,6 +243,9 @@ void service_log(const struct service *s, int priority, const char *fmt, ...)
 /* A message of the table, at its priority. */
 void service_tell(const struct service *s, const struct log_fields *fields,
                   const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* Tells who changes what, as the audit trail has it. */
+void service_tell_change(struct service *s, const struct audit_row *row);
 
 /* Tells what durable records say. On the service's thread. */
 void service_tell_records(struct service *s, const struct record *records,

@@ -4,6 +4,8 @@
  * swaps the result in. One reload at a time; requests that come meanwhile
  * wait for a reload that starts after them.
  */
+#include <errno.h>
+#include <string.h>
 #include <syslog.h>
 
 #include "base/assert.h"
@@ -21,6 +23,8 @@ struct reload {
     struct service_request *request;
     struct generation *before;
     struct generation *after; /* NULL when the folder could not be read */
+    struct runtime_op ro;     /* the row of the audit trail */
+    struct record record;
 };
 
 void service_set_generation(struct service *s, struct generation *g)
@@ -72,9 +76,9 @@ static void log_rejected(struct service *s, const struct generation *g)
     }
 }
 
-static void start(struct service *s, struct service_request *request);
+static void begin(struct service *s, struct service_request *request);
 
-static void finish(struct reload *reload)
+static void put_in_force(struct reload *reload)
 {
     struct service *s = reload->service;
     struct service_request *request = reload->request;
@@ -94,22 +98,99 @@ static void finish(struct reload *reload)
     pthread_mutex_lock(&s->status_lock);
     s->status.runbooks_stale = reload->after == NULL;
     pthread_mutex_unlock(&s->status_lock);
+}
+
+static void finish(struct reload *reload)
+{
+    struct service *s = reload->service;
+    struct service_request *request = reload->request;
     s->reloading = false;
-    request->before = reload->before;
     request->after = reload->after;
     request->done(request); /* which may free it */
     generation_unref(reload->before);
     generation_unref(reload->after);
     mem_free(reload);
-    struct list *waiting = list_pop(&s->reloads_waiting);
-    if (waiting != NULL) {
-        start(s, CONTAINER_OF(waiting, struct service_request, link));
+    struct list *waiting = NULL;
+    while (!s->reloading && (waiting = list_pop(&s->reloads_waiting)) != NULL) {
+        begin(s, CONTAINER_OF(waiting, struct service_request, link));
     }
+}
+
+/* ---- the audit trail -------------------------------------------------------
+ * A reload that somebody has asked for is in force when its row is durable;
+ * without the row it is not done. */
+
+static void give_up(struct reload *reload, int result)
+{
+    struct service_request *request = reload->request;
+    request->result =
+        err_set(&request->err, result,
+                "the audit trail did not take the reload: %s; the old runbooks "
+                "stay",
+                strerror(-result));
+    generation_unref(reload->after);
+    reload->after = NULL;
+}
+
+static void on_committed(struct mail *mail)
+{
+    struct runtime_op *ro = CONTAINER_OF(mail, struct runtime_op, mail);
+    struct reload *reload = CONTAINER_OF(ro, struct reload, ro);
+    struct service *s = reload->service;
+    s->reload_committing = false;
+    if (ro->op.result < 0) {
+        give_up(reload, ro->op.result);
+    } else {
+        service_tell_change(s, &reload->record.audit);
+        put_in_force(reload);
+    }
+    finish(reload);
+    service_maybe_end(s);
+}
+
+/* On the committer's thread. */
+static void op_done(struct store_op *op)
+{
+    struct reload *reload = CONTAINER_OF(op, struct reload, ro.op);
+    mailbox_post(reload->service->mailbox, &reload->ro.mail);
+}
+
+static void commit_row(struct reload *reload)
+{
+    struct service *s = reload->service;
+    struct service_request *request = reload->request;
+    request->after = reload->after;
+    reload->record = (struct record){
+        .kind = RECORD_AUDIT,
+        .audit = {.at_ms = os_epoch_ms(),
+                  .who = request->requested_by,
+                  .action = request->reload.audit},
+    };
+    request->reload.describe(request, &reload->record.audit);
+    reload->ro.op = (struct store_op){
+        .kind = STORE_APPLY,
+        .apply = {.records = &reload->record, .count = 1},
+        .done = op_done,
+    };
+    mail_init(&reload->ro.mail, on_committed);
+    s->reload_committing = true;
+    committer_submit(s->committer, &reload->ro.op);
 }
 
 static void take_reload(struct mail *mail)
 {
-    finish(CONTAINER_OF(mail, struct reload, mail));
+    struct reload *reload = CONTAINER_OF(mail, struct reload, mail);
+    bool audited = reload->request->reload.audit.len != 0;
+    reload->request->before = reload->before;
+    if (reload->after == NULL || !audited) {
+        put_in_force(reload);
+        finish(reload);
+    } else if (atomic_load(&reload->service->stopping)) {
+        give_up(reload, -ECANCELED);
+        finish(reload);
+    } else {
+        commit_row(reload);
+    }
 }
 
 /* On a worker's thread. */
@@ -141,13 +222,25 @@ static void start(struct service *s, struct service_request *request)
     ASSERT(pool_submit(s->pool, &reload->pool_job) == 0);
 }
 
+/* At the end the workers may be gone already. */
+static void begin(struct service *s, struct service_request *request)
+{
+    if (!atomic_load(&s->stopping)) {
+        start(s, request);
+        return;
+    }
+    request->result =
+        err_set(&request->err, -ECANCELED, "the engine is stopping");
+    request->done(request);
+}
+
 void service_reload(struct service *s, struct service_request *request)
 {
     if (s->reloading) {
         list_push(&s->reloads_waiting, &request->link);
         return;
     }
-    start(s, request);
+    begin(s, request);
 }
 
 int service_load_first(struct service *s, struct err *reterr)

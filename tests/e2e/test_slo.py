@@ -69,7 +69,8 @@ def test_verdicts_are_durable_and_audited(make_daemon):
     assert trail[1]["before"] is None
     d.post(f"/api/workflows/{ids[0]}/verdict", {"verdict": "correct"})
     row = d.get("/api/admin/audit")["audit"][0]
-    assert row["before"] == "false_positive"
+    assert row["before"] == {"verdict": "false_positive",
+                             "note": "planned downtime"}
     assert row["after"]["verdict"] == "correct"
     # By hand: nothing to judge.
     by_hand = d.post("/api/runbooks/execute", {"runbook": "good.yaml"})

@@ -60,13 +60,19 @@ static struct {
     struct api_config_status status;
 } fake_config;
 
-static int fake_reload_config(void *context, struct strbuf *ret,
-                              struct err *reterr)
+static int fake_reload_config(void *context,
+                              const struct api_config_recorder *recorder,
+                              struct strbuf *ret, struct err *reterr)
 {
     (void)context;
     if (fake_config.result < 0) {
         strbuf_addc(ret, "\"errors\":[{\"line\":3}],\"warnings\":[]");
         return err_set(reterr, fake_config.result, "c.yaml:3: no such key");
+    }
+    int r = recorder->record(recorder->context, STR("{\"log.level\":\"info\"}"),
+                             STR("{\"log.level\":\"debug\"}"));
+    if (r < 0) {
+        return r;
     }
     strbuf_addc(ret, "\"changed\":[\"log.level\"],\"restart_required\":[],"
                      "\"warnings\":[]");
@@ -225,6 +231,18 @@ void service_post(struct service *s, struct service_request *r)
         }
     }
     r->done(r);
+}
+
+static void fake_ignore(struct service_request *r)
+{
+    (void)r;
+}
+
+int service_post_and_wait(struct service *s, struct service_request *r)
+{
+    r->done = fake_ignore;
+    service_post(s, r);
+    return r->result;
 }
 
 struct generation *service_generation(struct service *s)

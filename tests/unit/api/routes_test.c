@@ -50,6 +50,24 @@ static void every_route_is_complete(void **state)
     }
 }
 
+/* A route that can change something says what the trail tells of it, or why
+ * it tells nothing; one that only looks says neither. */
+static void every_change_is_audited_or_says_why_not(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < route_count; i++) {
+        const struct route *r = &routes[i];
+        if (r->method == HTTP_GET) {
+            assert_null(r->audit);
+            assert_null(r->unaudited);
+        } else if (r->audit == NULL && r->unaudited == NULL) {
+            fail_msg("%s %s declares neither audit nor unaudited",
+                     http_method_name(r->method), r->path);
+        }
+        assert_true(r->audit == NULL || strchr(r->audit, '.') != NULL);
+    }
+}
+
 /* Each row is what its own method and path lead to. */
 static void finds_every_route(void **state)
 {
@@ -153,6 +171,9 @@ static void openapi_is_whole(void **state)
         json_t *op = json_object_get(path, names[routes[i].method]);
         assert_string_equal(json_string_value(json_object_get(op, "x-scope")),
                             scope_name(routes[i].scope));
+        const char *audit = json_string_value(json_object_get(op, "x-audit"));
+        assert_int_equal(audit != NULL, routes[i].audit != NULL);
+        assert_true(audit == NULL || strcmp(audit, routes[i].audit) == 0);
     }
     json_t *schemas =
         json_object_get(json_object_get(doc, "components"), "schemas");
@@ -169,6 +190,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_route_says_who_may_use_it),
         cmocka_unit_test(every_route_is_complete),
+        cmocka_unit_test(every_change_is_audited_or_says_why_not),
         cmocka_unit_test(finds_every_route),
         cmocka_unit_test(matches_whole_segments_only),
         cmocka_unit_test(tells_which_methods_a_path_takes),

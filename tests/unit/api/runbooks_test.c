@@ -297,6 +297,23 @@ static void a_configuration_is_reloaded_or_refused(void **state)
     assert_non_null(strstr(answer.body, "\"errors\":[{\"line\":3}]"));
 }
 
+/* Nothing is put in force that the trail cannot say. */
+static void what_cannot_be_audited_is_not_reloaded(void **state)
+{
+    (void)state;
+    fake.post_result = -ENOSPC;
+    assert_int_equal(post("/api/admin/reload-config", "{}"), 507);
+    assert_code("disk_full");
+    assert_int_equal(post("/api/admin/reload-runbooks", "{}"), 507);
+    assert_code("disk_full");
+    fake.post_result = -ECANCELED;
+    assert_int_equal(post("/api/admin/reload-config", "{}"), 503);
+    assert_int_equal(post("/api/admin/reload-runbooks", "{}"), 503);
+    assert_code("stopping");
+    assert_int_equal(get("/api/admin/audit"), 200);
+    assert_non_null(strstr(answer.body, "\"audit\":[]"));
+}
+
 static void health_and_metrics_tell_of_the_configuration(void **state)
 {
     (void)state;
@@ -391,6 +408,7 @@ int main(void)
         CASE(execute_says_what_is_wrong),
         CASE(executes_once_per_key),
         CASE(a_configuration_is_reloaded_or_refused),
+        CASE(what_cannot_be_audited_is_not_reloaded),
         CASE(health_and_metrics_tell_of_the_configuration),
         CASE(reload_reports_problems),
         CASE(health_says_how_it_is),

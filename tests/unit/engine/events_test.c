@@ -1,4 +1,6 @@
 /* From claimed events and requests to workflows. */
+#include <errno.h>
+
 #include "fixture.h"
 
 static const char *batch(struct bench *b, const struct fact_event *events,
@@ -128,6 +130,34 @@ static void a_request_says_who_asked(void **state)
     bench_free(b);
 }
 
+/* In the records of the workflow's birth, so in the same commit. */
+static void a_request_leaves_a_row_in_the_trail(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new();
+    struct runbook *rb = RUNBOOK(b, "a.yaml", STEP());
+    char id[ID_TEXT_SIZE];
+    b->config.max_live = 1;
+    begin(b);
+    struct fact fact = {
+        .kind = FACT_RUN_REQUESTED,
+        .run = {.runbook = rb,
+                .workflow_id = id_of('A'),
+                .requested_by = STR("uid:0"),
+                .audit = {.action = STR("run"), .after = STR("{}")}}};
+    SAYS(take(b, fact), "new A running; audit uid:0 run  -> {}; try A 0.1; "
+                        "START A 0.1; REPLY 0 running");
+    id_format(id_of('A'), ID_PREFIX_WORKFLOW, id);
+    assert_true(str_eq_c(b->fx.records.at[1].audit.subject, id));
+    assert_int_equal(b->fx.records.at[1].audit.at_ms, b->now_ms);
+    /* One that is refused has changed nothing. */
+    fact.run.workflow_id = id_of('B');
+    char expected[32];
+    (void)snprintf(expected, sizeof(expected), "REPLY %d", -EAGAIN);
+    SAYS(take(b, fact), expected);
+    bench_free(b);
+}
+
 static void a_dry_run_touches_nothing(void **state)
 {
     (void)state;
@@ -137,6 +167,7 @@ static void a_dry_run_touches_nothing(void **state)
     SAYS(take(b, (struct fact){.kind = FACT_RUN_REQUESTED,
                                .run = {.runbook = rb,
                                        .workflow_id = id_of('A'),
+                                       .audit = {.action = STR("run")},
                                        .dry_run = true}}),
          "new A succeeded; REPLY 0 succeeded");
     const struct workflow_row *w = &shadow_find(b, id_of('A'))->row;
@@ -155,6 +186,7 @@ int main(void)
         cmocka_unit_test(a_failed_match_is_tried_again),
         cmocka_unit_test(bad_parameters_are_visible),
         cmocka_unit_test(a_request_says_who_asked),
+        cmocka_unit_test(a_request_leaves_a_row_in_the_trail),
         cmocka_unit_test(a_dry_run_touches_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

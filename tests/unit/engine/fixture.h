@@ -290,13 +290,17 @@ static inline void say_record(struct bench *b, const struct record *r)
     case RECORD_REQUEST:
         strbuf_addf(&b->text, "key %.*s", STR_ARG(r->request.key));
         return;
+    case RECORD_AUDIT:
+        say(b, "audit %.*s %.*s %.*s -> %.*s", STR_ARG(r->audit.who),
+            STR_ARG(r->audit.action), STR_ARG(r->audit.before),
+            STR_ARG(r->audit.after));
+        return;
     case RECORD_OUTPUT:
     case RECORD_EVENTS_MOVE:
     case RECORD_EVENTS_RANK:
     case RECORD_EVENTS_DROP:
     case RECORD_WORKFLOW_DROP:
     case RECORD_SETTING:
-    case RECORD_AUDIT:
     case RECORD_NOTICE_NEW:
     case RECORD_NOTICE_TRIED:
     case RECORD_VERDICT:

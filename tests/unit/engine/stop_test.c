@@ -161,6 +161,35 @@ static void the_place_is_free_for_the_next(void **state)
     bench_free(b);
 }
 
+/* With the change, in the same commit; once for each change. */
+static void a_stop_leaves_a_row_in_the_trail(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new();
+    struct runbook *rb = RUNBOOK(b, "a.yaml", STEP());
+    struct fact fact = {.kind = FACT_STOP_REQUESTED,
+                        .stop = {.workflow_id = id_of('A'),
+                                 .how = STOP_CANCEL,
+                                 .requested_by = STR("uid:7"),
+                                 .audit = STR("stop")}};
+    begin(b);
+    (void)run(b, rb, 'A');
+    SAYS(take(b, fact),
+         "set A running; "
+         "audit uid:7 stop {\"status\":\"running\",\"stop_requested\":null} -> "
+         "{\"status\":\"running\",\"stop_requested\":\"cancel\"}; "
+         "TERM A 0.1; REPLY 0 running");
+    SAYS(take(b, fact), "REPLY 0 running");
+    fact.stop.how = STOP_KILL;
+    SAYS(take(b, fact),
+         "set A running; "
+         "audit uid:7 stop {\"status\":\"running\",\"stop_requested\":"
+         "\"cancel\"} -> "
+         "{\"status\":\"running\",\"stop_requested\":\"kill\"}; "
+         "KILL A 0.1; REPLY 0 running");
+    bench_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +202,7 @@ int main(void)
         cmocka_unit_test(a_stop_outlives_the_connection),
         cmocka_unit_test(a_late_start_is_stopped),
         cmocka_unit_test(the_place_is_free_for_the_next),
+        cmocka_unit_test(a_stop_leaves_a_row_in_the_trail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

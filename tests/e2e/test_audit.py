@@ -1,0 +1,516 @@
+"""The audit trail: which requests leave a row, what it says, that it is a
+chain. The routes and what they declare come from the engine's own description,
+so a route that is new fails here until it says which it is."""
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+
+import pytest
+
+from harness import poisoned, wait_until
+from partners import Partner
+from test_backup import backup, tool
+
+TOKEN = "the-token-of-the-auditor-0123456789"
+
+SLOW = """\
+name: Slow
+triggers: []
+parameters:
+  who: {type: string, default: nobody}
+  word: {type: string, secret: true}
+steps:
+  - {name: Wait, action: exec, command: "sleep 600", timeout: 20m}
+"""
+
+QUICK = """\
+name: Quick
+triggers: [{type: change}]
+steps:
+  - {name: Note, action: exec, command: "true"}
+"""
+
+ANY = object()
+
+
+class Send:
+    """A request, and what the trail is to say of it."""
+
+    def __init__(self, path, body=None, status=200, subject=None, before=None,
+                 after=None):
+        self.path = path
+        self.body = body
+        self.status = status
+        self.subject = subject
+        self.before = before
+        self.after = after
+
+
+# (group, method, path of the description, function that prepares the request)
+CASES = []
+
+
+def case(group, method, path):
+    def keep(prepare):
+        CASES.append((group, method, path, prepare))
+        return prepare
+    return keep
+
+
+# ---- events and the queue ---------------------------------------------------
+
+
+@case("general", "POST", "/api/events")
+def post_event(d):
+    return Send("/api/events", {"type": "change"}, 202)
+
+
+@case("general", "POST", "/api/events/alertmanager")
+def post_webhook(d):
+    return Send("/api/events/alertmanager", {
+        "version": "4", "status": "firing", "receiver": "r", "groupKey": "g",
+        "groupLabels": {}, "commonLabels": {}, "commonAnnotations": {},
+        "externalURL": "http://a", "truncatedAlerts": 0, "alerts": [{
+            "status": "firing", "labels": {"alertname": "Nothing"},
+            "annotations": {}, "startsAt": "2026-01-01T00:00:00Z",
+            "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "",
+            "fingerprint": "0123456789abcdef"}]}, 202)
+
+
+@case("general", "POST", "/api/v2/alerts")
+def post_alerts(d):
+    return Send("/api/v2/alerts", [{"labels": {"alertname": "Nothing"}}])
+
+
+@case("general", "POST", "/api/admin/pause-processing")
+def pause(d):
+    return Send("/api/admin/pause-processing", {}, before=None, after=True)
+
+
+@case("general", "POST", "/api/admin/drain-queue")
+def drain(d):
+    for _ in range(3):
+        d.event(type="other")
+    return Send("/api/admin/drain-queue", {}, before={
+        "paused": True, "status": "queued", "events": 3},
+        after={"paused": True, "status": "drained"})
+
+
+@case("general", "POST", "/api/events/{id}/replay")
+def replay_one(d):
+    e = d.get("/api/events?status=drained")["events"][0]["id"]
+    return Send(f"/api/events/{e}/replay", {}, 202, subject=e,
+                before={"status": "drained"}, after={"status": "queued"})
+
+
+@case("general", "POST", "/api/admin/replay-drained")
+def replay_all(d):
+    return Send("/api/admin/replay-drained", {}, before={
+        "status": "drained", "events": 2}, after={"status": "queued"})
+
+
+@case("general", "POST", "/api/admin/clear-drained")
+def clear_drained(d):
+    d.post("/api/admin/drain-queue", {})
+    return Send("/api/admin/clear-drained", {}, before={
+        "status": "drained", "events": 3}, after={"status": "archived"})
+
+
+@case("general", "POST", "/api/admin/resume-processing")
+def resume(d):
+    return Send("/api/admin/resume-processing", {}, before=True, after=None)
+
+
+@case("general", "POST", "/api/admin/set-event-priority")
+def set_priority(d):
+    d.post("/api/admin/set-event-priority",
+           {"type": "alert", "severity": "critical", "priority": 2})
+    return Send("/api/admin/set-event-priority",
+                {"type": "alert", "severity": "critical", "priority": 1},
+                subject="alert/critical", before=2, after=1)
+
+
+@case("general", "POST", "/api/admin/scale-workers")
+def scale(d):
+    d.post("/api/admin/scale-workers", {"workers": 3})
+    return Send("/api/admin/scale-workers", {"workers": 6}, before=3, after=6)
+
+
+@case("general", "POST", "/api/admin/restart-workers")
+def restart(d):
+    return Send("/api/admin/restart-workers", {},
+                before={"workers": 6, "stuck": 0},
+                after={"workers": 6, "stuck": 0})
+
+
+@case("requeue", "POST", "/api/admin/poison-messages/{id}/requeue")
+def requeue_one(d):
+    return Send(f"/api/admin/poison-messages/{d.poison[0]}/requeue", {}, 202,
+                subject=d.poison[0], before={"status": "poison"},
+                after={"status": "queued"})
+
+
+@case("requeue", "DELETE", "/api/admin/poison-messages/{id}")
+def clear_one(d):
+    return Send(f"/api/admin/poison-messages/{d.poison[1]}",
+                subject=d.poison[1], before={"status": "poison"},
+                after={"status": "archived"})
+
+
+@case("requeue", "POST", "/api/admin/requeue-poison-messages")
+def requeue_all(d):
+    return Send("/api/admin/requeue-poison-messages", {}, before={
+        "status": "poison", "events": 1}, after={"status": "queued"})
+
+
+@case("clear", "POST", "/api/admin/clear-poison-messages")
+def clear_all(d):
+    return Send("/api/admin/clear-poison-messages", {}, before={
+        "status": "poison", "events": 1}, after={"status": "archived"})
+
+
+# ---- workflows and runbooks -------------------------------------------------
+
+
+def runbook_hash(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def run(d, **parameters):
+    w = d.post("/api/runbooks/execute", {"runbook": "slow.yaml",
+                                         "parameters": parameters}, 202)
+    d.wait_status(w["workflow_id"], "running")
+    return w["workflow_id"]
+
+
+def asked(how, status="running"):
+    return {"status": status, "stop_requested": how}
+
+
+@case("general", "POST", "/api/runbooks/execute")
+def execute(d):
+    return Send("/api/runbooks/execute",
+                {"runbook": "slow.yaml",
+                 "parameters": {"who": "me", "word": "hush-hush"}}, 202,
+                subject=re.compile("wf-"),
+                after={"runbook": "slow.yaml",
+                       "runbook_hash": runbook_hash(SLOW),
+                       "parameters": {"who": "me", "word": "***"}})
+
+
+@case("general", "POST", "/api/workflows/{id}/cancel")
+def cancel(d):
+    w = run(d)
+    return Send(f"/api/workflows/{w}/cancel", {}, 202, subject=w,
+                before=asked(None), after=asked("cancel"))
+
+
+@case("general", "POST", "/api/workflows/{id}/kill")
+def kill(d):
+    w = run(d)
+    return Send(f"/api/workflows/{w}/kill", {}, 202, subject=w,
+                before=asked(None), after=asked("kill"))
+
+
+def judge_body(verdict):
+    return {"verdict": verdict, "note": "seen it"}
+
+
+@case("general", "POST", "/api/workflows/{id}/verdict")
+def verdict(d):
+    w = d.wait_workflow(d.event(type="change"))["id"]
+    d.post(f"/api/workflows/{w}/verdict", judge_body("correct"))
+    return Send(f"/api/workflows/{w}/verdict", judge_body("false_positive"),
+                subject=w, before=judge_body("correct"),
+                after=judge_body("false_positive"))
+
+
+@case("general", "POST", "/api/admin/archive-workflows")
+def archive(d):
+    w = d.wait_workflow(d.event(type="change"))
+    wait_until(lambda: time.time() > w["finished_at"] + 0.01)
+    n = sum(1 for x in d.get("/api/workflows")["workflows"]
+            if x["finished_at"])
+    return Send(f"/api/admin/archive-workflows?before={time.time():.3f}", {},
+                subject=re.compile("workflows-.*ndjson"),
+                before={"in_store": n},
+                after=lambda a: a["archived"] == n and
+                os.path.exists(a["file"]))
+
+
+@case("general", "POST", "/api/incidents/missed")
+def missed(d):
+    return Send("/api/incidents/missed", {"summary": "nobody saw it"}, 201,
+                subject=re.compile("."), before=None,
+                after={"verdict": "missed", "note": "nobody saw it"})
+
+
+@case("general", "POST", "/api/incidents/missed/{id}/withdraw")
+def withdraw(d):
+    m = d.post("/api/incidents/missed", {"summary": "or so"}, 201)["id"]
+    return Send(f"/api/incidents/missed/{m}/withdraw", {}, subject=m,
+                before={"verdict": "missed", "note": "or so"},
+                after={"verdict": "none", "note": "or so"})
+
+
+@case("general", "POST", "/api/runbooks/validate")
+def validate(d):
+    return Send("/api/runbooks/validate", {"runbook_path": "slow.yaml"})
+
+
+@case("general", "POST", "/api/runbooks/disable")
+def disable(d):
+    return Send("/api/runbooks/disable", {"runbook": "quick.yaml",
+                                          "reason": "broken"},
+                subject="quick.yaml", before=None, after="broken")
+
+
+@case("general", "POST", "/api/runbooks/enable")
+def enable(d):
+    return Send("/api/runbooks/enable", {"runbook": "quick.yaml"},
+                subject="quick.yaml", before="broken", after=None)
+
+
+@case("general", "POST", "/api/admin/reload-runbooks")
+def reload_runbooks(d):
+    changed = QUICK + "# changed\n"
+    d.write_runbook("quick.yaml", changed)
+    new = QUICK.replace("Quick", "New")
+    d.write_runbook("new.yaml", new)
+
+    def side(number, quick, new):
+        return {"generation": number, "commit": None, "more": 0,
+                "runbooks": {"quick.yaml": quick, "new.yaml": new}}
+    return Send("/api/admin/reload-runbooks", {},
+                before=side(1, runbook_hash(QUICK), None),
+                after=side(2, runbook_hash(changed), runbook_hash(new)))
+
+
+@case("general", "POST", "/api/admin/reload-config")
+def reload_config(d):
+    d.write_config({**d.settings,
+                    "engine": {"event_processing": {"workers": 5}},
+                    "integrations": {"pagerduty": {
+                        "routing_key": "a-key-that-nobody-sees"}}})
+    workers = "engine.event_processing.workers"
+    key = "integrations.pagerduty.routing_key"
+    return Send("/api/admin/reload-config", {},
+                before={workers: 4, key: None}, after={workers: 5, key: "***"})
+
+
+@case("restored", "POST", "/api/admin/acknowledge-restore")
+def acknowledge(d):
+    return Send("/api/admin/acknowledge-restore", {},
+                before=lambda b: b["backup"] == d.backup, after=None)
+
+
+# ---- integrations -----------------------------------------------------------
+
+
+@case("general", "PUT", "/api/integrations/{id}")
+def integration_set(d):
+    d.api("PUT", "/api/integrations/prometheus", {
+        "timeout": 7, "url": d.partner.url, "bearer_token": "never-shown-1"})
+    fields = {"timeout": 7, "url": d.partner.url}
+    return Send("/api/integrations/prometheus",
+                {"timeout": 8, "bearer_token": "never-shown-2"},
+                subject="prometheus",
+                before={"fields": fields, "secrets_set": ["bearer_token"]},
+                after={"fields": {**fields, "timeout": 8},
+                       "secrets_set": ["bearer_token"],
+                       "secrets_changed": ["bearer_token"]})
+
+
+@case("general", "POST", "/api/integrations/{id}/health")
+def integration_health(d):
+    return Send("/api/integrations/prometheus/health", {})
+
+
+@case("general", "POST", "/api/integrations/{id}/test")
+def integration_test(d):
+    return Send("/api/integrations/prometheus/test", {})
+
+
+def switch(action, key, was, then, name="slack"):
+    def prepare(d):
+        def has(x, value):
+            return (x or {}).get(key, False if key == "paused" else None) \
+                == value
+        return Send(f"/api/integrations/{name}/{action}", {}, subject=name,
+                    before=lambda x: has(x, was), after=lambda x: has(x, then))
+    return case("general", "POST",
+                "/api/integrations/{id}/" + action)(prepare)
+
+
+switch("disable", "enabled", None, False)
+switch("enable", "enabled", False, True)
+switch("pause", "paused", False, True, "metrics-scraper")
+switch("resume", "paused", True, False, "metrics-scraper")
+
+
+# ---- the walk ---------------------------------------------------------------
+
+
+def routes(d):
+    """(method, path) to what its description says, of all that are no GET."""
+    found = {}
+    for path, methods in d.get("/api/openapi.json")["paths"].items():
+        for method, op in methods.items():
+            if method != "get":
+                found[method.upper(), path] = op
+    return found
+
+
+def trail(d, after=0):
+    """The rows with a greater number, oldest first."""
+    rows = []
+    cursor = ""
+    while cursor is not None:
+        page = d.get("/api/admin/audit?limit=100" +
+                     (f"&cursor={cursor}" if cursor else ""))
+        rows += [r for r in page["audit"] if r["seq"] > after]
+        cursor = page["next_cursor"]
+    return rows[::-1]
+
+
+def last(d):
+    rows = trail(d)
+    return rows[-1]["seq"] if rows else 0
+
+
+def verified(d):
+    answer = d.get("/api/admin/audit/verify")
+    assert answer["whole"] is True and answer["broken_at"] is None, answer
+    return answer
+
+
+def check(what, got, wanted):
+    if callable(wanted):
+        assert wanted(got), f"{what} is {got}"
+    elif isinstance(wanted, re.Pattern):
+        assert got and wanted.match(got), f"{what} is {got}"
+    else:
+        assert got == wanted, f"{what} is {got}, wanted {wanted}"
+
+
+def send(d, method, send_this, op):
+    """Sends it and looks at what it leaves."""
+    before = last(d)
+    headers = {"Authorization": f"Bearer {TOKEN}",
+               "Content-Type": "application/json"} if d.has_token else {}
+    who = "token:auditor" if d.has_token else f"uid:{os.getuid()}"
+    d.api(method, send_this.path, send_this.body, send_this.status, headers)
+    rows = trail(d, before)
+    if "x-audit" not in op:
+        assert op["x-unaudited"] and rows == [], (send_this.path, rows)
+        return
+    assert [r["action"] for r in rows] == [op["x-audit"]], (send_this.path,
+                                                            rows)
+    assert rows[0]["who"] == who
+    check("subject", rows[0]["subject"], send_this.subject)
+    check("before", rows[0]["before"], send_this.before)
+    check("after", rows[0]["after"], send_this.after)
+    assert abs(rows[0]["at"] - time.time()) < 600
+
+
+def walk(d, group):
+    described = routes(d)
+    for of, method, path, prepare in CASES:
+        if of == group:
+            send(d, method, prepare(d), described[method, path])
+    assert verified(d)["rows"] == len(trail(d))
+    assert "never-shown" not in json.dumps(trail(d))
+    assert "hush-hush" not in json.dumps(trail(d))
+    assert "nobody-sees" not in json.dumps(trail(d))
+
+
+@pytest.fixture
+def general(make_daemon, tmp_path):
+    token = tmp_path / "token"
+    token.write_text(TOKEN + "\n")
+    token.chmod(0o600)
+    settings = {
+        "runbooks": {"auto_reload": False},
+        "engine": {"event_processing": {"workers": 4}},
+        "security": {"tokens": [{
+            "name": "auditor", "file": str(token),
+            "scopes": ["read", "ingest", "execute", "admin"]}]}}
+    d = make_daemon({"slow.yaml": SLOW, "quick.yaml": QUICK}, settings)
+    d.settings = settings
+    d.has_token = True
+    d.partner = Partner()
+    d.wait_executor()
+    yield d
+    d.partner.close()
+    for w in d.get("/api/workflows")["workflows"]:
+        if w["status"] in ("running", "queued"):
+            d.post(f"/api/workflows/{w['id']}/kill", {})
+
+
+def test_every_route_has_its_case(general):
+    """A route that is new needs a declaration and a case."""
+    described = routes(general)
+    for (method, path), op in described.items():
+        assert "x-audit" in op or "x-unaudited" in op, (method, path)
+    assert {(m, p) for _, m, p, _ in CASES} == set(described)
+    ops = general.get("/api/openapi.json")["paths"].values()
+    for op in (o["get"] for o in ops if "get" in o):
+        assert "x-audit" not in op and "x-unaudited" not in op
+
+
+def test_changes_leave_a_row_and_others_none(general):
+    walk(general, "general")
+    # A dry run of the same route is no change, and declared as such.
+    assert "dry run" in routes(general)["POST", "/api/runbooks/execute"][
+        "x-unaudited"]
+    before = last(general)
+    general.post("/api/runbooks/execute", {"runbook": "slow.yaml",
+                                           "dry_run": True}, 200)
+    assert last(general) == before
+
+
+def test_poison_that_is_requeued(make_daemon):
+    d, d.poison = poisoned_daemon(make_daemon, 3)
+    walk(d, "requeue")
+
+
+def test_poison_that_is_cleared(make_daemon):
+    d, d.poison = poisoned_daemon(make_daemon, 1)
+    walk(d, "clear")
+
+
+def poisoned_daemon(make_daemon, count):
+    d, ids = poisoned(make_daemon, count)
+    d.has_token = False
+    return d, ids
+
+
+def test_a_restore_is_acknowledged(make_daemon, tmp_path):
+    d = make_daemon({}, {"backup": {"directory": str(tmp_path / "backups")}})
+    d.has_token = False
+    d.post("/api/admin/pause-processing", {})
+    d.backup = backup(d)["name"]
+    d.stop()
+    shutil.rmtree(os.path.join(d.folder, "state"))
+    tool(d, "restore")
+    d.start()
+    walk(d, "restored")
+    # The trail goes on where the backup had it, and says what happened.
+    assert [r["action"] for r in trail(d)] == [
+        "processing.pause", "store.restore", "store.acknowledge-restore"]
+
+
+def test_what_is_refused_leaves_no_row(general):
+    ids = {"/api/events": "evt-", "/api/workflows": "wf-",
+           "/api/admin/poison": "evt-", "/api/incidents": "inc-",
+           "/api/integrations": None}
+    for (method, path) in routes(general):
+        prefix = next((v for k, v in ids.items() if path.startswith(k)), None)
+        where = path.replace("{id}", f"{prefix}{'0' * 26}" if prefix
+                             else "prometheus")
+        status, _, _ = general.raw(method, where, {"no such field": 1})
+        assert 400 <= status < 500, (method, where, status)
+    assert trail(general) == []
