@@ -422,6 +422,7 @@ struct executor_options config_executor(const struct config *c)
         .run_as_allowed = c->run_as_allowed,
         .max_running = c->max_running != 0 ? c->max_running : c->max_concurrent,
         .output_keep_bytes = c->output_keep_bytes,
+        .limits = c->step_limits,
         .idle_exit_ms = c->idle_exit_ms,
         .unknown_keys_warn = c->validation == VALIDATION_WARN,
     };

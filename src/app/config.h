@@ -133,6 +133,7 @@ struct config {
     const struct executor_run_as *run_as_allowed; /* ends in user NULL */
     uint32_t max_running;                         /* 0: max_concurrent */
     uint64_t output_keep_bytes;
+    struct step_limits step_limits;
     uint64_t idle_exit_ms;
 
     /* security */

@@ -20,6 +20,8 @@ static const char *const validation_names[] = {"strict", "warn",
 
 #define AT(field) .offset = offsetof(struct config, field)
 #define RANGE(lo, hi) .min = (lo), .max = (hi)
+#define SIZES RANGE(0, 1024 * 1024 * 1024 * MIB)
+#define LIMIT(field) AT(step_limits.field)
 #define OF(name, field)                                                        \
     .offset = offsetof(struct config, integrations[INTEGRATION_##name].field)
 
@@ -294,6 +296,30 @@ const struct config_option config_options[] = {
     {"executor.output_keep_bytes", CONFIG_SIZE, 0, AT(output_keep_bytes),
      "1MiB", RANGE(4 * KIB, 64 * MIB),
      .help = "Output kept of one attempt: its beginning and its end."},
+    {"executor.limits.address_space", CONFIG_SIZE, 0,
+     LIMIT(address_space_bytes), "64GiB", SIZES,
+     .help = "Memory that one process of a step may map; 0: any amount. More "
+             "is refused to it."},
+    {"executor.limits.cpu_time", CONFIG_DURATION, 0, LIMIT(cpu_ms), "24h",
+     RANGE(0, 366 * DAY),
+     .help = "CPU time of one process of a step, in whole seconds; 0: any "
+             "amount. A process that has used it is ended."},
+    {"executor.limits.open_files", CONFIG_U32, 0, LIMIT(open_files), "65536",
+     RANGE(16, 1048576),
+     .help = "Files that one process of a step may have open. It begins with "
+             "1024 at most and may raise that to this number."},
+    {"executor.limits.processes", CONFIG_U32, 0, LIMIT(processes), "8192",
+     RANGE(0, 4194304),
+     .help = "Processes and threads of the user that steps run as, those of "
+             "other programs included; 0: any number. It does not bind root."},
+    {"executor.limits.file_size", CONFIG_SIZE, 0, LIMIT(file_bytes), "16GiB",
+     SIZES,
+     .help = "Size of a file that a step may write; 0: any size. A process "
+             "that writes on is ended."},
+    {"executor.limits.output", CONFIG_SIZE, 0, LIMIT(output_bytes), "1GiB",
+     SIZES,
+     .help = "What one attempt may write to its output, kept or not; 0: any "
+             "amount. A step that writes more is ended."},
     {"executor.idle_exit", CONFIG_DURATION, 0, AT(idle_exit_ms), "10m",
      RANGE(0, 7 * DAY),
      .help = "The executor ends after so long without engine and work; 0: "

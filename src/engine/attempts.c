@@ -136,7 +136,7 @@ static void describe(const struct flow *f, struct strbuf *out)
         } else {
             strbuf_addf(out, "exited with status %" PRId32, a->exit_code);
         }
-        return;
+        break;
     case ATTEMPT_TIMED_OUT:
         strbuf_addc(out, "timed out after ");
         add_duration(out, step->timeout_ms);

@@ -8,7 +8,9 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -86,13 +88,15 @@ static int on_child(sd_event_source *source,
     (void)signal;
     for (;;) {
         siginfo_t info = {0};
-        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) < 0 ||
+        struct rusage usage = {0}; /* which waitid() of the C library hides */
+        if (syscall(SYS_waitid, P_ALL, 0, &info, WEXITED | WNOHANG, &usage) <
+                0 ||
             info.si_pid == 0) {
             return 0;
         }
         struct run *r = attempts_by_pid(x, info.si_pid);
         if (r != NULL) {
-            run_exited(r, &info);
+            run_exited(r, &info, &usage);
         }
     }
 }

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "proc/limits.h"
 
 /* A user that a runbook may name in run_as. */
 struct executor_run_as {
@@ -34,8 +35,9 @@ struct executor_options {
     const struct executor_run_as *run_as_allowed;
     uint32_t max_running;       /* steps at a time; more are refused */
     uint64_t output_keep_bytes; /* per attempt: head and tail are kept */
-    uint64_t idle_exit_ms;      /* without engine and work: end; 0: never */
-    bool unknown_keys_warn;     /* in runbooks: not an error */
+    struct step_limits limits;
+    uint64_t idle_exit_ms;  /* without engine and work: end; 0: never */
+    bool unknown_keys_warn; /* in runbooks: not an error */
     /* Reads the configuration again; NULL: never. What it gives stays valid
      * until it is called again. Negative: nothing changes, and the reason has
      * been told. */

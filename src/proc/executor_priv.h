@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <sys/resource.h>
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
@@ -57,7 +58,10 @@ struct run {
     bool cancelled; /* STOP came */
     bool timed_out;
     bool interrupted; /* by our own end */
-    bool told;        /* that KILL does not end it */
+    bool wrote_too_much;
+    uint64_t cpu_ms;           /* that main and those it waited for have used */
+    struct step_limits limits; /* in force when it began */
+    bool told;                 /* that KILL does not end it */
     uint64_t grace_ms;
     uint64_t kill_at_ms; /* monotonic: when the grace is over */
     uint64_t killed_ms;  /* monotonic: when KILL was sent first */
@@ -85,8 +89,9 @@ void run_stop(struct run *r, bool kill, uint64_t grace_ms);
 /* Ends the run with a state that no process is behind. */
 void run_conclude(struct run *r, enum attempt_state state, const char *error);
 
-/* The main process has been reaped. */
-void run_exited(struct run *r, const siginfo_t *info);
+/* The main process has been reaped, having used so much. */
+void run_exited(struct run *r, const siginfo_t *info,
+                const struct rusage *usage);
 void run_free(struct run *r);
 
 /* ---- attempts.c -------------------------------------------------------------

@@ -151,6 +151,7 @@ void link_refresh_options(struct executor *x)
     now->run_as_allowed = next.run_as_allowed;
     now->max_running = next.max_running;
     now->output_keep_bytes = next.output_keep_bytes;
+    now->limits = next.limits;
     now->idle_exit_ms = next.idle_exit_ms;
 }
 

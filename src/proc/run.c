@@ -108,6 +108,17 @@ static void take_output(struct run *r, enum output_stream stream,
     }
 }
 
+/* Kept or not, it costs us time, and whoever reads it as much. */
+static void check_amount(struct run *r)
+{
+    uint64_t most = r->limits.output_bytes;
+    if (most != 0 && r->output.written_bytes > most &&
+        r->phase == RUN_RUNNING) {
+        r->wrote_too_much = true;
+        run_stop(r, false, r->grace_ms);
+    }
+}
+
 /* Returns whether there was something. */
 static bool read_output(struct run *r, sd_event_source **source,
                         enum output_stream stream)
@@ -120,6 +131,7 @@ static bool read_output(struct run *r, sd_event_source **source,
         read(sd_event_source_get_io_fd(*source), buffer, sizeof(buffer));
     if (n > 0) {
         take_output(r, stream, str_n(buffer, (size_t)n), false);
+        check_amount(r);
     } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
         *source = sd_event_source_disable_unref(*source);
     }
@@ -200,6 +212,21 @@ static void finish(struct run *r, enum attempt_state state)
     executor_settle(x);
 }
 
+/* A limit that has ended the step is its error. */
+static void name_limit(struct run *r)
+{
+    const struct step_end end = {
+        .exit_code = r->row.exit_code,
+        .signal = r->row.term_signal,
+        .cpu_ms = r->cpu_ms,
+        .wrote_too_much = r->wrote_too_much,
+    };
+    char text[STEP_LIMIT_TEXT_SIZE];
+    if (step_limit_hit(&r->limits, &end, text)) {
+        set_error(r, text);
+    }
+}
+
 static enum attempt_state final_state(struct run *r)
 {
     struct err err = ERR_INIT;
@@ -218,8 +245,12 @@ static enum attempt_state final_state(struct run *r)
         set_error(r, "the executor was stopped while the step ran");
         return ATTEMPT_UNKNOWN;
     }
-    return r->row.exit_code == 0 && r->row.term_signal == 0 ? ATTEMPT_SUCCEEDED
-                                                            : ATTEMPT_FAILED;
+    if (r->row.exit_code == 0 && r->row.term_signal == 0 &&
+        !r->wrote_too_much) {
+        return ATTEMPT_SUCCEEDED;
+    }
+    name_limit(r);
+    return ATTEMPT_FAILED;
 }
 
 static void kill_tree(struct run *r)
@@ -306,9 +337,16 @@ void run_stop(struct run *r, bool kill, uint64_t grace_ms)
     (void)begin_to_stop(r, grace_ms);
 }
 
-void run_exited(struct run *r, const siginfo_t *info)
+static uint64_t milliseconds(const struct timeval *t)
+{
+    return (uint64_t)t->tv_sec * 1000 + (uint64_t)t->tv_usec / 1000;
+}
+
+void run_exited(struct run *r, const siginfo_t *info,
+                const struct rusage *usage)
 {
     r->exited = true;
+    r->cpu_ms = milliseconds(&usage->ru_utime) + milliseconds(&usage->ru_stime);
     r->tree.main = 0;
     if (info->si_code == CLD_EXITED) {
         r->row.exit_code = info->si_status;
@@ -617,6 +655,7 @@ static int begin(struct run *r, struct plan *p, const struct exec_message *m,
         .folder = r->folder.fd,
         .group = r->tree.group,
         .user = p->has_user ? &p->user : NULL,
+        .limits = x->options.limits,
     };
     struct spawned spawned;
     int e = spawn_start(&request, &spawned, reterr);
@@ -624,6 +663,7 @@ static int begin(struct run *r, struct plan *p, const struct exec_message *m,
         return e;
     }
     r->report = spawned.report;
+    r->limits = x->options.limits;
     tree_started(&r->tree, spawned.pid);
     r->row.pid = (uint32_t)spawned.pid;
     r->row.started_ms = os_epoch_ms();

@@ -22,8 +22,6 @@
 
 #define PATH_BYTES 4096
 #define REPORT_FD 3
-#define KIB 1024ULL
-#define MIB (1024 * KIB)
 
 /* What went wrong between the birth of the process and its program. */
 enum stage {
@@ -50,23 +48,12 @@ struct report {
     int32_t errnum;
 };
 
-/* Soft and hard; a hard limit that we do not have ourselves is cut. */
-static const struct {
-    int resource;
-    rlim_t soft;
-    rlim_t hard;
-} limits[] = {
-    {RLIMIT_CORE, 0, 0},
-    {RLIMIT_NOFILE, 1024, 65536},
-    {RLIMIT_NPROC, 8192, 8192}, /* of the user; root has none */
-    {RLIMIT_FSIZE, 16384 * MIB, 16384 * MIB},
-    {RLIMIT_MEMLOCK, 64 * KIB, 8 * MIB},
-};
-
 /* Everything that the child needs, made ready before it is born. */
 struct plan {
     const struct spawn_request *request;
     const char *path; /* of its environment, to look the program up */
+    struct step_rlimit limits[STEP_RLIMITS_MAX];
+    size_t limit_count;
     pid_t parent;
     int null;
     int out;
@@ -77,18 +64,20 @@ struct plan {
 /* ---- in the child: no memory is allocated, no lock is taken ---------------
  */
 
-static int set_limits(void)
+/* A hard limit that we do not have ourselves is cut. */
+static int set_limits(const struct plan *p)
 {
-    for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+    for (size_t i = 0; i < p->limit_count; i++) {
+        const struct step_rlimit *want = &p->limits[i];
         struct rlimit now;
-        if (getrlimit((__rlimit_resource_t)limits[i].resource, &now) < 0) {
+        if (getrlimit((__rlimit_resource_t)want->resource, &now) < 0) {
             return -errno;
         }
         struct rlimit l = {
-            .rlim_cur = MIN(limits[i].soft, now.rlim_max),
-            .rlim_max = MIN(limits[i].hard, now.rlim_max),
+            .rlim_cur = MIN(want->soft, now.rlim_max),
+            .rlim_max = MIN(want->hard, now.rlim_max),
         };
-        if (setrlimit((__rlimit_resource_t)limits[i].resource, &l) < 0) {
+        if (setrlimit((__rlimit_resource_t)want->resource, &l) < 0) {
             return -errno;
         }
     }
@@ -199,7 +188,7 @@ static void child(const void *context)
     if (fchdir(q->folder) < 0) {
         give_up(p->report, STAGE_FOLDER, -errno);
     }
-    int r = set_limits();
+    int r = set_limits(p);
     if (r < 0) {
         give_up(p->report, STAGE_LIMITS, r);
     }
@@ -344,7 +333,7 @@ int spawn_start(const struct spawn_request *request, struct spawned *ret,
     if (r < 0) {
         return err_set(reterr, r, "cannot make pipes: %s", strerror(-r));
     }
-    const struct plan plan = {
+    struct plan plan = {
         .request = request,
         .path = path_of(request->env),
         .parent = getpid(),
@@ -353,6 +342,7 @@ int spawn_start(const struct spawn_request *request, struct spawned *ret,
         .err = p.err[1],
         .report = p.report[1],
     };
+    plan.limit_count = step_rlimits(&request->limits, plan.limits);
     pid_t pid = birth(request->group, child, &plan);
     if (pid < 0) {
         return err_set(reterr, pid, "cannot start a process: %s",

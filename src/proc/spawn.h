@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "proc/limits.h"
 
 #define SPAWN_GROUPS_MAX 1024
 
@@ -33,6 +34,7 @@ struct spawn_request {
     int folder;                    /* working folder */
     int group;                     /* cgroup to be born in; -1: ours */
     const struct spawn_user *user; /* NULL: as we are */
+    struct step_limits limits;
 };
 
 struct spawned {

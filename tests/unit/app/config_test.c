@@ -82,6 +82,8 @@ static void an_empty_file_gives_the_defaults(void **state)
                             "/var/lib/autonomous-devops/state");
         assert_int_equal(l.config->log_level, LOG_LEVEL_INFO);
         assert_int_equal(l.config->output_keep_bytes, 1024 * 1024);
+        const struct step_limits limits = STEP_LIMITS_DEFAULT;
+        assert_memory_equal(&l.config->step_limits, &limits, sizeof(limits));
         assert_null(l.config->executor_user);
         assert_null(l.config->run_as_allowed[0].user);
         assert_int_equal(l.config->token_count, 0);
@@ -338,7 +340,8 @@ static void values_are_read(void **state)
     (void)state;
     struct load l = load("engine: {workflow_execution: {timeout: 1h30m, "
                          "stop_grace: 0}}\n"
-                         "executor: {output_keep_bytes: 64 KiB, "
+                         "executor: {output_keep_bytes: 64 KiB, limits: "
+                         "{cpu_time: 90s, open_files: 64}, "
                          "run_as_allowed: [web, {user: root,\n"
                          "  runbooks: [a/*.yaml, b.yaml]}], user: svc}\n"
                          "server: {listen: \"[::1]:0\", "
@@ -351,6 +354,9 @@ static void values_are_read(void **state)
     assert_int_equal(l.config->stop_grace_ms, 0);
     struct executor_options x = config_executor(l.config);
     assert_int_equal(x.output_keep_bytes, 65536);
+    assert_int_equal(x.limits.cpu_ms, 90 * 1000);
+    assert_int_equal(x.limits.open_files, 64);
+    assert_int_equal(x.limits.processes, 8192);
     assert_string_equal(x.default_user, "svc");
     assert_null(x.run_as_allowed[0].runbooks);
     assert_string_equal(x.run_as_allowed[1].user, "root");

@@ -57,6 +57,7 @@ static struct lab *lab_new(void)
         .work = l->work,
         .max_running = 250,
         .output_keep_bytes = EXECUTOR_OUTPUT_KEEP_BYTES,
+        .limits = STEP_LIMITS_DEFAULT,
     };
     for (size_t i = 0; i < LAB_ATTEMPTS_MAX; i++) {
         strbuf_init(&l->attempts[i].out, 8 * 1024 * 1024);

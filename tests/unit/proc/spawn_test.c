@@ -28,6 +28,7 @@ struct fixture {
     int folder_fd;
     char *env[8];
     const struct spawn_user *user;
+    struct step_limits limits;
     /* of the last run */
     siginfo_t end;
     struct strbuf out;
@@ -81,7 +82,8 @@ static void run(struct fixture *f, char *const *argv)
                                     .env = f->env,
                                     .folder = f->folder_fd,
                                     .group = -1,
-                                    .user = f->user};
+                                    .user = f->user,
+                                    .limits = f->limits};
     struct spawned s;
     strbuf_reset(&f->out);
     strbuf_reset(&f->err);
@@ -263,6 +265,23 @@ static void has_limits_and_gains_no_privileges(void **state)
                "ulimit -Sc; ulimit -Hc; ulimit -Sn; "
                "grep NoNewPrivs /proc/self/status | tr -d '\\t'",
                "0\n0\n1024\nNoNewPrivs:1\n");
+}
+
+static void has_the_limits_that_are_asked_for(void **state)
+{
+    struct fixture *f = *state;
+    f->limits = (struct step_limits){.address_space_bytes = 1ULL << 30,
+                                     .cpu_ms = 7000,
+                                     .file_bytes = 1ULL << 20,
+                                     .open_files = 77,
+                                     .processes = 99};
+    expect_out(f,
+               "ulimit -Hv; ulimit -St; ulimit -Ht; ulimit -Hf; ulimit -Sn; "
+               "ulimit -Hn; grep -o 'Max processes *[0-9]*' /proc/self/limits "
+               "| tr -d ' '",
+               "1048576\n7\n12\n2048\n77\n77\nMaxprocesses99\n");
+    /* for good: nothing raises them again */
+    expect_out(f, "ulimit -Hn 78 2>/dev/null || echo no", "no\n");
 }
 
 /* ---- another user -----------------------------------------------------------
@@ -483,6 +502,7 @@ int main(void)
         CASE(nothing_else_is_open),
         CASE(signals_are_as_new),
         CASE(has_limits_and_gains_no_privileges),
+        CASE(has_the_limits_that_are_asked_for),
         CASE(runs_as_another_user),
         CASE(users_are_looked_up),
         CASE(a_missing_program_is_told),
