@@ -343,7 +343,8 @@ def check_execution_environment() -> list[dict[str, Any]]:
     """Checks what runbooks need in order to run, one thing after another.
 
     That is ``adctl doctor``: configuration, store, executor, runbooks,
-    permissions, disk space, clock. EngineError when a check failed.
+    permissions, folders, backups, disk space, clock. EngineError when a check
+    failed.
     """
     config = ["--config", CONFIG] if os.path.exists(CONFIG) else []
     server = os.environ.get("AD_SERVER")

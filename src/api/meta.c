@@ -14,7 +14,8 @@ static struct api_config_status config_status(const struct call *c)
     return status;
 }
 
-static const char *overall(const struct service_status *s, bool config_ok)
+static const char *overall(const struct service_status *s, bool config_ok,
+                           uint64_t now_ms)
 {
     if (s->store_failed) {
         return "failed";
@@ -24,6 +25,7 @@ static const char *overall(const struct service_status *s, bool config_ok)
     }
     return s->executor_up && s->runbooks_rejected == 0 && !s->restored &&
                    !s->disk_full && !s->paused && config_ok &&
+                   !service_backup_is_old(s, now_ms) &&
                    s->queue_depth < s->queue_limit
                ? "ok"
                : "degraded";
@@ -55,6 +57,26 @@ static void put_paused(struct call *c, struct strbuf *out)
     controls_unref(controls);
 }
 
+/* Backups are made by others; the engine only looks. */
+static void put_backup(struct strbuf *out, const struct service_status *s,
+                       uint64_t now_ms)
+{
+    bool old = service_backup_is_old(s, now_ms);
+    put_check(out, "backup", !old);
+    put_instant(out, "last_success_at", s->backup_ms);
+    if (s->backup_ms == 0) {
+        put_null(out, "age_seconds");
+    } else {
+        put_u64(out, "age_seconds",
+                now_ms > s->backup_ms ? (now_ms - s->backup_ms) / 1000 : 0);
+    }
+    put_text_or_null(out, "hint",
+                     old ? STR("sudo adctl backup; systemctl status "
+                               "autonomous-devops-backup.timer")
+                         : STR(""));
+    put_close(out, '}');
+}
+
 void meta_health(struct call *c)
 {
     struct service_status s = service_status(c->api->service);
@@ -62,7 +84,7 @@ void meta_health(struct call *c)
     struct strbuf *out = call_out(c);
     uint64_t now_ms = os_epoch_ms();
     put_open(out, NULL, '{');
-    put_text_c(out, "status", overall(&s, config.ok));
+    put_text_c(out, "status", overall(&s, config.ok, now_ms));
     put_text_c(out, "version", ADP_VERSION);
     put_u64(out, "uptime_seconds",
             now_ms > s.started_ms ? (now_ms - s.started_ms) / 1000 : 0);
@@ -73,6 +95,7 @@ void meta_health(struct call *c)
     put_close(out, '}');
     put_check(out, "disk", !s.disk_full);
     put_close(out, '}');
+    put_backup(out, &s, now_ms);
     put_check(out, "executor", s.executor_up);
     put_close(out, '}');
     put_check(out, "runbooks", s.runbooks_rejected == 0);

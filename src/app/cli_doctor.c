@@ -204,7 +204,7 @@ static void check_people(struct visit *v)
 
 /* ---- this machine ------------------------------------------------------- */
 
-static const char *config_path(const struct visit *v)
+const char *doctor_config_path(const struct visit *v)
 {
     const char *path = cli_value(v->cli, "config");
     if (path != NULL) {
@@ -240,7 +240,7 @@ static void take_server(struct visit *v)
 static void check_config(struct visit *v)
 {
     struct config_report report = {0};
-    const char *path = config_path(v);
+    const char *path = doctor_config_path(v);
     if (!cli_is_local(v->cli->server)) {
         doctor_say(v, SKIPPED, NULL, "the engine is on another machine");
         return;
@@ -360,6 +360,8 @@ static const struct {
     {"runbooks", check_runbooks},
     {"permissions", doctor_permissions},
     {"steps", doctor_steps},
+    {"folders", doctor_folders},
+    {"backups", doctor_backups},
     {"disk space", doctor_space},
     {"clock", doctor_clock},
     {"decisions", check_people},

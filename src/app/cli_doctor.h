@@ -40,3 +40,27 @@ void doctor_permissions(struct visit *v);
 void doctor_steps(struct visit *v);
 void doctor_space(struct visit *v);
 void doctor_clock(struct visit *v);
+
+/* ---- checks of the service's units (cli_doctor_units.c) ------------------ */
+
+/* The file of the configuration; NULL: there is none. */
+const char *doctor_config_path(const struct visit *v);
+
+/* May the units write where the configuration tells them to? */
+void doctor_folders(struct visit *v);
+
+/* How old is the newest backup? */
+void doctor_backups(struct visit *v);
+
+/* What a unit's sandbox says about paths; lists end in NULL, and a path may
+ * have "-" and "+" before it, as in the unit. */
+struct doctor_unit_paths {
+    const char *protect_system;   /* "strict", "full", "yes", "no" */
+    const char *const *writable;  /* ReadWritePaths= */
+    const char *const *state;     /* StateDirectory=, below /var/lib */
+    const char *const *read_only; /* ReadOnlyPaths=, InaccessiblePaths= */
+};
+
+/* Does the sandbox leave the path writable? The longest rule that covers it
+ * counts. */
+bool doctor_unit_may_write(const struct doctor_unit_paths *u, const char *path);

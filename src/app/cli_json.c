@@ -48,7 +48,7 @@ const char *cli_count(struct cli *cli, double n, const char *one)
 }
 
 /* The largest unit of a number of seconds. */
-static const char *short_span(struct cli *cli, double seconds)
+const char *cli_span(struct cli *cli, double seconds)
 {
     static const struct {
         double seconds;
@@ -68,8 +68,8 @@ const char *cli_age(struct cli *cli, const json_t *object, const char *key)
     if (!json_is_number(json_object_get(object, key))) {
         return "-";
     }
-    return short_span(cli,
-                      (double)cli->now_ms / 1000 - cli_get_number(object, key));
+    return cli_span(cli,
+                    (double)cli->now_ms / 1000 - cli_get_number(object, key));
 }
 
 const char *cli_seconds(struct cli *cli, const json_t *object, const char *key)

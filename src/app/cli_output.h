@@ -73,6 +73,9 @@ double cli_get_number(const json_t *object, const char *key);
 /* "1 event", "2 events". */
 const char *cli_count(struct cli *cli, double n, const char *one);
 
+/* "5s", "3m", "2h", "9d". */
+const char *cli_span(struct cli *cli, double seconds);
+
 /* "3s", "5m", "2h", "4d": how long ago the instant `key` (epoch seconds) is;
  * "-" if it is null. */
 const char *cli_age(struct cli *cli, const json_t *object, const char *key);

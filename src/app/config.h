@@ -123,6 +123,7 @@ struct config {
     uint64_t backup_keep_all_ms;
     uint32_t backup_keep_days;
     uint64_t backup_max_bytes;
+    uint64_t backup_warn_ms; /* 0: never */
 
     /* executor */
     bool executor_autostart;

@@ -327,6 +327,13 @@ static bool is_named(const struct config *c, const char *key)
     return true;
 }
 
+/* A default name that a machine does not know is no error; a given one is. */
+static bool is_default_name(const struct config *c, size_t i)
+{
+    return config_options[i].type == CONFIG_NAME &&
+           c->origins[i].source == NULL;
+}
+
 void config_add_values(const struct config *c, struct strbuf *out)
 {
     struct str before = STR("");
@@ -336,7 +343,7 @@ void config_add_values(const struct config *c, struct strbuf *out)
         CLEANUP(strbuf_deinit)
         struct strbuf value = STRBUF_INIT(CONFIG_MAX_BYTES);
         if ((o->flags & CONFIG_SECRET) != 0 || !is_named(c, o->key) ||
-            !config_value_add(o, c, &value)) {
+            is_default_name(c, i) || !config_value_add(o, c, &value)) {
             continue;
         }
         size_t depth = 0;

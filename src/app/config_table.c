@@ -18,6 +18,12 @@ static const char *const damage_names[] = {"restore", "stop",
 static const char *const validation_names[] = {"strict", "warn",
                                                NULL}; /* config_validation */
 
+/* Of folders that the units name. */
+#define MOVED                                                                  \
+    "The units of the package may write in no other folder: one that is "      \
+    "moved "                                                                   \
+    "needs ReadWritePaths= in drop-ins, and adctl doctor says which."
+
 #define AT(field) .offset = offsetof(struct config, field)
 #define RANGE(lo, hi) .min = (lo), .max = (hi)
 #define SIZES RANGE(0, 1024 * 1024 * 1024 * MIB)
@@ -216,7 +222,7 @@ const struct config_option config_options[] = {
     {"storage.url", CONFIG_STORAGE_URL, 0, AT(storage_url),
      "sqlite:///var/lib/autonomous-devops/state/engine.db",
      .help = "The database: sqlite:///FILE, where FILE is called "
-             "engine.db."},
+             "engine.db. " MOVED},
 
     {"storage.on_damage", CONFIG_ENUM, 0, AT(on_damage), "restore",
      .names = damage_names,
@@ -247,7 +253,7 @@ const struct config_option config_options[] = {
     {"archive.directory", CONFIG_PATH, 0, AT(archive_directory),
      .example = "/var/lib/autonomous-devops/archive",
      .help = "Folder of the files that archived workflows move to. Not set: "
-             "archive beside the state folder. Backups hold it."},
+             "archive beside the state folder. Backups hold it. " MOVED},
     {"archive.keep", CONFIG_DURATION, 0, AT(archive_keep_ms), "730d",
      RANGE(0, 36600 * DAY),
      .help = "Age at which a file of the archive is removed; 0: never."},
@@ -258,7 +264,7 @@ const struct config_option config_options[] = {
 
     {"backup.directory", CONFIG_PATH, 0, AT(backup_directory),
      "/var/lib/autonomous-devops/backups",
-     .help = "Folder of the backups that adctl backup makes."},
+     .help = "Folder of the backups that adctl backup makes. " MOVED},
     {"backup.keep_all", CONFIG_DURATION, 0, AT(backup_keep_all_ms), "24h",
      RANGE(0, 366 * DAY), .help = "Backups younger than this are all kept."},
     {"backup.keep_days", CONFIG_U32, 0, AT(backup_keep_days), "14",
@@ -268,6 +274,10 @@ const struct config_option config_options[] = {
      RANGE(MIB, 1024 * 1024 * 1024 * MIB),
      .help = "Older backups go when all together are larger; the last two "
              "always stay."},
+    {"backup.warn_after", CONFIG_DURATION, 0, AT(backup_warn_ms), "30m",
+     RANGE(0, 366 * DAY),
+     .help = "When the newest backup is older, the health is degraded and "
+             "adctl doctor says so; 0: never."},
 
     {"executor.autostart", CONFIG_BOOL, 0, AT(executor_autostart), "true",
      .help = "Start an executor when none accepts on the socket. Under systemd "

@@ -262,6 +262,7 @@ static int start_service(struct daemon *d, struct err *reterr)
         .auto_reload = c->auto_reload,
         .executor_socket = c->executor_socket,
         .backup_directory = c->backup_directory,
+        .backup_warn_ms = c->backup_warn_ms,
         .archive_directory = config_archive_directory(c, &a),
         .archive_keep = {.keep_ms = c->archive_keep_ms,
                          .max_bytes = c->archive_max_bytes},

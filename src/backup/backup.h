@@ -95,6 +95,11 @@ NODISCARD int backup_list(const char *directory, struct arena *a,
                           struct backup_list *ret, struct err *reterr);
 void backup_list_deinit(struct backup_list *l);
 
+/* The newest one whose manifest can be read: it was verified when it was made.
+ * Reads little. -ENOENT: there is none, or no folder. */
+NODISCARD int backup_last(const char *directory, struct arena *a,
+                          struct backup_info *ret, struct err *reterr);
+
 /* Reads every byte: names, sizes and sums of the manifest, and what
  * store_verify says. The name is one path segment. 0, -ENOENT, -EBADMSG. */
 NODISCARD int backup_verify(const char *directory, const char *name,

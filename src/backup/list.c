@@ -238,6 +238,37 @@ void backup_list_deinit(struct backup_list *l)
     VEC_DEINIT(&l->items);
 }
 
+int backup_last(const char *directory, struct arena *a, struct backup_info *ret,
+                struct err *reterr)
+{
+    CLEANUP(os_closep) int all = -1;
+    CLEANUP(os_closep) int own = -1;
+    struct backup_manifest m = {0};
+    struct backup_list list = {0};
+    struct err unused = ERR_INIT;
+    int r = backup_open_directory(directory, false, &all, reterr);
+    if (r < 0) {
+        return r;
+    }
+    if (backup_open_newest(all, a, &own, &m, &unused) == 0) {
+        *ret = m.info;
+        backup_manifest_deinit(&m);
+        return 0;
+    }
+    r = backup_list(directory, a, &list, reterr); /* it is broken */
+    for (size_t i = 0; r == 0 && i < list.items.count; i++) {
+        if (list.items.at[i].broken.len == 0) {
+            *ret = list.items.at[i];
+            backup_list_deinit(&list);
+            return 0;
+        }
+    }
+    backup_list_deinit(&list);
+    return r < 0 ? r
+                 : err_set(reterr, -ENOENT, "there is no backup in %s",
+                           directory);
+}
+
 int backup_newest(const char *directory, struct arena *a,
                   struct backup_info *ret, backup_broken_fn *broken,
                   void *context, struct err *reterr)

@@ -39,6 +39,7 @@ struct service_options {
     const char *executor_socket;
     const char *secrets_key;       /* file: what secret parameters open with */
     const char *backup_directory;  /* of all backups */
+    uint64_t backup_warn_ms;       /* how old the newest may be; 0: any age */
     const char *archive_directory; /* of workflows that left the store */
     struct archive_keep archive_keep;
     bool restore_on_damage; /* a damaged store by the newest good one */
@@ -162,8 +163,15 @@ struct service_status {
     uint64_t oldest_active_ms;   /* creation of the oldest workflow that is
                                     under way and not held; 0: none. At most
                                     10 s old */
+    uint64_t backup_ms;          /* when the newest backup was made; 0: there is
+                                    none. At most a minute old */
+    uint64_t backup_warn_ms;     /* how old it may be; 0: any age */
 };
 struct service_status service_status(struct service *s);
+
+/* Is the newest backup too old, or has the engine run too long without one? */
+bool service_backup_is_old(const struct service_status *status,
+                           uint64_t now_ms);
 
 /* What telemetry is to say of it (all but what only the API knows). */
 void service_state(const struct service_status *status,

@@ -2,6 +2,7 @@
  * The folders beside the state's: what is in them is looked at once a minute,
  * on the history's thread, for which files may be slow.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <syslog.h>
@@ -53,7 +54,25 @@ static void prune_archive(struct service *s)
     }
 }
 
+/* Somebody else makes them: adctl, a timer. */
+static void look_at_backups(struct service *s)
+{
+    CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+    struct backup_info last = {0};
+    struct err err = ERR_INIT;
+    int r = backup_last(s->backup_directory, &a, &last, &err);
+    if (r < 0 && r != -ENOENT) {
+        char text[sizeof(err.message) + 32];
+        (void)snprintf(text, sizeof(text), "backups: %s", err.message);
+        service_warn(s, text);
+    }
+    pthread_mutex_lock(&s->status_lock);
+    s->status.backup_ms = last.made_ms;
+    pthread_mutex_unlock(&s->status_lock);
+}
+
 void service_folders_look(struct service *s)
 {
     prune_archive(s);
+    look_at_backups(s);
 }

@@ -12,6 +12,7 @@ void service_state(const struct service_status *s, struct telemetry_state *ret)
                     [WORKER_CLAIMING] = s->engine.workers_claiming},
         .processing_paused = s->paused,
         .disk_full = s->disk_full,
+        .backup_ms = s->backup_ms,
         .executor_up = s->executor_up,
         .runbooks = s->runbooks_loaded,
         .runbooks_rejected = s->runbooks_rejected,
@@ -31,4 +32,11 @@ void service_state(const struct service_status *s, struct telemetry_state *ret)
     for (size_t i = 0; i < WORKFLOW_STATUSES; i++) {
         ret->workflows[i] = s->counts.workflows[i];
     }
+}
+
+bool service_backup_is_old(const struct service_status *status, uint64_t now_ms)
+{
+    uint64_t since_ms = MAX(status->backup_ms, status->started_ms);
+    return status->backup_warn_ms != 0 && now_ms > since_ms &&
+           now_ms - since_ms > status->backup_warn_ms;
 }

@@ -127,6 +127,10 @@ const struct metric_row telemetry_metric_rows[] = {
      .help = "1 while an operator has paused event processing."},
     {"store_disk_full", STATE("gauge", disk_full),
      .help = "1 while the disk is too full to take events (answered 507)."},
+    {"backup_last_success_timestamp_seconds", STATE("gauge", backup_ms),
+     .unit = UNIT_MILLISECONDS,
+     .help = "When the newest backup was made and verified, in seconds since "
+             "the epoch; 0 if there is none."},
 
     {"workflows_started_total", COUNTER(workflows_started),
      .help = "Workflows created since the start."},

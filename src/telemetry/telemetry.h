@@ -118,6 +118,7 @@ struct telemetry_state {
     uint64_t events[EVENT_STATUSES];
     uint64_t workflows[WORKFLOW_STATUSES];
     uint64_t oldest_active_ms; /* when that workflow was created; 0: none */
+    uint64_t backup_ms;        /* when the newest backup was made; 0: none */
     uint64_t queue_depth;      /* events that wait to be claimed */
     uint64_t queue_limit;
     uint64_t workers[TELEMETRY_WORKERS];

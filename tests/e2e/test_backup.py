@@ -3,6 +3,7 @@ import http.client
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -422,6 +423,64 @@ def test_old_ones_are_removed(make_daemon, tmp_path):
     names = [backup(d)["name"] for _ in range(4)]
     kept = [n for n in os.listdir(tmp_path / "b") if n.startswith("backup-")]
     assert sorted(kept) == sorted(names)[-2:]
+
+
+def gauge(d):
+    text = d.raw("GET", "/metrics")[2].decode()
+    return float(re.search(r"\nautonomous_devops_backup_last_success_timestamp"
+                           r"_seconds (\S+)\n", text)[1])
+
+
+def doctor(d):
+    p = subprocess.run([ADCTL, "doctor", "--config", d.config_path, "-o",
+                        "json"], capture_output=True, text=True, check=False,
+                       stdin=subprocess.DEVNULL)
+    return {i["check"]: i for i in json.loads(p.stdout)["items"]}["backups"]
+
+
+def test_the_age_of_the_newest_backup_is_told(make_daemon, tmp_path):
+    d = make_daemon(config={"backup": {"directory": str(tmp_path / "b")}})
+    health = d.get("/api/health")
+    assert health["status"] == "degraded" or health["checks"]["backup"]["ok"]
+    assert health["checks"]["backup"] == {
+        "ok": True, "last_success_at": None, "last_success_at_iso": None,
+        "age_seconds": None, "hint": None}
+    assert gauge(d) == 0
+    assert doctor(d)["status"] == "ok" and "yet" in doctor(d)["detail"]
+    made = backup(d)
+    d.stop()
+    assert doctor(d)["status"] == "ok" and "ago" in doctor(d)["detail"]
+    d.start()
+    check = wait_until(lambda: d.get("/api/health")["checks"]["backup"][
+        "last_success_at"] and d.get("/api/health")["checks"]["backup"],
+        what="the backup")
+    assert check["last_success_at_iso"] == made["made_at"] and check["ok"]
+    assert gauge(d) == check["last_success_at"]
+
+
+def test_an_old_backup_is_told_with_what_to_run(make_daemon, tmp_path):
+    d = make_daemon(config={"backup": {"directory": str(tmp_path / "b"),
+                                       "warn_after": "1s"}})
+    for made in (False, True):
+        if made:
+            manifest = tmp_path / "b" / backup(d)["name"] / "manifest.json"
+            text = json.loads(manifest.read_text())
+            text["made_at_ms"] -= 7200000
+            manifest.write_text(json.dumps(text))
+            d.stop()
+            assert doctor(d)["status"] == "warning"
+            d.start()
+        wait_until(lambda: not d.get("/api/health")["checks"]["backup"]["ok"],
+                   what="a backup that is too old")
+        health = d.get("/api/health")
+        assert health["status"] == "degraded"
+        assert "sudo adctl backup" in health["checks"]["backup"]["hint"]
+        assert d.raw("GET", "/-/ready")[0] == 200
+        found = doctor(d)
+        assert found["status"] == "warning"
+        assert "autonomous-devops-backup.timer" in found["next"]
+    assert found["detail"] == "the newest was made 2h ago"
+    d.stop()
 
 
 def test_usage(engine):

@@ -232,6 +232,25 @@ static void the_newest_good_one_is_found(void **state)
     backup_list_deinit(&list);
 }
 
+static void the_last_one_is_told(void **state)
+{
+    struct lab *l = *state;
+    struct backup_info info = {0};
+    assert_int_equal(backup_last(l->backups, &l->arena, &info, &l->err),
+                     -ENOENT);
+    (void)lab_make(l, 0);
+    (void)lab_make(l, 5000);
+    assert_int_equal(backup_last(l->backups, &l->arena, &info, &l->err), 0);
+    assert_int_equal(info.made_ms, T0_MS + 5000);
+    /* It is not what it was, and can still be told from one that is broken. */
+    spoil(l, "backup-20270115T080005Z", "manifest.json", "x");
+    assert_int_equal(backup_last(l->backups, &l->arena, &info, &l->err), 0);
+    assert_int_equal(info.made_ms, T0_MS);
+    spoil(l, "backup-20270115T080000Z", "manifest.json", "x");
+    assert_int_equal(backup_last(l->backups, &l->arena, &info, &l->err),
+                     -ENOENT);
+}
+
 /* ---- keeping ------------------------------------------------------------- */
 
 static uint32_t prune(struct lab *l, uint64_t now_ms, uint64_t max_bytes)
@@ -296,6 +315,7 @@ int main(void)
         LAB(any_change_is_noticed),
         LAB(manifests_are_read_with_suspicion),
         LAB(the_newest_good_one_is_found),
+        LAB(the_last_one_is_told),
         LAB(old_ones_go),
         LAB(broken_ones_go_when_they_are_old),
     };
