@@ -28,6 +28,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "integrations/integrations.h"
+#include "loop/mailbox.h"
 #include "net/http.h"
 #include "os/clock.h"
 #include "proc/client.h"
@@ -47,12 +48,16 @@ struct daemon {
     atomic_int fatal; /* negative errno: the store has failed */
     int fatal_fd;     /* eventfd that wakes this thread then */
     struct reload *reload;
+    struct mailbox *mailbox;         /* of the main thread */
     struct service_request runbooks; /* to be reloaded after SIGHUP */
+    struct mail reloaded;            /* they were */
+    bool reloading;
+    bool reload_again; /* SIGHUP came while it was being done */
     int kept_fd; /* a listening socket from before a restart, until used */
     struct watchdog *watchdog;
-    atomic_bool reloading;
     bool executor_missed; /* at the last look */
-    int status;           /* exit status */
+    bool stopping;
+    int status; /* exit status */
 };
 
 /* ---- folders --------------------------------------------------------------
@@ -336,22 +341,16 @@ static int start_http(struct daemon *d, struct err *reterr)
 /* ---- signals ----------------------------------------------------------------
  */
 
+/* On the service's thread. */
 static void reload_done(struct service_request *request)
 {
     struct daemon *d = CONTAINER_OF(request, struct daemon, runbooks);
-    (void)sd_notify(0, "READY=1");
-    atomic_store(&d->reloading, false);
+    mailbox_post(d->mailbox, &d->reloaded);
 }
 
-static int on_hangup(sd_event_source *source,
-                     const struct signalfd_siginfo *info, void *context)
+static void begin_reload(struct daemon *d)
 {
-    struct daemon *d = context;
-    (void)source;
-    (void)info;
-    if (atomic_exchange(&d->reloading, true)) {
-        return 0;
-    }
+    d->reloading = true;
     (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
                      (unsigned long long)os_monotonic_ms() * 1000);
     struct strbuf ignored = STRBUF_INIT(1024UL * 1024);
@@ -362,6 +361,35 @@ static int on_hangup(sd_event_source *source,
                                            .requested_by = STR("signal"),
                                            .done = reload_done};
     service_post(d->service, &d->runbooks);
+}
+
+/* What was asked for meanwhile may be about files that had been read before. */
+static void take_reloaded(struct mail *mail)
+{
+    struct daemon *d = CONTAINER_OF(mail, struct daemon, reloaded);
+    d->reloading = false;
+    if (d->stopping) {
+        return;
+    }
+    if (d->reload_again) {
+        d->reload_again = false;
+        begin_reload(d);
+    } else {
+        (void)sd_notify(0, "READY=1");
+    }
+}
+
+static int on_hangup(sd_event_source *source,
+                     const struct signalfd_siginfo *info, void *context)
+{
+    struct daemon *d = context;
+    (void)source;
+    (void)info;
+    if (d->reloading) {
+        d->reload_again = true;
+    } else {
+        begin_reload(d);
+    }
     return 0;
 }
 
@@ -416,6 +444,10 @@ static int open_loop(struct daemon *d)
     }
     if (r >= 0) {
         r = sd_event_default(&d->event);
+    }
+    if (r >= 0) {
+        mail_init(&d->reloaded, take_reloaded);
+        r = mailbox_new(d->event, SD_EVENT_PRIORITY_NORMAL, &d->mailbox);
     }
     if (r >= 0) {
         r = sd_event_add_signal(d->event, NULL, SIGTERM, on_stop, d);
@@ -496,6 +528,7 @@ static int start(struct daemon *d, struct err *reterr)
 
 static void stop(struct daemon *d)
 {
+    d->stopping = true;
     (void)sd_notify(0, "STOPPING=1");
     log_tell(LOG_ENGINE_STOPPING, "stopping");
     service_refuse_events(d->service);
@@ -505,6 +538,10 @@ static void stop(struct daemon *d)
         log_error("the API's readers did not end");
     }
     service_stop(d->service);
+    if (d->mailbox != NULL) {
+        (void)mailbox_deliver_all(d->mailbox);
+        mailbox_free(d->mailbox);
+    }
     api_free(d->api);
     integrations_free(d->integrations);
     watchdog_free(d->watchdog);

@@ -2,6 +2,7 @@
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -146,6 +147,22 @@ def test_a_pull_is_one_reload_or_few(make_daemon, tmp_path):
     answer = d.post("/api/admin/reload-runbooks")
     assert answer["commit"] == git(origin, "rev-parse", "HEAD")
     assert answer["generation"] < 10
+
+
+def test_a_signal_during_a_reload_is_not_lost(make_daemon):
+    many = {f"r{i}.yaml": good(f"r{i}") for i in range(400)}
+    d = make_daemon(many, MANUAL)
+    for workers in (3, 4, 5, 6, 7, 8, 3, 4, 5, 6, 7, 8):
+        d.write_config({**MANUAL, "engine": {
+            "event_processing": {"workers": workers}}})
+        # Its runbooks are still being read when the next one comes.
+        d.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: d.get("/api/admin/workers")["count"] == workers,
+                   what=f"{workers} workers", step=0)
+    before = d.get("/api/health")["checks"]["config"]["loaded_at"]
+    d.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: d.get("/api/health")["checks"]["config"]["loaded_at"]
+               > before, what="one more")
 
 
 def test_unknown_keys(make_daemon):
