@@ -49,6 +49,11 @@ const struct cli_flag cli_global_flags[] = {
 
 static const struct cli_flag no_flags[] = {END};
 
+static const struct cli_flag reload_flags[] = {
+    {"timeout", 't', "DURATION", "how long to wait (default 90s)", NULL},
+    END,
+};
+
 static const struct cli_flag send_flags[] = {
     {"type", 0, "TYPE", "alert, metric, webhook, change or your own", NULL},
     {"severity", 0, "SEVERITY", "info, warning, critical or your own",
@@ -237,11 +242,12 @@ const struct cli_command cli_commands[] = {
      "configuration it checks, unless --server or AD_SERVER names one. Ends "
      "with 1 when a check failed and with 3 when there are only warnings.",
      "adctl doctor\nadctl doctor --config ./config.yaml\n", cli_doctor},
-    {"reload", NULL, "[config|runbooks]", 0, 1, CLI_NO_SUBJECT, no_flags,
+    {"reload", NULL, "[config|runbooks]", 0, 1, CLI_NO_SUBJECT, reload_flags,
      "read configuration and runbooks anew",
-     "A configuration with an error changes nothing, and says why. What "
-     "takes effect at a restart only is named. Of a runbook with an error "
-     "the last good version stays in force.",
+     "Waits until they are in force. A configuration with an error changes "
+     "nothing and says why; the runbooks are read all the same, and the exit "
+     "status is 1. What takes effect at a restart only is named. Of a runbook "
+     "with an error the last good version stays in force.",
      "adctl reload\nadctl reload runbooks -o json\n", cli_reload},
     {"event", "send", "", 0, 0, CLI_NO_SUBJECT, send_flags,
      "send an event and print its id",

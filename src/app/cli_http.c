@@ -192,7 +192,9 @@ void cli_send(struct cli *cli, const struct cli_request *request,
     struct curl_slist *headers = make_headers(cli, request);
     set_body(c, request, &body);
     (void)curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
-    (void)curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, REQUEST_MS);
+    (void)curl_easy_setopt(c, CURLOPT_TIMEOUT_MS,
+                           request->timeout_ms != 0 ? (long)request->timeout_ms
+                                                    : REQUEST_MS);
     (void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_data);
     (void)curl_easy_setopt(c, CURLOPT_WRITEDATA, &ret->text);
     (void)curl_easy_setopt(c, CURLOPT_ERRORBUFFER, why);
@@ -207,6 +209,9 @@ void cli_send(struct cli *cli, const struct cli_request *request,
         ret->body = json_loadb(strbuf_str(&ret->text).at, ret->text.len,
                                JSON_REJECT_DUPLICATES, NULL);
     } else {
+        curl_off_t sent = 0; /* without a connection nothing was asked */
+        (void)curl_easy_getinfo(c, CURLINFO_PRETRANSFER_TIME_T, &sent);
+        ret->timed_out = r == CURLE_OPERATION_TIMEDOUT && sent != 0;
         (void)snprintf(ret->why, sizeof(ret->why), "%s",
                        ret->text.full ? "the answer is larger than 64 MiB"
                                       : why_not(c, r, why));
@@ -262,6 +267,11 @@ int cli_explain(struct cli *cli, const struct cli_answer *a, const char *next)
 {
     int code = CLI_FAILED;
     const char *message = cli_get_raw(a->body, "error");
+    if (a->timed_out) {
+        return cli_fail(cli, CLI_TIMEOUT, "adctl status",
+                        "the engine did not answer in time; what it was asked "
+                        "for may still be done");
+    }
     if (a->status == 0) {
         return cli_fail(cli, CLI_UNREACHABLE, "adctl doctor",
                         "the engine at %s cannot be reached: %s", cli->server,

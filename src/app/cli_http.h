@@ -24,18 +24,20 @@ struct cli_answer {
     long status;  /* 0: no answer */
     json_t *body; /* NULL: not JSON */
     struct strbuf text;
-    int64_t date;  /* by the server's clock, epoch seconds; <= 0: unknown */
-    char why[256]; /* why there was none */
+    int64_t date;   /* by the server's clock, epoch seconds; <= 0: unknown */
+    bool timed_out; /* it was asked, and did not answer */
+    char why[256];  /* why there was none */
 };
 
 void cli_answer_deinit(struct cli_answer *a);
 
 struct cli_request {
-    const char *method; /* "GET", "POST" */
-    const char *path;   /* with the query, percent-encoded */
-    const json_t *body; /* NULL: none */
-    struct str text;    /* a body that is text already */
-    const char *key;    /* Idempotency-Key, NULL: none */
+    const char *method;  /* "GET", "POST" */
+    const char *path;    /* with the query, percent-encoded */
+    const json_t *body;  /* NULL: none */
+    struct str text;     /* a body that is text already */
+    const char *key;     /* Idempotency-Key, NULL: none */
+    uint64_t timeout_ms; /* until the answer is whole; 0: 30 s */
 };
 
 /* Sends it and takes what comes. Prints nothing. */

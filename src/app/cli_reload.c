@@ -7,6 +7,8 @@
 #include "app/cli_http.h"
 #include "app/cli_output.h"
 
+#define WAIT_DEFAULT_MS (90ULL * 1000)
+
 static const char *list_of(struct cli *cli, const json_t *list)
 {
     struct strbuf text = STRBUF_INIT(16UL * 1024);
@@ -20,9 +22,11 @@ static const char *list_of(struct cli *cli, const json_t *list)
     return copy;
 }
 
-static int post(struct cli *cli, const char *path, json_t **ret)
+static int post(struct cli *cli, const char *path, uint64_t timeout_ms,
+                json_t **ret)
 {
-    const struct cli_request request = {.method = "POST", .path = path};
+    const struct cli_request request = {
+        .method = "POST", .path = path, .timeout_ms = MAX(timeout_ms, 1UL)};
     return cli_call(cli, &request, NULL, ret);
 }
 
@@ -66,28 +70,46 @@ static void print_runbooks(struct cli *cli, const json_t *runbooks)
     }
 }
 
-int cli_reload(struct cli *cli)
+/* Each part by itself, as SIGHUP does it: an error in the configuration does
+ * not keep new runbooks from being loaded. Other errors are about both. */
+static int reload_parts(struct cli *cli, const char *what, json_t **ret_config,
+                        json_t **ret_runbooks)
 {
-    const char *what = cli_word(cli, 0);
+    uint64_t timeout_ms = 0;
     bool all = what == NULL;
-    json_auto_t *config = NULL;
-    json_auto_t *runbooks = NULL;
-    int r = 0;
-    if (!all && strcmp(what, "config") != 0 && strcmp(what, "runbooks") != 0) {
-        return cli_fail(cli, CLI_USAGE, "adctl help reload",
-                        "reload what? config or runbooks, not %s", what);
-    }
-    if (all || strcmp(what, "config") == 0) {
-        r = post(cli, "/api/admin/reload-config", &config);
-    }
-    if (r == 0 && (all || strcmp(what, "runbooks") == 0)) {
-        r = post(cli, "/api/admin/reload-runbooks", &runbooks);
-    }
+    int r = cli_duration(cli, "timeout", WAIT_DEFAULT_MS, &timeout_ms);
     if (r != 0) {
         return r;
     }
-    json_auto_t *both = json_pack("{s:s, s:O?, s:O?}", "status", "reloaded",
-                                  "config", config, "runbooks", runbooks);
+    if (all || strcmp(what, "config") == 0) {
+        r = post(cli, "/api/admin/reload-config", timeout_ms, ret_config);
+    }
+    if ((r == CLI_OK || r == CLI_FAILED) &&
+        (all || strcmp(what, "runbooks") == 0)) {
+        int second =
+            post(cli, "/api/admin/reload-runbooks", timeout_ms, ret_runbooks);
+        r = r != CLI_OK ? r : second;
+    }
+    return r;
+}
+
+int cli_reload(struct cli *cli)
+{
+    const char *what = cli_word(cli, 0);
+    json_auto_t *config = NULL;
+    json_auto_t *runbooks = NULL;
+    if (what != NULL && strcmp(what, "config") != 0 &&
+        strcmp(what, "runbooks") != 0) {
+        return cli_fail(cli, CLI_USAGE, "adctl help reload",
+                        "reload what? config or runbooks, not %s", what);
+    }
+    int r = reload_parts(cli, what, &config, &runbooks);
+    if (config == NULL && runbooks == NULL) {
+        return r;
+    }
+    json_auto_t *both = json_pack("{s:s, s:O?, s:O?}", "status",
+                                  r == CLI_OK ? "reloaded" : "failed", "config",
+                                  config, "runbooks", runbooks);
     if (!cli_print_item(cli, both, "status")) {
         if (config != NULL) {
             print_config(cli, config);
@@ -96,5 +118,5 @@ int cli_reload(struct cli *cli)
             print_runbooks(cli, runbooks);
         }
     }
-    return CLI_OK;
+    return r;
 }

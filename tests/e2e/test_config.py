@@ -4,6 +4,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 
@@ -185,6 +186,8 @@ def reload_by(how, d):
         return None
     if how == "adctl":
         done = adctl(d, "reload", "-o", "json", check=False)
+        assert json.loads(done.stdout)["runbooks"]["loaded"] == 1
+        assert done.returncode in (0, 1)
         return json.loads(done.stdout)["config"] if not done.returncode else (
             done.stderr)
     status, _, body = d.raw("POST", "/api/admin/reload-config", b"{}")
@@ -238,6 +241,20 @@ def test_a_reload_is_all_or_nothing(make_daemon, how):
     if how == "http":
         trail = d.get("/api/admin/audit")["audit"]
         assert [r["action"] for r in trail] == ["config.reload"] * 2
+
+
+def test_adctl_waits_for_a_reload_as_long_as_it_is_told(tmp_path):
+    """Against one that takes a request and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        done = subprocess.run(
+            [os.path.join(os.path.dirname(PROGRAM), "adctl"), "--server",
+             server, "reload", "--timeout", "300ms"],
+            capture_output=True, text=True, timeout=60, check=False)
+        silent.accept()[0].close()
+    assert done.returncode == 7, done.stderr
+    assert "did not answer in time" in done.stderr
+    assert not done.stdout
 
 
 def test_a_reload_keeps_the_command_line(tmp_path):
