@@ -166,6 +166,9 @@ static int open_loop(struct service *s, struct err *reterr)
         r = pool_start("match", s->options.engine.workers, SERVICE_POOL_QUEUE,
                        &s->pool);
     }
+    if (r >= 0) {
+        r = pool_start("runbooks", 1, SERVICE_LOADER_QUEUE, &s->loader);
+    }
     return r < 0 ? err_set(reterr, r, "cannot set up the engine's loop: %s",
                            strerror(-r))
                  : 0;
@@ -392,6 +395,7 @@ void service_stop(struct service *s)
     if (s->thread_started) {
         end_thread(s);
     }
+    pool_stop(s->loader);
     pool_stop(s->pool);
     for (uint32_t i = 0; i < s->retired_count; i++) {
         pool_stop(s->retired[i]);

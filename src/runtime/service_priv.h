@@ -24,8 +24,10 @@ struct service_history;
 struct watch;
 struct housekeeping;
 
-/* Batches (one per worker at most) and reloads (one) that may wait. */
+/* Batches that may wait: one per worker at most. */
 #define SERVICE_POOL_QUEUE 256
+/* A reload and a look for changes. */
+#define SERVICE_LOADER_QUEUE 2
 #define SERVICE_POOLS_RETIRED_MAX 32
 
 #define SERVICE_WINDOW_MS 60000
@@ -68,6 +70,7 @@ struct service {
     struct pool *pool;
     struct pool *retired[SERVICE_POOLS_RETIRED_MAX];
     uint32_t retired_count;
+    struct pool *loader; /* one thread: reads the runbook repository */
     struct timer *timer;
     struct exec_client *executor;
     struct runtime *runtime;

@@ -1,6 +1,7 @@
 /*
  * Reloading the runbook repository beside the engine: parsing thousands of
- * files takes its time, so a worker does it and the service's thread only
+ * files takes its time, so a thread of its own does it (the workers may be
+ * stuck with a runbook that a reload is to mend) and the service's thread only
  * swaps the result in. One reload at a time; requests that come meanwhile
  * wait for a reload that starts after them.
  */
@@ -193,7 +194,7 @@ static void take_reload(struct mail *mail)
     }
 }
 
-/* On a worker's thread. */
+/* On the loader's thread. */
 static void run(struct pool_job *pool_job)
 {
     struct reload *reload = CONTAINER_OF(pool_job, struct reload, pool_job);
@@ -219,7 +220,7 @@ static void start(struct service *s, struct service_request *request)
     mail_init(&reload->mail, take_reload);
     pool_job_init(&reload->pool_job, run);
     s->reloading = true;
-    ASSERT(pool_submit(s->pool, &reload->pool_job) == 0);
+    ASSERT(pool_submit(s->loader, &reload->pool_job) == 0);
 }
 
 /* At the end the workers may be gone already. */

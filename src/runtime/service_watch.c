@@ -1,6 +1,6 @@
 /*
  * Noticing by itself that the runbook repository has changed
- * (runbooks.auto_reload). A worker looks at names and times every
+ * (runbooks.auto_reload). The loader looks at names and times every
  * WATCH_INTERVAL_MS; a change is loaded when it has stood still for one
  * interval, so that a checkout that is under way is not loaded half done.
  */
@@ -69,7 +69,7 @@ static void take_look(struct mail *mail)
     w->busy = false;
 }
 
-/* On a worker's thread. */
+/* On the loader's thread. */
 static void look(struct pool_job *pool_job)
 {
     struct watch *w = CONTAINER_OF(pool_job, struct watch, pool_job);
@@ -85,7 +85,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
         w->busy = true;
         mail_init(&w->mail, take_look);
         pool_job_init(&w->pool_job, look);
-        ASSERT(pool_submit(w->service->pool, &w->pool_job) == 0);
+        ASSERT(pool_submit(w->service->loader, &w->pool_job) == 0);
     }
     (void)sd_event_source_set_time_relative(source,
                                             WATCH_INTERVAL_MS * 1000ULL);

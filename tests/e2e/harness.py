@@ -207,6 +207,11 @@ HEAVY = "name: Heavy\ntriggers:\n" + "".join(
     "steps:\n  - {name: Never, action: exec, command: 'true'}\n")
 
 
+def heavy(files):
+    """Runbooks with which one event takes its worker many seconds."""
+    return {f"heavy{i}.yaml": HEAVY for i in range(files)}
+
+
 def poisoned(make_daemon, count=1):
     """An engine that was killed in the middle of so many events, with one try
     for each: the engine and the ids of its poison messages."""

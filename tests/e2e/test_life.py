@@ -3,7 +3,7 @@ import json
 import os
 import time
 
-from harness import HEAVY, adctl, poisoned, wait_until
+from harness import HEAVY, adctl, heavy, poisoned, wait_until
 
 NOTE = """\
 name: Note
@@ -373,3 +373,28 @@ def test_a_worker_without_progress_is_shown_and_replaced(make_daemon):
     assert d.get("/api/workflows")["workflows"] == []
     assert d.get("/api/metrics")["processing_errors"] == 8
     check_ledger(d)
+
+
+def test_runbooks_are_reloaded_while_every_worker_is_stuck(make_daemon):
+    d = make_daemon(heavy(12), {
+        "runbooks": {"auto_reload": True},
+        "engine": {"event_processing": {"workers": 1,
+                                        "worker_stuck_after": "1s"}}})
+    d.event(type="alert", labels={"instance": "a" * 4000})
+
+    def worker():
+        return d.get("/api/admin/workers")["workers"][0]
+    wait_until(lambda: worker()["status"] == "stuck", what="a stuck worker")
+    task = worker()["current_task"]
+    for name in heavy(12):
+        os.unlink(os.path.join(d.repo, name))
+    d.post("/api/admin/reload-runbooks", {})
+    assert d.get("/api/runbooks")["runbooks"] == []
+    d.write_runbook("note.yaml", NOTE)  # the watch does not wait either
+    wait_until(lambda: d.get("/api/runbooks")["count"] == 1,
+               what="a runbook that was noticed")
+    # All that while the batch went on that was stuck before.
+    assert worker()["current_task"] == task
+    assert d.post("/api/admin/restart-workers", {})["stuck"] == 1
+    check_ledger(d)
+    d.kill9()
