@@ -21,6 +21,7 @@ struct retention {
     uint64_t seq;                     /* of events: looked at so far */
     bool events_left, workflows_left; /* TOO_LARGE: there may be more */
     bool workflows_turn;
+    struct id unmoved; /* first workflow of a piece that removed nothing */
     struct store_counts before;
     struct arena arena; /* of the piece */
     struct runtime_op ro;
@@ -203,6 +204,7 @@ void retention_begin(struct retention *r)
         return;
     }
     r->phase = OLD_EVENTS;
+    r->unmoved = ID_NULL;
     r->now_ms = r->ports.now_ms(r->ports.context);
     r->seq = 0;
     int n = r->reader->ops->counts(r->reader, &r->before);
@@ -213,15 +215,27 @@ void retention_begin(struct retention *r)
     }
 }
 
+/* Somebody else may have removed (archived) what was listed: then the next
+ * list has others. One that is still listed can be removed: no progress with
+ * it is our bug, and must not go round for ever. */
+static bool makes_progress(struct retention *r)
+{
+    if (r->records[0].kind != RECORD_WORKFLOW_DROP) {
+        return true;
+    }
+    struct id first = r->records[0].workflow_drop.workflow_id;
+    bool moved = r->ro.op.apply.moved != 0;
+    bool again = !moved && id_eq(r->unmoved, first);
+    r->unmoved = moved ? ID_NULL : first;
+    return !again;
+}
+
 void retention_op_done(struct retention *r)
 {
     ASSERT(r->busy);
     r->busy = false;
     int result = r->ro.op.result;
-    /* Workflows that are listed can be removed: no progress is our bug, and
-     * must not go round for ever. */
-    if (result == 0 && r->records[0].kind == RECORD_WORKFLOW_DROP &&
-        r->ro.op.apply.moved == 0) {
+    if (result == 0 && !makes_progress(r)) {
         result = -EPROTO;
     }
     if (result < 0) {

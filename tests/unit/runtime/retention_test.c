@@ -335,6 +335,55 @@ static void a_failure_ends_the_round(void **state)
     assert_int_equal(counts(b).removed_events, 10);
 }
 
+/* As when they are archived between the listing and the removal. */
+static void what_somebody_else_removes_is_no_failure(void **state)
+{
+    struct bench *b = *state;
+    for (int i = 0; i < RETENTION_WORKFLOWS + 3; i++) {
+        add_workflow(b, true, 0);
+    }
+    b->now_ms += 2 * DAY_MS;
+    start(b, &(struct retention_policy){.workflows_ms = DAY_MS});
+    retention_begin(b->retention);
+    struct store_op archive = {.kind = STORE_APPLY,
+                               .apply = b->submitted->op.apply};
+    assert_int_equal(run(b, &archive), 0);
+    assert_int_equal(archive.apply.moved, RETENTION_WORKFLOWS);
+    commit(b);
+    assert_int_equal(b->rounds, 0);
+    b->again = false;
+    retention_next(b->retention);
+    commit(b);
+    b->again = false;
+    retention_next(b->retention);
+    assert_int_equal(b->rounds, 1);
+    assert_int_equal(b->last.result, 0);
+    assert_int_equal(counts(b).removed_workflows, RETENTION_WORKFLOWS + 3);
+}
+
+/* A store that lists what it does not remove: our bug, and no endless round. */
+static void no_progress_ends_the_round(void **state)
+{
+    struct bench *b = *state;
+    add_workflow(b, true, 0);
+    b->now_ms += 2 * DAY_MS;
+    start(b, &(struct retention_policy){.workflows_ms = DAY_MS});
+    retention_begin(b->retention);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(b->rounds, 0);
+        b->submitted->op.result = 0;
+        b->submitted->op.apply.moved = 0;
+        b->submitted = NULL;
+        retention_op_done(b->retention);
+        if (b->again) {
+            b->again = false;
+            retention_next(b->retention);
+        }
+    }
+    assert_int_equal(b->rounds, 1);
+    assert_int_equal(b->last.result, -EPROTO);
+}
+
 static void one_round_at_a_time(void **state)
 {
     struct bench *b = *state;
@@ -366,6 +415,8 @@ int main(void)
         CASE(makes_room_oldest_first),
         CASE(the_last_day_stays_however_large),
         CASE(a_failure_ends_the_round),
+        CASE(what_somebody_else_removes_is_no_failure),
+        CASE(no_progress_ends_the_round),
         CASE(one_round_at_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
