@@ -309,8 +309,10 @@ static void drop_ops(struct world *w, struct list *ops)
 
 static void sweep_submit(void *context, struct runtime_op *ro)
 {
-    ro->op.context = context;
-    daemon_submit(context, &ro->op);
+    struct world *w = context;
+    ro->op.context = w;
+    runtime_forget_pins(w->rt);
+    daemon_submit(w, &ro->op);
 }
 
 static void sweep_on(struct world *w, struct happening *h)

@@ -49,6 +49,10 @@ enum verdict {
     VERDICTS
 };
 
+/* Verdicts on workflows that are gone are kept so long after what they are
+ * about: as far as objectives look back. */
+#define VERDICT_KEEP_MS (90ULL * 24 * 3600 * 1000)
+
 struct verdict_row {
     struct id subject; /* the workflow; of a missed incident, its own id */
     enum verdict verdict;

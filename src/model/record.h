@@ -81,10 +81,13 @@ struct record_events_drop {
 
 /* With its attempts and its output, of which at most output_limit chunks go
  * at a time: the workflow stays until they are gone. One that is not final, or
- * is not there, stays as it is. */
+ * is not there, stays as it is. With the last workflow of a runbook version the
+ * version goes (STORE_PIN it again for the next one), and with a workflow the
+ * verdict on it, if that is about a time before verdicts_before_ms. */
 struct record_workflow_drop {
     struct id workflow_id;
     uint32_t output_limit;
+    uint64_t verdicts_before_ms;
 };
 
 /* The same request again, before it expires, gets this and makes nothing. */

@@ -93,6 +93,12 @@ static int drop_events(struct retention *r, uint64_t before_ms)
     return submit(r, 1);
 }
 
+/* The time before which things of this age are; 0 when nothing is. */
+static uint64_t before(const struct retention *r, uint64_t age_ms)
+{
+    return age_ms != 0 && age_ms < r->now_ms ? r->now_ms - age_ms : 0;
+}
+
 /* What is left of a workflow with much output comes again. */
 static int drop_workflows(struct retention *r, uint64_t before_ms)
 {
@@ -109,16 +115,11 @@ static int drop_workflows(struct retention *r, uint64_t before_ms)
         r->records[i] = (struct record){
             .kind = RECORD_WORKFLOW_DROP,
             .workflow_drop = {.workflow_id = rows[i].row.id,
-                              .output_limit = RETENTION_CHUNKS},
+                              .output_limit = RETENTION_CHUNKS,
+                              .verdicts_before_ms = before(r, VERDICT_KEEP_MS)},
         };
     }
     return submit(r, count);
-}
-
-/* The time before which things of this age are; 0 when nothing is. */
-static uint64_t before(const struct retention *r, uint64_t age_ms)
-{
-    return age_ms != 0 && age_ms < r->now_ms ? r->now_ms - age_ms : 0;
 }
 
 /* In turns, until five percent are free, so that it does not begin again at

@@ -230,10 +230,28 @@ void runtime_pin(struct runtime *rt, struct runbook *rb)
 
 static void pin_done(struct runtime *rt, struct pin *pin)
 {
+    int r = pin->ro.op.result;
     runbook_unref(pin->runbook);
     pin->runbook = NULL;
-    if (pin->ro.op.result != 0 && pin->ro.op.result != -ECANCELED) {
-        runtime_fail(rt, pin->ro.op.result);
+    if (pin->forgotten) {
+        mem_free(pin);
+    }
+    if (r != 0 && r != -ECANCELED) {
+        runtime_fail(rt, r);
+    }
+}
+
+void runtime_forget_pins(struct runtime *rt)
+{
+    size_t cursor = 0;
+    struct map_entry *entry;
+    while ((entry = map_next(&rt->pins, &cursor)) != NULL) {
+        struct pin *pin = entry->value;
+        (void)map_remove(&rt->pins, entry->key);
+        pin->forgotten = true;
+        if (pin->runbook == NULL) {
+            mem_free(pin);
+        }
     }
 }
 

@@ -104,6 +104,11 @@ void runtime_doubt(struct runtime *rt, struct str why);
 
 void runtime_free(struct runtime *rt);
 
+/* To be called when RECORD_WORKFLOW_DROP is submitted: the runbook versions
+ * that the store knew may go with their last workflow, and are pinned again
+ * before the next one. */
+void runtime_forget_pins(struct runtime *rt);
+
 /* Puts another generation in force; takes the reference. Its runbooks are
  * pinned in the store before the first workflow of them starts. */
 void runtime_set_generation(struct runtime *rt, struct generation *g);

@@ -24,7 +24,8 @@ struct commit {
 struct pin {
     struct runbook_hash hash; /* the key in runtime.pins */
     struct runtime_op ro;
-    struct runbook *runbook; /* a reference until the store has it */
+    struct runbook *runbook; /* a reference until the store has it; NULL then */
+    bool forgotten;          /* it is in no map, and ends when it is done */
     struct runtime *rt;
 };
 

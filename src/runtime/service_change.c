@@ -186,9 +186,12 @@ static bool archive_next(struct change *x)
             .kind = RECORD_WORKFLOW_DROP,
             .workflow_drop = {.workflow_id =
                                   request->change.ids[x->next_id + i],
-                              .output_limit = RETENTION_CHUNKS},
+                              .output_limit = RETENTION_CHUNKS,
+                              .verdicts_before_ms =
+                                  os_epoch_ms() - VERDICT_KEEP_MS},
         };
     }
+    runtime_forget_pins(x->service->runtime);
     submit(x, count);
     return true;
 }

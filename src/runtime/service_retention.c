@@ -71,6 +71,7 @@ static void port_submit(void *context, struct runtime_op *ro)
     mail_init(&ro->mail, take_op);
     ro->op.context = h;
     ro->op.done = op_done;
+    runtime_forget_pins(h->service->runtime);
     committer_submit(h->service->committer, &ro->op);
 }
 

@@ -124,6 +124,35 @@ uint64_t memory_events_drop(struct store *s, const struct record_events_drop *d)
     return moved;
 }
 
+static bool is_last_of_version(const struct store *s,
+                               const struct runbook_hash *hash)
+{
+    VEC_EACH (&s->workflows, i) {
+        const struct mem_workflow *w = s->workflows.at[i];
+        if (!w->gone &&
+            memcmp(&w->row.runbook_hash, hash, sizeof(*hash)) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What nothing else refers to now that the workflow is gone. */
+static void remove_kin(struct store *s, const struct record_workflow_drop *d,
+                       const struct workflow_row *row)
+{
+    const struct runbook_hash *hash = &row->runbook_hash;
+    struct str key = str_n((const char *)hash->bytes, sizeof(hash->bytes));
+    if (map_get(&s->runbooks, key) != NULL && is_last_of_version(s, hash)) {
+        memory_remove(s, &s->runbooks, key);
+    }
+    const struct verdict_row *verdict =
+        map_get(&s->verdicts, id_bytes(&row->id));
+    if (verdict != NULL && verdict->about_ms < d->verdicts_before_ms) {
+        memory_remove(s, &s->verdicts, id_bytes(&verdict->subject));
+    }
+}
+
 /* Chunks are taken from the end: the count is what a rollback restores, and
  * what lies beyond it stays as it is until something is pushed, which a
  * workflow that is being removed has nobody to do. */
@@ -147,6 +176,7 @@ uint64_t memory_workflow_drop(struct store *s,
     if (!id_is_null(w->row.event_id)) {
         memory_remove(s, &s->starts, memory_start_key(s, &w->row));
     }
+    remove_kin(s, d, &w->row);
     s->counts.workflows[w->row.status]--;
     s->counts.removed_workflows++;
     return chunks + w->attempts.count + 1;

@@ -262,6 +262,20 @@ static int run_for(struct store *s, enum sqlite_statement which,
     return r;
 }
 
+/* What nothing else refers to when the workflow is gone. */
+static int remove_kin(struct store *s, const struct record_workflow_drop *d,
+                      uint64_t workflow)
+{
+    uint64_t uncounted = 0;
+    int r = run_for(s, SQL_RUNBOOK_REMOVE, workflow, &uncounted);
+    if (r == 0) {
+        stmt_bind_u64(sqlite_statement(s, SQL_VERDICT_REMOVE), 2,
+                      d->verdicts_before_ms);
+        r = run_for(s, SQL_VERDICT_REMOVE, workflow, &uncounted);
+    }
+    return r;
+}
+
 static int workflow_drop(struct store *s, const struct record_workflow_drop *d,
                          uint64_t *moved)
 {
@@ -278,6 +292,9 @@ static int workflow_drop(struct store *s, const struct record_workflow_drop *d,
         return r; /* there may be more */
     }
     r = run_for(s, SQL_ATTEMPTS_REMOVE, w.seq, moved);
+    if (r == 0) {
+        r = remove_kin(s, d, w.seq);
+    }
     if (r == 0) {
         r = run_for(s, SQL_WORKFLOW_REMOVE, w.seq, moved);
     }

@@ -252,9 +252,13 @@ static int insert_session(struct store *s, const struct store_options *options)
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
+_Static_assert(VERDICT_MISSED == 3, "the SQL below says this number");
+
 /* The lock proves that nobody else is alive, so everything that is owned is
  * ours at once: claimed events are queued again with their attempts counted,
- * live workflows change hands. */
+ * live workflows change hands. Runbook versions without a workflow (pinned for
+ * one that was never stored, or kept by an earlier version of this program) and
+ * verdicts on workflows that were removed long ago are left to nobody. */
 static int take_over(struct store *s, const struct store_options *options)
 {
     int rc = sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
@@ -264,15 +268,21 @@ static int take_over(struct store *s, const struct store_options *options)
     if (rc != SQLITE_OK) {
         return rc;
     }
-    char sql[512];
+    char sql[1024];
     (void)snprintf(sql, sizeof(sql),
                    "UPDATE workflow SET owner = %llu"
                    " WHERE status IN (0, 1, 2, 7);"
                    "DELETE FROM session WHERE no <= %lld;"
                    "UPDATE event_span SET status = 0, claim = 0"
-                   " WHERE status <> 2 AND status = 1;",
+                   " WHERE status <> 2 AND status = 1;"
+                   "DELETE FROM runbook WHERE NOT EXISTS (SELECT 1 FROM"
+                   " workflow WHERE runbook_hash = runbook.hash);"
+                   "DELETE FROM verdict WHERE about_ms < %lld AND kind <> 3"
+                   " AND NOT EXISTS (SELECT 1 FROM workflow"
+                   " WHERE id = verdict.subject);",
                    (unsigned long long)s->session,
-                   (long long)s->session - SESSIONS_KEPT);
+                   (long long)s->session - SESSIONS_KEPT,
+                   (long long)options->now_ms - (long long)VERDICT_KEEP_MS);
     return sqlite3_exec(s->db, sql, NULL, NULL, NULL);
 }
 

@@ -168,8 +168,12 @@ static const char schema_6[] =
     " note TEXT NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE INDEX verdict_about ON verdict (about_ms, kind);";
 
-static const char *const steps[] = {schema_1, schema_2, schema_3,
-                                    schema_4, schema_5, schema_6};
+/* To see whether a workflow is the last of its runbook version. */
+static const char schema_7[] =
+    "CREATE INDEX workflow_version ON workflow (runbook_hash);";
+
+static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4,
+                                    schema_5, schema_6, schema_7};
 
 uint32_t sqlite_schema_newest(void)
 {

@@ -156,6 +156,13 @@ static const char *const texts[SQL_STATEMENTS] = {
         " output_workflow WHERE workflow = ?1 ORDER BY seq DESC LIMIT ?2)",
     [SQL_ATTEMPTS_REMOVE] = "DELETE FROM attempt WHERE workflow = ?1",
     [SQL_WORKFLOW_REMOVE] = "DELETE FROM workflow WHERE seq = ?1",
+    [SQL_RUNBOOK_REMOVE] =
+        "DELETE FROM runbook WHERE hash = (SELECT runbook_hash FROM workflow"
+        " WHERE seq = ?1) AND NOT EXISTS (SELECT 1 FROM workflow WHERE"
+        " runbook_hash = runbook.hash AND seq <> ?1)",
+    [SQL_VERDICT_REMOVE] =
+        "DELETE FROM verdict WHERE subject = (SELECT id FROM workflow"
+        " WHERE seq = ?1) AND about_ms < ?2",
     [SQL_TRIM_DEDUP] =
         "DELETE FROM dedup WHERE expires_ms <= ?1 AND ?1 >="
         " (SELECT expires_ms FROM dedup ORDER BY seq LIMIT 1)"

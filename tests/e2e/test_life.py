@@ -1,6 +1,7 @@
 """How long things are kept, and what the engine can tell about them."""
 import json
 import os
+import sqlite3
 import time
 
 from harness import HEAVY, adctl, heavy, poisoned, wait_until
@@ -63,6 +64,39 @@ def test_what_is_over_for_long_is_removed(make_daemon):
     adctl(d, "backup", "make", "--config", d.config_path, "--to",
           f"{d.folder}/backups")
     wait_until(lambda: "retention: removed" in d.log(), what="word of it")
+
+
+PATIENT = """\
+name: Patient
+category: test
+parameters: {seconds: {type: integer, default: 0}}
+steps:
+  - {name: Wait, action: exec, command: 'exec sleep "$ADP_PARAM_SECONDS"'}
+"""
+
+
+def test_a_runbook_version_goes_with_its_workflows_and_comes_again(make_daemon):
+    d = make_daemon({"p.yaml": PATIENT},
+                    {"retention": {"workflows": "3s", "interval": "1s"}})
+    d.wait_executor()
+
+    def versions():
+        with sqlite3.connect(f"file:{d.folder}/state/engine.db?mode=ro",
+                             uri=True) as db:
+            return db.execute("SELECT count(*) FROM runbook").fetchone()[0]
+    run(d, "p.yaml")
+    wait_until(lambda: d.get("/api/workflows")["workflows"] == [],
+               what="no workflow that is left")
+    assert versions() == 0
+    w = d.post("/api/runbooks/execute", {
+        "runbook": "p.yaml", "parameters": {"seconds": 1000}})["workflow_id"]
+    d.wait_status(w, "running")
+    assert versions() == 1
+    d.kill9()
+    d.start()
+    assert d.get(f"/api/workflows/{w}")["status"] == "running"
+    d.post(f"/api/workflows/{w}/kill")
+    d.wait_status(w, "killed")
 
 
 # ---- what there is ---------------------------------------------------------

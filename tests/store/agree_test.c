@@ -220,7 +220,8 @@ static void drop(struct pair *p)
             .kind = RECORD_WORKFLOW_DROP,
             .workflow_drop = {
                 .workflow_id = p->workflows.at[below(p, p->workflows.count)].id,
-                .output_limit = (uint32_t)below(p, 3) + 1}};
+                .output_limit = (uint32_t)below(p, 3) + 1,
+                .verdicts_before_ms = p->f[0]->now_ms - below(p, 50000)}};
     }
     struct store_op op = {.kind = STORE_APPLY,
                           .apply = {.records = records, .count = count}};

@@ -363,6 +363,105 @@ static void workflow_numbers_are_never_given_twice(void **state)
     assert_true(views[0].seq > seq);
 }
 
+static struct runbook_hash version(uint8_t no)
+{
+    struct runbook_hash hash = {{no}};
+    return hash;
+}
+
+static void pin_version(struct fixture *f, uint8_t no)
+{
+    struct store_op op = {.kind = STORE_PIN,
+                          .pin = {.hash = version(no),
+                                  .path = STR("a.yaml"),
+                                  .text = STR("name: A")}};
+    assert_int_equal(fixture_run(f, &op), 0);
+}
+
+static bool has_version(struct fixture *f, uint8_t no)
+{
+    struct runbook_hash hash = version(no);
+    struct str path;
+    struct str text;
+    int r = f->reader->ops->runbook(f->reader, &hash, &f->arena, &path, &text);
+    assert_true(r == 0 || r == -ENOENT);
+    return r == 0;
+}
+
+static struct workflow_row ended_of_version(struct fixture *f, uint8_t no)
+{
+    struct workflow_row w = fixture_workflow(f);
+    w.runbook_hash = version(no);
+    assert_int_equal(fixture_workflow_new(f, &w), 0);
+    w.rev = 2;
+    w.status = WORKFLOW_FAILED;
+    w.finished_ms = f->now_ms;
+    assert_int_equal(fixture_workflow_set(f, &w), 0);
+    return w;
+}
+
+static void a_version_goes_with_its_last_workflow(void **state)
+{
+    struct fixture *f = *state;
+    pin_version(f, 1);
+    pin_version(f, 2);
+    struct workflow_row first = ended_of_version(f, 1);
+    struct workflow_row second = ended_of_version(f, 1);
+    (void)ended_of_version(f, 2);
+    assert_true(drop_workflow(f, first.id, 10) > 0);
+    assert_true(has_version(f, 1));
+    assert_true(drop_workflow(f, second.id, 10) > 0);
+    assert_false(has_version(f, 1));
+    assert_true(has_version(f, 2));
+    pin_version(f, 1); /* and it may come again */
+    assert_true(has_version(f, 1));
+    (void)ended_of_version(f, 1);
+    fixture_restart(f);
+    assert_true(has_version(f, 1));
+}
+
+static void judge(struct fixture *f, struct id subject, uint64_t about_ms)
+{
+    (void)apply_one(f, (struct record){.kind = RECORD_VERDICT,
+                                       .verdict = {.subject = subject,
+                                                   .verdict = VERDICT_CORRECT,
+                                                   .about_ms = about_ms,
+                                                   .at_ms = f->now_ms,
+                                                   .by = STR("uid:0")}});
+}
+
+static bool is_judged(struct fixture *f, struct id subject)
+{
+    struct verdict_row row;
+    int r = f->reader->ops->verdict(f->reader, subject, &f->arena, &row);
+    assert_true(r == 0 || r == -ENOENT);
+    return r == 0;
+}
+
+static void an_old_verdict_goes_with_its_workflow(void **state)
+{
+    struct fixture *f = *state;
+    struct workflow_row old = ended_of_version(f, 1);
+    struct workflow_row young = ended_of_version(f, 1);
+    struct workflow_row left = ended_of_version(f, 1);
+    judge(f, old.id, f->now_ms - 1);
+    judge(f, young.id, f->now_ms);
+    judge(f, left.id, f->now_ms - 1);
+    struct record records[] = {
+        {.kind = RECORD_WORKFLOW_DROP,
+         .workflow_drop = {.workflow_id = old.id,
+                           .output_limit = 10,
+                           .verdicts_before_ms = f->now_ms}},
+        {.kind = RECORD_WORKFLOW_DROP,
+         .workflow_drop = {.workflow_id = young.id,
+                           .output_limit = 10,
+                           .verdicts_before_ms = f->now_ms}}};
+    assert_int_equal(fixture_apply(f, records, 2), 0);
+    assert_false(is_judged(f, old.id));
+    assert_true(is_judged(f, young.id));
+    assert_true(is_judged(f, left.id));
+}
+
 static void removed_rows_make_room(void **state)
 {
     struct fixture *f = *state;
@@ -395,6 +494,10 @@ const struct conformance_case drop_cases[] = {
     {"lists what ended before", lists_what_ended_before},
     {"workflow numbers are never given twice",
      workflow_numbers_are_never_given_twice},
+    {"a version goes with its last workflow",
+     a_version_goes_with_its_last_workflow},
+    {"an old verdict goes with its workflow",
+     an_old_verdict_goes_with_its_workflow},
     {"removed rows make room", removed_rows_make_room},
 };
 const size_t drop_case_count = ARRAY_LEN(drop_cases);

@@ -514,6 +514,62 @@ static void claiming_uses_its_index(void **state)
                     0, 10);
 }
 
+/* As an earlier version of this program, a restore or a crash between pinning
+ * and storing has left them. */
+static void what_belongs_to_no_workflow_goes_at_opening(void **state)
+{
+    struct fixture *f = *state;
+    struct workflow_row w = fixture_workflow(f);
+    assert_int_equal(fixture_workflow_new(f, &w), 0);
+    f->options.now_ms = T0_MS + 2 * VERDICT_KEEP_MS;
+    fixture_close(f);
+    fixture_exec(
+        f,
+        "INSERT INTO runbook (hash, path, text) VALUES (x'01', 'a', 'gone');"
+        "INSERT INTO runbook (hash, path, text)"
+        " SELECT runbook_hash, 'a', 'used' FROM workflow;"
+        "INSERT INTO verdict SELECT id, 1, 0, 0, 'x', 'used' FROM workflow;"
+        "INSERT INTO verdict VALUES (x'02', 1, 0, 0, 'x', 'gone');"
+        "INSERT INTO verdict VALUES (x'03', 3, 0, 0, 'x', 'missed');"
+        "INSERT INTO verdict VALUES (x'04', 1, 1900000000000, 0, 'x', 'new')");
+    fixture_open(f);
+    assert_int_equal(query(f, "SELECT count(*) FROM runbook"), 1);
+    assert_int_equal(query(f, "SELECT count(*) FROM runbook WHERE"
+                              " text = 'used'"),
+                     1);
+    assert_int_equal(query(f, "SELECT count(*) FROM verdict"), 3);
+    assert_int_equal(query(f, "SELECT count(*) FROM verdict WHERE"
+                              " note = 'gone'"),
+                     0);
+}
+
+/* Nor does removing a workflow look for others of its version for long. */
+static void removing_a_workflow_uses_indices(void **state)
+{
+    struct fixture *f = *state;
+    struct workflow_row w = {0};
+    for (int i = 0; i < 300; i++) {
+        w = fixture_workflow(f);
+        w.runbook_hash.bytes[0] = (uint8_t)(i % 2);
+        assert_int_equal(fixture_workflow_new(f, &w), 0);
+    }
+    w.rev = 2;
+    w.status = WORKFLOW_FAILED;
+    w.finished_ms = f->now_ms;
+    assert_int_equal(fixture_workflow_set(f, &w), 0);
+    struct record drop = {
+        .kind = RECORD_WORKFLOW_DROP,
+        .workflow_drop = {.workflow_id = w.id, .output_limit = 10}};
+    assert_int_equal(fixture_apply(f, &drop, 1), 0);
+    static const enum sqlite_statement which[] = {
+        SQL_RUNBOOK_REMOVE, SQL_VERDICT_REMOVE, SQL_WORKFLOW_REMOVE};
+    for (size_t i = 0; i < ARRAY_LEN(which); i++) {
+        sqlite3_stmt *st = sqlite_statement(f->store, which[i]);
+        assert_in_range(
+            sqlite3_stmt_status(st, SQLITE_STMTSTATUS_FULLSCAN_STEP, 0), 0, 10);
+    }
+}
+
 #define CASE(name)                                                             \
     {                                                                          \
 #name, name, fixture_setup, fixture_teardown,                          \
@@ -545,6 +601,8 @@ int main(void)
         CASE(expired_keys_are_trimmed),
         CASE(old_sessions_are_forgotten),
         CASE(claiming_uses_its_index),
+        CASE(what_belongs_to_no_workflow_goes_at_opening),
+        CASE(removing_a_workflow_uses_indices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

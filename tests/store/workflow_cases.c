@@ -356,6 +356,11 @@ static void a_pinned_runbook_is_read_back(void **state)
     assert_int_equal(pin(f, 1, STR("name: one\n")), 0);
     assert_int_equal(pin(f, 1, STR("not this")), 0);
     assert_int_equal(pin(f, 2, STR("")), 0);
+    for (uint8_t i = 1; i <= 2; i++) {
+        struct workflow_row w = fixture_workflow(f);
+        w.runbook_hash = (struct runbook_hash){{i}};
+        assert_int_equal(fixture_workflow_new(f, &w), 0);
+    }
     fixture_restart(f);
     struct runbook_hash hash = {{1}};
     struct str path = STR_NULL;
