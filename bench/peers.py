@@ -168,12 +168,12 @@ steps:
     def start(self):
         took = self.engine.start()
         self.process = self.engine.process
-        while self.engine.executor_pid() is None:
+        while len(self.engine.executor_pids()) < 2:
             time.sleep(0.01)
         return took
 
     def pids(self):
-        return [self.process.pid, self.engine.executor_pid()]
+        return [self.process.pid] + self.engine.executor_pids()
 
     def accepted(self):
         body = json.dumps({**ALERT, "labels": {"alertname": "Nothing"}})

@@ -229,20 +229,32 @@ static void hold(struct engine *e, struct flow *f, struct str why)
     flow_arm(e, f);
 }
 
-static void hold_unknown(struct engine *e, struct flow *f)
+static void hold_unknown(struct engine *e, struct flow *f, const char *why)
 {
     CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(ERROR_MAX_BYTES);
     describe(f, &text);
-    strbuf_addc(&text, "; it is not idempotent, so an operator must see what "
-                       "it did and then cancel this workflow");
+    strbuf_addf(&text, "; %s and then cancel this workflow", why);
     hold(e, f, strbuf_str(&text));
+}
+
+/* Nothing runs beside what may still be running, idempotent or not. */
+static void hold_alive(struct engine *e, struct flow *f)
+{
+    hold_unknown(e, f,
+                 "processes of it may still run, so an operator must "
+                 "end them");
+    if (f->row.stop != STOP_NONE) {
+        stop_finish(e, f);
+    }
 }
 
 /* Retried at once: the step has not failed, its executor has. */
 static void unknown(struct engine *e, struct flow *f)
 {
     if (!flow_step(f)->idempotent) {
-        hold_unknown(e, f);
+        hold_unknown(e, f,
+                     "it is not idempotent, so an operator must see what "
+                     "it did");
     } else if (may_retry(f)) {
         attempts_next(e, f);
     } else {
@@ -382,7 +394,11 @@ void attempts_ended(struct engine *e, const struct fact *fact)
     }
     distrust(f, &report);
     conclude(e, f, &report);
-    decide(e, f);
+    if (report.state == ATTEMPT_UNKNOWN && report.maybe_alive) {
+        hold_alive(e, f);
+    } else {
+        decide(e, f);
+    }
 }
 
 /* Every attempt in flight is asked about, whichever life was to run it: its

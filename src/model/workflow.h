@@ -138,6 +138,8 @@ struct attempt_row {
     uint64_t output_bytes; /* written by the step, kept or not */
     bool output_truncated; /* some of it was not kept */
     uint32_t survivors;    /* processes that outlived the main one, or TERM */
+    bool maybe_alive;      /* UNKNOWN: something that it started may still run.
+                              In reports only, not stored */
     struct str error;      /* "" if none */
 };
 

@@ -74,7 +74,7 @@ struct run *attempts_by_pid(struct executor *x, pid_t pid)
     struct map_entry *entry = NULL;
     while ((entry = map_next(&x->runs, &cursor)) != NULL) {
         struct run *r = entry->value;
-        if (r->phase != RUN_ENDED && !r->exited && r->tree.main == pid) {
+        if (r->has_tree && !r->exited && r->tree.main == pid) {
             return r;
         }
     }
@@ -158,6 +158,45 @@ void attempts_attach(struct executor *x)
 /* ---- asking
  * ------------------------------------------------------------------- */
 
+/* Nobody knows what an earlier life of ours did, nor, where that was not seen,
+ * whether all that it started has ended. */
+static void answer_for(struct executor *x, const struct attempt_key *key,
+                       struct id life)
+{
+    bool proved = guard_proved(x, life) && !x->groups.undead;
+    struct exec_message m = {
+        .kind = EXEC_ENDED,
+        .ended = {.key = *key,
+                  .state = ATTEMPT_UNKNOWN,
+                  .executor = life,
+                  .finished_ms = os_epoch_ms(),
+                  .exit_code = -1,
+                  .maybe_alive = !proved,
+                  .error = proved
+                               ? STR("the executor that was asked for it is "
+                                     "gone")
+                               : STR("the executor that was asked for it was "
+                                     "killed together with its guard")},
+    };
+    (void)link_send(x, &m);
+}
+
+/* An attempt of the same step of which processes are left that do not end. */
+static const struct run *find_hanging(struct executor *x,
+                                      const struct attempt_key *key)
+{
+    size_t cursor = 0;
+    struct map_entry *entry = NULL;
+    while (x->hanging != 0 && (entry = map_next(&x->runs, &cursor)) != NULL) {
+        const struct run *r = entry->value;
+        if (r->hangs && id_eq(r->key.workflow_id, key->workflow_id) &&
+            r->key.step_no == key->step_no) {
+            return r;
+        }
+    }
+    return NULL;
+}
+
 /* Ends an attempt of which nothing is kept. */
 static void answer(struct executor *x, const struct attempt_key *key,
                    struct id life, enum attempt_state state, const char *error)
@@ -187,12 +226,13 @@ static void take_start(struct executor *x, const struct exec_message *m)
         rewind_run(r);
         attempts_pump_one(r);
     } else if (!id_eq(m->start.executor, x->id)) {
-        /* Decided for another life of ours: nobody knows what it did. */
-        answer(x, &m->start.key, m->start.executor, ATTEMPT_UNKNOWN,
-               "the executor that was asked for it is gone");
+        answer_for(x, &m->start.key, m->start.executor);
     } else if (is_full(x)) {
         answer(x, &m->start.key, x->id, ATTEMPT_REFUSED,
                "too many outcomes wait for the engine to store them");
+    } else if (find_hanging(x, &m->start.key) != NULL) {
+        answer(x, &m->start.key, x->id, ATTEMPT_REFUSED,
+               "processes of an earlier attempt have not ended");
     } else {
         r = attempts_new(x, &m->start.key);
         if (x->ending) {
@@ -235,6 +275,16 @@ static void take_forget(struct executor *x, const struct exec_message *m)
     if (r == NULL || r->phase != RUN_ENDED) {
         return;
     }
+    if (r->hangs) {
+        r->forgotten = true;
+        return;
+    }
+    attempts_drop(r);
+}
+
+void attempts_drop(struct run *r)
+{
+    struct executor *x = r->x;
     spool_forget(x, r);
     (void)map_remove(&x->runs, key_bytes(&r->key));
     run_free(r);

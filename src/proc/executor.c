@@ -40,7 +40,7 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *context)
 void executor_settle(struct executor *x)
 {
     if (x->ending) {
-        if (x->running == 0) {
+        if (x->running == x->hanging) { /* what hangs is not waited for */
             (void)sd_event_exit(x->event, 0);
         }
         return;
@@ -134,7 +134,7 @@ static int check_owners(const struct executor *x, struct err *reterr)
     return trust_check(x, STR(""), &ignored, reterr);
 }
 
-static int open_folders(struct executor *x, struct err *reterr)
+static int open_spool(struct executor *x, struct err *reterr)
 {
     int e = open_folder(x->options.spool, &x->spool, reterr);
     e = e < 0 ? e : check_owners(x, reterr);
@@ -145,7 +145,12 @@ static int open_folders(struct executor *x, struct err *reterr)
         return err_set(reterr, -EADDRINUSE,
                        "another executor uses the spool %s", x->options.spool);
     }
-    e = os_open_folder(x->spool, "outcomes", 0700, &x->outcomes);
+    return 0;
+}
+
+static int open_work(struct executor *x, struct err *reterr)
+{
+    int e = os_open_folder(x->spool, "outcomes", 0700, &x->outcomes);
     if (e < 0) {
         return err_set(reterr, e, "cannot open %s/outcomes: %s",
                        x->options.spool, strerror(-e));
@@ -219,7 +224,9 @@ static void warn_of_root(const struct executor *x)
 
 static int start(struct executor *x, struct err *reterr)
 {
-    int e = open_folders(x, reterr);
+    int e = open_spool(x, reterr);
+    e = e < 0 ? e : guard_enter(x, reterr);
+    e = e < 0 ? e : open_work(x, reterr);
     e = e < 0 ? e : repo_open(str_c(x->options.repository), &x->repo, reterr);
     e = e < 0 ? e : open_loop(x, reterr);
     if (e < 0) {
@@ -262,6 +269,7 @@ static void stop(struct executor *x)
     x->idle = sd_event_source_disable_unref(x->idle);
     repo_close(x->repo);
     sd_event_unref(x->event);
+    guard_leave(x, x->running == 0);
     os_close(x->work);
     os_close(x->outcomes);
     os_close(x->spool);
@@ -272,6 +280,7 @@ int executor_run(const struct executor_options *options, struct err *reterr)
     struct executor x = {
         .options = *options,
         .spool = -1,
+        .guard = {.fd = -1},
         .outcomes = -1,
         .work = -1,
     };

@@ -37,6 +37,8 @@ struct executor_options {
     uint64_t output_keep_bytes; /* per attempt: head and tail are kept */
     struct step_limits limits;
     uint64_t idle_exit_ms;  /* without engine and work: end; 0: never */
+    uint64_t hang_ms;       /* after SIGKILL, until a step is given up
+                               that does not end; 0: the default */
     bool unknown_keys_warn; /* in runbooks: not an error */
     /* Reads the configuration again; NULL: never. What it gives stays valid
      * until it is called again. Negative: nothing changes, and the reason has
@@ -46,8 +48,11 @@ struct executor_options {
 };
 
 #define EXECUTOR_OUTPUT_KEEP_BYTES (1024 * 1024)
+#define EXECUTOR_HANG_MS 30000
 
 /* Runs until SIGTERM or idle exit. Returns 0, or a negative errno with the
- * reason (socket in use by another executor: -EADDRINUSE). */
+ * reason (socket in use by another executor: -EADDRINUSE). Returns in a child:
+ * the calling process stays behind as its guard (guard.c) and ends with the
+ * child's status, unless it is a systemd unit's own. */
 NODISCARD int executor_run(const struct executor_options *options,
                            struct err *reterr);

@@ -6,6 +6,7 @@
  *   tree.c      all processes of a step    versions.c  runbooks by hash
  *   group.c     control groups             folder.c    where steps run
  *   spool.c     outcomes that outlive us   trust.c     who wrote a runbook
+ *   guard.c     the process that outlives us
  */
 #pragma once
 
@@ -16,6 +17,7 @@
 #include "base/map.h"
 #include "base/vec.h"
 #include "proc/executor.h"
+#include "proc/guard_priv.h"
 #include "proc/output.h"
 #include "proc/place_priv.h"
 #include "proc/redact.h"
@@ -62,6 +64,9 @@ struct run {
     uint64_t cpu_ms;           /* that main and those it waited for have used */
     struct step_limits limits; /* in force when it began */
     bool told;                 /* that KILL does not end it */
+    bool hangs;     /* and has been given up: it keeps its tree, folder and
+                       place until that is empty */
+    bool forgotten; /* FORGET came while it hung */
     uint64_t grace_ms;
     uint64_t kill_at_ms; /* monotonic: when the grace is over */
     uint64_t killed_ms;  /* monotonic: when KILL was sent first */
@@ -108,6 +113,9 @@ void attempts_attach(struct executor *x);
 /* "wf-….STEP.ATTEMPT": also the name of its file in the spool. */
 void attempts_name(const struct attempt_key *key, char out[ATTEMPT_NAME_SIZE]);
 struct run *attempts_new(struct executor *x, const struct attempt_key *key);
+
+/* Nobody asks for it any more: it is freed. */
+void attempts_drop(struct run *r);
 
 /* Its output is complete: counts it as kept until the run is freed. */
 void attempts_count(struct run *r);
@@ -202,8 +210,9 @@ struct executor {
     struct repo *repo;
     struct versions *versions;
     struct link *link;
-    struct map runs; /* key bytes -> struct run */
-    uint32_t running;
+    struct map runs;  /* key bytes -> struct run */
+    uint32_t running; /* those that hang included */
+    uint32_t hanging;
     uint64_t refreshed_ms; /* monotonic: when the options were read again
                               because there was no place */
     uint64_t kept_bytes;   /* output of runs that have ended */
@@ -213,6 +222,7 @@ struct executor {
     int outcomes;
     int work;
     sd_event_source *idle;
+    struct guard guard;
     bool ending;
 };
 

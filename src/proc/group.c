@@ -34,7 +34,7 @@ static void count_process(void *context, pid_t pid)
 
 /* Kills what the group holds and removes it; returns how many there were. What
  * cannot die yet (it waits for a disk) keeps its group and stays killed. */
-static uint32_t clear_group(int folder, const char *name)
+static uint32_t clear_group(int folder, const char *name, bool *undead)
 {
     uint32_t count = 0;
     int group = -1;
@@ -46,13 +46,14 @@ static uint32_t clear_group(int folder, const char *name)
     for (int i = 0; i < EMPTY_LOOKS && os_cgroup_populated(group) == 1; i++) {
         (void)usleep(EMPTY_PAUSE_US);
     }
+    *undead = *undead || os_cgroup_populated(group) == 1;
     os_close(group);
     (void)!os_cgroup_remove(folder, name);
     return count;
 }
 
 /* Groups with our prefix are an earlier life's: nobody else uses our spool. */
-static uint32_t clear_groups(const struct group_pool *pool)
+static uint32_t clear_groups(struct group_pool *pool)
 {
     int folder = -1;
     DIR *dir =
@@ -68,7 +69,7 @@ static uint32_t clear_groups(const struct group_pool *pool)
     for (const struct dirent *d = readdir(dir); d != NULL; d = readdir(dir)) {
         if (d->d_type == DT_DIR &&
             str_starts(str_c(d->d_name), str_n(prefix, (size_t)len))) {
-            count += clear_group(dirfd(dir), d->d_name);
+            count += clear_group(dirfd(dir), d->d_name, &pool->undead);
         }
     }
     (void)closedir(dir);

@@ -50,6 +50,7 @@ struct group_pool {
     VEC(struct idle_group) idle;
     uint32_t made;
     uint32_t leftovers; /* processes found in groups of an earlier life */
+    bool undead;        /* some of them do not end */
     struct list trees;  /* those in use */
 };
 
@@ -73,6 +74,9 @@ uint32_t tree_signal(struct tree *t, int signal);
 
 /* True when no process of the tree is left: proof, not hope. */
 bool tree_is_empty(const struct tree *t);
+
+/* SIGKILL to all that descends from this process; returns how many. */
+uint32_t tree_kill_children(void);
 
 /* Ends what an earlier life left behind; returns how many processes, those of
  * the groups included. */

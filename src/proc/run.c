@@ -7,7 +7,8 @@
  *   STOPPING ──grace over──> KILLING ──tree empty──────> ENDED
  *
  * The attempt has ended when its main process has been reaped and nothing of
- * its tree is left, never before.
+ * its tree is left, never before. What SIGKILL does not end is given up after a
+ * while: its outcome is unknown, and it keeps its place.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -183,7 +184,25 @@ static void set_error(struct run *r, const char *text)
     r->row.error = str_c(r->error);
 }
 
-/* The row is final: gives back what the run held of the system. */
+/* Nothing of its tree is left. */
+static void give_back(struct run *r, bool ran)
+{
+    struct executor *x = r->x;
+    r->timer = sd_event_source_disable_unref(r->timer);
+    if (r->has_tree) {
+        tree_deinit(&r->tree);
+        r->has_tree = false;
+    }
+    if (r->folder.fd >= 0) {
+        folder_give_back(&x->folders, &r->folder);
+    }
+    if (ran) {
+        x->running--;
+    }
+}
+
+/* The row is final: gives back what the run held of the system, unless it
+ * hangs. */
 static void finish(struct run *r, enum attempt_state state)
 {
     struct executor *x = r->x;
@@ -195,19 +214,14 @@ static void finish(struct run *r, enum attempt_state state)
     r->row.finished_ms = os_epoch_ms();
     r->row.output_bytes = r->output.written_bytes;
     r->row.output_truncated = r->output.dropped_bytes != 0;
-    r->timer = sd_event_source_disable_unref(r->timer);
     os_closep(&r->report);
-    if (r->has_tree) {
-        tree_deinit(&r->tree);
-        r->has_tree = false;
-    }
-    if (r->folder.fd >= 0) {
-        folder_give_back(&x->folders, &r->folder);
-    }
-    if (r->phase != RUN_ENDED) {
-        x->running--;
-    }
+    bool ran = r->phase != RUN_ENDED;
     r->phase = RUN_ENDED;
+    if (r->hangs) {
+        x->hanging++;
+    } else {
+        give_back(r, ran);
+    }
     attempts_pump_one(r);
     executor_settle(x);
 }
@@ -275,13 +289,63 @@ static bool end_if_empty(struct run *r)
     return true;
 }
 
-/* What was being forked, or has joined since. What KILL does not end hangs in
- * the kernel: nothing helps but to say so, and to look now and then, because
- * the attempt has not ended while it lives. */
+/* What KILL does not end is not waited for without end: what becomes of the
+ * attempt is for a person. It keeps its place, and is looked at now and then,
+ * because its processes do. */
+static void give_up(struct run *r, uint32_t count)
+{
+    char text[160];
+    struct err err = ERR_INIT;
+    if (guard_doubt(r->x, &err) < 0) {
+        (void)fprintf(stderr, "<3>executor: %s\n", err.message);
+    }
+    (void)snprintf(text, sizeof(text),
+                   "%" PRIu32 " of its processes do not end after SIGKILL: "
+                   "they hang in the kernel; see ps -eo pid,stat,wchan,args",
+                   count);
+    set_error(r, text);
+    r->hangs = true;
+    r->row.maybe_alive = true;
+    r->row.survivors = MAX(r->row.survivors, count);
+    set_timer(r, POLL_TOLD_MS);
+    finish(r, ATTEMPT_UNKNOWN);
+}
+
+static void look_at_hanging(struct run *r)
+{
+    struct executor *x = r->x;
+    if (!r->exited || !tree_is_empty(&r->tree)) {
+        (void)tree_signal(&r->tree, SIGKILL);
+        set_timer(r, POLL_TOLD_MS);
+        return;
+    }
+    (void)fprintf(stderr, "<5>executor: all processes of %s have ended\n",
+                  r->name);
+    r->hangs = false;
+    x->hanging--;
+    give_back(r, true);
+    if (r->forgotten) {
+        attempts_drop(r);
+    } else {
+        executor_settle(x);
+    }
+}
+
+static uint64_t hang_ms(const struct executor *x)
+{
+    return x->options.hang_ms != 0 ? x->options.hang_ms : EXECUTOR_HANG_MS;
+}
+
+/* What was being forked, or has joined since. */
 static void kill_again(struct run *r)
 {
     uint32_t count = tree_signal(&r->tree, SIGKILL);
-    if (!r->told && os_monotonic_ms() - r->killed_ms >= KILL_TOLD_MS) {
+    uint64_t since_ms = os_monotonic_ms() - r->killed_ms;
+    if (since_ms >= hang_ms(r->x)) {
+        give_up(r, count);
+        return;
+    }
+    if (!r->told && since_ms >= KILL_TOLD_MS) {
         r->told = true;
         (void)fprintf(stderr,
                       "<3>executor: %" PRIu32 " processes of %s have not ended "
@@ -317,6 +381,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
         }
         break;
     case RUN_ENDED:
+        look_at_hanging(r);
         break;
     }
     return 0;
@@ -348,6 +413,10 @@ void run_exited(struct run *r, const siginfo_t *info,
     r->exited = true;
     r->cpu_ms = milliseconds(&usage->ru_utime) + milliseconds(&usage->ru_stime);
     r->tree.main = 0;
+    if (r->hangs) {
+        set_timer(r, 0);
+        return;
+    }
     if (info->si_code == CLD_EXITED) {
         r->row.exit_code = info->si_status;
     } else {
@@ -378,6 +447,12 @@ void run_conclude(struct run *r, enum attempt_state state, const char *error)
 void run_free(struct run *r)
 {
     ASSERT(r->phase == RUN_ENDED);
+    r->timer = sd_event_source_disable_unref(r->timer);
+    if (r->has_tree) {
+        list_remove(&r->tree.node); /* hangs: nothing of it is used again */
+        os_close(r->tree.group);
+        os_close(r->folder.fd);
+    }
     r->x->kept_bytes -= r->kept_bytes;
     output_deinit(&r->output);
     mem_free(r->error);
@@ -649,6 +724,10 @@ static int begin(struct run *r, struct plan *p, const struct exec_message *m,
     const struct step *step = &p->runbook->steps[r->key.step_no];
     tree_init(&r->tree, &x->groups, r->mark);
     r->has_tree = true;
+    int e = r->tree.group < 0 ? guard_doubt(x, reterr) : 0;
+    if (e < 0) {
+        return e;
+    }
     struct spawn_request request = {
         .argv = p->step.argv,
         .env = p->env,
@@ -658,7 +737,7 @@ static int begin(struct run *r, struct plan *p, const struct exec_message *m,
         .limits = x->options.limits,
     };
     struct spawned spawned;
-    int e = spawn_start(&request, &spawned, reterr);
+    e = spawn_start(&request, &spawned, reterr);
     if (e < 0) {
         return e;
     }
@@ -702,9 +781,10 @@ void run_start(struct run *r, const struct exec_message *m)
     int e = 0;
     if (!has_place(r->x)) {
         e = err_set(&err, -EAGAIN,
-                    "the executor runs %u steps already "
+                    "the executor runs %u steps already%s "
                     "(executor.max_running)",
-                    r->x->running);
+                    r->x->running,
+                    r->x->hanging != 0 ? ", some of which do not end" : "");
     } else {
         e = plan_step(r, &plan, m, &err);
     }

@@ -290,6 +290,15 @@ bool tree_is_empty(const struct tree *t)
     return true;
 }
 
+uint32_t tree_kill_children(void)
+{
+    /* A child that nothing ties to another tree belongs to this one. */
+    struct group_pool pool = {0};
+    struct tree all = {.pool = &pool, .group = -1, .session = -1, .mark = "="};
+    list_init(&pool.trees);
+    return kill_scattered(&all);
+}
+
 /* ---- leftovers ------------------------------------------------------------
  */
 

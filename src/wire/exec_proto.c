@@ -128,6 +128,7 @@ static const struct field ended_fields[] = {
     {FIELD_BOOL, AT(ended.output_truncated), 0, 1},
     {FIELD_U32, AT(ended.survivors), 0, UINT32_MAX},
     {FIELD_TEXT, AT(ended.error), 0, ERROR_MAX_BYTES},
+    {FIELD_BOOL, AT(ended.maybe_alive), 0, 1},
     {FIELD_END, 0, 0, 0},
 };
 

@@ -23,8 +23,9 @@
  *
  * START quotes the life of the executor it was decided for. Another life
  * answers with the outcome that it was left, or else ENDED with
- * ATTEMPT_UNKNOWN, because that attempt may have run and been lost; it never
- * starts it. Outcomes are kept until FORGET.
+ * ATTEMPT_UNKNOWN, because that attempt may have run and been lost, and with
+ * maybe_alive where it may be running still; it never starts it. Outcomes are
+ * kept until FORGET.
  */
 #pragma once
 
@@ -32,7 +33,7 @@
 #include "base/strbuf.h"
 #include "model/workflow.h"
 
-#define EXEC_PROTO_VERSION 1
+#define EXEC_PROTO_VERSION 2
 #define EXEC_MESSAGE_MAX_BYTES (160UL * 1024)
 #define EXEC_PARAMETERS_MAX_BYTES (144UL * 1024)
 #define EXEC_CHUNK_MAX_BYTES (16UL * 1024)

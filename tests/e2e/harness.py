@@ -41,6 +41,7 @@ class Daemon:
         self.log_path = os.path.join(self.folder, "log")
         self.config_path = os.path.join(self.folder, "config.yaml")
         self.process = None
+        self.within = []  # a command that runs the daemon
         os.makedirs(self.repo, exist_ok=True)
         for name, text in (runbooks or {}).items():
             self.write_runbook(name, text)
@@ -75,7 +76,7 @@ class Daemon:
     def spawn(self):
         log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
-            [os.path.join(BUILD, "autonomous-devops"), "serve", "--config",
+            self.within + [os.path.join(BUILD, "autonomous-devops"), "serve", "--config",
              self.config_path], stdout=log, stderr=log,
             stdin=subprocess.DEVNULL)
         log.close()
@@ -112,15 +113,19 @@ class Daemon:
             return f.read()[-8000:]
 
     def executor_pid(self):
-        """The executor, not a step of it that has not called exec yet."""
+        """The executor, not a step of it that has not called exec yet, nor
+        its guard."""
         parents = {}
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 with open(f"/proc/{pid}/cmdline", "rb") as f:
                     line = f.read()
                 with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
-                    parent = f.read().rpartition(")")[2].split()[1]
+                    name, _, rest = f.read().rpartition(")")
+                    parent = rest.split()[1]
             except OSError:
+                continue
+            if name.endswith("(adp-guard"):
                 continue
             if b"\0executor\0" in line and self.config_path.encode() in line:
                 parents[int(pid)] = int(parent)

@@ -91,6 +91,58 @@ def test_lost_executor(make_daemon, tmp_path, idempotent, expected):
     wait_until(lambda: not alive("sleep\x0031340"), what="no leftovers")
 
 
+# Ends neither with its parent nor by a mark in its environment.
+HIDDEN = ("(env -i setsid /bin/sh -c 'trap \"\" TERM HUP; exec /bin/sleep "
+          "31342' &)")
+
+
+@pytest.fixture
+def hidden(make_daemon, tmp_path):
+    """A daemon without control groups, whose step hides a process and notes
+    whether one of an earlier attempt is there."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        pytest.skip("cannot take the control groups out of sight")
+    d = make_daemon({"r.yaml": runbook(
+        f"pgrep -fx '/bin/sleep 31342' >/dev/null && echo beside >> {tmp_path}"
+        f"/log; test -e {tmp_path}/log && exit 0; echo began >> {tmp_path}/log"
+        f"; {HIDDEN}; sleep 31343", idempotent="true")}, start=False)
+    d.within = ["unshare", "-m", "sh", "-c",
+                "umount -l /sys/fs/cgroup/unified 2>/dev/null || "
+                "umount -l /sys/fs/cgroup; exec \"$@\"", "sh"]
+    d.start()
+    d.wait_executor()
+    d.workflow = running(d, fire(d))
+    wait_until(lambda: alive("/bin/sleep\x0031342"), what="what hides")
+    yield d
+    for pid in alive("/bin/sleep\x0031342"):
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_no_attempt_runs_beside_what_hid(hidden, tmp_path):
+    os.kill(hidden.executor_pid(), signal.SIGKILL)
+    done = hidden.wait_status(hidden.workflow, "succeeded", "failed", "held")
+    assert done["status"] == "succeeded"
+    assert [a["status"] for a in done["steps"][0]["attempts"]] == [
+        "unknown", "succeeded"]
+    assert (tmp_path / "log").read_text() == "began\n"
+    assert not alive("/bin/sleep\x0031342")
+
+
+def test_what_may_still_run_is_held(hidden, tmp_path):
+    executor = hidden.executor_pid()
+    with open(f"/proc/{executor}/stat", encoding="utf-8") as f:
+        guard = int(f.read().rpartition(")")[2].split()[1])
+    os.kill(executor, signal.SIGSTOP)  # it must not see its guard's end
+    os.kill(guard, signal.SIGKILL)
+    os.kill(executor, signal.SIGKILL)
+    done = hidden.wait_status(hidden.workflow, "succeeded", "failed", "held")
+    assert done["status"] == "held"
+    assert "killed together with its guard" in done["error"]
+    assert "may still run" in done["error"]
+    assert (tmp_path / "log").read_text() == "began\n"
+    assert alive("/bin/sleep\x0031342")
+
+
 def test_executor_restart_in_order_keeps_outcomes(make_daemon, tmp_path):
     out = tmp_path / "ran"
     d = make_daemon({"r.yaml": runbook(f"sleep 1; echo x >> {out}")})

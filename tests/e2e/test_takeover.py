@@ -65,7 +65,7 @@ class Engine:
             except OSError:
                 return False
         wait_until(attempt, what="the executor's socket")
-        self.s.send(message(HELLO, struct.pack("<I", 1)))
+        self.s.send(message(HELLO, struct.pack("<I", 2)))
         wait_until(lambda: self.take() == WELCOME, what="a welcome")
 
     def take(self, seconds=0.5):
@@ -284,13 +284,13 @@ def test_frames_that_are_none(scene):
               good + b"x", b"\0" * MESSAGE_MAX, b"\xff" * 1000,
               message(START, body[:-1]), message(START, body + b"\0"),
               message(0, body), message(11, body), message(0xffff, body),
-              message(WELCOME, struct.pack("<I", 1) + b"\1" * 16),
+              message(WELCOME, struct.pack("<I", 2) + b"\1" * 16),
               message(STARTED, body[:24] + struct.pack("<IQ", 1, 1)),
               message(ENDED, body), message(OUTPUT, body),
               struct.pack("<HHI", 0x4144, START, 0xffffffff) + body,
               message(PIN, text(b"a" * 300 + b".yaml") + bytes(32)),
               message(STOP, body[:24] + b"\2" + struct.pack("<Q", 0)),
-              message(HELLO, struct.pack("<I", 1))]
+              message(HELLO, struct.pack("<I", 2))]
     for frame in frames:
         e.throw(frame)
     # Too large for one datagram of ours: the kernel or the executor says no.

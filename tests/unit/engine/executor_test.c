@@ -128,6 +128,49 @@ static void unknown_then_continue_on_error(void **state)
     bench_free(b);
 }
 
+/* Not even an idempotent step runs beside what may still be running. */
+static void what_may_be_alive_is_held(void **state)
+{
+    (void)state;
+    struct attempt_row row = {.key = key_of('A', 0, 1),
+                              .state = ATTEMPT_UNKNOWN,
+                              .executor = id_of('x'),
+                              .exit_code = -1,
+                              .maybe_alive = true,
+                              .error = STR("2 do not end")};
+    struct bench *b = bench_new();
+    struct runbook *rb =
+        RUNBOOK(b, "a.yaml", STEP(.idempotent = true, .max_attempts = 3));
+    begin(b);
+    (void)run(b, rb, 'A');
+    SAYS(ended_row(b, row),
+         "put A 0.1 unknown; set A held (step 'check' has an unknown outcome: "
+         "2 do not end; processes of it may still run, so an operator must end "
+         "them and then cancel this workflow); FORGET A 0.1");
+    assert_true(next_in(b) > 0 && next_in(b) < UINT64_MAX / 2); /* I7 */
+    bench_free(b);
+}
+
+static void what_may_be_alive_is_said_of_a_stop(void **state)
+{
+    (void)state;
+    struct attempt_row row = {.key = key_of('A', 0, 1),
+                              .state = ATTEMPT_UNKNOWN,
+                              .executor = id_of('x'),
+                              .exit_code = -1,
+                              .maybe_alive = true};
+    struct bench *b = bench_new();
+    struct runbook *rb = RUNBOOK(b, "a.yaml", STEP());
+    begin(b);
+    (void)run(b, rb, 'A');
+    (void)started(b, 'A', 0, 1);
+    (void)stop(b, 'A', STOP_KILL);
+    const char *said = ended_row(b, row);
+    assert_non_null(strstr(said, "set A killed (step 'check'"));
+    assert_non_null(strstr(said, "may still run"));
+    bench_free(b);
+}
+
 /* Whatever another life says of the attempt, it cannot know. */
 static void another_life_is_not_believed(void **state)
 {
@@ -226,6 +269,8 @@ int main(void)
         cmocka_unit_test(a_lost_attempt_is_held_if_not),
         cmocka_unit_test(doubtful_workflows_are_held),
         cmocka_unit_test(unknown_then_continue_on_error),
+        cmocka_unit_test(what_may_be_alive_is_held),
+        cmocka_unit_test(what_may_be_alive_is_said_of_a_stop),
         cmocka_unit_test(another_life_is_not_believed),
         cmocka_unit_test(a_foreign_start_is_ignored),
         cmocka_unit_test(the_same_life_goes_on_after_a_restart),

@@ -117,7 +117,7 @@ int lab_wait_exit(struct lab *l)
 
 void lab_kill(struct lab *l)
 {
-    assert_int_equal(kill(l->executor, SIGKILL), 0);
+    assert_int_equal(kill(l->process, SIGKILL), 0);
     (void)lab_wait_exit(l);
     lab_disconnect(l);
 }
@@ -142,6 +142,16 @@ static void forget_told(struct lab_attempt *a)
     a->next_offset = 0;
 }
 
+/* Who called listen() is who will answer: the executor, not its guard. */
+static void note_process(struct lab *l)
+{
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+    assert_int_equal(getsockopt(l->link, SOL_SOCKET, SO_PEERCRED, &peer, &len),
+                     0);
+    l->process = peer.pid;
+}
+
 void lab_connect_raw(struct lab *l)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -159,6 +169,7 @@ void lab_connect_raw(struct lab *l)
         assert_int_equal(waitpid(l->executor, NULL, WNOHANG), 0);
         (void)usleep(1000);
     }
+    note_process(l);
 }
 
 void lab_disconnect(struct lab *l)

@@ -32,7 +32,8 @@ struct lab {
     char socket[96];
     struct executor_options options;
     bool hide_cgroups; /* the executor finds none */
-    pid_t executor;    /* 0: none */
+    pid_t executor;    /* our child: its guard; 0: none */
+    pid_t process;     /* the executor itself, once connected */
     int link;          /* -1: none */
     struct id life;    /* of the executor that welcomed us last */
     bool closed;       /* the executor has closed the link */
@@ -46,7 +47,8 @@ int lab_set_up(void **state);
 int lab_set_up_without_cgroups(void **state);
 int lab_tear_down(void **state);
 
-/* The executor's process. lab_wait_exit gives its wait status. */
+/* The executor. lab_wait_exit gives the wait status; lab_kill ends the
+ * executor itself with SIGKILL, and waits for its guard. */
 void lab_launch(struct lab *l);
 void lab_kill(struct lab *l);
 void lab_stop(struct lab *l);

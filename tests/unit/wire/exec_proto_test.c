@@ -49,6 +49,7 @@ static struct attempt_row some_end(void)
         .output_bytes = 99,
         .output_truncated = true,
         .survivors = 4,
+        .maybe_alive = true,
         .error = STR("ended by a signal"),
     };
 }
@@ -158,6 +159,7 @@ static void fields_keep_their_values(void **state)
     assert_int_equal(back.ended.term_signal, 15);
     assert_int_equal(back.ended.survivors, 4);
     assert_true(back.ended.output_truncated);
+    assert_true(back.ended.maybe_alive);
     assert_true(id_eq(back.ended.executor, some_id(9)));
     assert_same_text(back.ended.error, m.ended.error);
     strbuf_deinit(&b);
