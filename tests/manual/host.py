@@ -189,9 +189,40 @@ def sweep():
             shutil.rmtree(scratch, ignore_errors=True)
 
 
-def end_with_parent():
-    """In the child: whoever boots a host takes it along."""
+def own_groups(name):
+    """New control groups below those that we are in, for a host's systemd: two
+    hosts in one would take each other's units for their own."""
+    mounts = {}
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        left, right = line.split(" - ")
+        kind, _, options = right.split()[:3]
+        if kind == "cgroup2":
+            mounts[""] = left.split()[4]
+        elif kind == "cgroup" and "name=systemd" in options:
+            mounts["name=systemd"] = left.split()[4]
+    groups = []
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controller, path = line.split(":", 2)
+        if controller in mounts:
+            group = Path(mounts[controller] + path) / name
+            with contextlib.suppress(OSError):
+                group.mkdir()
+                groups.append(group)
+    return groups
+
+
+def in_groups(groups):
+    """In the child: goes there, and ends with whoever boots the host."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    for group in groups:
+        (group / "cgroup.procs").write_text("0")
+
+
+def remove_groups(groups):
+    for group in groups:
+        for folder, _, _ in os.walk(group, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
 
 
 # ---- a host -----------------------------------------------------------------
@@ -201,6 +232,7 @@ class Host:
 
     def __init__(self, base, binds=()):
         self.nspawn = self.init = None
+        self.groups = []
         self.name = f"adp-{os.getpid()}-{secrets.token_hex(3)}"
         self.scratch = CACHE / f"host.{self.name}"
         self.scratch.mkdir(mode=0o700)
@@ -224,6 +256,7 @@ class Host:
     def _boot(self, binds):
         os.makedirs("/run/systemd/nspawn", exist_ok=True)
         log = self.scratch / "boot.log"
+        self.groups = own_groups(self.name)
         with open(log, "wb") as out:
             self.nspawn = subprocess.Popen(
                 ["systemd-nspawn", "-q", "-D", str(self.root),
@@ -231,7 +264,8 @@ class Host:
                  "--console=read-only", "--private-network",
                  *[f"--bind-ro={b}" for b in binds]],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                start_new_session=True, preexec_fn=end_with_parent,
+                start_new_session=True,
+                preexec_fn=lambda: in_groups(self.groups),
                 env={**os.environ,
                      "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"})
         end = time.monotonic() + BOOT_SECONDS
@@ -313,6 +347,7 @@ class Host:
             except subprocess.TimeoutExpired:
                 self.nspawn.kill()
                 self.nspawn.wait()
+        remove_groups(self.groups)
         if os.path.ismount(self.root) and \
                 sh("umount", self.root).returncode != 0:
             sh("umount", "-l", self.root)
