@@ -87,11 +87,17 @@ int os_read_all(int fd, struct strbuf *out)
     }
 }
 
+/* Not to wait, neither for somebody who writes to a pipe nor for a device. */
 int os_read_file(int dirfd, const char *path, struct strbuf *out)
 {
+    struct stat st;
     CLEANUP(os_closep)
-    int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
-    return fd < 0 ? -errno : os_read_all(fd, out);
+    int fd = openat(dirfd, path,
+                    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        return -errno;
+    }
+    return S_ISREG(st.st_mode) ? os_read_all(fd, out) : -EINVAL;
 }
 
 int os_replace_file(int dirfd, const char *name, struct str text)

@@ -33,7 +33,9 @@ NODISCARD int os_write_all(int fd, struct str s);
 NODISCARD int os_read_all(int fd, struct strbuf *out);
 
 /* Appends the file at path, relative to the folder dirfd (or AT_FDCWD). A
- * symlink at the end of the path is refused (-ELOOP). */
+ * symlink at the end of the path is refused (-ELOOP), and so is what is no
+ * regular file, as a pipe that nobody writes to (-EINVAL); -E2BIG past the
+ * limit of out. */
 NODISCARD int os_read_file(int dirfd, const char *path, struct strbuf *out);
 
 /* Replaces the file `name` in the folder dirfd by text, through a temporary

@@ -108,6 +108,23 @@ static void symlinks_are_not_followed(void **state)
     strbuf_deinit(&text);
 }
 
+/* Whoever put a pipe there must not make us wait for ever. */
+static void only_regular_files_are_read(void **state)
+{
+    struct fixture *f = *state;
+    struct strbuf text = STRBUF_INIT(4096);
+    assert_int_equal(mkfifoat(f->folder, "pipe", 0600), 0);
+    assert_int_equal(mkdirat(f->folder, "inner", 0700), 0);
+    (void)alarm(10);
+    assert_int_equal(os_read_file(f->folder, "pipe", &text), -EINVAL);
+    assert_int_equal(os_read_file(f->folder, "inner", &text), -EINVAL);
+    assert_int_equal(os_read_file(AT_FDCWD, "/dev/zero", &text), -EINVAL);
+    (void)alarm(0);
+    assert_int_equal(os_read_file(AT_FDCWD, "/proc/self/stat", &text), 0);
+    assert_true(text.len > 0);
+    strbuf_deinit(&text);
+}
+
 static void a_folder_is_made_once(void **state)
 {
     struct fixture *f = *state;
@@ -218,6 +235,7 @@ int main(void)
         CASE(a_name_that_is_too_long_is_refused),
         CASE(reading_stops_at_the_limit),
         CASE(symlinks_are_not_followed),
+        CASE(only_regular_files_are_read),
         CASE(a_folder_is_made_once),
         CASE(a_tree_is_removed_whatever_its_modes),
         cmocka_unit_test(flags_are_set_and_unset),
