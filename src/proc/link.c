@@ -1,10 +1,13 @@
 /*
- * The connection of the engine: one at a time, a newer one replaces an older.
- * Who may connect is decided by the kernel's word on the peer. A datagram that
+ * The connection of the engine: one at a time, and who comes while it is there
+ * is turned away: an engine that is started again has lost its connection
+ * before, and whoever else comes must not cut it off. Who may connect at all is
+ * decided by the kernel's word on the peer. A datagram that
  * does not decode, or that an engine has no business to send, ends the
  * connection and nothing else.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,6 +18,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "os/clock.h"
 #include "os/fd.h"
 #include "os/peer.h"
 #include "proc/executor_priv.h"
@@ -22,6 +26,7 @@
 #define QUEUE_SOFT_BYTES (1024UL * 1024)
 #define BUFFER_BYTES (1024 * 1024)
 #define RECEIVE_BATCH 64
+#define TELL_MS 1000
 
 struct datagram {
     struct list node;
@@ -36,6 +41,7 @@ struct link {
     sd_event_source *accept;
     sd_event_source *peer; /* NULL: no engine */
     bool greeted;
+    uint64_t told_ms;  /* when somebody was told to be turned away */
     struct list queue; /* of struct datagram */
     size_t queued_bytes;
 };
@@ -229,24 +235,53 @@ static int on_peer(sd_event_source *source, int fd, uint32_t events,
 
 /* Root, ourselves, and whom the socket's file belongs to: a privileged
  * executor's socket is handed to the engine's user by whoever made it. */
-static bool may_connect(const struct link *l, int fd)
+static bool may_connect(const struct link *l, const struct os_peer *peer)
 {
-    struct os_peer peer;
-    return os_unix_peer(fd, &peer) == 0 &&
-           (peer.uid == 0 || peer.uid == geteuid() || peer.uid == l->owner);
+    return peer->uid == 0 || peer->uid == geteuid() || peer->uid == l->owner;
+}
+
+/* An engine that was welcomed, and whose end of the connection is open. */
+static bool has_engine(const struct link *l)
+{
+    if (l->peer == NULL || !l->greeted) {
+        return false;
+    }
+    struct pollfd p = {.fd = sd_event_source_get_io_fd(l->peer),
+                       .events = POLLRDHUP};
+    return poll(&p, 1, 0) == 0;
+}
+
+/* Nobody comes but engines, one after the other: who else does is somebody to
+ * know of. Told once a second, or the telling would be the harm. */
+static void tell_newcomer(struct link *l, const struct os_peer *peer, bool let)
+{
+    uint64_t now_ms = os_monotonic_ms();
+    if (!let && l->told_ms != 0 && now_ms - l->told_ms < TELL_MS) {
+        return;
+    }
+    l->told_ms = let ? l->told_ms : now_ms;
+    (void)fprintf(stderr, "%sexecutor: process %d of user %u %s\n",
+                  let ? "<6>" : "<4>", (int)peer->pid, (unsigned)peer->uid,
+                  let ? "connects"
+                      : "is turned away: it may not connect, or not while "
+                        "the engine is connected");
 }
 
 static int on_accept(sd_event_source *source, int listener, uint32_t events,
                      void *context)
 {
     struct executor *x = context;
+    struct os_peer peer = {0};
     (void)source;
     (void)events;
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
         return 0; /* it has gone again */
     }
-    if (!may_connect(x->link, fd)) {
+    bool let = os_unix_peer(fd, &peer) == 0 && may_connect(x->link, &peer) &&
+               !has_engine(x->link);
+    tell_newcomer(x->link, &peer, let);
+    if (!let) {
         os_close(fd);
         return 0;
     }

@@ -90,15 +90,37 @@ static void forget_does_not_touch_what_runs(void **state)
     assert_string_equal(a->out.at, "up\ndone\n");
 }
 
-static void a_newer_engine_replaces_an_older(void **state)
+static void expect_closed(int fd)
+{
+    char c;
+    assert_int_equal(read(fd, &c, 1), 0);
+    close(fd);
+}
+
+/* Whoever comes while the engine is there does not cut it off. */
+static void an_engine_that_is_there_stays(void **state)
 {
     struct lab *l = *state;
-    int old = l->link;
+    int own = l->link;
+    for (int i = 0; i < 3; i++) {
+        l->link = -1;
+        lab_connect_raw(l);
+        expect_closed(l->link);
+    }
+    l->link = own;
+    assert_int_equal(lab_run(l, 1, "exit 0")->row.state, ATTEMPT_SUCCEEDED);
+}
+
+/* One that says nothing does not keep the engine out. */
+static void who_was_not_welcomed_is_replaced(void **state)
+{
+    struct lab *l = *state;
+    lab_disconnect(l);
+    lab_connect_raw(l);
+    int other = l->link;
     l->link = -1;
     lab_connect(l);
-    char c;
-    assert_int_equal(read(old, &c, 1), 0);
-    close(old);
+    expect_closed(other);
     assert_int_equal(lab_run(l, 1, "exit 0")->row.state, ATTEMPT_SUCCEEDED);
 }
 
@@ -344,7 +366,8 @@ int main(void)
         CASE(what_has_ended_is_told_until_it_is_forgotten),
         CASE(a_start_starts_once),
         CASE(forget_does_not_touch_what_runs),
-        CASE(a_newer_engine_replaces_an_older),
+        CASE(an_engine_that_is_there_stays),
+        CASE(who_was_not_welcomed_is_replaced),
         CASE(the_time_limit_needs_no_engine),
         CASE(outcomes_outlive_an_orderly_end),
         CASE(an_old_start_gets_the_true_outcome),
