@@ -67,6 +67,26 @@ static int run_serve(const struct arguments *arguments)
     return serve(&arguments->from, TAKE(config));
 }
 
+/* Who can write the configuration of an executor that is root decides who else
+ * is root. Looked at after reading: what was not there yet is not read, and
+ * whoever is trusted now was so before. */
+static bool trusts_writers(const struct config *config)
+{
+    struct err err = ERR_INIT;
+    bool ok = true;
+    for (const char *const *file = config->files;
+         geteuid() == 0 && file != NULL && *file != NULL; file++) {
+        if (executor_trusts_file(*file, &err) < 0) {
+            (void)fprintf(stderr,
+                          "<3>executor: the configuration is not "
+                          "trusted: %s\n",
+                          err.message);
+            ok = false;
+        }
+    }
+    return ok;
+}
+
 /* The configuration that the executor read last; the first one is kept beside
  * it, for the paths. */
 struct executor_config {
@@ -78,7 +98,8 @@ static int refresh_executor(void *context, struct executor_options *ret)
 {
     struct executor_config *c = context;
     struct config *next = NULL;
-    if (load(c->arguments, false, &next) < 0) {
+    if (load(c->arguments, false, &next) < 0 || !trusts_writers(next)) {
+        config_free(next);
         (void)fprintf(stderr, "<4>executor: the configuration is not read "
                               "again, the old one stays\n");
         return -EINVAL;
@@ -92,7 +113,7 @@ static int refresh_executor(void *context, struct executor_options *ret)
 static int run_executor(const struct arguments *arguments)
 {
     CLEANUP(config_freep) struct config *config = NULL;
-    if (load(arguments, false, &config) < 0) {
+    if (load(arguments, false, &config) < 0 || !trusts_writers(config)) {
         return EX_CONFIG;
     }
     if (geteuid() == 0 && config->executor_user == NULL) {

@@ -56,3 +56,8 @@ struct executor_options {
  * child's status, unless it is a systemd unit's own. */
 NODISCARD int executor_run(const struct executor_options *options,
                            struct err *reterr);
+
+/* Whether only root, or the user that we are, could have written the file or
+ * folder: by its owner and mode, and those of all that lead to it. 0, or a
+ * negative errno (-EPERM) with what is to be mended. */
+NODISCARD int executor_trusts_file(const char *path, struct err *reterr);

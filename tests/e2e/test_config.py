@@ -167,6 +167,57 @@ def test_an_external_executor_is_waited_for(tmp_path):
         d.close()
 
 
+SPOILT = {"owner": lambda path: os.chown(path, 65534, -1),
+          "group": lambda path: os.chmod(path, 0o770),
+          "all": lambda path: os.chmod(path, 0o757)}
+
+
+def step_says(d, runbook):
+    w = d.post("/api/runbooks/execute", {"runbook": runbook})["workflow_id"]
+    d.wait_status(w, "succeeded", "failed")
+    return "".join(e["text"] for e in
+                   d.get(f"/api/workflows/{w}/logs")["logs"])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("who", SPOILT)
+@pytest.mark.parametrize("what", ["config.yaml", "config.d", "config.d/x.yaml"])
+def test_an_executor_that_is_root_takes_orders_of_root_only(
+        make_daemon, who, what):
+    """At its start; a later reading keeps what was."""
+    d = make_daemon({"t.yaml":
+                     "name: T\nsteps:\n- {name: a, command: id -un}\n"},
+                    {"executor": {"user": "nobody", "idle_exit": 0}},
+                    start=False)
+    main, part = d.config_path, f"{d.folder}/config.d/x.yaml"
+    os.mkdir(os.path.dirname(part))
+    open(part, "w", encoding="utf-8").close()
+    d.start()
+    d.wait_executor()
+    before = d.executor_pid()
+    d.kill9()
+    # Root's own change counts, somebody else's does not.
+    with open(part, "w", encoding="utf-8") as f:
+        f.write("executor: {user: root}\n")
+    spoilt = f"{d.folder}/{what}"
+    mode = os.stat(spoilt).st_mode
+    SPOILT[who](spoilt)
+    d.start()
+    d.wait_executor()
+    assert d.executor_pid() == before
+    assert "the configuration is not trusted" in d.log()
+    assert spoilt in d.log()
+    assert step_says(d, "t.yaml") == "nobody\n"
+    done = run("executor", "--config", main)
+    assert done.returncode == 78 and "not trusted" in done.stderr, done
+    d.kill9()
+    os.chown(spoilt, 0, -1)
+    os.chmod(spoilt, mode)
+    d.start()
+    d.wait_executor()
+    assert step_says(d, "t.yaml") == "root\n"
+
+
 def numbers(d):
     lines = d.raw("GET", "/metrics")[2].decode().splitlines()
     return {line.split()[0]: float(line.split()[1]) for line in lines
