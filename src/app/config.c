@@ -78,6 +78,17 @@ static void note_integration(struct config *c, const char *path)
     }
 }
 
+static bool is_literal(const struct yaml_node *n)
+{
+    struct str text = yaml_kind(n) == YAML_SCALAR ? yaml_text(n) : STR_NULL;
+    for (size_t i = 0; i < text.len; i++) {
+        if (str_starts(str_slice(text, i, text.len), STR("${"))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Sets the option and notes who did, unless the value is refused. */
 static void set_option(struct config_reader *r, const struct config_option *o,
                        const struct yaml_node *key,
@@ -90,6 +101,7 @@ static void set_option(struct config_reader *r, const struct config_option *o,
             .source = r->source,
             .at =
                 key != NULL && r->is_file ? yaml_place(key) : (struct place){0},
+            .literal = is_literal(value),
         };
     }
 }

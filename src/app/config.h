@@ -61,6 +61,7 @@ enum config_on_damage { ON_DAMAGE_RESTORE, ON_DAMAGE_STOP };
 struct config_origin {
     const char *source; /* a file, or "--set", "--default", "LOGLEVEL" */
     struct place at;    /* in that file */
+    bool literal;       /* the value stands there, it is no ${reference} */
 };
 
 /* Texts are NUL-terminated; NULL means not set. Lists end in NULL. */

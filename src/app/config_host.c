@@ -266,12 +266,32 @@ static void check_files(struct host *h)
     }
 }
 
+/* A secret that is written out in a file is everybody's who can read that. */
+static void check_secrets(struct host *h)
+{
+    for (size_t i = 0; i < config_option_count; i++) {
+        const struct config_option *o = &config_options[i];
+        const struct config_origin *from = &h->config->origins[i];
+        struct stat st;
+        struct err e = ERR_INIT;
+        if ((o->flags & CONFIG_CREDENTIAL) == 0 || from->source == NULL ||
+            !from->literal || from->at.line == 0 ||
+            stat(from->source, &st) < 0 || (st.st_mode & S_IROTH) == 0) {
+            continue;
+        }
+        err_hint(&e, "chmod o= %s, or write ${credential:NAME}", from->source);
+        (void)err_set(&e, -EPERM, "a secret that everybody may read");
+        tell(h, true, o->key, &e);
+    }
+}
+
 static void check_folders(struct host *h)
 {
     const struct config *c = h->config;
     check_state(h);
     check_runbooks(h);
     check_files(h);
+    check_secrets(h);
     check_folder(h, "backup.directory", c->backup_directory, true);
     if (c->executor_autostart) { /* else they are seen by another unit */
         check_folder(h, "executor.socket", c->executor_socket, false);

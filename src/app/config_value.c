@@ -282,6 +282,16 @@ static int check_address(struct str text, struct err *e)
 #define SQLITE_SCHEME "sqlite://"
 #define DATABASE_FILE "/engine.db"
 
+/* Some write four slashes: //PATH would be a host to who reads it as a URI. */
+static struct str storage_file(struct str url)
+{
+    struct str file = str_slice(url, sizeof(SQLITE_SCHEME) - 1, url.len);
+    while (str_starts(file, STR("//"))) {
+        file = str_slice(file, 1, file.len);
+    }
+    return file;
+}
+
 static int check_storage_url(struct str text, struct err *e)
 {
     if (str_starts(text, STR("postgresql://")) ||
@@ -290,7 +300,7 @@ static int check_storage_url(struct str text, struct err *e)
         return err_set(e, -EINVAL, "PostgreSQL is not supported by this build");
     }
     struct str scheme = STR(SQLITE_SCHEME);
-    struct str file = str_slice(text, scheme.len, text.len);
+    struct str file = storage_file(text);
     err_hint(e,
              "write sqlite:///var/lib/autonomous-devops/state" DATABASE_FILE);
     if (!str_starts(text, scheme) || file.len == 0 || file.at[0] != '/') {
@@ -308,7 +318,7 @@ static int check_storage_url(struct str text, struct err *e)
 static void split_storage_url(struct config *c)
 {
     struct str url = str_c(c->storage_url);
-    struct str file = str_slice(url, sizeof(SQLITE_SCHEME) - 1, url.len);
+    struct str file = storage_file(url);
     c->storage_path = arena_strdup(&c->arena, file);
     c->state_directory = arena_strdup(
         &c->arena, str_slice(file, 0, file.len - (sizeof(DATABASE_FILE) - 1)));

@@ -247,3 +247,33 @@ def test_start_refuses_a_port_before_it_installs(tmp_path):
     assert p.returncode == 1
     assert f"port {port} is taken" in p.stderr and "1/4" not in p.stdout
     assert not os.path.exists(tmp_path / "d")
+
+
+@pytest.mark.parametrize("where", ["config.yaml", "config.d/x.yaml"])
+def test_a_secret_in_a_file_for_everybody_is_told(make_daemon, where):
+    """Written out, that is: a reference gives nothing away."""
+    d = make_daemon(start=False)
+    os.mkdir(os.path.join(d.folder, "state"))
+    os.mkdir(os.path.join(d.folder, "config.d"))
+    path = os.path.join(d.folder, where)
+
+    def warnings(value, mode):
+        if where == "config.yaml":
+            d.write_config({"integrations": {"pagerduty":
+                                             {"routing_key": value}}})
+        else:
+            with open(path, "w", encoding="utf-8") as f:
+                f.write("integrations:\n  pagerduty:\n"
+                        f"    routing_key: {value}\n")
+        os.chmod(path, mode)
+        p = run(d, "check-config")
+        assert p.returncode == 0 and "LITERAL" not in p.stderr, p
+        return [line for line in p.stderr.splitlines()
+                if "everybody may read" in line]
+
+    for mode in (0o640, 0o600):
+        assert warnings("LITERAL123", mode) == []
+    told = warnings("LITERAL123", 0o644)
+    assert len(told) == 1 and told[0].startswith(path), told
+    assert "pagerduty.routing_key" in told[0] and f"chmod o= {path}" in told[0]
+    assert warnings("${credential:pd}", 0o644) == []

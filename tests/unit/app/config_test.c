@@ -300,6 +300,7 @@ static void wrong_values_are_named(void **state)
         {"server: {tls: {cert: /c.pem}}", "a certificate needs its key"},
         {"storage: {url: sqlite:///}", "must be called engine.db"},
         {"storage: {url: sqlite:///engine.db}", "must be called engine.db"},
+        {"storage: {url: sqlite:////engine.db}", "must be called engine.db"},
         {"storage: {url: sqlite:///var/x.db}", "must be called engine.db"},
         {"storage: {url: sqlite://host/engine.db}", "not a URL of the form"},
         {"storage: {url: mysql://x}", "not a URL of the form"},
@@ -368,6 +369,17 @@ static void values_are_read(void **state)
     assert_string_equal(l.config->storage_path, "/srv/x/engine.db");
     assert_string_equal(l.config->state_directory, "/srv/x");
     assert_int_equal(l.config->log_level, LOG_LEVEL_DEBUG);
+    unload(&l);
+}
+
+/* As other programs write an absolute path. */
+static void a_storage_url_may_have_more_slashes(void **state)
+{
+    (void)state;
+    struct load l = load("storage: {url: sqlite:////srv/x/engine.db}\n");
+    assert_int_equal(l.result, 0);
+    assert_string_equal(l.config->storage_path, "/srv/x/engine.db");
+    assert_string_equal(l.config->state_directory, "/srv/x");
     unload(&l);
 }
 
@@ -649,6 +661,8 @@ int main(void)
         cmocka_unit_test_setup(wrong_users_are_named, clean_environment),
         cmocka_unit_test_setup(values_are_read, clean_environment),
         cmocka_unit_test_setup(a_list_has_a_limit, clean_environment),
+        cmocka_unit_test_setup(a_storage_url_may_have_more_slashes,
+                               clean_environment),
         cmocka_unit_test_setup(loglevel_overrides, clean_environment),
         cmocka_unit_test_setup(elsewhere_needs_tokens_and_tls,
                                clean_environment),
