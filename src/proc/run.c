@@ -644,6 +644,7 @@ static int plan_env(struct run *r, struct plan *p, struct err *reterr)
     char *defaults[] = {
         entry(p, BASE_PATH),
         entry(p, "LANG=C.UTF-8"),
+        entry(p, "TMPDIR=%s/%s", r->x->options.work, folder),
         p->has_user ? entry(p, "HOME=%s", p->user.home)
                     : entry(p, "HOME=%s/%s", r->x->options.work, folder),
     };

@@ -282,6 +282,7 @@ static void the_environment_is_made_from_nothing(void **state)
         "ADP_PARAM_COUNT=3\n",
         "FOR=a b;$(id)!\n",
         "HOME=",
+        "TMPDIR=",
         "ADP_WORKFLOW_ID=wf-",
         "ADP_STEP=1\n",
         "ADP_ATTEMPT=1\n",
@@ -300,16 +301,17 @@ static void the_environment_is_made_from_nothing(void **state)
     }
 }
 
-/* HOME is the private folder, which is where the step begins. */
+/* HOME and TMPDIR are the private folder, which is where the step begins. */
 static void the_folder_is_private(void **state)
 {
     struct lab *l = *state;
     const struct lab_attempt *a = lab_run(
         l, 1,
         "test \"$(pwd -P)\" = \"$(realpath \"$HOME\")\" && echo home\n"
+        "test \"$TMPDIR\" = \"$HOME\" && echo temporary\n"
         "stat -c %a .\nls -A | wc -l\ncase $PWD in *work/step-*) echo below;; "
         "esac");
-    assert_string_equal(a->out.at, "home\n700\n0\nbelow\n");
+    assert_string_equal(a->out.at, "home\ntemporary\n700\n0\nbelow\n");
 }
 
 static void two_attempts_share_no_folder(void **state)
