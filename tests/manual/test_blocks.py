@@ -330,7 +330,7 @@ def add_runbook(lab, run):
     event = lab.event(type="alert", labels={"alertname": "CustomAlert"})
     shown = lab.until(f"/events/{event}", ".workflows | length == 1")
     w = lab.end(shown["workflows"][0]["id"])
-    # systemctl status, restart and curl have worked, as the service's user.
+    # systemctl status, restart and curl have worked, as the steps' user.
     assert w["runbook"] == "remediation/custom-fix.yaml"
     assert lab.unit("myservice", "MainPID") != before
     assert [s["status"] for s in w["steps"][:2]] == ["succeeded"] * 2, w
