@@ -30,7 +30,9 @@ static int open_salvage(struct salvage *v, const char *path, struct err *reterr)
         "SELECT status, priority FROM event_span WHERE first_seq <= ?1"
         " ORDER BY first_seq DESC LIMIT 1";
     uint32_t version = 0;
-    int r = copy_file_open(&v->file, path, "", SQLITE_OPEN_READWRITE, reterr);
+    /* What was set aside stays as it is. */
+    int r = copy_file_open(&v->file, path, "?mode=ro", SQLITE_OPEN_READONLY,
+                           reterr);
     if (r == 0) {
         r = sqlite_schema_version(&v->file.store, &version, reterr);
     }

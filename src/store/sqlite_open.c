@@ -12,10 +12,14 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "store/sqlite_log.h"
 #include "store/sqlite_sums.h"
 
 #define LABELS_MAX_BYTES (1024UL * 1024)
 #define SESSIONS_KEPT 100
+#define KEEP_HINT                                                              \
+    "keep " SQLITE_DB_FILE "* for salvage: move all of them away together, "   \
+    "then restore a backup"
 #define DIRECTORY_MAX_BYTES 400 /* the library's paths end at 512 */
 
 /* ---- the directory ------------------------------------------------------ */
@@ -324,8 +328,7 @@ int sqlite_open_error(struct store *s, int rc, const char *doing,
     switch (rc & 0xFF) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        err_hint(reterr, "keep " SQLITE_DB_FILE "* for salvage: move all of "
-                         "them away together, then restore a backup");
+        err_hint(reterr, KEEP_HINT);
         return err_set(reterr, -EBADMSG, "%s is damaged (%s)", s->db_path, why);
     case SQLITE_FULL:
         err_hint(reterr, "free some space on that disk");
@@ -342,6 +345,16 @@ int sqlite_open_error(struct store *s, int rc, const char *doing,
     }
 }
 
+/* Before the library opens the file, and cuts the log off where it is bad. */
+static int check_log(struct store *s, struct err *reterr)
+{
+    int r = sqlite_log_check(s->db_path, reterr);
+    if (r == -EBADMSG) {
+        err_hint(reterr, KEEP_HINT);
+    }
+    return r;
+}
+
 static int open_steps(struct store *s, const struct store_options *options,
                       struct store_opened *opened, struct err *reterr)
 {
@@ -350,6 +363,7 @@ static int open_steps(struct store *s, const struct store_options *options,
     int r = 0;
     if ((r = open_directory(s, reterr)) < 0 ||
         (r = take_lock(s, lock_path, reterr)) < 0 ||
+        (r = check_log(s, reterr)) < 0 ||
         (r = open_file(s, lock_path, reterr)) < 0 ||
         (r = sqlite_schema_version(s, &version, reterr)) < 0 ||
         (r = set_up_file(s, reterr)) < 0 ||

@@ -10,7 +10,6 @@
 #define HEADER_BYTES 100
 #define RESERVED_AT 20 /* in the header: reserved bytes of each page */
 #define PAGE_MIN_BYTES 512
-#define PAGE_BYTES 4096         /* of files that we make */
 #define PENDING_BYTE 0x40000000 /* its page is never used: the lock's place */
 #define LANES 4
 
@@ -327,14 +326,15 @@ int sqlite_sums_scan(sqlite3 *db, uint64_t *ret_page)
 {
     struct sums_file *f = with_sums(db);
     ASSERT(f != NULL);
-    char *page = mem_alloc(PAGE_BYTES, 1);
+    char *page = mem_alloc(SQLITE_PAGE_BYTES, 1);
     sqlite3_int64 size = 0;
     int rc = file_size(&f->base, &size);
     *ret_page = 0;
-    for (sqlite3_int64 at = 0; rc == SQLITE_OK && at < size; at += PAGE_BYTES) {
-        *ret_page = (uint64_t)(at / PAGE_BYTES) + 1;
+    for (sqlite3_int64 at = 0; rc == SQLITE_OK && at < size;
+         at += SQLITE_PAGE_BYTES) {
+        *ret_page = (uint64_t)(at / SQLITE_PAGE_BYTES) + 1;
         if (at != PENDING_BYTE) {
-            rc = file_read(&f->base, page, PAGE_BYTES, at);
+            rc = file_read(&f->base, page, SQLITE_PAGE_BYTES, at);
         }
     }
     mem_free(page);

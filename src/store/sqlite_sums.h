@@ -21,6 +21,7 @@
 #include "base/attr.h"
 
 #define SQLITE_SUM_BYTES 8
+#define SQLITE_PAGE_BYTES 4096 /* of files that we make */
 
 /* The name of the layer, for sqlite3_open_v2; on top of the VFS that is the
  * default now. */

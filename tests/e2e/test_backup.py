@@ -300,6 +300,60 @@ def test_a_damaged_store_is_replaced(engine):
     assert saved, "some damage is on a page without late events"
 
 
+def frames_of_log(d):
+    """How many frames the present round of the log has, as of now."""
+    with open(os.path.join(d.state, "engine.db-wal"), "rb") as f:
+        log = f.read()
+    salts, step = log[16:24], 24 + PAGE
+    count = 0
+    while log[32 + count * step + 8:][:8] == salts:
+        count += 1
+    return count
+
+
+def test_a_damaged_log_is_noticed(engine):
+    """The library would take it for the end of the log, and what had been
+    acknowledged behind it would be gone without a word."""
+    d = engine
+    old = set(post(d, 200))
+    made = backup(d)
+    late = set()
+    while len(late) < 30 or frames_of_log(d) < 50:
+        late |= set(post(d, 1))
+    d.kill9()
+    flip(os.path.join(d.state, "engine.db-wal"), 32 + 20 * (24 + PAGE) + 99)
+    d.start()
+    assert "engine.db-wal is damaged: frame 21" in d.log()
+    restored = d.get("/api/health")["checks"]["store"]["restored"]
+    assert restored["backup"] == made["name"]
+    ids = {e["id"] for e in d.get("/api/events?limit=1000")["events"]}
+    assert old <= ids <= old | late
+    # What stood before the damage is read from the old store.
+    assert restored["salvaged_events"] == len(ids - old)
+    for name in ("engine.db", "engine.db-wal"):
+        assert os.path.exists(os.path.join(restored["aside"], name))
+
+
+def test_spoiled_backups_are_passed_over(engine):
+    d = engine
+    post(d, 50)
+    good = backup(d)
+    spoiled = [backup(d) for _ in range(3)]
+    with open(os.path.join(spoiled[0]["path"], "engine.db"), "r+b") as f:
+        f.truncate(PAGE * 3)
+    with open(os.path.join(spoiled[1]["path"], "manifest.json"), "w",
+              encoding="utf-8") as f:
+        f.write("{")
+    flip(os.path.join(spoiled[2]["path"], "metrics.db"), 5000)
+    d.stop()
+    damage_some(d, 7)
+    d.start()
+    for one in spoiled:
+        assert f"{one['name']} is no good" in d.log()
+    restored = d.get("/api/health")["checks"]["store"]["restored"]
+    assert restored["backup"] == good["name"]
+
+
 def test_damage_met_while_running(engine):
     """A reader finds it: the engine ends, its next start puts it right."""
     d = engine

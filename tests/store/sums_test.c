@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "store/sqlite_open.h"
 #include "store/sqlite_priv.h"
 #include "store/sqlite_sums.h"
 #include "tests/store/fault_vfs.h"
@@ -91,6 +92,51 @@ static void flip(int fd, off_t at, unsigned bit)
     assert_int_equal(pwrite(fd, &c, 1, at), 1);
 }
 
+/* How many pages of a kind there are. */
+static uint64_t count_pages(sqlite3 *db, const char *sql)
+{
+    uint64_t n = 0;
+    assert_int_equal(sqlite_query_u64(db, sql, &n), SQLITE_OK);
+    return n;
+}
+
+/* What is flipped below is of every kind: the library says so itself. */
+static void there_are_pages_of_every_kind(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const kinds[] = {
+        "SELECT count(*) FROM dbstat WHERE pagetype = 'internal' AND name IN "
+        "(SELECT name FROM sqlite_schema WHERE type = 'table')",
+        "SELECT count(*) FROM dbstat WHERE pagetype = 'leaf' AND name IN "
+        "(SELECT name FROM sqlite_schema WHERE type = 'table')",
+        "SELECT count(*) FROM dbstat WHERE pagetype = 'internal' AND name IN "
+        "(SELECT name FROM sqlite_schema WHERE type = 'index')",
+        "SELECT count(*) FROM dbstat WHERE pagetype = 'leaf' AND name IN "
+        "(SELECT name FROM sqlite_schema WHERE type = 'index')",
+        "SELECT count(*) FROM dbstat WHERE pagetype = 'overflow'",
+        "SELECT freelist_count FROM pragma_freelist_count",
+        /* With auto_vacuum the second page says whose the others are. */
+        "SELECT 2 NOT IN (SELECT pageno FROM dbstat)",
+    };
+    char path[128];
+    sqlite3 *db = NULL;
+    struct err err;
+    fill(f);
+    assert_int_equal(try_open(f, &err), 0);
+    (void)snprintf(path, sizeof(path), "%s/" SQLITE_DB_FILE, f->directory);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_compileoption_used("ENABLE_DBSTAT_VTAB") == 0) {
+        (void)sqlite3_close(db);
+        skip();
+    }
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        if (count_pages(db, kinds[i]) == 0) {
+            fail_msg("no page: %s", kinds[i]);
+        }
+    }
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
 /* One bit of each page in turn. */
 static void a_flipped_bit_is_noticed(void **state)
 {
@@ -115,6 +161,55 @@ static void a_flipped_bit_is_noticed(void **state)
     }
     (void)close(fd);
     assert_int_equal(try_open(f, &err), 0);
+}
+
+/* What a disk does besides: each page in turn comes back empty, or half old. */
+static void a_lost_or_torn_page_is_noticed(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    fill(f);
+    assert_int_equal(try_open(f, &err), 0);
+    int fd = open_db(f);
+    struct stat st;
+    assert_int_equal(fstat(fd, &st), 0);
+    for (off_t page = 0; page < st.st_size / PAGE; page++) {
+        static const char nothing[PAGE];
+        char kept[PAGE];
+        assert_int_equal(pread(fd, kept, PAGE, page * PAGE), PAGE);
+        for (size_t whole = 0; whole <= PAGE / 2; whole += PAGE / 2) {
+            size_t rest = PAGE - whole;
+            assert_int_equal(
+                pwrite(fd, nothing, rest, page * PAGE + (off_t)whole), rest);
+            int r = try_open(f, &err);
+            if (r != -EBADMSG) {
+                fail_msg("page %lld from byte %zu: %d", (long long)page + 1,
+                         whole, r);
+            }
+            assert_int_equal(pwrite(fd, kept, PAGE, page * PAGE), PAGE);
+        }
+    }
+    (void)close(fd);
+    assert_int_equal(try_open(f, &err), 0);
+}
+
+static void a_file_that_was_cut_off_is_noticed(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    fill(f);
+    assert_int_equal(try_open(f, &err), 0);
+    int fd = open_db(f);
+    struct stat st;
+    assert_int_equal(fstat(fd, &st), 0);
+    for (off_t cut = 64; cut < st.st_size; cut += PAGE / 2) {
+        assert_int_equal(ftruncate(fd, st.st_size - cut), 0);
+        int r = try_open(f, &err);
+        if (r != -EBADMSG) {
+            fail_msg("%lld bytes cut off: %d", (long long)cut, r);
+        }
+    }
+    (void)close(fd);
 }
 
 /* Every byte of the header that says what kind of file this is. */
@@ -235,7 +330,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_bit_counts),
+        CASE(there_are_pages_of_every_kind),
         CASE(a_flipped_bit_is_noticed),
+        CASE(a_lost_or_torn_page_is_noticed),
+        CASE(a_file_that_was_cut_off_is_noticed),
         CASE(a_damaged_header_is_noticed),
         CASE(a_page_in_anothers_place_is_noticed),
         CASE(a_reader_notices),
