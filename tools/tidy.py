@@ -29,6 +29,9 @@ BANNED = {
     "vfork": None, "alloca": None, "strtok_r": "str_find",
 }
 BANNED_CALL = re.compile(r"(?<![\w.>])(" + "|".join(BANNED) + r")\s*\(")
+# Not that of a function that gives a struct.
+TYPEDEF = re.compile(
+    r"\btypedef\s+(struct|enum|union)\b\s*\w*\s*(?:\{|\**\s*\w+\s*;)")
 # What these do follows from the name: CONTRIBUTING.md, "Names".
 BY_CONVENTION = re.compile(
     r"_(init|deinit|free|freep|ref|unref|unrefp|close|closep)$")
@@ -202,7 +205,7 @@ class Tidy:
         for match in TOKENS.finditer(text):
             if match[0].startswith("//"):
                 self.report(path, line_of(text, match.start()), "// comment")
-        for match in re.finditer(r"\btypedef\s+(struct|enum|union)\b", code):
+        for match in TYPEDEF.finditer(code):
             self.report(path, line_of(code, match.start()),
                         f"typedef of a {match[1]}")
         if path.parts[len(self.root.parts)] != "src" or \

@@ -177,6 +177,10 @@ PLANTED = [
      ""),
     ("tidy.py", more("src/low/low.c", "typedef struct a low_a;\n"),
      "typedef of a struct"),
+    ("tidy.py", more("src/low/low.c", "typedef struct a {\n    int b;\n} "
+                     "low_a;\n"), "typedef of a struct"),
+    ("tidy.py", more("src/low/low.c", "typedef struct a low_fn(int b);\n"),
+     ""),
     ("tidy.py", more("src/low/low.c", "static int f(void)\n{\n"
                      "    return malloc(1) != 0;\n}\n"),
      "malloc is not used here: mem_alloc"),
