@@ -16,6 +16,22 @@ struct changing {
     void (*put)(struct changing *x, struct strbuf *out); /* inside of {} */
 };
 
+static void answer_not_changed(struct call *c,
+                               const struct service_request *request)
+{
+    if (request->err.message[0] != '\0') {
+        answer_err(c, 503, "not_possible", &request->err);
+    } else if (request->change.stored) {
+        answer_error(c, 500, "not_in_force",
+                     "the change is stored, but the store could not be read "
+                     "to put it in force; the next start does",
+                     STR(""));
+    } else {
+        answer_busy(c, "store_failed",
+                    "the store did not take the change; try again");
+    }
+}
+
 static void changed(struct service_request *request)
 {
     struct changing *x = CONTAINER_OF(request, struct changing, request);
@@ -32,8 +48,7 @@ static void changed(struct service_request *request)
         answer_disk_full(c);
         return;
     default:
-        answer_busy(c, "store_failed",
-                    "the store did not take the change; try again");
+        answer_not_changed(c, request);
     }
 }
 
@@ -372,7 +387,8 @@ void control_scale_workers(struct call *c)
 
 static void put_restarted(struct changing *x, struct strbuf *out)
 {
-    put_text_c(out, "status", "restarted");
+    put_text_c(out, "status",
+               x->request.change.moved != 0 ? "restarted" : "none_stuck");
     put_u64(out, "workers", service_status(x->call->api->service).workers);
     put_u64(out, "stuck", x->request.change.moved);
 }
@@ -393,9 +409,11 @@ static void put_task(struct strbuf *out, const struct worker_view *w)
         return;
     }
     put_open(out, "current_task", '{');
-    put_id(out, "event", ID_PREFIX_EVENT, w->first_event);
+    put_id(out, "event", ID_PREFIX_EVENT, w->event);
     put_u64(out, "events", w->events);
+    put_u64(out, "done", w->done);
     put_instant(out, "since", w->since_ms);
+    put_instant(out, "progress_at", w->progress_ms);
     put_close(out, '}');
 }
 

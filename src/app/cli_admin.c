@@ -184,7 +184,7 @@ int cli_queue_priority(struct cli *cli)
 
 static const struct cli_column worker_columns[] = {
     {"ID", CLI_RIGHT},        {"STATUS", CLI_STATUS},
-    {"EVENTS", CLI_RIGHT},    {"FIRST", CLI_FLEX},
+    {"DONE", CLI_RIGHT},      {"EVENT", CLI_FLEX},
     {"PROCESSED", CLI_RIGHT}, {"BUSY", CLI_RIGHT},
     {"SINCE", CLI_RIGHT},     {NULL, 0},
 };
@@ -208,7 +208,10 @@ int cli_worker_list(struct cli *cli)
         stuck += strcmp(status, "stuck") == 0 ? 1 : 0;
         cli_cell(&t, cli_get(cli, w, "id"));
         cli_cell(&t, status);
-        cli_cell(&t, cli_get(cli, task, "events"));
+        cli_cell(&t, json_is_object(task)
+                         ? cli_text(cli, "%s/%s", cli_get(cli, task, "done"),
+                                    cli_get(cli, task, "events"))
+                         : "");
         cli_cell(&t, cli_get(cli, task, "event"));
         cli_cell(&t, cli_get(cli, w, "events_processed"));
         cli_cell(&t, cli_text(cli, "%.0f%%",
@@ -244,10 +247,18 @@ int cli_worker_restart(struct cli *cli)
 {
     json_auto_t *answer = NULL;
     int r = post(cli, "/api/admin/restart-workers", NULL, &answer);
-    if (r == 0 && !print_answer(cli, answer)) {
+    if (r != 0 || print_answer(cli, answer)) {
+        return r;
+    }
+    if (cli_get_number(answer, "stuck") > 0) {
         (void)fprintf(cli->out, "%s workers restarted, %s were stuck\n",
                       cli_get(cli, answer, "workers"),
                       cli_get(cli, answer, "stuck"));
+    } else {
+        (void)fprintf(cli->out,
+                      "none of %s workers is stuck: none was "
+                      "replaced\n",
+                      cli_get(cli, answer, "workers"));
     }
     return r;
 }

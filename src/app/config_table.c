@@ -47,8 +47,8 @@ const struct config_option config_options[] = {
              "is set aside as poison."},
     {"engine.event_processing.worker_stuck_after", CONFIG_DURATION, 0,
      AT(worker_stuck_ms), "30s", RANGE(SECOND, HOUR),
-     .help = "A worker that has had the same events for so long is shown as "
-             "stuck."},
+     .help = "A worker that has finished no event for so long is shown as "
+             "stuck, and replaced by adctl worker restart."},
     {"engine.workflow_execution.max_concurrent", CONFIG_U32, CONFIG_RELOAD,
      AT(max_concurrent), "20", RANGE(1, 10000),
      .help = "Workflows that run at a time; others are queued in order."},

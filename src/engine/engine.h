@@ -109,7 +109,7 @@ struct fact {
             const struct fact_event *events;
             uint32_t count;
             struct str commit; /* of the generation matched against */
-        } batch;               /* LOST: worker and claim */
+        } batch;               /* LOST: the events that it had matched */
         struct {
             struct runbook *runbook;
             struct str commit;

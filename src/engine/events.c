@@ -100,20 +100,21 @@ static void worker_is_free(struct engine *e, uint32_t worker)
     e->claimed &= ~(UINT64_C(1) << worker);
 }
 
-void events_lost(struct engine *e, const struct fact *fact)
-{
-    struct record record = {.kind = RECORD_EVENTS_FREE,
-                            .free_claim = fact->batch.claim};
-    worker_is_free(e, fact->batch.worker);
-    VEC_PUSH(&e->fx->records, record);
-}
-
 void events_matched(struct engine *e, const struct fact *fact)
 {
     worker_is_free(e, fact->batch.worker);
     for (uint32_t i = 0; i < fact->batch.count; i++) {
         event_matched(e, fact, &fact->batch.events[i]);
     }
+}
+
+/* What it had matched is done; the rest of its claim is queued again. */
+void events_lost(struct engine *e, const struct fact *fact)
+{
+    struct record record = {.kind = RECORD_EVENTS_FREE,
+                            .free_claim = fact->batch.claim};
+    events_matched(e, fact);
+    VEC_PUSH(&e->fx->records, record);
 }
 
 /* In the same commit as the workflow: it is there with both or with none. */

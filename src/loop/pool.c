@@ -205,6 +205,39 @@ void pool_stop(struct pool *p)
     mem_free(p);
 }
 
+void pool_retire(struct pool *p, struct pool *heir)
+{
+    struct list queue;
+    list_init(&queue);
+    pthread_mutex_lock(&p->lock);
+    ASSERT(!p->stopping);
+    p->stopping = true;
+    list_splice(&queue, &p->queue);
+    p->queued = 0;
+    pthread_cond_broadcast(&p->wake);
+    pthread_mutex_unlock(&p->lock);
+    struct list *link;
+    while ((link = list_pop(&queue)) != NULL) {
+        struct pool_job *job = CONTAINER_OF(link, struct pool_job, link);
+        ASSERT(pool_submit(heir, job) == 0);
+    }
+}
+
+bool pool_reap(struct pool *p)
+{
+    bool ended = true;
+    pthread_mutex_lock(&p->lock);
+    ASSERT(p->stopping);
+    for (uint32_t i = 0; i < POOL_THREADS_MAX; i++) {
+        ended = ended && (!p->workers[i].started || p->workers[i].ended);
+    }
+    pthread_mutex_unlock(&p->lock);
+    if (ended) {
+        pool_stop(p);
+    }
+    return ended;
+}
+
 struct pool_stats pool_stats(struct pool *p)
 {
     pthread_mutex_lock(&p->lock);

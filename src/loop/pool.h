@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/attr.h"
@@ -53,6 +54,15 @@ NODISCARD int pool_resize(struct pool *p, uint32_t threads);
 /* Runs what is queued, ends the threads, frees. NULL is fine. Nobody may
  * submit any more. */
 void pool_stop(struct pool *p);
+
+/* Lets all threads end, each when it has finished what it does; what is queued
+ * goes to the other pool, which has room for it. Nobody may submit to it any
+ * more. The pool lasts until pool_reap has said so, or pool_stop. */
+void pool_retire(struct pool *p, struct pool *heir);
+
+/* Frees a retired pool and returns true if its threads have ended; does not
+ * wait for them. */
+NODISCARD bool pool_reap(struct pool *p);
 
 struct pool_stats {
     uint32_t threads; /* wanted; surplus ones may still be at work */

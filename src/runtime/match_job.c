@@ -89,5 +89,9 @@ void match_job_run(struct match_job *job)
     job->matches = ARENA_ARRAY(&job->arena, count, struct fact_match *);
     for (uint32_t i = 0; i < count; i++) {
         match_event(job, i);
+        atomic_store_explicit(&job->matched, i + 1, memory_order_release);
+        if (job->progress != NULL) {
+            job->progress(job);
+        }
     }
 }

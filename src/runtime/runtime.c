@@ -322,9 +322,10 @@ void runtime_op_done(struct runtime *rt, struct store_op *op)
     UNREACHABLE();
 }
 
-static void mint_workflow_ids(struct runtime *rt, struct match_job *job)
+static void mint_workflow_ids(struct runtime *rt, struct match_job *job,
+                              uint32_t count)
 {
-    for (uint32_t i = 0; i < job->claim.op.claim.count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         const struct fact_event *event = &job->events[i];
         for (uint32_t m = 0; m < event->match_count; m++) {
             /* The job made this array; const only for the engine. */
@@ -335,20 +336,26 @@ static void mint_workflow_ids(struct runtime *rt, struct match_job *job)
     }
 }
 
-void runtime_job_done(struct runtime *rt, struct match_job *job)
+static void take_batch(struct runtime *rt, enum fact_kind kind,
+                       struct match_job *job, uint32_t count)
 {
     if (!rt->failed) {
-        mint_workflow_ids(rt, job);
+        mint_workflow_ids(rt, job, count);
     }
     struct fact fact = {
-        .kind = FACT_BATCH_MATCHED,
+        .kind = kind,
         .batch = {.worker = job->worker,
                   .claim = job->claim.op.claim.claim,
-                  .events = job->events,
-                  .count = job->claim.op.claim.count,
+                  .events = count != 0 ? job->events : NULL,
+                  .count = count,
                   .commit = job->generation->commit},
     };
     runtime_take(rt, &fact);
+}
+
+void runtime_job_done(struct runtime *rt, struct match_job *job)
+{
+    take_batch(rt, FACT_BATCH_MATCHED, job, job->claim.op.claim.count);
     runtime_job_drop(job);
 }
 
@@ -360,11 +367,12 @@ void runtime_job_drop(struct match_job *job)
     mem_free(job);
 }
 
-void runtime_batch_lost(struct runtime *rt, uint32_t worker, uint64_t claim)
+/* Its thread may still be at work, but not with what it has counted. */
+uint32_t runtime_batch_lost(struct runtime *rt, struct match_job *job)
 {
-    struct fact fact = {.kind = FACT_BATCH_LOST,
-                        .batch = {.worker = worker, .claim = claim}};
-    runtime_take(rt, &fact);
+    uint32_t count = atomic_load_explicit(&job->matched, memory_order_acquire);
+    take_batch(rt, FACT_BATCH_LOST, job, count);
+    return count;
 }
 
 /* ---- requests ------------------------------------------------------------ */

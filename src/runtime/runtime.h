@@ -11,6 +11,8 @@
  */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "base/err.h"
 #include "base/list.h"
 #include "engine/engine.h"
@@ -41,6 +43,11 @@ struct match_job {
     struct controls *controls;     /* a reference, or NULL */
     struct fact_event *events;     /* filled by match_job_run */
     struct fact_match **matches;   /* per event; the ids come later */
+    _Atomic(uint32_t) matched;     /* so many of the events are done */
+    /* Called after each of them, on the thread that matches; NULL: nobody
+     * wants to know. */
+    void (*progress)(struct match_job *job);
+    _Atomic(uint64_t) progress_ms; /* its owner's */
     struct pool_job pool_job;      /* the daemon's worker pool */
     struct mail mail;              /* on the way back */
     struct runtime *runtime;
@@ -150,9 +157,10 @@ void runtime_halt(struct runtime *rt);
 void runtime_op_done(struct runtime *rt, struct store_op *op);
 void runtime_job_done(struct runtime *rt, struct match_job *job);
 
-/* The worker will never bring its batch: the claim is given up. Should the job
- * come after all, drop it. */
-void runtime_batch_lost(struct runtime *rt, uint32_t worker, uint64_t claim);
+/* The worker makes no progress: what it has matched is taken, the rest of the
+ * claim is given up. Returns how many events were matched. Should the job come
+ * after all, drop it. */
+uint32_t runtime_batch_lost(struct runtime *rt, struct match_job *job);
 void runtime_job_drop(struct match_job *job);
 
 /* True when nothing waits for a commit: safe to close the store. */

@@ -45,7 +45,7 @@ struct service_options {
     bool restore_on_damage; /* a damaged store by the newest good one */
     uint64_t queue_limit;
     uint32_t max_attempts;    /* claims of one event before it is poison */
-    uint64_t worker_stuck_ms; /* a batch that takes longer makes no progress */
+    uint64_t worker_stuck_ms; /* an event that takes longer is no progress */
     struct retention_policy retention;
     uint64_t retention_interval_ms;
     struct engine_config engine;

@@ -56,7 +56,8 @@ struct change {
     uint32_t move;     /* of the sweep: the next one */
     uint64_t next_seq; /* CHANGE_RANK: the next window */
     uint64_t last_seq;
-    uint32_t next_id; /* CHANGE_ARCHIVE: the next group of workflows */
+    struct pool *spare; /* CHANGE_RESTART: threads, until they are in place */
+    uint32_t next_id;   /* CHANGE_ARCHIVE: the next group of workflows */
     bool is_sweeping;
     bool is_beside; /* the next change need not wait for this one */
 };
@@ -78,6 +79,7 @@ static void end(struct change *x, int result)
     struct service_request *request = x->request;
     bool beside = x->is_beside;
     request->result = result;
+    pool_stop(x->spare);
     arena_deinit(&x->arena);
     mem_free(x);
     request->done(request);
@@ -260,11 +262,10 @@ static int take_effect(struct change *x)
     }
     service_set_controls(x->service, c);
     if (x->request->change.sweep == CHANGE_RESTART) {
-        uint32_t given_up = 0;
-        r = service_restart_workers(x->service, &given_up);
-        x->request->change.moved = given_up;
+        x->request->change.moved =
+            service_workers_replace(x->service, TAKE(x->spare));
     }
-    return r;
+    return 0;
 }
 
 static void on_committed(struct mail *mail)
@@ -278,6 +279,7 @@ static void on_committed(struct mail *mail)
         return;
     }
     if (!x->is_sweeping) {
+        request->change.stored = true;
         r = take_effect(x);
         if (r < 0) {
             end(x, r);
@@ -350,6 +352,9 @@ static void begin(struct service *s, struct service_request *request)
     if (r == 0) {
         r = prepare_verdict(x, &audit);
     }
+    if (r == 0 && request->change.sweep == CHANGE_RESTART) {
+        r = service_workers_spare(s, &x->spare, &request->err);
+    }
     if (r < 0) {
         end(x, r);
         return;
@@ -367,6 +372,7 @@ static void begin(struct service *s, struct service_request *request)
 void service_change(struct service *s, struct service_request *request)
 {
     request->change.moved = 0;
+    request->change.stored = false;
     if (s->changing) {
         list_push(&s->changes_waiting, &request->link);
     } else {

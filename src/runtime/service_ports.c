@@ -65,6 +65,7 @@ static void take_job(struct mail *mail)
         runtime_job_done(s->runtime, job);
     } else {
         runtime_job_drop(job);
+        service_workers_reap(s);
     }
     service_publish_status(s);
     service_maybe_end(s);

@@ -17,6 +17,7 @@
 #include "proc/client.h"
 #include "runtime/runtime.h"
 #include "runtime/service.h"
+#include "runtime/service_workers_priv.h"
 #include "store/committer.h"
 #include "store/salvage.h"
 
@@ -28,24 +29,6 @@ struct housekeeping;
 #define SERVICE_POOL_QUEUE 256
 /* A reload and a look for changes. */
 #define SERVICE_LOADER_QUEUE 2
-#define SERVICE_POOLS_RETIRED_MAX 32
-
-#define SERVICE_WINDOW_MS 60000
-#define SERVICE_WORKER_SLOTS 12
-
-struct worker_slot {
-    uint64_t no; /* which piece of time */
-    uint64_t busy_ms;
-};
-
-struct worker_stat {
-    struct match_job *job; /* NULL: none */
-    uint64_t since_ms;
-    uint32_t events;
-    struct id first;
-    uint64_t processed;
-    struct worker_slot slots[SERVICE_WORKER_SLOTS];
-};
 
 struct service {
     struct service_options options;
@@ -196,19 +179,6 @@ void service_tell_sweep(struct service *s,
 /* service_ports.c: gives the engine and the pool their numbers: the
  * configured ones with what the controls say otherwise. 0 or -EAGAIN. */
 int service_configure(struct service *s);
-
-/* ---- service_workers.c ----------------------------------------------------
- */
-
-void service_worker_begins(struct service *s, struct match_job *job);
-
-/* False: the job had been given up, its result must not be used. */
-bool service_worker_ends(struct service *s, struct match_job *job);
-
-/* New threads for all, and gives up the batches of stuck workers. 0, or what
- * pool_start says; -EAGAIN when it was done too often. */
-NODISCARD int service_restart_workers(struct service *s,
-                                      uint32_t *ret_given_up);
 
 /* ---- service_history.c ----------------------------------------------------
  * Opens the history and gives the windows what was before this process, when

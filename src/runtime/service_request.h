@@ -89,7 +89,9 @@ struct service_request {
             uint8_t priority;
             const struct id *ids; /* CHANGE_ARCHIVE: of workflows */
             uint32_t id_count;
-            uint64_t moved; /* outcome: how many events, workers or rows */
+            /* outcome: */
+            uint64_t moved; /* how many events, workers or rows */
+            bool stored;    /* the setting and its row of the trail are */
         } change;
         struct {
             struct engine_config engine;
@@ -97,8 +99,9 @@ struct service_request {
     };
     /* outcome */
     int result; /* RUN: 0, -EAGAIN (too much is live); STOP: 0, -ENOENT,
-                   -EEXIST (already final); RELOAD, CHANGE: 0 or the error,
-                   and nothing has changed */
+                   -EEXIST (already final); RELOAD, CHANGE: 0 or the error
+                   (perhaps with err), and nothing has changed, unless the
+                   change is stored */
     struct id workflow_id;
     enum workflow_status status;
     struct repo_changes changes;

@@ -55,6 +55,12 @@ static double utilization(struct worker_stat w, uint64_t now_ms,
     return MIN((double)busy_ms / (double)window_ms, 1.0);
 }
 
+/* On a worker's thread. */
+static void on_progress(struct match_job *job)
+{
+    atomic_store(&job->progress_ms, os_epoch_ms());
+}
+
 void service_worker_begins(struct service *s, struct match_job *job)
 {
     struct worker_stat *w = &s->workers[job->worker];
@@ -63,7 +69,8 @@ void service_worker_begins(struct service *s, struct match_job *job)
     w->job = job;
     w->since_ms = os_epoch_ms();
     w->events = claim->count;
-    w->first = claim->count > 0 ? claim->events[0].id : ID_NULL;
+    atomic_store(&job->progress_ms, w->since_ms);
+    job->progress = on_progress;
     pthread_mutex_unlock(&s->status_lock);
 }
 
@@ -87,6 +94,29 @@ bool service_worker_ends(struct service *s, struct match_job *job)
     return true;
 }
 
+static bool is_stuck(const struct service *s, const struct worker_stat *w,
+                     uint64_t now_ms)
+{
+    uint64_t progress_ms = atomic_load(&w->job->progress_ms);
+    return now_ms - MIN(progress_ms, now_ms) >= s->options.worker_stuck_ms;
+}
+
+/* Under the status lock: the job cannot be given back meanwhile. */
+static void view_job(const struct service *s, const struct worker_stat *w,
+                     uint64_t now_ms, struct worker_view *ret)
+{
+    const struct store_claim *claim = &w->job->claim.op.claim;
+    uint32_t done = atomic_load(&w->job->matched);
+    ret->state = is_stuck(s, w, now_ms) ? WORKER_STUCK : WORKER_BUSY;
+    ret->since_ms = w->since_ms;
+    ret->progress_ms = atomic_load(&w->job->progress_ms);
+    ret->events = w->events;
+    ret->done = done;
+    if (claim->count != 0) {
+        ret->event = claim->events[MIN(done, claim->count - 1)].id;
+    }
+}
+
 uint32_t service_workers(struct service *s, struct worker_view *ret,
                          uint32_t max)
 {
@@ -95,64 +125,102 @@ uint32_t service_workers(struct service *s, struct worker_view *ret,
     uint32_t count = MIN(s->status.workers, max);
     for (uint32_t i = 0; i < count; i++) {
         const struct worker_stat *w = &s->workers[i];
-        uint64_t busy_ms =
-            w->since_ms != 0 && now_ms > w->since_ms ? now_ms - w->since_ms : 0;
-        enum worker_state state = WORKER_IDLE;
-        if (w->since_ms != 0) {
-            state = busy_ms >= s->options.worker_stuck_ms ? WORKER_STUCK
-                                                          : WORKER_BUSY;
-        }
         ret[i] = (struct worker_view){
-            .state = state,
-            .since_ms = w->since_ms,
-            .events = w->events,
-            .first_event = w->first,
+            .state = WORKER_IDLE,
             .processed = w->processed,
             .utilization = utilization(*w, now_ms, s->status.started_ms),
         };
+        if (w->job != NULL) {
+            view_job(s, w, now_ms, &ret[i]);
+        }
     }
     pthread_mutex_unlock(&s->status_lock);
     return count;
 }
 
-/* The thread may be lost for good, so others take its place. It is joined at
- * the very end; what it holds is given back when it comes after all. */
-static int renew_pool(struct service *s)
+/* ---- other threads for stuck ones ----------------------------------------
+ */
+
+void service_workers_reap(struct service *s)
 {
-    struct pool *fresh = NULL;
-    if (s->retired_count == SERVICE_POOLS_RETIRED_MAX) {
-        return -EAGAIN;
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < s->retired_count; i++) {
+        if (!pool_reap(s->retired[i])) {
+            s->retired[left++] = s->retired[i];
+        }
     }
-    int r = pool_start("match", s->status.workers, SERVICE_POOL_QUEUE, &fresh);
-    if (r == 0) {
-        s->retired[s->retired_count++] = s->pool;
-        s->pool = fresh;
-    }
-    return r;
+    s->retired_count = left;
 }
 
-int service_restart_workers(struct service *s, uint32_t *ret_given_up)
+static bool any_is_stuck(const struct service *s, uint64_t now_ms)
+{
+    for (uint32_t i = 0; i < ENGINE_WORKERS_MAX; i++) {
+        const struct worker_stat *w = &s->workers[i];
+        if (w->job != NULL && is_stuck(s, w, now_ms)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int service_workers_spare(struct service *s, struct pool **ret,
+                          struct err *reterr)
+{
+    *ret = NULL;
+    service_workers_reap(s);
+    if (!any_is_stuck(s, os_epoch_ms())) {
+        return 0;
+    }
+    if (s->retired_count == SERVICE_POOLS_RETIRED_MAX) {
+        err_hint(reterr, "systemctl restart autonomous-devops");
+        return err_set(reterr, -EAGAIN,
+                       "the workers were not restarted: those of %d restarts "
+                       "are still stuck, so the engine must be restarted",
+                       SERVICE_POOLS_RETIRED_MAX);
+    }
+    int r = pool_start("match", s->status.workers, SERVICE_POOL_QUEUE, ret);
+    return r < 0 ? err_set(reterr, r,
+                           "the workers were not restarted: no more threads "
+                           "can be had (%s)",
+                           strerror(-r))
+                 : 0;
+}
+
+/* Its batch: what is matched of it is done, the rest is queued again. */
+static void give_up(struct service *s, struct worker_stat *w, uint64_t now_ms)
+{
+    struct match_job *job = w->job;
+    uint32_t events = w->events;
+    worker_rests(s, w);
+    s->jobs_running--;
+    uint32_t matched = runtime_batch_lost(s->runtime, job);
+    w->processed += matched;
+    telemetry_event_error(s->telemetry, now_ms, events - matched);
+}
+
+/* The threads may be lost for good, so others take their places. They are
+ * joined when they end after all, or at the very end. */
+uint32_t service_workers_replace(struct service *s, struct pool *spare)
 {
     uint64_t now_ms = os_epoch_ms();
-    *ret_given_up = 0;
-    int r = renew_pool(s);
-    if (r < 0) {
-        service_log(s, LOG_ERR, "the workers cannot be restarted: %s",
-                    strerror(-r));
-        return r;
+    uint32_t given_up = 0;
+    if (spare == NULL) {
+        return 0;
+    }
+    pool_retire(s->pool, spare);
+    s->retired[s->retired_count++] = s->pool;
+    s->pool = spare;
+    if (pool_resize(spare, s->status.workers) < 0) {
+        service_log(s, LOG_ERR,
+                    "there are fewer workers: no more threads can "
+                    "be had");
     }
     for (uint32_t i = 0; i < ENGINE_WORKERS_MAX; i++) {
         struct worker_stat *w = &s->workers[i];
-        if (w->job == NULL ||
-            now_ms - MIN(w->since_ms, now_ms) < s->options.worker_stuck_ms) {
-            continue; /* it makes progress: its batch will come */
+        if (w->job != NULL && is_stuck(s, w, now_ms)) {
+            give_up(s, w, now_ms);
+            given_up++;
         }
-        uint64_t claim = w->job->claim.op.claim.claim;
-        telemetry_event_error(s->telemetry, now_ms, w->events);
-        worker_rests(s, w);
-        s->jobs_running--;
-        (*ret_given_up)++;
-        runtime_batch_lost(s->runtime, i, claim);
     }
-    return 0;
+    return given_up;
 }

@@ -383,30 +383,91 @@ def test_every_key_of_the_metrics_is_typed_and_moves(make_daemon):
 
 # ---- workers -----------------------------------------------------------------
 
-def test_a_worker_without_progress_is_shown_and_replaced(make_daemon):
-    d = make_daemon({"heavy.yaml": HEAVY}, {
-        "engine": {"event_processing": {"worker_stuck_after": "1s"}}})
-    d.post("/api/admin/pause-processing", {})
-    ids = [d.event(type="alert", labels={"instance": "a" * (4000 + i)})
-           for i in range(8)]
-    d.post("/api/admin/resume-processing", {})
+STUCK = {"engine": {"event_processing": {"worker_stuck_after": "1s",
+                                         "workers": 1}}}
+SOON = "a" * 4  # an event that is matched at once, and one that is not
+LATE = "a" * 4000
 
-    def stuck():
-        return [w for w in d.get("/api/admin/workers")["workers"]
-                if w["status"] == "stuck"]
-    wait_until(stuck, what="a worker that is stuck")
-    task = stuck()[0]["current_task"]
-    assert task["events"] == 8 and task["event"] == ids[0]
-    os.unlink(os.path.join(d.repo, "heavy.yaml"))
+
+def queue_together(d, *instances):
+    d.post("/api/admin/pause-processing", {})
+    ids = [d.event(type="alert", labels={"instance": i}) for i in instances]
+    d.post("/api/admin/resume-processing", {})
+    return ids
+
+
+def workers(d, status):
+    return [w for w in d.get("/api/admin/workers")["workers"]
+            if w["status"] == status]
+
+
+def test_a_worker_without_progress_is_shown_and_replaced(make_daemon):
+    d = make_daemon({**heavy(12), "note.yaml": NOTE}, STUCK)
+    d.wait_executor()
+    ids = queue_together(d, SOON, SOON, LATE, SOON)
+    wait_until(lambda: workers(d, "stuck"), what="a worker that is stuck")
+    task = workers(d, "stuck")[0]["current_task"]
+    assert (task["done"], task["events"], task["event"]) == (2, 4, ids[2])
+    assert task["progress_at"] >= task["since"]
+    assert "2/4" in adctl(d, "worker", "list").stdout
+    for name in heavy(12):
+        os.unlink(os.path.join(d.repo, name))
     d.post("/api/admin/reload-runbooks", {})
-    assert d.post("/api/admin/restart-workers", {})["stuck"] == 1
-    assert stuck() == []
+    answer = d.post("/api/admin/restart-workers", {})
+    assert (answer["status"], answer["stuck"]) == ("restarted", 1)
+    assert workers(d, "stuck") == []
+    # What it had matched is done; what it had not is done by another.
     for i in ids:
-        wait_until(lambda: d.get(f"/api/events/{i}")["status"] in (
-            "processed", "suppressed"), what="another worker's work")
-    assert d.get("/api/workflows")["workflows"] == []
-    assert d.get("/api/metrics")["processing_errors"] == 8
+        wait_until(lambda: d.get(f"/api/events/{i}")["status"] == "processed",
+                   what="another worker's work")
+        d.wait_workflow(i)
+    attempts = [d.get(f"/api/events/{i}")["attempts"] for i in ids]
+    assert attempts == [1, 1, 2, 2]
+    assert d.get("/api/metrics")["processing_errors"] == 2
+    assert len(d.get("/api/workflows")["workflows"]) == 4
     check_ledger(d)
+    d.kill9()
+
+
+def test_a_worker_with_slow_events_is_not_stuck(make_daemon):
+    d = make_daemon({"heavy.yaml": HEAVY}, {
+        "engine": {"event_processing": {"worker_stuck_after": "5s",
+                                        "workers": 1}}})
+    queue_together(d, *[LATE] * 100)
+    seen = set()
+
+    def long_at_work():
+        for w in d.get("/api/admin/workers")["workers"]:
+            if w["status"] != "idle":
+                seen.add(w["status"])
+                task = w["current_task"]
+                return task["progress_at"] - task["since"] > 6 and task
+        return None
+    task = wait_until(long_at_work, 60, what="a batch of more than five seconds")
+    assert seen == {"busy"} and 0 < task["done"] < 100
+    answer = d.post("/api/admin/restart-workers", {})
+    assert (answer["status"], answer["stuck"]) == ("none_stuck", 0)
+    assert workers(d, "busy")
+    d.kill9()
+
+
+def threads(d):
+    return len(os.listdir(f"/proc/{d.process.pid}/task"))
+
+
+def test_workers_can_be_restarted_as_often_as_one_likes(make_daemon):
+    d = make_daemon(heavy(2), {
+        "engine": {"event_processing": {"worker_stuck_after": "1s",
+                                        "workers": 2}}})
+    before = threads(d)
+    for _ in range(40):  # of idle ones nothing needs replacing
+        assert d.post("/api/admin/restart-workers", {})["stuck"] == 0
+    assert threads(d) == before
+    for _ in range(3):  # of stuck ones the threads end with their batch
+        queue_together(d, LATE)
+        wait_until(lambda: workers(d, "stuck"), what="a stuck worker")
+        assert d.post("/api/admin/restart-workers", {})["stuck"] == 1
+        wait_until(lambda: threads(d) == before, 60, what="their end")
 
 
 def test_runbooks_are_reloaded_while_every_worker_is_stuck(make_daemon):

@@ -67,7 +67,7 @@ def test_workers(engine):
     assert "8 workers" in out(d, "worker", "scale", "8")
     assert len(rows(d, "worker", "list")) == 8
     assert out(d, "workers").count("idle") == 8
-    assert "8 workers restarted, 0 were stuck" in out(d, "worker", "restart")
+    assert "none of 8 workers is stuck" in out(d, "worker", "restart")
     assert as_json(d, "worker", "scale", "2") == {"workers": 2}
     assert adctl(d, "worker", "scale", "0", check=False).returncode == 2
 

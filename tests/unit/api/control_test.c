@@ -134,12 +134,16 @@ static void workers_are_shown(void **state)
     assert_int_equal(get("/api/admin/workers"), 200);
     assert_true(says("{\"id\":0,\"status\":\"idle\",\"current_task\":null"));
     assert_true(says("{\"id\":1,\"status\":\"stuck\""));
-    assert_true(says("\"events\":3"));
+    assert_true(says("\"events\":3,\"done\":2"));
     assert_true(says("\"utilization\":0.2500"));
     fake.moved = 1;
     assert_int_equal(post("/api/admin/restart-workers", ""), 200);
     assert_int_equal(fake.sweep, CHANGE_RESTART);
+    assert_true(says("\"status\":\"restarted\""));
     assert_true(says("\"stuck\":1"));
+    fake.moved = 0;
+    assert_int_equal(post("/api/admin/restart-workers", ""), 200);
+    assert_true(says("\"status\":\"none_stuck\""));
 }
 
 static void a_disabled_runbook_runs_dry_only(void **state)
@@ -192,6 +196,16 @@ static void what_the_store_refuses_is_said(void **state)
     assert_int_equal(post("/api/admin/pause-processing", ""), 507);
     fake.post_result = -EIO;
     assert_int_equal(post("/api/admin/pause-processing", ""), 503);
+    assert_true(says("\"store_failed\""));
+    fake.post_stored = true;
+    assert_int_equal(post("/api/admin/pause-processing", ""), 500);
+    assert_true(says("\"not_in_force\""));
+    fake.post_stored = false;
+    fake.post_result = -EAGAIN;
+    fake.post_error = "no more threads";
+    assert_int_equal(post("/api/admin/restart-workers", ""), 503);
+    assert_true(says("\"not_possible\""));
+    assert_true(says("no more threads"));
 }
 
 int main(void)

@@ -34,6 +34,8 @@ struct fake {
     char warning[512];
     int ingest_result; /* instead of storing, if not 0 */
     int post_result;
+    const char *post_error; /* of a change, with it; NULL: none */
+    bool post_stored;       /* the change was stored all the same */
     struct id run_id;
     enum stop_request stopped; /* how the last stop was asked for */
     char requested_by[80];
@@ -177,8 +179,10 @@ uint32_t service_workers(struct service *s, struct worker_view *ret,
     memset(ret, 0, max * sizeof(*ret));
     ret[1] = (struct worker_view){.state = WORKER_STUCK,
                                   .since_ms = 1764000000000,
+                                  .progress_ms = 1764000001000,
                                   .events = 3,
-                                  .first_event = fake.run_id,
+                                  .done = 2,
+                                  .event = fake.run_id,
                                   .processed = 9,
                                   .utilization = 0.25};
     return 2;
@@ -222,6 +226,10 @@ void service_post(struct service *s, struct service_request *r)
             fake.post_result == -EEXIST ? WORKFLOW_FAILED : WORKFLOW_RUNNING;
     } else if (r->kind == SERVICE_CHANGE) {
         fake_take_change(r);
+        r->change.stored = fake.post_stored;
+        if (fake.post_error != NULL) {
+            (void)err_set(&r->err, r->result, "%s", fake.post_error);
+        }
     } else {
         r->changes = (struct repo_changes){.added = 1, .rejected = 2};
         r->before = fake.generation;

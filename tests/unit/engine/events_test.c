@@ -70,6 +70,28 @@ static void a_lost_batch_frees_its_worker(void **state)
     bench_free(b);
 }
 
+static void what_a_lost_batch_has_matched_counts(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new();
+    struct runbook *rb = RUNBOOK(b, "a.yaml", STEP());
+    const struct fact_match match = {
+        .runbook = rb, .workflow_id = id_of('A'), .parameters = STR("{}")};
+    const struct fact_event events[] = {
+        {.seq = 7, .id = id_of('e'), .matches = &match, .match_count = 1},
+        {.seq = 8, .id = id_of('f')}};
+    begin(b);
+    SAYS(take(b, (struct fact){.kind = FACT_BATCH_LOST,
+                               .batch = {.worker = 0,
+                                         .claim = 42,
+                                         .events = events,
+                                         .count = 2}}),
+         "new A running; event 7 processed; event 8 processed; free 42; "
+         "try A 0.1; START A 0.1; CLAIM 0");
+    assert_int_equal(b->fx.records.at[1].event_done.claim, 42);
+    bench_free(b);
+}
+
 static void nothing_matches(void **state)
 {
     (void)state;
@@ -182,6 +204,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_event_starts_what_it_matches),
         cmocka_unit_test(a_lost_batch_frees_its_worker),
+        cmocka_unit_test(what_a_lost_batch_has_matched_counts),
         cmocka_unit_test(nothing_matches),
         cmocka_unit_test(a_failed_match_is_tried_again),
         cmocka_unit_test(bad_parameters_are_visible),

@@ -285,7 +285,7 @@ static inline void say_record(struct bench *b, const struct record *r)
         strbuf_addf(&b->text, " %s", attempt_state_name(r->attempt.state));
         return;
     case RECORD_EVENTS_FREE:
-        strbuf_addf(&b->text, "free %llu", (unsigned long long)r->free_claim);
+        say(b, "free %llu", (unsigned long long)r->free_claim);
         return;
     case RECORD_REQUEST:
         strbuf_addf(&b->text, "key %.*s", STR_ARG(r->request.key));

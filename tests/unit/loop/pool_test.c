@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -186,6 +187,47 @@ static void runs_what_is_queued_before_it_stops(void **state UNUSED)
     assert_int_equal(atomic_load(&runs), 50);
 }
 
+/* One thread is held by its job; the other one's place is taken at once. */
+static void a_retired_pool_ends_with_its_jobs(void **state UNUSED)
+{
+    sem_t begun, may_end, heir_may_end;
+    struct gated held, waits;
+    struct pool *p = NULL;
+    struct pool *heir = NULL;
+    assert_int_equal(sem_init(&begun, 0, 0), 0);
+    assert_int_equal(sem_init(&may_end, 0, 0), 0);
+    assert_int_equal(sem_init(&heir_may_end, 0, 1), 0);
+    assert_int_equal(pool_start("old", 1, 4, &p), 0);
+    assert_int_equal(pool_start("new", 1, 4, &heir), 0);
+    gated_init(&held, &begun, &may_end);
+    gated_init(&waits, &begun, &heir_may_end);
+    assert_int_equal(pool_submit(p, &held.job), 0);
+    wait_n(&begun, 1);
+    assert_int_equal(pool_submit(p, &waits.job), 0);
+    pool_retire(p, heir);
+    wait_n(&begun, 1); /* what was queued runs, although the other is held */
+    assert_false(pool_reap(p));
+    post_n(&may_end, 1);
+    while (!pool_reap(p)) {
+        sched_yield();
+    }
+    pool_stop(heir);
+    assert_int_equal(sem_destroy(&begun), 0);
+    assert_int_equal(sem_destroy(&may_end), 0);
+    assert_int_equal(sem_destroy(&heir_may_end), 0);
+}
+
+static void a_retired_pool_may_be_stopped(void **state UNUSED)
+{
+    struct pool *p = NULL;
+    struct pool *heir = NULL;
+    assert_int_equal(pool_start("old", 8, 4, &p), 0);
+    assert_int_equal(pool_start("new", 1, 4, &heir), 0);
+    pool_retire(p, heir);
+    pool_stop(p);
+    pool_stop(heir);
+}
+
 static void refuses_numbers_out_of_range(void **state UNUSED)
 {
     struct pool *p = NULL;
@@ -230,6 +272,8 @@ int main(void)
         cmocka_unit_test(resizes_while_it_works),
         cmocka_unit_test(grows_again_before_the_surplus_has_ended),
         cmocka_unit_test(runs_what_is_queued_before_it_stops),
+        cmocka_unit_test(a_retired_pool_ends_with_its_jobs),
+        cmocka_unit_test(a_retired_pool_may_be_stopped),
         cmocka_unit_test(refuses_numbers_out_of_range),
         cmocka_unit_test(blocks_signals_in_jobs_only),
     };
