@@ -19,7 +19,11 @@ struct changing {
 static void answer_not_changed(struct call *c,
                                const struct service_request *request)
 {
-    if (request->err.message[0] != '\0') {
+    if (request->result == -ENOENT) {
+        answer_err(c, 404, "not_found", &request->err);
+    } else if (request->result == -EDQUOT) {
+        answer_err(c, 409, "too_many_rules", &request->err);
+    } else if (request->err.message[0] != '\0') {
         answer_err(c, 503, "not_possible", &request->err);
     } else if (request->change.stored) {
         answer_error(c, 500, "not_in_force",
@@ -268,7 +272,11 @@ static void put_priority(struct changing *x, struct strbuf *out)
 {
     put_text_or_null(out, "type", x->request.change.type);
     put_text_or_null(out, "severity", x->request.change.severity);
-    put_u64(out, "priority", x->request.change.priority);
+    if (x->request.change.setting.value.len == 0) {
+        put_null(out, "priority");
+    } else {
+        put_u64(out, "priority", x->request.change.priority);
+    }
     put_u64(out, "reordered", x->request.change.moved);
 }
 
@@ -285,6 +293,11 @@ static int read_word(const json_t *body, const char *name, struct str *ret,
     return r;
 }
 
+static bool withdraws(const json_t *body)
+{
+    return json_is_null(json_object_get(body, "priority"));
+}
+
 static int read_rule(const json_t *body, struct changing *x, struct err *reterr)
 {
     int64_t priority = 0;
@@ -293,12 +306,14 @@ static int read_rule(const json_t *body, struct changing *x, struct err *reterr)
     if (r >= 0) {
         r = read_word(body, "severity", &x->request.change.severity, reterr);
     }
-    if (r >= 0) {
+    if (r >= 0 && withdraws(body)) {
+        r = 1;
+    } else if (r >= 0) {
         r = json_get_int(body, "priority", range, &priority, reterr);
     }
     if (r == 0) {
         err_field(reterr, "priority");
-        err_hint(reterr, "0 is the most urgent, %d the least",
+        err_hint(reterr, "0 is the most urgent, %d the least, null for none",
                  EVENT_PRIORITY_MAX);
         return err_set(reterr, -EINVAL, "a priority is needed");
     }
@@ -329,6 +344,7 @@ void control_set_priority(struct call *c)
         return;
     }
     struct arena *a = call_arena(c);
+    bool withdrawn = withdraws(body);
     char name[160];
     char value[8];
     (void)snprintf(name, sizeof(name), "%.*s/%.*s",
@@ -339,10 +355,10 @@ void control_set_priority(struct call *c)
     x->request.change.severity = arena_str(a, x->request.change.severity);
     x->request.change.setting = (struct setting_row){
         .key = key_of(c, CONTROL_PRIORITY, str_c(name)),
-        .value = arena_str(a, str_c(value)),
+        .value = withdrawn ? STR("") : arena_str(a, str_c(value)),
     };
     x->request.change.audit.subject = arena_str(a, str_c(name));
-    x->request.change.sweep = CHANGE_RANK;
+    x->request.change.sweep = withdrawn ? CHANGE_SWEEP_NONE : CHANGE_RANK;
     json_decref(body);
     post(x);
 }

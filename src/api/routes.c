@@ -335,7 +335,8 @@ const struct route routes[] = {
     {"/api/admin/set-event-priority", HTTP_POST, SCOPE_ADMIN, ON_SERVER,
      OTHER_BODY, .handler = control_set_priority, .audit = "event.set-priority",
      .status = 200, .request = "Priority", .answer = "Prioritised",
-     .summary = "Say which events go first, queued ones included"},
+     .summary = "Say which events go first, queued ones included; priority "
+                "null withdraws it, for events to come"},
     {"/api/admin/scale-workers", HTTP_POST, SCOPE_ADMIN, ON_SERVER, OTHER_BODY,
      .handler = control_scale_workers, .audit = "workers.scale", .status = 200,
      .request = "Scale", .answer = "Scaled",

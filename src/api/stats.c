@@ -152,6 +152,27 @@ static void put_drain_time(struct call *c, const struct service_status *s)
     }
 }
 
+/* What operators have said about priorities, the rule that decides first. */
+static void put_rules(struct call *c)
+{
+    struct strbuf *out = call_out(c);
+    uint32_t count = 0;
+    struct controls *controls = service_controls(c->api->service);
+    const struct control_rule *rules = controls_rules(controls, &count);
+    put_open(out, "priority_rules", '[');
+    for (uint32_t i = 0; i < count; i++) {
+        put_open(out, NULL, '{');
+        put_text_or_null(out, "type", rules[i].type);
+        put_text_or_null(out, "severity", rules[i].severity);
+        put_u64(out, "priority", rules[i].priority);
+        put_text(out, "by", rules[i].row->by);
+        put_instant(out, "at", rules[i].row->at_ms);
+        put_close(out, '}');
+    }
+    put_close(out, ']');
+    controls_unref(controls);
+}
+
 void stats_queue(struct call *c)
 {
     struct event_tally t;
@@ -170,6 +191,7 @@ void stats_queue(struct call *c)
     put_by(c, "by_source", &t, source_of);
     put_by(c, "by_priority", &t, priority_of);
     put_by(c, "by_status", &t, status_of);
+    put_rules(c);
     put_oldest(out, &t);
     put_drain_time(c, &s);
     put_u64(out, "looked_at", looked_at(&t));

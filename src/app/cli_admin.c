@@ -68,6 +68,12 @@ int cli_queue_show(struct cli *cli)
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
         cli_print_field(cli, lists[i].title, list_counts(cli, q, lists[i].key));
     }
+    size_t rules = json_array_size(json_object_get(q, "priority_rules"));
+    if (rules != 0) {
+        cli_print_field(
+            cli, "rules",
+            cli_text(cli, "%zu set; see: adctl queue priority", rules));
+    }
     bool empty = cli_get_number(q, "queue_depth") == 0;
     if (!empty) {
         cli_print_field(cli, "oldest", cli_age(cli, q, "oldest_received_at"));
@@ -153,13 +159,56 @@ static int read_number(struct cli *cli, const char *word, json_t **ret)
     return 0;
 }
 
+static const struct cli_column rule_columns[] = {
+    {"TYPE", CLI_FLEX}, {"SEVERITY", CLI_FLEX}, {"PRIORITY", CLI_RIGHT},
+    {"BY", CLI_FLEX},   {"AGE", CLI_RIGHT},     {NULL, 0},
+};
+
+static const char *any_or(struct cli *cli, const json_t *rule, const char *key)
+{
+    const char *text = cli_get(cli, rule, key);
+    return text[0] != '\0' ? text : "(any)";
+}
+
+static int list_rules(struct cli *cli)
+{
+    json_auto_t *q = NULL;
+    struct cli_table t;
+    size_t i = 0;
+    json_t *rule = NULL;
+    int r = cli_fetch(cli, "/api/admin/queue-analysis", "adctl doctor", &q);
+    json_t *rules = json_object_get(q, "priority_rules");
+    if (r != 0 || cli_print_items(cli, rules, NULL, "priority")) {
+        return r;
+    }
+    cli_table_init(&t, cli, rule_columns);
+    json_array_foreach (rules, i, rule) {
+        cli_cell(&t, any_or(cli, rule, "type"));
+        cli_cell(&t, any_or(cli, rule, "severity"));
+        cli_cell(&t, cli_get(cli, rule, "priority"));
+        cli_cell(&t, cli_get(cli, rule, "by"));
+        cli_cell(&t, cli_age(cli, rule, "at"));
+    }
+    cli_table_print(&t);
+    if (json_array_size(rules) == 0) {
+        cli_note(cli, "no priority was set; as in: adctl queue priority 1 "
+                      "--type alert");
+    }
+    return CLI_OK;
+}
+
 int cli_queue_priority(struct cli *cli)
 {
     static const char *const words[] = {"type", "severity"};
+    const char *word = cli_word(cli, 0);
     json_auto_t *body = json_object();
     json_auto_t *answer = NULL;
-    json_t *priority = NULL;
-    int r = read_number(cli, cli_word(cli, 0), &priority);
+    json_t *priority = json_null(); /* withdraws the rule */
+    if (word == NULL) {
+        return list_rules(cli);
+    }
+    bool none = strcmp(word, "none") == 0;
+    int r = none ? 0 : read_number(cli, word, &priority);
     if (r != 0) {
         return r;
     }
@@ -174,9 +223,13 @@ int cli_queue_priority(struct cli *cli)
     if (r != 0 || print_answer(cli, answer)) {
         return r;
     }
-    (void)fprintf(cli->out, "priority %s, %s queued events moved\n",
-                  cli_get(cli, answer, "priority"),
-                  cli_get(cli, answer, "reordered"));
+    if (none) {
+        (void)fputs("withdrawn, for events to come\n", cli->out);
+    } else {
+        (void)fprintf(cli->out, "priority %s, %s queued events moved\n",
+                      cli_get(cli, answer, "priority"),
+                      cli_get(cli, answer, "reordered"));
+    }
     return CLI_OK;
 }
 

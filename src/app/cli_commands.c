@@ -391,10 +391,15 @@ const struct cli_command cli_commands[] = {
      "put all drained events away, for retention to remove",
      "Until then they are kept, however old. Queued events stay.",
      "adctl queue clear\n", cli_queue_clear},
-    {"queue", "priority", "PRIORITY", 1, 1, CLI_NO_SUBJECT, priority_flags,
+    {"queue", "priority", "[PRIORITY|none]", 0, 1, CLI_NO_SUBJECT,
+     priority_flags,
      "say which events go first: 0 is the most urgent, 9 the least",
-     "Holds for events to come and for those that wait.",
-     "adctl queue priority 1 --type alert --severity critical\n",
+     "Holds for events to come and for those that wait, whatever they say "
+     "themselves, until it is withdrawn with none; those that wait then keep "
+     "what they have. Without a priority: lists what holds.",
+     "adctl queue priority 1 --type alert --severity critical\n"
+     "adctl queue priority\n"
+     "adctl queue priority none --type alert --severity critical\n",
      cli_queue_priority},
     {"worker", "list", "", 0, 0, CLI_NO_SUBJECT, no_flags,
      "the event workers and what each is doing", NULL, "adctl worker list\n",

@@ -1,5 +1,6 @@
 #include "runtime/controls.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 
 #include "base/map.h"
@@ -7,18 +8,12 @@
 #include "data/json.h"
 #include "engine/engine.h"
 
-struct rule {
-    struct str type;     /* "": any */
-    struct str severity; /* "": any */
-    uint8_t priority;
-};
-
 struct controls {
     atomic_uint refs;
     struct arena arena;               /* holds the strings and rows below */
     const struct setting_row *paused; /* NULL: no */
     uint32_t workers;
-    struct rule *rules; /* the most telling first */
+    struct control_rule *rules; /* the most telling first */
     uint32_t rule_count;
     struct map disabled;                /* path -> struct setting_row */
     const struct setting_row *restored; /* NULL: no */
@@ -43,28 +38,38 @@ static void take_workers(struct controls *c, const struct setting_row *row,
     }
 }
 
-static unsigned weight(const struct rule *r)
-{
-    return (r->type.len != 0 ? 2U : 0U) + (r->severity.len != 0 ? 1U : 0U);
-}
-
 static void take_priority(struct controls *c, const struct setting_row *row,
                           struct str name)
 {
     uint64_t n = 0;
     ptrdiff_t slash = str_find(name, '/');
-    if (slash < 0 || str_to_u64(row->value, 0, EVENT_PRIORITY_MAX, &n) < 0) {
-        return;
+    if (slash >= 0 && str_to_u64(row->value, 0, EVENT_PRIORITY_MAX, &n) == 0) {
+        c->rules[c->rule_count++] = (struct control_rule){
+            .type = str_slice(name, 0, (size_t)slash),
+            .severity = str_slice(name, (size_t)slash + 1, name.len),
+            .priority = (uint8_t)n,
+            .row = row};
     }
-    struct rule rule = {.type = str_slice(name, 0, (size_t)slash),
-                        .severity =
-                            str_slice(name, (size_t)slash + 1, name.len),
-                        .priority = (uint8_t)n};
-    uint32_t at = c->rule_count++;
-    for (; at > 0 && weight(&c->rules[at - 1]) < weight(&rule); at--) {
-        c->rules[at] = c->rules[at - 1];
+}
+
+static unsigned weight(const struct control_rule *r)
+{
+    return (r->type.len != 0 ? 2U : 0U) + (r->severity.len != 0 ? 1U : 0U);
+}
+
+static void sort_rules(struct controls *c)
+{
+    uint32_t count = 0;
+    struct control_rule *sorted =
+        ARENA_ARRAY(&c->arena, c->rule_count, struct control_rule);
+    for (unsigned w = 4; w-- > 0;) {
+        for (uint32_t i = 0; i < c->rule_count; i++) {
+            if (weight(&c->rules[i]) == w) {
+                sorted[count++] = c->rules[i];
+            }
+        }
     }
-    c->rules[at] = rule;
+    c->rules = sorted;
 }
 
 static void take_disabled(struct controls *c, const struct setting_row *row,
@@ -90,33 +95,39 @@ static const struct {
     {CONTROL_RESTORED, take_restored},
 };
 
-static void take(struct controls *c, const struct setting_row *row)
+/* Each key by itself, so that many of one kind do not hide the others. */
+static int take_key(struct controls *c, struct reader *reader, size_t which)
 {
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        struct str key = str_c(keys[i].key);
-        bool has_name = key.at[key.len - 1] == '/';
-        if (has_name ? str_starts(row->key, key) : str_eq(row->key, key)) {
-            keys[i].take(c, row, str_slice(row->key, key.len, row->key.len));
-            return;
+    struct setting_row *rows = NULL;
+    uint32_t count = 0;
+    struct str key = str_c(keys[which].key);
+    bool has_name = key.at[key.len - 1] == '/';
+    int r = reader->ops->settings(reader, key, &c->arena, &rows, &count);
+    if (r == 0 && keys[which].take == take_priority) {
+        c->rules = ARENA_ARRAY(&c->arena, count, struct control_rule);
+    }
+    for (uint32_t i = 0; r == 0 && i < count; i++) {
+        if (has_name || str_eq(rows[i].key, key)) {
+            keys[which].take(c, &rows[i],
+                             str_slice(rows[i].key, key.len, rows[i].key.len));
         }
     }
+    return r;
 }
 
 int controls_load(struct reader *reader, struct controls **ret)
 {
     struct controls *c = MEM_NEW(struct controls);
-    struct setting_row *rows = NULL;
-    uint32_t count = 0;
+    int r = 0;
     atomic_init(&c->refs, 1);
-    int r = reader->ops->settings(reader, STR(""), &c->arena, &rows, &count);
+    for (size_t i = 0; r == 0 && i < ARRAY_LEN(keys); i++) {
+        r = take_key(c, reader, i);
+    }
     if (r < 0) {
         controls_unref(c);
         return r;
     }
-    c->rules = ARENA_ARRAY(&c->arena, count, struct rule);
-    for (uint32_t i = 0; i < count; i++) {
-        take(c, &rows[i]);
-    }
+    sort_rules(c);
     *ret = c;
     return 0;
 }
@@ -162,13 +173,44 @@ uint8_t controls_priority(const struct controls *c, struct str type,
                           struct str severity, uint8_t otherwise)
 {
     for (uint32_t i = 0; i < c->rule_count; i++) {
-        const struct rule *r = &c->rules[i];
+        const struct control_rule *r = &c->rules[i];
         if ((r->type.len == 0 || str_eq(r->type, type)) &&
             (r->severity.len == 0 || str_eq(r->severity, severity))) {
             return r->priority;
         }
     }
     return otherwise;
+}
+
+const struct control_rule *controls_rules(const struct controls *c,
+                                          uint32_t *ret_count)
+{
+    *ret_count = c->rule_count;
+    return c->rules;
+}
+
+int controls_allow(const struct controls *c, const struct setting_row *setting,
+                   struct err *reterr)
+{
+    bool known = false;
+    if (!str_starts(setting->key, STR(CONTROL_PRIORITY))) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < c->rule_count; i++) {
+        known = known || str_eq(c->rules[i].row->key, setting->key);
+    }
+    if (!known && setting->value.len == 0) {
+        err_hint(reterr, "adctl queue priority lists those that there are");
+        return err_set(reterr, -ENOENT, "there is no such rule");
+    }
+    if (!known && c->rule_count >= CONTROL_PRIORITIES_MAX) {
+        err_hint(reterr, "withdraw one: adctl queue priority none --type TYPE");
+        return err_set(reterr, -EDQUOT,
+                       "there are %u rules about priorities, and no more than "
+                       "%d may be",
+                       c->rule_count, CONTROL_PRIORITIES_MAX);
+    }
+    return 0;
 }
 
 const struct setting_row *controls_restored(const struct controls *c)

@@ -22,8 +22,11 @@ struct controls;
 #define CONTROL_RESTORED "store.restored"    /* object: until acknowledged */
 #define CONTROL_DISABLED "runbook-disabled/" /* PATH: "reason" */
 
-/* Reads all settings. A value that makes no sense (an older or newer version
- * wrote it) is left out. 0 or what the reader says. */
+/* Rules about priorities: every event that comes is compared with them. */
+#define CONTROL_PRIORITIES_MAX 200
+
+/* Reads the settings of these keys. A value that makes no sense (an older or
+ * newer version wrote it) is left out. 0 or what the reader says. */
 NODISCARD int controls_load(struct reader *reader, struct controls **ret);
 
 struct controls *controls_ref(struct controls *c);
@@ -42,6 +45,24 @@ uint32_t controls_workers(const struct controls *c);
 uint8_t controls_priority(const struct controls *c, struct str type,
                           struct str severity, uint8_t otherwise);
 bool controls_has_priorities(const struct controls *c);
+
+struct control_rule {
+    struct str type;     /* "": any */
+    struct str severity; /* "": any */
+    uint8_t priority;
+    const struct setting_row *row; /* who, when */
+};
+
+/* All rules, those that say most first. */
+const struct control_rule *controls_rules(const struct controls *c,
+                                          uint32_t *ret_count);
+
+/* May this setting be changed to this value? 0, or why not: -EDQUOT when there
+ * are as many rules as there may be, -ENOENT when a rule that is withdrawn is
+ * not there. */
+NODISCARD int controls_allow(const struct controls *c,
+                             const struct setting_row *setting,
+                             struct err *reterr);
 
 /* What is to be said about a restore that nobody has acknowledged yet; NULL:
  * there is none. */

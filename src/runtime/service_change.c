@@ -348,7 +348,11 @@ static void begin(struct service *s, struct service_request *request)
     struct audit_row audit = request->change.audit;
     audit.at_ms = os_epoch_ms();
     audit.who = request->requested_by;
-    int r = prepare_setting(x, &audit);
+    int r =
+        controls_allow(s->controls, &request->change.setting, &request->err);
+    if (r == 0) {
+        r = prepare_setting(x, &audit);
+    }
     if (r == 0) {
         r = prepare_verdict(x, &audit);
     }

@@ -120,6 +120,42 @@ def test_urgent_events_overtake_what_is_queued(named):
     assert created[4:] == ["m0", "m1", "m2"]
 
 
+def test_a_priority_is_listed_and_withdrawn(named):
+    d, _ = named
+    path = "/api/admin/set-event-priority"
+    rule = {"type": "alert", "severity": "critical"}
+
+    def rules():
+        return d.get("/api/admin/queue-analysis")["priority_rules"]
+
+    def by_priority():
+        return d.get("/api/admin/queue-analysis")["by_priority"]
+    d.post("/api/admin/pause-processing", {})
+    d.post(path, {**rule, "priority": 1})
+    d.post(path, {"type": "alert", "priority": 7})
+    assert [(r["type"], r["severity"], r["priority"]) for r in rules()] == [
+        ("alert", "critical", 1), ("alert", None, 7)]
+    assert rules()[0]["by"].startswith("uid:") and rules()[0]["at"] > 0
+    event(d, "first", severity="critical")
+    assert by_priority() == {"1": 1}
+    d.kill9()
+    d.start()
+    answer = d.post(path, {**rule, "priority": None})
+    assert answer == {**rule, "priority": None, "reordered": 0}
+    assert [r["priority"] for r in rules()] == [7]
+    event(d, "second", severity="critical")
+    assert by_priority() == {"1": 1, "7": 1}
+    d.post(path, {"type": "alert", "priority": None})
+    event(d, "third", severity="critical")
+    assert by_priority() == {"1": 1, "5": 1, "7": 1} and rules() == []
+    row = d.get("/api/admin/audit?limit=1")["audit"][0]
+    assert (row["subject"], row["before"], row["after"]) == ("alert/", 7, None)
+    refused = d.post(path, {**rule, "priority": None}, status=404)
+    assert "no such rule" in refused["error"]
+    assert d.get("/api/admin/audit?limit=1")["audit"][0] == row
+    d.post(path, rule, status=400)
+
+
 def test_a_disabled_runbook_starts_nothing_and_says_so(named):
     d, out = named
     d.post("/api/runbooks/disable", {"runbook": "a.yaml", "reason": "broken"})

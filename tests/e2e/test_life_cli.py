@@ -44,6 +44,12 @@ def test_the_queue(engine):
     moved = out(d, "queue", "priority", "1", "--severity", "critical")
     assert "1 queued events moved" in moved
     assert as_json(d, "queue", "show")["by_priority"] == {"1": 1, "5": 1}
+    assert "queue priority" in out(d, "queue")  # where the rule is listed
+    assert "(any)" in out(d, "queue", "priority")
+    assert as_json(d, "queue", "priority")["items"][0]["severity"] == "critical"
+    assert "withdrawn" in out(d, "queue", "priority", "none", "--severity",
+                              "critical")
+    assert "no priority" in adctl(d, "queue", "priority").stderr
     assert "2 events set aside" in out(d, "queue", "drain")
     assert as_json(d, "queue")["queue_depth"] == 0
     assert "0 waiting" in out(d, "queue", "resume")
