@@ -64,6 +64,7 @@ struct api {
     pthread_mutex_t readers_lock;
     struct reader *readers[POOL_THREADS_MAX]; /* all of them, for closing */
     size_t reader_count;
+    atomic_bool archiving;    /* until its answer: one at a time */
     uint8_t entropy[10 * 64]; /* the server's thread only */
     size_t entropy_used;
 };

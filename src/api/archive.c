@@ -3,7 +3,9 @@
  * of lines, one JSON object each, with steps, attempts and output. The file is
  * on the disk, under its final name, before the first of them is removed, and
  * exactly those that stand in it are. A crash in between leaves some in both
- * places; asking again makes another file.
+ * places; asking again makes another file. One at a time: another one would
+ * write the same workflows to a second file, and take the second of the threads
+ * that read.
  */
 #include <errno.h>
 #include <string.h>
@@ -184,6 +186,7 @@ static void removed(struct service_request *request)
     struct archiving *x = CONTAINER_OF(request, struct archiving, request);
     struct call *c = x->call;
     int r = request->result;
+    atomic_store(&c->api->archiving, false);
     if (r == 0) {
         put_outcome(x, call_out(c));
     }
@@ -205,6 +208,7 @@ static void fail(struct archiving *x, int r, const struct err *why)
     struct call *c = x->call;
     struct err err = ERR_INIT;
     VEC_DEINIT(&x->ids);
+    atomic_store(&c->api->archiving, false);
     if (r == -ETIMEDOUT || r == -EBADMSG || r == -EAGAIN) {
         answer_read_error(c, r);
         return;
@@ -282,6 +286,13 @@ void archive_workflows(struct call *c)
         return;
     }
     json_decref(body);
+    if (atomic_exchange(&c->api->archiving, true)) {
+        answer_error(c, 409, "archiving",
+                     "workflows are being archived already; try again when "
+                     "that is done",
+                     STR(""));
+        return;
+    }
     struct archiving *x = ARENA_NEW(call_arena(c), struct archiving);
     x->call = c;
     x->before_ms = before_ms;

@@ -1,4 +1,6 @@
 """The real daemon in a temporary folder, for the end-to-end tests."""
+import contextlib
+import ctypes
 import http.client
 import json
 import os
@@ -206,6 +208,31 @@ class Daemon:
 
 
 # A hundred triggers that each take their time to give up on a row of a's.
+PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
+WALL = 0x40000000
+
+
+@contextlib.contextmanager
+def frozen(daemon, thread):
+    """One thread of the daemon stands still meanwhile. Needs root."""
+    pid = daemon.process.pid
+    tids = {}
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{tid}/comm", encoding="utf-8") as f:
+            tids[f.read().strip()] = int(tid)
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p,
+                            ctypes.c_void_p]
+    tid = tids[thread]
+    assert libc.ptrace(PTRACE_SEIZE, tid, None, None) == 0
+    try:
+        assert libc.ptrace(PTRACE_INTERRUPT, tid, None, None) == 0
+        os.waitpid(tid, WALL)
+        yield
+    finally:
+        assert libc.ptrace(PTRACE_DETACH, tid, None, None) == 0
+
+
 HEAVY = "name: Heavy\ntriggers:\n" + "".join(
     "  - {type: alert, matchers: ['instance=~\"(a|aa)+[0-9]{%d}\"']}\n" % i
     for i in range(1, 101)) + (

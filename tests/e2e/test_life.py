@@ -1,10 +1,14 @@
 """How long things are kept, and what the engine can tell about them."""
+import glob
 import json
 import os
 import sqlite3
+import threading
 import time
 
-from harness import HEAVY, adctl, heavy, poisoned, wait_until
+import pytest
+
+from harness import HEAVY, adctl, frozen, heavy, poisoned, wait_until
 
 NOTE = """\
 name: Note
@@ -314,6 +318,25 @@ def test_old_workflows_move_to_a_file(make_daemon):
     d.start()
     assert [w["id"] for w in d.get("/api/workflows")["workflows"]] == [kept]
     check_ledger(d)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs ptrace")
+def test_one_archive_at_a_time(make_daemon):
+    d = make_daemon({"note.yaml": NOTE})
+    d.wait_executor()
+    run(d, "note.yaml")
+    path = "/api/admin/archive-workflows?before=0s"
+    answers = []
+    first = threading.Thread(target=lambda: answers.append(d.post(path, {})))
+    with frozen(d, "service"):
+        first.start()  # its file is whole, and nothing is removed yet
+        wait_until(lambda: glob.glob(f"{d.folder}/archive/*.ndjson"),
+                   what="its file")
+        assert d.post(path, {}, 409)["code"] == "archiving"
+        assert d.get("/api/workflows")["workflows"] != []
+    first.join()
+    assert answers[0]["archived"] == 1
+    assert d.post(path, {})["archived"] == 0  # and the next may come
 
 
 def test_archiving_needs_a_past_time(daemon):

@@ -1,5 +1,4 @@
 """What systemd is told, by a stand-in for its socket."""
-import ctypes
 import os
 import select
 import signal
@@ -9,10 +8,7 @@ import time
 
 import pytest
 
-from harness import BUILD, Daemon, wait_until
-
-PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
-WALL = 0x40000000
+from harness import BUILD, Daemon, frozen, wait_until
 
 
 class Notified:
@@ -82,34 +78,17 @@ def test_a_reload_is_told(notified):
     assert any(x.startswith("MONOTONIC_USEC=") for x in lines)
 
 
-def threads(pid):
-    names = {}
-    for tid in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{tid}/comm", encoding="utf-8") as f:
-            names[f.read().strip()] = int(tid)
-    return names
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs ptrace")
 @pytest.mark.parametrize("thread", ["service", "committer", "http"])
 def test_a_thread_that_stands_still_starves_the_watchdog(notified, thread):
     n = notified
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p,
-                            ctypes.c_void_p]
     n.wait(lambda x: x == "WATCHDOG=1", "a sign of life")
-    tid = threads(n.d.process.pid)[thread]
-    assert libc.ptrace(PTRACE_SEIZE, tid, None, None) == 0
-    try:
-        assert libc.ptrace(PTRACE_INTERRUPT, tid, None, None) == 0
-        os.waitpid(tid, WALL)
+    with frozen(n.d, thread):
         n.wait(lambda x: f"no progress: {thread}" in x, "its name")
         fed = n.count("WATCHDOG=1")
         looks = n.count(n.take()[-1])
         wait_until(lambda: n.count(n.take()[-1]) > looks + 8, 30,
                    "eight more looks")
         assert n.count("WATCHDOG=1") == fed
-    finally:
-        assert libc.ptrace(PTRACE_DETACH, tid, None, None) == 0
     wait_until(lambda: n.count("WATCHDOG=1") > fed, 30, "life again")
     assert f"ERROR no progress: {thread}" in n.d.log()
