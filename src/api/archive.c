@@ -193,7 +193,9 @@ static void removed(struct service_request *request)
     VEC_DEINIT(&x->ids);
     if (r == -ENOSPC) {
         answer_error(c, 507, "disk_full",
-                     "the disk is full; make room and try again", STR(""));
+                     "the workflows are in the file, but not all were removed: "
+                     "the disk is full; make room and try again",
+                     STR(""));
     } else if (r < 0) {
         answer_busy(c, "store_failed",
                     "the workflows are in the file, but not all were removed; "

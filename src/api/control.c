@@ -26,10 +26,12 @@ static void answer_not_changed(struct call *c,
     } else if (request->err.message[0] != '\0') {
         answer_err(c, 503, "not_possible", &request->err);
     } else if (request->change.stored) {
-        answer_error(c, 500, "not_in_force",
-                     "the change is stored, but the store could not be read "
-                     "to put it in force; the next start does",
+        answer_error(c, request->result == -ENOSPC ? 507 : 500, "not_finished",
+                     "the change is stored, but not all of it could be done; "
+                     "try again",
                      STR(""));
+    } else if (request->result == -ENOSPC) {
+        answer_disk_full(c);
     } else {
         answer_busy(c, "store_failed",
                     "the store did not take the change; try again");
@@ -41,19 +43,14 @@ static void changed(struct service_request *request)
     struct changing *x = CONTAINER_OF(request, struct changing, request);
     struct call *c = x->call;
     struct strbuf *out = call_out(c);
-    switch (request->result) {
-    case 0:
-        put_open(out, NULL, '{');
-        x->put(x, out);
-        put_close(out, '}');
-        answer_json(c, c->route->status);
-        return;
-    case -ENOSPC:
-        answer_disk_full(c);
-        return;
-    default:
+    if (request->result < 0) {
         answer_not_changed(c, request);
+        return;
     }
+    put_open(out, NULL, '{');
+    x->put(x, out);
+    put_close(out, '}');
+    answer_json(c, c->route->status);
 }
 
 /* A change with the route's action for the audit trail; the caller says the

@@ -104,6 +104,7 @@ static void submit(struct change *x, uint32_t count)
 {
     x->ro.op = (struct store_op){
         .kind = STORE_APPLY,
+        .optional = true,
         .apply = {.records = x->records, .count = count},
         .done = op_done,
     };

@@ -170,6 +170,7 @@ static void commit_row(struct reload *reload)
     request->reload.describe(request, &reload->record.audit);
     reload->ro.op = (struct store_op){
         .kind = STORE_APPLY,
+        .optional = true,
         .apply = {.records = &reload->record, .count = 1},
         .done = op_done,
     };

@@ -130,10 +130,26 @@ static int transact(struct round *r, struct list *ops,
     return r->driver->commit(r->store);
 }
 
-/* Nothing of the group was kept. Claims wait on; events are refused, so that
- * what is left of the disk serves what is running already; the rest goes to
- * *again. What had failed by itself keeps its own result. */
-static void sort_after_full(struct commit_group *g, struct round *r,
+/* Who is refused at the nth time that the disk is full: events, so that what
+ * is left of it serves what is running already; then what may be. */
+static bool is_refused(const struct store_op *op, int nth)
+{
+    return op->kind == STORE_INGEST || (nth > 1 && op->optional);
+}
+
+static bool any_is_refused(const struct round *r, int nth)
+{
+    LIST_EACH (&r->ran, it) {
+        if (is_refused(op_of(it), nth)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Nothing of the group was kept. Claims wait on; some are refused, the rest
+ * goes to *again. What had failed by itself keeps its own result. */
+static void sort_after_full(struct commit_group *g, struct round *r, int nth,
                             struct list *again)
 {
     list_splice(&r->given, &g->claims);
@@ -142,7 +158,7 @@ static void sort_after_full(struct commit_group *g, struct round *r,
         struct store_op *op = op_of(it);
         if (op->result < 0 && op->result != -ENOSPC) {
             finish(g, op, op->result);
-        } else if (op->kind == STORE_INGEST) {
+        } else if (is_refused(op, nth)) {
             finish(g, op, -ENOSPC);
         } else {
             list_remove(it);
@@ -176,10 +192,12 @@ int commit_group_run(const struct store_driver *driver, struct store *s,
     list_init(&ops);
     take_group(g, &ops);
     int r = transact(&round, &ops, g);
-    if (r == -ENOSPC) {
-        /* The driver has let go of its reserve: once more, without events. A
-         * store that still cannot write is as good as broken. */
-        sort_after_full(g, &round, &ops);
+    /* The driver has let go of its reserve: once more, without events; once
+     * more without changes. A store that still cannot write is as good as
+     * broken. */
+    for (int nth = 1; r == -ENOSPC && (nth == 1 || any_is_refused(&round, nth));
+         nth++) {
+        sort_after_full(g, &round, nth, &ops);
         list_init(&round.ran);
         list_init(&round.given);
         r = list_empty(&ops) ? 0 : transact(&round, &ops, NULL);

@@ -107,7 +107,7 @@ struct store_pin {
  * called, once, with result set:
  *   0        durable
  *   -EAGAIN  queue full (INGEST), nothing stored: answer 503
- *   -ENOSPC  disk full (INGEST): answer 507
+ *   -ENOSPC  disk full (INGEST, optional ones): answer 507
  *   -EEXIST  request_key known with another body, or an event id is already
  *            stored (INGEST); another workflow for the same event and trigger
  *            (I2), another attempt in flight or a second success of a step
@@ -120,6 +120,8 @@ struct store_op {
     struct list link; /* the committer's */
     enum store_op_kind kind;
     bool unhurried; /* nobody waits: may stay a moment for others to join */
+    bool optional;  /* when even the reserve of a full disk is used up, this is
+                       refused, and not the end of the process */
     int result;
     union {
         struct store_ingest ingest;

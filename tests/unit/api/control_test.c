@@ -199,7 +199,7 @@ static void what_the_store_refuses_is_said(void **state)
     assert_true(says("\"store_failed\""));
     fake.post_stored = true;
     assert_int_equal(post("/api/admin/pause-processing", ""), 500);
-    assert_true(says("\"not_in_force\""));
+    assert_true(says("\"not_finished\""));
     fake.post_stored = false;
     fake.post_result = -EAGAIN;
     fake.post_error = "no more threads";

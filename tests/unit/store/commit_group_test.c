@@ -206,6 +206,47 @@ static void a_disk_that_stays_full_is_fatal(void **state)
     assert_int_equal(counts(w).events[EVENT_PROCESSING], 1);
 }
 
+/* What somebody has asked for is refused before the process ends; what must be
+ * stored is. */
+static void a_disk_that_stays_full_refuses_changes_first(void **state)
+{
+    struct world *w = *state;
+    w->apply.optional = true;
+    store_memory_fail_times(w->store, MEMORY_FAULT_NOSPC, 1, 2);
+    assert_int_equal(
+        commit_group_run(&store_memory, w->store, &w->group, T0_MS), 0);
+    assert_int_equal(w->ingest.result, -ENOSPC);
+    assert_int_equal(w->apply.result, -ENOSPC);
+    assert_int_equal(w->stale.result, -ESTALE);
+    assert_int_equal(w->pin.result, 0);
+    assert_int_equal(count_list(&w->group.finished), 5);
+    assert_int_equal(counts(w).events[EVENT_PROCESSING], 1);
+}
+
+static void changes_alone_are_refused_on_a_full_disk(void **state)
+{
+    struct world *w = *state;
+    w->apply.optional = w->pin.optional = true;
+    store_memory_fail_times(w->store, MEMORY_FAULT_NOSPC, 1, 9);
+    assert_int_equal(
+        commit_group_run(&store_memory, w->store, &w->group, T0_MS), 0);
+    assert_int_equal(w->apply.result, -ENOSPC);
+    assert_int_equal(w->pin.result, -ENOSPC);
+    store_memory_fail_times(w->store, MEMORY_FAULT_NONE, 1, 1);
+}
+
+/* One time is not enough: the driver has something in reserve. */
+static void changes_are_made_out_of_the_reserve(void **state)
+{
+    struct world *w = *state;
+    w->apply.optional = true;
+    store_memory_fail(w->store, MEMORY_FAULT_NOSPC, 1);
+    assert_int_equal(
+        commit_group_run(&store_memory, w->store, &w->group, T0_MS), 0);
+    assert_int_equal(w->ingest.result, -ENOSPC);
+    assert_int_equal(w->apply.result, 0);
+}
+
 static void an_io_error_fails_everything(void **state)
 {
     struct world *w = *state;
@@ -353,6 +394,12 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_disk_that_stays_full_is_fatal, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(
+            a_disk_that_stays_full_refuses_changes_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            changes_alone_are_refused_on_a_full_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(changes_are_made_out_of_the_reserve,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(an_io_error_fails_everything, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(after_an_io_error_nothing_succeeds,
