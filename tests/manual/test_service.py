@@ -1,0 +1,154 @@
+"""What systemd and the journal see of the installed service."""
+import json
+
+from conftest import ready
+
+ENGINE = "autonomous-devops.service"
+EXECUTOR = "autonomous-devops-executor.service"
+API = "localhost:9000/api"
+DROP_IN = f"/run/systemd/system/{ENGINE}.d/test.conf"
+
+
+def show(host, unit, name):
+    return host.run(f"systemctl show -P {name} {unit}", status=0).out.strip()
+
+
+def drop_in(host, text):
+    host.write(DROP_IN, text)
+    host.run(f"systemctl daemon-reload; systemctl restart {ENGINE}", status=0)
+    ready(host)
+
+
+def without_drop_in(host):
+    host.run(f"rm -f {DROP_IN}; systemctl daemon-reload; "
+             f"systemctl reset-failed {ENGINE}; systemctl restart {ENGINE}",
+             status=0)
+    ready(host)
+
+
+def journal(host, *matches):
+    out = host.run("journalctl --no-pager -q -o json -b " + " ".join(matches),
+                   status=0).out
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def send(host, kind):
+    out = host.run(f"""curl -sf {API}/events -d '{{"type": "{kind}"}}'""",
+                   status=0).out
+    return json.loads(out)["id"]
+
+
+def run_noop(host):
+    out = host.run(f"""curl -sf {API}/runbooks/execute -d
+                   '{{"runbook": "test/noop.yaml"}}'""".replace("\n", " "),
+                   status=0).out
+    workflow = json.loads(out)["workflow_id"]
+    host.wait(f"curl -sf {API}/workflows/{workflow} | "
+              "jq -e '.status == \"succeeded\"'")
+    return workflow
+
+
+# ---- the journal ------------------------------------------------------------
+
+def test_the_journal_has_fields_to_search_by(installed):
+    workflow = run_noop(installed)
+    entries = journal(installed, f"ADP_WORKFLOW={workflow}")
+    assert entries
+    for e in entries:
+        assert e["ADP_RUNBOOK"] == "test/noop.yaml"
+        assert e["_SYSTEMD_UNIT"] == ENGINE
+        assert workflow in e["MESSAGE"], e
+    steps = [e for e in entries if "ADP_STEP" in e]
+    assert steps and all(e["ADP_STEP_NAME"] for e in steps)
+    texts = " ".join(e["MESSAGE"] for e in entries)
+    assert "started" in texts and "succeeded" in texts
+
+
+def test_an_event_is_found_in_the_journal(installed):
+    """The event that started a workflow leads to the workflow's lines."""
+    installed.write("/var/lib/autonomous-devops/runbooks/test/journal.yaml",
+                    "name: journal\ntriggers: [{type: journal-test}]\n"
+                    "steps: [{name: nothing, action: exec, "
+                    "argv: [/bin/true]}]\n")
+    installed.run(f"curl -sf -X POST {API}/admin/reload-runbooks", status=0)
+    event = send(installed, "journal-test")
+    installed.wait(f"curl -sf {API}/events/{event} | "
+                   "jq -e '.workflows[0].status == \"succeeded\"'")
+    entries = journal(installed, f"ADP_EVENT={event}")
+    assert {e["ADP_RUNBOOK"] for e in entries} == {"test/journal.yaml"}
+    installed.run("rm /var/lib/autonomous-devops/runbooks/test/journal.yaml; "
+                  f"curl -sf -X POST {API}/admin/reload-runbooks", status=0)
+
+
+def test_each_kind_of_line_has_its_entry_in_the_catalog(installed):
+    """MESSAGE_ID of what was logged so far: `journalctl -x` explains each."""
+    ids = {e["MESSAGE_ID"] for e in journal(installed, f"-u {ENGINE}")
+           if "ADP_WORKFLOW" in e}
+    assert ids
+    for one in ids:
+        text = installed.run(f"journalctl --dump-catalog {one}", status=0).out
+        assert "Subject:" in text, one
+
+
+# ---- the watchdog -----------------------------------------------------------
+
+def test_an_engine_that_hangs_is_started_again(installed):
+    """A hung process answers nobody, so only the watchdog can tell."""
+    drop_in(installed, "[Service]\nWatchdogSec=3\n")
+    event = send(installed, "before-the-hang")
+    before = show(installed, ENGINE, "MainPID")
+    installed.run(f"kill -STOP {before}", status=0)
+    installed.wait(f"[ $(systemctl show -P MainPID {ENGINE}) != {before} ] && "
+                   f"systemctl is-active -q {ENGINE}", 60, "another engine")
+    ready(installed)
+    assert show(installed, ENGINE, "NRestarts") == "1"
+    log = installed.run(f"journalctl -b --no-pager -u {ENGINE} "
+                        "_PID=1").out
+    assert "Watchdog timeout" in log, log[-2000:]
+    installed.run(f"curl -sf {API}/events/{event}", status=0)
+    without_drop_in(installed)
+
+
+def test_an_engine_that_works_feeds_the_watchdog(installed):
+    """With a short period it lives on, idle, for several of them."""
+    drop_in(installed, "[Service]\nWatchdogSec=2\n")
+    before = show(installed, ENGINE, "MainPID")
+    fed = show(installed, ENGINE, "WatchdogTimestampMonotonic")
+    for _ in range(4):
+        installed.wait("[ $(systemctl show -P WatchdogTimestampMonotonic "
+                       f"{ENGINE}) != {fed} ]", what="a sign of life")
+        fed = show(installed, ENGINE, "WatchdogTimestampMonotonic")
+    assert show(installed, ENGINE, "MainPID") == before
+    assert show(installed, ENGINE, "NRestarts") == "0"
+    without_drop_in(installed)
+
+
+# ---- restart limits ---------------------------------------------------------
+
+def test_an_engine_that_dies_again_and_again_is_left_alone(installed):
+    """Twenty starts in a minute, then somebody has to look."""
+    drop_in(installed, "[Service]\nRestartSec=100ms\n")
+    installed.run(f"""
+        for i in $(seq 60); do
+            systemctl is-failed -q {ENGINE} && exit 0
+            systemctl kill -s KILL --kill-who=main {ENGINE} 2>/dev/null
+            sleep 0.3
+        done
+        exit 1""", status=0)
+    assert show(installed, ENGINE, "Result") == "start-limit-hit"
+    assert int(show(installed, ENGINE, "NRestarts")) <= 20
+    installed.run(f"systemctl start {ENGINE}", status=1)
+    without_drop_in(installed)
+    run_noop(installed)
+
+
+def test_an_executor_that_dies_is_started_by_the_next_step(installed):
+    run_noop(installed)
+    before = show(installed, EXECUTOR, "MainPID")
+    installed.run(f"systemctl kill -s KILL --kill-who=main {EXECUTOR}",
+                  status=0)
+    installed.wait(f"[ $(systemctl show -P MainPID {EXECUTOR}) != {before} ] "
+                   f"&& systemctl is-active -q {EXECUTOR}",
+                   what="another executor")
+    ready(installed)
+    run_noop(installed)
