@@ -195,7 +195,8 @@ class Tidy:
                 self.report(path, number, "a tab")
             if re.search(r"\b(TODO|FIXME|XXX)\b", line):
                 self.report(path, number, "unfinished")
-        exported = path.suffix == ".h" and "src" in path.parts
+        exported = path.suffix == ".h" and \
+            path.is_relative_to(self.root / "src")
         limit = HEADER_LINES if exported else SOURCE_LINES
         count = text.count("\n")
         if count > limit:

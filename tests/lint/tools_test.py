@@ -4,6 +4,7 @@ they do. Prints TAP.
 
 Usage: tools_test.py ROOT
 """
+import os
 import shutil
 import subprocess
 import sys
@@ -136,6 +137,9 @@ PLANTED = [
      "src/low/low.c:7: 81 columns"),
     ("tidy.py", more("src/low/low.c", "/* " + "ü" * 74 + " */\n"), ""),
     ("tidy.py", more("src/low/low.c", "// no\n"), "// comment"),
+    ("tidy.py", add("sim/far.h", "#pragma once\n" + 300 * "/* a */\n"), ""),
+    ("tidy.py", add("src/low/far.h", "#pragma once\n" + 300 * "/* a */\n"),
+     "301 lines, at most 260"),
     ("tidy.py", more("src/low/low.c", '/* https://a */ static char *a = '
                      '"//";\n'), ""),
     ("tidy.py", more("src/low/low.c", "int low_a; \n"), "blanks at the end"),
@@ -256,7 +260,10 @@ def judge(status, output, expected):
 
 
 def planted(tool, change, expected):
-    with tempfile.TemporaryDirectory() as folder:
+    """In a folder called as one of the tree's own, which means nothing."""
+    with tempfile.TemporaryDirectory() as above:
+        folder = os.path.join(above, "src")
+        os.mkdir(folder)
         tree = Tree(folder)
         change(tree)
         return judge(*tree.run(tool, folder), expected)
