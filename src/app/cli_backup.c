@@ -38,7 +38,8 @@ static int find_site(struct cli *cli, const char *flag, struct site *ret)
     if (path == NULL && access(CONFIG_PATH_DEFAULT, F_OK) == 0) {
         path = CONFIG_PATH_DEFAULT;
     }
-    int r = config_load(path, &ret->config, &report);
+    const struct config_sources from = {.path = path, .beside_engine = true};
+    int r = config_load_from(&from, &ret->config, &report);
     int code = 0;
     if (r < 0) {
         config_report_add_text(&report, &text);

@@ -168,6 +168,9 @@ static void check_server(struct config_reader *r)
 {
     const struct config *c = r->config;
     struct err e = ERR_INIT;
+    if (r->beside_engine) {
+        return;
+    }
     if ((c->tls_cert == NULL) != (c->tls_key == NULL)) {
         (void)err_set(&e, -EINVAL,
                       "a certificate needs its key, and a key its "

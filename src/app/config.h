@@ -186,6 +186,10 @@ struct config_sources {
     size_t default_count;
     const char *const *sets; /* the same */
     size_t set_count;
+    /* The reader is not the engine: what only the engine uses may refer to a
+     * variable or credential that only the engine was given. Such an option
+     * stays unset, with a warning. */
+    bool beside_engine;
 };
 
 /* Reads and checks all sources. The LOGLEVEL environment variable overrides

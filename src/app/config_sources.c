@@ -160,6 +160,7 @@ int config_load_from(const struct config_sources *sources, struct config **ret,
     int result = 0;
     config_read_begin(&r, sources->path != NULL ? sources->path : "(defaults)",
                       report);
+    r.beside_engine = sources->beside_engine;
     take_overrides(&r, "--default", sources->defaults, sources->default_count);
     if (sources->path != NULL) {
         result = take_files(&r, sources->path);

@@ -168,6 +168,21 @@ static void wipe_text(struct strbuf *text)
     strbuf_deinit(text);
 }
 
+/* What neither the executor nor a backup looks at. */
+static const char *const engine_sections[] = {"server.", "security.tokens",
+                                              "integrations.", "limits."};
+
+static bool may_be_missing(const struct config_reader *r,
+                           const struct config_option *o)
+{
+    bool optional = (o->flags & CONFIG_CREDENTIAL) != 0;
+    for (size_t i = 0; r->beside_engine && i < ARRAY_LEN(engine_sections);
+         i++) {
+        optional |= str_starts(str_c(o->key), str_c(engine_sections[i]));
+    }
+    return optional;
+}
+
 int config_value_text(struct config_reader *r, const struct config_option *o,
                       const struct yaml_node *n, const char **ret)
 {
@@ -179,7 +194,7 @@ int config_value_text(struct config_reader *r, const struct config_option *o,
     if (result == 0) {
         e.at = yaml_place(n);
         result = expand(raw, &text, &e);
-        if (result == -ENOENT && (o->flags & CONFIG_CREDENTIAL) != 0) {
+        if (result == -ENOENT && may_be_missing(r, o)) {
             err_hint(&e, "the option stays unset");
             config_warn(r, o->key, &e);
             return 1;

@@ -14,6 +14,7 @@ struct config_reader {
     const char *source; /* what is being read; the configuration's */
     const char *file;   /* the same, the report's */
     bool is_file;       /* so that lines and columns mean something */
+    bool beside_engine; /* as in config_sources */
 };
 
 /* ---- loading, in this order (config.c) ----------------------------------- */

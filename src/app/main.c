@@ -40,12 +40,12 @@ static void print(struct strbuf *text, FILE *to)
 
 /* Loads the configuration and prints what is wrong with it; with on_host also
  * what is wrong with it on this machine. */
-static int load(const struct arguments *arguments, bool on_host,
-                struct config **ret)
+static int load_from(const struct config_sources *from, bool on_host,
+                     struct config **ret)
 {
     struct config_report report = {0};
     struct strbuf text = STRBUF_INIT(256 * 1024);
-    int r = config_load_from(&arguments->from, ret, &report);
+    int r = config_load_from(from, ret, &report);
     if (r == 0 && on_host) {
         r = config_check_host(*ret, &report);
     }
@@ -56,6 +56,20 @@ static int load(const struct arguments *arguments, bool on_host,
     strbuf_deinit(&text);
     config_report_deinit(&report);
     return r;
+}
+
+static int load(const struct arguments *arguments, bool on_host,
+                struct config **ret)
+{
+    return load_from(&arguments->from, on_host, ret);
+}
+
+/* As the executor reads it, which the engine's own secrets are not given to. */
+static int load_beside(const struct arguments *arguments, struct config **ret)
+{
+    struct config_sources from = arguments->from;
+    from.beside_engine = true;
+    return load_from(&from, false, ret);
 }
 
 static int run_serve(const struct arguments *arguments)
@@ -98,7 +112,7 @@ static int refresh_executor(void *context, struct executor_options *ret)
 {
     struct executor_config *c = context;
     struct config *next = NULL;
-    if (load(c->arguments, false, &next) < 0 || !trusts_writers(next)) {
+    if (load_beside(c->arguments, &next) < 0 || !trusts_writers(next)) {
         config_free(next);
         (void)fprintf(stderr, "<4>executor: the configuration is not read "
                               "again, the old one stays\n");
@@ -113,7 +127,7 @@ static int refresh_executor(void *context, struct executor_options *ret)
 static int run_executor(const struct arguments *arguments)
 {
     CLEANUP(config_freep) struct config *config = NULL;
-    if (load(arguments, false, &config) < 0 || !trusts_writers(config)) {
+    if (load_beside(arguments, &config) < 0 || !trusts_writers(config)) {
         return EX_CONFIG;
     }
     if (geteuid() == 0 && config->executor_user == NULL) {

@@ -211,6 +211,9 @@ static int start_api(struct daemon *d, struct err *reterr)
         .token_count = c->token_count,
         .hosts = c->allowed_hosts,
         .group = c->group,
+        /* Alone in its unit, the engine calls nobody's API as itself: whoever
+         * has its user there is not to be believed. */
+        .trust_own_uid = c->executor_autostart,
         .stream_clients = c->stream_clients,
     };
     int r = api_new(&options, &d->api, reterr);

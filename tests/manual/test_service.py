@@ -6,7 +6,8 @@ from conftest import ready
 ENGINE = "autonomous-devops.service"
 EXECUTOR = "autonomous-devops-executor.service"
 API = "localhost:9000/api"
-DROP_IN = f"/run/systemd/system/{ENGINE}.d/test.conf"
+RUNBOOKS = "/var/lib/autonomous-devops/runbooks"
+DROP_IN = f"/etc/systemd/system/{ENGINE}.d/test.conf"
 
 
 def show(host, unit, name):
@@ -15,7 +16,8 @@ def show(host, unit, name):
 
 def drop_in(host, text):
     host.write(DROP_IN, text)
-    host.run(f"systemctl daemon-reload; systemctl restart {ENGINE}", status=0)
+    host.run(f"systemctl daemon-reload; systemctl restart {ENGINE} || "
+             f"! journalctl -n 20 --no-pager -u {ENGINE}", status=0)
     ready(host)
 
 
@@ -48,6 +50,20 @@ def run_noop(host):
     return workflow
 
 
+def reload_runbooks(host):
+    host.run(f"curl -sf -X POST {API}/admin/reload-runbooks", status=0)
+
+
+def add_runbook(host, path, text):
+    host.write(f"{RUNBOOKS}/{path}", text)
+    reload_runbooks(host)
+
+
+def remove_runbook(host, path):
+    host.run(f"rm {RUNBOOKS}/{path}", status=0)
+    reload_runbooks(host)
+
+
 # ---- the journal ------------------------------------------------------------
 
 def test_the_journal_has_fields_to_search_by(installed):
@@ -57,27 +73,38 @@ def test_the_journal_has_fields_to_search_by(installed):
     for e in entries:
         assert e["ADP_RUNBOOK"] == "test/noop.yaml"
         assert e["_SYSTEMD_UNIT"] == ENGINE
-        assert workflow in e["MESSAGE"], e
-    steps = [e for e in entries if "ADP_STEP" in e]
-    assert steps and all(e["ADP_STEP_NAME"] for e in steps)
-    texts = " ".join(e["MESSAGE"] for e in entries)
-    assert "started" in texts and "succeeded" in texts
+        assert e["MESSAGE"] and e["MESSAGE_ID"], e
+    assert len({e["MESSAGE_ID"] for e in entries}) == 2  # began, succeeded
+
+
+def test_a_failed_step_is_found_in_the_journal(installed):
+    add_runbook(installed, "test/fails.yaml",
+                "name: fails\ntriggers: [{type: fails}]\nsteps:\n"
+                "  - {name: Good, action: exec, argv: [/bin/true]}\n"
+                "  - {name: Bad, action: exec, argv: [/bin/false]}\n")
+    event = send(installed, "fails")
+    installed.wait(f"curl -sf {API}/events/{event} | "
+                   "jq -e '.workflows[0].status == \"failed\"'")
+    entries = journal(installed, f"ADP_EVENT={event}", "ADP_STEP=2")
+    assert entries
+    for e in entries:
+        assert e["ADP_STEP_NAME"] == "Bad"
+        assert e["ADP_RUNBOOK"] == "test/fails.yaml"
+        assert e["ADP_WORKFLOW"].startswith("wf-")
+    remove_runbook(installed, "test/fails.yaml")
 
 
 def test_an_event_is_found_in_the_journal(installed):
     """The event that started a workflow leads to the workflow's lines."""
-    installed.write("/var/lib/autonomous-devops/runbooks/test/journal.yaml",
-                    "name: journal\ntriggers: [{type: journal-test}]\n"
-                    "steps: [{name: nothing, action: exec, "
-                    "argv: [/bin/true]}]\n")
-    installed.run(f"curl -sf -X POST {API}/admin/reload-runbooks", status=0)
+    add_runbook(installed, "test/journal.yaml",
+                "name: journal\ntriggers: [{type: journal-test}]\n"
+                "steps: [{name: nothing, action: exec, argv: [/bin/true]}]\n")
     event = send(installed, "journal-test")
     installed.wait(f"curl -sf {API}/events/{event} | "
                    "jq -e '.workflows[0].status == \"succeeded\"'")
     entries = journal(installed, f"ADP_EVENT={event}")
     assert {e["ADP_RUNBOOK"] for e in entries} == {"test/journal.yaml"}
-    installed.run("rm /var/lib/autonomous-devops/runbooks/test/journal.yaml; "
-                  f"curl -sf -X POST {API}/admin/reload-runbooks", status=0)
+    remove_runbook(installed, "test/journal.yaml")
 
 
 def test_each_kind_of_line_has_its_entry_in_the_catalog(installed):
@@ -129,13 +156,13 @@ def test_an_engine_that_dies_again_and_again_is_left_alone(installed):
     """Twenty starts in a minute, then somebody has to look."""
     drop_in(installed, "[Service]\nRestartSec=100ms\n")
     installed.run(f"""
-        for i in $(seq 60); do
-            systemctl is-failed -q {ENGINE} && exit 0
-            systemctl kill -s KILL --kill-who=main {ENGINE} 2>/dev/null
-            sleep 0.3
-        done
-        exit 1""", status=0)
-    assert show(installed, ENGINE, "Result") == "start-limit-hit"
+        while ! systemctl is-failed -q {ENGINE}; do
+            systemctl is-active -q {ENGINE} &&
+                systemctl kill -s KILL --kill-who=main {ENGINE}
+            sleep 0.05
+        done""", status=0)
+    log = installed.run(f"journalctl -b --no-pager -u {ENGINE} -n 20").out
+    assert "Start request repeated too quickly" in log
     assert int(show(installed, ENGINE, "NRestarts")) <= 20
     installed.run(f"systemctl start {ENGINE}", status=1)
     without_drop_in(installed)
@@ -150,5 +177,34 @@ def test_an_executor_that_dies_is_started_by_the_next_step(installed):
     installed.wait(f"[ $(systemctl show -P MainPID {EXECUTOR}) != {before} ] "
                    f"&& systemctl is-active -q {EXECUTOR}",
                    what="another executor")
+    ready(installed)
+    run_noop(installed)
+
+
+# ---- one configuration, three units -----------------------------------------
+
+def test_what_is_given_to_the_engine_keeps_nobody_else_from_working(installed):
+    """A variable from /etc/default, and a credential of the engine's unit."""
+    config = "/etc/autonomous-devops/config.yaml"
+    installed.run(f"""
+        cp -p {config} /root/before.yaml
+        cp -rp /var/lib/autonomous-devops/runbooks /srv/runbooks
+        echo 'RUNBOOKS=/srv/runbooks' >>/etc/default/autonomous-devops
+        head -c 32 /dev/zero | sha256sum | cut -c1-64 >/root/ci
+        sed -i 's#^  repository: .*#  repository: ${{RUNBOOKS}}#' {config}
+        echo 'security: {{tokens: [{{name: ci, scopes: [read],' \
+            'sha256: "${{credential:ci}}"}}]}}' >>{config}
+        """, status=0)
+    drop_in(installed, "[Service]\nLoadCredential=ci:/root/ci\n")
+    assert installed.run("grep -c RUNBOOKS " + config).out.strip() == "1"
+    installed.run(f"systemctl restart {EXECUTOR}", status=0)
+    ready(installed)
+    run_noop(installed)
+    installed.run("systemctl start autonomous-devops-backup.service", status=0)
+    installed.run(f"""
+        cp -p /root/before.yaml {config}
+        sed -i '/^RUNBOOKS=/d' /etc/default/autonomous-devops""", status=0)
+    without_drop_in(installed)
+    installed.run(f"systemctl restart {EXECUTOR}", status=0)
     ready(installed)
     run_noop(installed)

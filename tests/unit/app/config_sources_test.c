@@ -53,6 +53,14 @@ static void unload(struct bench *b)
     strbuf_deinit(&b->text);
 }
 
+static void load_from(struct bench *b, const struct config_sources *sources)
+{
+    unload(b);
+    b->text = STRBUF_INIT(256 * 1024);
+    b->result = config_load_from(sources, &b->config, &b->report);
+    config_report_add_text(&b->report, &b->text);
+}
+
 static void load_with(struct bench *b, const char *weak, const char *strong)
 {
     const struct config_sources sources = {
@@ -62,10 +70,7 @@ static void load_with(struct bench *b, const char *weak, const char *strong)
         .sets = &strong,
         .set_count = strong != NULL ? 1 : 0,
     };
-    unload(b);
-    b->text = STRBUF_INIT(256 * 1024);
-    b->result = config_load_from(&sources, &b->config, &b->report);
-    config_report_add_text(&b->report, &b->text);
+    load_from(b, &sources);
 }
 
 static void load(struct bench *b)
@@ -357,6 +362,34 @@ static void a_missing_credential_unsets(void **state)
     assert_int_equal(b->result, -EINVAL);
 }
 
+/* The executor and a backup are not given what the engine is given. */
+static void what_is_the_engines_may_be_missing_beside_it(void **state)
+{
+    static const char *const engines[] = {
+        "security: {tokens: [{name: ci, scopes: [read], "
+        "sha256: \"${credential:ci}\"}]}\n",
+        "server: {listen: \"${WHERE}\"}\n",
+        "server: {listen: \"0.0.0.0:9000\", tls: {cert: /c.pem, "
+        "key: \"${KEY}\"}}\n",
+    };
+    struct bench *b = *state;
+    const struct config_sources sources = {.path = b->path,
+                                           .beside_engine = true};
+    for (size_t i = 0; i < ARRAY_LEN(engines); i++) {
+        write_file(b, "config.yaml", engines[i]);
+        load(b);
+        assert_int_equal(b->result, -EINVAL);
+        load_from(b, &sources);
+        assert_int_equal(b->result, 0);
+        assert_says(b, "warning: ");
+        assert_says(b, "the option stays unset");
+    }
+    /* What it uses itself must be there. */
+    write_file(b, "config.yaml", "runbooks: {repository: \"${WHERE}\"}\n");
+    load_from(b, &sources);
+    assert_int_equal(b->result, -EINVAL);
+}
+
 static void credentials_stay_in_their_folder(void **state)
 {
     struct bench *b = *state;
@@ -424,6 +457,7 @@ int main(void)
         TEST(a_check_is_told_as_json),
         TEST(credentials_are_read),
         TEST(a_missing_credential_unsets),
+        TEST(what_is_the_engines_may_be_missing_beside_it),
         TEST(credentials_stay_in_their_folder),
         TEST(a_long_credential_meets_the_limit),
     };
