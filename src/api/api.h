@@ -71,6 +71,7 @@ struct api_options {
                                  "ops.example.org" or with a port; may be
                                  NULL, else ends in NULL */
     const char *group;        /* local users in it may do everything */
+    bool trust_own_uid;       /* so may whoever runs as this process does */
     unsigned stream_clients;  /* 0: the default, 64 */
 };
 

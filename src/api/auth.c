@@ -14,6 +14,7 @@
 #include "api/limiter.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "integrations/web.h"
 #include "os/clock.h"
 
 #define SCOPES_ALL (API_READ | API_INGEST | API_EXECUTE | API_ADMIN)
@@ -31,6 +32,7 @@ struct auth {
     struct api_token *tokens;
     size_t token_count;
     char *group;
+    bool trust_own_uid;
     struct limiter limiter;
     pthread_mutex_t lock; /* memory */
     struct remembered memory[MEMORY_SLOTS];
@@ -47,6 +49,7 @@ struct auth *auth_new(const struct api_options *options)
         a->tokens[i].name = str_dup(str_c(options->tokens[i].name));
     }
     a->group = str_dup(str_c(options->group));
+    a->trust_own_uid = options->trust_own_uid;
     pthread_mutex_init(&a->lock, NULL);
     return a;
 }
@@ -120,7 +123,7 @@ static struct remembered *recall(struct auth *a, uid_t uid, uint64_t now_ms)
 bool auth_uid_ok(struct auth *a, uid_t uid, uint64_t now_ms)
 {
     if (uid == 0 || uid == geteuid()) {
-        return true;
+        return uid == 0 || a->trust_own_uid;
     }
     pthread_mutex_lock(&a->lock);
     struct remembered *known = recall(a, uid, now_ms);
@@ -135,6 +138,14 @@ bool auth_uid_ok(struct auth *a, uid_t uid, uint64_t now_ms)
     return ok;
 }
 
+/* Who makes the engine ask a partner, with a URL of theirs, must not get to do
+ * here what the engine's own user may. */
+static bool is_engine(const struct http_request *r)
+{
+    struct str agent = r->headers[HTTP_USER_AGENT];
+    return agent.at != NULL && str_starts(agent, STR(WEB_AGENT));
+}
+
 /* A proxy on this machine speaks for others: its own uid says nothing. */
 static enum auth_result by_uid(struct auth *a, struct http_request *r,
                                uint64_t now_ms, struct identity *ret)
@@ -144,7 +155,8 @@ static enum auth_result by_uid(struct auth *a, struct http_request *r,
         http_peer_uid(r, &uid) < 0 || !auth_uid_ok(a, uid, now_ms)) {
         return AUTH_UNKNOWN;
     }
-    *ret = (struct identity){.scopes = SCOPES_ALL, .uid = uid};
+    *ret = (struct identity){
+        .scopes = is_engine(r) ? (uint32_t)API_READ : SCOPES_ALL, .uid = uid};
     (void)snprintf(ret->name, sizeof(ret->name), "uid:%u", (unsigned)uid);
     return AUTH_OK;
 }

@@ -44,8 +44,8 @@ enum auth_result auth_identify(struct auth *a, struct http_request *r,
 /* Is the identity still what it was? For answers that last. */
 bool auth_still(struct auth *a, const struct identity *who);
 
-/* May this local user do everything: root, the user that this process runs
- * as, a member of the group. Asks the user database at most every
- * AUTH_MEMORY_MS for one user. Any thread. */
+/* May this local user do everything: root, a member of the group, and the user
+ * that this process runs as unless that was not to be trusted. Asks the user
+ * database at most every AUTH_MEMORY_MS for one user. Any thread. */
 #define AUTH_MEMORY_MS 10000
 bool auth_uid_ok(struct auth *a, uid_t uid, uint64_t now_ms);

@@ -43,6 +43,7 @@ struct hub {
 
 struct hub_client {
     struct list link;
+    char owner[80]; /* AUTH_NAME_SIZE */
     struct hub *hub;
     struct http_request *request; /* NULL until attached */
     bool (*still)(void *context);
@@ -234,19 +235,32 @@ static void greet(struct hub_client *c, bool reset)
     c->intro_len = (size_t)n;
 }
 
-struct hub_client *hub_join(struct hub *h, struct str last,
-                            bool (*still)(void *context), void *context)
+/* One owner, with many pages open or with a fault, does not shut out all
+ * others. */
+static bool has_room(const struct hub *h, struct str owner)
+{
+    unsigned of_owner = 0;
+    LIST_EACH (&h->clients, it) {
+        const struct hub_client *c = CONTAINER_OF(it, struct hub_client, link);
+        of_owner += str_eq_c(owner, c->owner) ? 1 : 0;
+    }
+    return h->client_count < h->clients_max &&
+           of_owner < h->clients_max - h->clients_max / 4;
+}
+
+struct hub_client *hub_join(struct hub *h, const struct hub_follower *f)
 {
     struct hub_client *c = NULL;
     pthread_mutex_lock(&h->lock);
-    if (h->client_count < h->clients_max) {
+    if (has_room(h, f->owner)) {
         c = MEM_NEW(struct hub_client);
         c->hub = h;
-        c->still = still;
-        c->context = context;
+        (void)snprintf(c->owner, sizeof(c->owner), "%.*s", STR_ARG(f->owner));
+        c->still = f->still;
+        c->context = f->context;
         atomic_store(&h->watched, true);
         close_gap(h);
-        greet(c, !find_place(h, last, &c->next));
+        greet(c, !find_place(h, f->last, &c->next));
         list_push(&h->clients, &c->link);
         h->client_count++;
     }

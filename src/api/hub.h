@@ -44,10 +44,16 @@ void hub_skip(struct hub *h, size_t messages);
 void hub_add(struct hub *h, const char *event, struct str data);
 void hub_wake(struct hub *h);
 
-/* A new client. `last` is its Last-Event-ID ("" if none); behind each heartbeat
- * hub_pull asks still() whether it may stay. NULL: there are too many. */
-struct hub_client *hub_join(struct hub *h, struct str last,
-                            bool (*still)(void *context), void *context);
+/* Who wants to follow. */
+struct hub_follower {
+    struct str owner; /* one owner's clients leave a quarter to the others */
+    struct str last;  /* Last-Event-ID, "" if none */
+    bool (*still)(void *context); /* behind each heartbeat: may it stay? */
+    void *context;
+};
+
+/* A new client, which copies the owner. NULL: there are too many. */
+struct hub_client *hub_join(struct hub *h, const struct hub_follower *f);
 
 /* From here on r is woken for the client; hub_leave undoes it. */
 void hub_attach(struct hub_client *client, struct http_request *r);

@@ -151,8 +151,13 @@ static void leave(struct call *c)
 
 void stream_open(struct call *c)
 {
-    struct hub_client *client = hub_join(
-        c->api->hub, c->http->headers[HTTP_LAST_EVENT_ID], still_welcome, c);
+    const struct hub_follower follower = {
+        .owner = str_c(c->who.name),
+        .last = c->http->headers[HTTP_LAST_EVENT_ID],
+        .still = still_welcome,
+        .context = c,
+    };
+    struct hub_client *client = hub_join(c->api->hub, &follower);
     if (client == NULL) {
         answer_busy(c, "busy", "too many clients follow the stream already");
         return;

@@ -266,7 +266,7 @@ static void set_up(CURL *easy, struct web_request *r, struct curl_slist *list)
     (void)(curl_library()->curl_easy_setopt)(easy, CURLOPT_CONNECTTIMEOUT_MS,
                                              CONNECT_MS);
     (void)(curl_library()->curl_easy_setopt)(easy, CURLOPT_USERAGENT,
-                                             "autonomous-devops/" ADP_VERSION);
+                                             WEB_AGENT ADP_VERSION);
     if (r->body.at != NULL) {
         (void)(curl_library()->curl_easy_setopt)(
             easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.len);

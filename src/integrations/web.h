@@ -17,6 +17,8 @@
 #include "base/list.h"
 #include "base/strbuf.h"
 
+/* What the engine's own requests call themselves, in front of a version. */
+#define WEB_AGENT "autonomous-devops/"
 #define WEB_URL_MAX_BYTES 2048
 #define WEB_ORIGIN_SIZE 300 /* "https://HOST:PORT" and a NUL */
 #define WEB_ANSWER_MAX_BYTES (1024UL * 1024)

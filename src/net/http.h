@@ -95,6 +95,7 @@ enum http_header {
     HTTP_EXPECT,
     HTTP_IDEMPOTENCY_KEY,
     HTTP_LAST_EVENT_ID,
+    HTTP_USER_AGENT,
     HTTP_FORWARDED, /* any trace of a proxy: Forwarded, Via, X-Forwarded-* */
     HTTP_HEADERS
 };

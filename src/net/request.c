@@ -54,6 +54,7 @@ static const struct {
     {{"expect", 6}, HTTP_EXPECT},
     {{"idempotency-key", 15}, HTTP_IDEMPOTENCY_KEY},
     {{"last-event-id", 13}, HTTP_LAST_EVENT_ID},
+    {{"user-agent", 10}, HTTP_USER_AGENT},
     {{"forwarded", 9}, HTTP_FORWARDED},
     {{"via", 3}, HTTP_FORWARDED},
     {{"x-real-ip", 9}, HTTP_FORWARDED},
@@ -76,7 +77,8 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind,
         }
         enum http_header id = header_names[i].id;
         struct str *slot = &c->request.headers[id];
-        if (slot->at != NULL && id != HTTP_FORWARDED && id != HTTP_ACCEPT) {
+        if (slot->at != NULL && id != HTTP_FORWARDED && id != HTTP_ACCEPT &&
+            id != HTTP_USER_AGENT) {
             c->repeated |= 1U << id;
         }
         *slot = str_trim(str_n(value != NULL ? value : "", value_len));

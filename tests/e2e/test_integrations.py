@@ -165,6 +165,23 @@ def test_redirects_are_not_followed(daemon, partner):
     assert failed["error"].startswith("Prometheus integration: 302 Found")
 
 
+def test_the_engine_is_nobody_to_itself(daemon):
+    """Whoever may set a partner's URL may not thereby do what else the
+    engine's own user may."""
+    own = f"http://127.0.0.1:{daemon.port}"
+    put(daemon, "slack",
+        {"webhook_url": own + "/api/admin/pause-processing"})
+    failed = daemon.post("/api/integrations/slack/test", status=502)
+    assert "403" in failed["error"], failed
+    assert not any(a["action"] == "processing.pause"
+                   for a in daemon.get("/api/admin/audit")["audit"])
+    # Reading it may: its own metrics can be scraped.
+    agent = {"User-Agent": "autonomous-devops/0"}
+    assert daemon.raw("GET", "/metrics", headers=agent)[0] == 200
+    assert daemon.raw("POST", "/api/admin/pause-processing",
+                      headers=agent)[0] == 403
+
+
 def test_what_answers_badly_is_said(make_daemon, partner):
     d = make_daemon()
     put(d, "prometheus", {"url": partner.url, "timeout": 1})

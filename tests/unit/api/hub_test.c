@@ -36,9 +36,17 @@ static int tear_down(void **state)
     return 0;
 }
 
+static struct hub_client *join_as(struct hub *h, const char *owner,
+                                  const char *last)
+{
+    const struct hub_follower follower = {
+        .owner = str_c(owner), .last = str_c(last), .still = still};
+    return hub_join(h, &follower);
+}
+
 static struct hub_client *join(struct hub *h, const char *last)
 {
-    return hub_join(h, str_c(last), still, NULL);
+    return join_as(h, "uid:0", last);
 }
 
 /* All that the client gets now, in pieces of `max` bytes; -1 at its end. */
@@ -234,16 +242,32 @@ static void has_room_for_so_many(void **state)
     struct hub *h = *state;
     struct hub_client *clients[HUB_CLIENTS_MAX];
     for (size_t i = 0; i < HUB_CLIENTS_MAX; i++) {
-        clients[i] = join(h, "");
+        clients[i] = join_as(h, i % 2 == 0 ? "uid:0" : "token:ci", "");
         assert_non_null(clients[i]);
     }
-    assert_null(join(h, ""));
+    assert_null(join_as(h, "token:other", ""));
     assert_int_equal(hub_count(h), HUB_CLIENTS_MAX);
     hub_leave(clients[0]);
     clients[0] = join(h, "");
     assert_non_null(clients[0]);
     for (size_t i = 0; i < HUB_CLIENTS_MAX; i++) {
         hub_leave(clients[i]);
+    }
+}
+
+static void one_owner_leaves_room_to_others(void **state)
+{
+    struct hub *h = *state;
+    struct hub_client *clients[HUB_CLIENTS_MAX];
+    size_t count = 0;
+    while ((clients[count] = join(h, "")) != NULL) {
+        count++;
+    }
+    assert_int_equal(count, HUB_CLIENTS_MAX - HUB_CLIENTS_MAX / 4);
+    clients[count] = join_as(h, "token:ci", "");
+    assert_non_null(clients[count++]);
+    while (count > 0) {
+        hub_leave(clients[--count]);
     }
 }
 
@@ -261,6 +285,7 @@ int main(void)
         CASE(beats_between_messages_only),
         CASE(sends_away_who_may_not_stay),
         CASE(has_room_for_so_many),
+        CASE(one_owner_leaves_room_to_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

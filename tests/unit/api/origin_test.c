@@ -192,13 +192,19 @@ static void full_table_fails_closed(void **state)
 static void knows_privileged_users(void **state)
 {
     (void)state;
-    struct api_options none = {.group = "no-such-group-anywhere"};
+    struct api_options none = {.group = "no-such-group-anywhere",
+                               .trust_own_uid = true};
     struct auth *a = auth_new(&none);
     assert_true(auth_uid_ok(a, 0, 1));
     assert_true(auth_uid_ok(a, geteuid(), 1));
     assert_false(auth_uid_ok(a, 65534, 1));
     assert_false(auth_uid_ok(a, 4000000000U, 1));
     assert_false(auth_uid_ok(a, 65534, 2)); /* from memory */
+    auth_free(a);
+
+    none.trust_own_uid = false;
+    a = auth_new(&none);
+    assert_int_equal(auth_uid_ok(a, geteuid(), 1), geteuid() == 0);
     auth_free(a);
 
     struct passwd *bin = getpwnam("bin");
