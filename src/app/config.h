@@ -186,9 +186,8 @@ struct config_sources {
     size_t default_count;
     const char *const *sets; /* the same */
     size_t set_count;
-    /* The reader is not the engine: what only the engine uses may refer to a
-     * variable or credential that only the engine was given. Such an option
-     * stays unset, with a warning. */
+    /* Another process reads: variables and credentials for what only the engine
+     * uses may be missing; such an option stays unset, with a warning. */
     bool beside_engine;
 };
 
@@ -257,8 +256,7 @@ struct engine_config config_engine(const struct config *c);
 struct runbook_defaults config_runbook_defaults(const struct config *c);
 struct executor_options config_executor(const struct config *c);
 
-/* The folder of archived workflows, in the arena. */
+/* The folder of archived workflows, and the file with the key of stored
+ * secrets, in the arena. */
 const char *config_archive_directory(const struct config *c, struct arena *a);
-
-/* The file that holds the key of stored secrets, in the arena. */
 const char *config_secrets_key(const struct config *c, struct arena *a);
