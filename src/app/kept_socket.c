@@ -39,6 +39,11 @@ void kept_socket_leave(int fd)
     (void)sd_pid_notify_with_fds(0, 0, message, &fd, 1);
 }
 
+void kept_socket_drop(void)
+{
+    (void)sd_notify(0, "FDSTOREREMOVE=1\nFDNAME=" SOCKET_NAME);
+}
+
 bool kept_socket_is_wanted(void)
 {
     return getenv("NOTIFY_SOCKET") != NULL;

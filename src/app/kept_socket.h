@@ -14,8 +14,12 @@
  * closed. Children do not inherit the list. */
 int kept_socket_take(void);
 
-/* Has systemd keep the socket. */
+/* Has systemd keep the socket, which it does not do yet. */
 void kept_socket_leave(int fd);
+
+/* Has systemd give up the one it keeps, or nobody would ever answer those who
+ * connect to it. */
+void kept_socket_drop(void);
 
 /* Is there somebody who may keep it? */
 bool kept_socket_is_wanted(void);

@@ -53,7 +53,8 @@ struct daemon {
     struct mail reloaded;            /* they were */
     bool reloading;
     bool reload_again; /* SIGHUP came while it was being done */
-    int kept_fd; /* a listening socket from before a restart, until used */
+    int kept_fd;  /* a listening socket from before a restart, until used */
+    bool is_kept; /* our listening socket is that one */
     struct watchdog *watchdog;
     bool executor_missed; /* at the last look */
     bool stopping;
@@ -313,7 +314,17 @@ static struct http_options http_place(const struct daemon *d)
 static int take_address(struct daemon *d, struct err *reterr)
 {
     struct http_options options = http_place(d);
-    return http_bind(&options, &d->kept_fd, reterr);
+    struct http_listener listener;
+    int r = http_bind(&options, &listener, reterr);
+    if (r < 0) {
+        return r;
+    }
+    if (d->kept_fd > 0 && !listener.was_kept) {
+        kept_socket_drop(); /* of an address that is not ours any more */
+    }
+    d->is_kept = listener.was_kept;
+    d->kept_fd = listener.fd;
+    return 0;
 }
 
 static int start_http(struct daemon *d, struct err *reterr)
@@ -336,7 +347,9 @@ static int start_http(struct daemon *d, struct err *reterr)
     if (r < 0) {
         return r;
     }
-    kept_socket_leave(http_listen_fd(d->http));
+    if (!d->is_kept) {
+        kept_socket_leave(http_listen_fd(d->http));
+    }
     api_set_http(d->api, d->http);
     return 0;
 }

@@ -212,12 +212,18 @@ struct http_server;
 NODISCARD int http_check_tls(const char *certificate, const char *key,
                              struct err *reterr);
 
+struct http_listener {
+    int fd;
+    uint16_t port;
+    bool was_kept; /* it is the kept_fd that was offered */
+};
+
 /* Takes the address for a server that is started later, with the socket as its
  * kept_fd: who connects in between waits. Needs all options but limits and
  * handler. Fails as http_start does; the message of -EADDRINUSE says who has
  * the address. */
-NODISCARD int http_bind(const struct http_options *options, int *ret_fd,
-                        struct err *reterr);
+NODISCARD int http_bind(const struct http_options *options,
+                        struct http_listener *ret, struct err *reterr);
 
 /* Binds, listens, starts the threads. -EINVAL: the address, the key pair, or
  * an address beyond loopback without tokens and TLS; -EADDRINUSE... with a

@@ -187,8 +187,8 @@ struct http_source http_source_of(const uint8_t address[16], bool uid_known,
                                   uid_t uid);
 
 /* listen.c */
-NODISCARD int http_listen(const struct http_options *o, int *ret_fd,
-                          uint16_t *ret_port, struct err *reterr);
+NODISCARD int http_listen(const struct http_options *o,
+                          struct http_listener *ret, struct err *reterr);
 NODISCARD int http_read_pem(const char *path, char **ret, struct err *reterr);
 bool http_is_loopback(const uint8_t address[16]);
 

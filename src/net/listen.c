@@ -210,7 +210,7 @@ static int is_taken(const char *listen, const struct sockaddr_storage *sa,
     return r;
 }
 
-int http_listen(const struct http_options *o, int *ret_fd, uint16_t *ret_port,
+int http_listen(const struct http_options *o, struct http_listener *ret,
                 struct err *reterr)
 {
     struct sockaddr_storage sa = {0};
@@ -223,7 +223,8 @@ int http_listen(const struct http_options *o, int *ret_fd, uint16_t *ret_port,
         return r;
     }
     int fd = o->kept_fd;
-    if (!adopt(fd, &sa)) {
+    bool was_kept = adopt(fd, &sa);
+    if (!was_kept) {
         r = open_listening(&sa, len, &fd);
     }
     if (r < 0) {
@@ -232,20 +233,18 @@ int http_listen(const struct http_options *o, int *ret_fd, uint16_t *ret_port,
                                 : err_set(reterr, r, "cannot listen on %s: %s",
                                           o->listen, strerror(-r));
     }
-    *ret_fd = fd;
-    *ret_port = bound_port(fd);
+    *ret = (struct http_listener){fd, bound_port(fd), was_kept};
     return 0;
 }
 
-int http_bind(const struct http_options *options, int *ret_fd,
+int http_bind(const struct http_options *options, struct http_listener *ret,
               struct err *reterr)
 {
-    uint16_t port = 0;
     int r =
         options->tls_certificate != NULL && options->tls_key != NULL
             ? http_check_tls(options->tls_certificate, options->tls_key, reterr)
             : 0;
-    return r < 0 ? r : http_listen(options, ret_fd, &port, reterr);
+    return r < 0 ? r : http_listen(options, ret, reterr);
 }
 
 int http_read_pem(const char *path, char **ret, struct err *reterr)

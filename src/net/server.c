@@ -175,7 +175,13 @@ static int prepare(struct http_server *s, struct err *reterr)
     if (s->wake_fd < 0) {
         return err_set(reterr, -errno, "no eventfd: %s", strerror(errno));
     }
-    return http_listen(o, &s->listen_fd, &s->port, reterr);
+    struct http_listener listener;
+    int r = http_listen(o, &listener, reterr);
+    if (r == 0) {
+        s->listen_fd = listener.fd;
+        s->port = listener.port;
+    }
+    return r;
 }
 
 int http_start(const struct http_options *options, struct http_server **ret,
