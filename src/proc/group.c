@@ -114,12 +114,18 @@ void group_pool_init(struct group_pool *pool, const char *name)
     group_give_back(pool, 0, group, false);
 }
 
-void group_pool_deinit(struct group_pool *pool)
+void group_forget_idle(struct group_pool *pool)
 {
     VEC_EACH (&pool->idle, i) {
         os_close(pool->idle.at[i].group);
         remove_group(pool, pool->idle.at[i].slot);
     }
+    pool->idle.count = 0;
+}
+
+void group_pool_deinit(struct group_pool *pool)
+{
+    group_forget_idle(pool);
     VEC_DEINIT(&pool->idle);
 }
 

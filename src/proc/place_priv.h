@@ -62,6 +62,11 @@ void group_pool_deinit(struct group_pool *pool);
 /* Prepares a tree before its first process; mark stays the caller's. */
 void tree_init(struct tree *t, struct group_pool *pool, const char *mark);
 
+/* Nothing can be born in the tree's group: somebody has removed it, empty as
+ * it was. Takes a new one, and forgets those that were kept, which may have
+ * been removed as well. False: there is none to be had. */
+NODISCARD bool tree_replace_group(struct tree *t);
+
 /* The main process has been started; it has not been reaped yet. */
 void tree_started(struct tree *t, pid_t main);
 

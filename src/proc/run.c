@@ -717,6 +717,21 @@ static int watch_output(struct run *r, const struct spawned *spawned)
     return result;
 }
 
+/* An empty group of ours is anybody's to remove, who may write there: one more
+ * try, in a new one. */
+static int spawn(struct run *r, struct spawn_request *request,
+                 struct spawned *ret, struct err *reterr)
+{
+    request->group = r->tree.group;
+    int e = spawn_start(request, ret, reterr);
+    if (request->group >= 0 && (e == -ENOENT || e == -ENODEV) &&
+        tree_replace_group(&r->tree)) {
+        request->group = r->tree.group;
+        e = spawn_start(request, ret, reterr);
+    }
+    return e;
+}
+
 static int begin(struct run *r, struct plan *p, const struct exec_message *m,
                  struct err *reterr)
 {
@@ -733,12 +748,11 @@ static int begin(struct run *r, struct plan *p, const struct exec_message *m,
         .argv = p->step.argv,
         .env = p->env,
         .folder = r->folder.fd,
-        .group = r->tree.group,
         .user = p->has_user ? &p->user : NULL,
         .limits = x->options.limits,
     };
     struct spawned spawned;
-    e = spawn_start(&request, &spawned, reterr);
+    e = spawn(r, &request, &spawned, reterr);
     if (e < 0) {
         return e;
     }

@@ -26,6 +26,16 @@ void tree_init(struct tree *t, struct group_pool *pool, const char *mark)
     list_push(&pool->trees, &t->node);
 }
 
+bool tree_replace_group(struct tree *t)
+{
+    if (t->group >= 0) {
+        group_give_back(t->pool, t->slot, t->group, true);
+    }
+    group_forget_idle(t->pool);
+    t->group = group_take(t->pool, &t->slot);
+    return t->group >= 0;
+}
+
 void tree_started(struct tree *t, pid_t main)
 {
     struct os_process p;

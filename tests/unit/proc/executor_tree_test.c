@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -308,6 +309,39 @@ static void other_steps_are_left_alone(void **state)
     assert_int_equal(lab_wait_ended(l, 1)->row.state, ATTEMPT_SUCCEEDED);
 }
 
+/* Removes the empty groups that the executor keeps; how many there were. */
+static unsigned remove_kept_groups(const struct lab *l)
+{
+    char path[64];
+    unsigned count = 0;
+    (void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)l->executor);
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    for (const struct dirent *d = readdir(dir); d != NULL; d = readdir(dir)) {
+        char group[512];
+        ssize_t n = readlinkat(dirfd(dir), d->d_name, group, sizeof(group) - 1);
+        group[n > 0 ? n : 0] = '\0';
+        if (strstr(group, "/adp-") != NULL && rmdir(group) == 0) {
+            count++;
+        }
+    }
+    (void)closedir(dir);
+    return count;
+}
+
+static void a_removed_group_is_replaced(void **state)
+{
+    struct lab *l = *state;
+    (void)lab_run(l, 1, "echo first");
+    if (remove_kept_groups(l) == 0) {
+        skip(); /* no control groups here */
+    }
+    const struct lab_attempt *a = lab_run(l, 2, "echo second");
+    assert_int_equal(a->row.state, ATTEMPT_SUCCEEDED);
+    assert_string_equal(a->out.at, "second\n");
+    assert_int_equal(remove_kept_groups(l), 1);
+}
+
 #define CASES(up)                                                              \
     CASE(the_steps_own_limit_ends_it, up),                                     \
         CASE(the_engine_can_only_shorten_it, up),                              \
@@ -324,7 +358,8 @@ static void other_steps_are_left_alone(void **state)
         CASE(a_daemon_that_writes_for_ever_too, up),                           \
         CASE(a_stopped_process_is_killed, up),                                 \
         CASE(a_forking_tree_is_killed, up),                                    \
-        CASE(other_steps_are_left_alone, up)
+        CASE(other_steps_are_left_alone, up),                                  \
+        CASE(a_removed_group_is_replaced, up)
 #define CASE(name, up)                                                         \
     {                                                                          \
 #name " (" #up ")", name, up, lab_tear_down, NULL                      \
