@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "app/config_report.h"
 #include "app/log.h"
 #include "base/arena.h"
 #include "base/err.h"
@@ -156,27 +157,6 @@ struct config {
     enum log_level log_level;
 };
 
-struct config_problem {
-    bool warning;
-    const char *file; /* the report's */
-    struct err err;
-};
-
-/* What a load found, in the order of the files; at most CONFIG_MAX_PROBLEMS
- * errors, the last of which then says that there are more. */
-struct config_report {
-    struct arena arena;
-    const char *file; /* as it was given */
-    VEC(struct config_problem) problems;
-    uint32_t error_count;
-};
-
-void config_report_deinit(struct config_report *r);
-
-/* Appends one line per problem, "FILE:LINE:COLUMN: error: FIELD: MESSAGE
- * (HINT)", safe for a terminal. */
-void config_report_add_text(const struct config_report *r, struct strbuf *out);
-
 /* What a configuration is made of. What comes later wins, key by key (a list
  * is replaced as a whole): the table's defaults, `defaults`, the file, the
  * files FOLDER/config.d/NAME.yaml beside it by name, `sets`. */
@@ -238,15 +218,6 @@ void config_add_origins_json(const struct config *c, struct strbuf *out);
 void config_add_changed_json(const struct config *c,
                              const struct config_keys *keys,
                              struct strbuf *out);
-
-/* Appends the outcome of a load as a JSON object: valid, file, files, errors,
- * warnings (lists of problems). c is NULL when the load failed. */
-void config_report_add_json(const struct config_report *r,
-                            const struct config *c, struct strbuf *out);
-
-/* Appends a JSON list of its errors or warnings. */
-void config_report_add_problems(const struct config_report *r, bool warnings,
-                                struct strbuf *out);
 
 /* Appends the options as a section of a manual page (scdoc). */
 void config_add_man(struct strbuf *out);

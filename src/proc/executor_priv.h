@@ -7,6 +7,7 @@
  *   group.c     control groups             folder.c    where steps run
  *   spool.c     outcomes that outlive us   trust.c     who wrote a runbook
  *   guard.c     the process that outlives us
+ *   run_plan.c  what a start needs before there is a process
  */
 #pragma once
 

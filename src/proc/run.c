@@ -12,7 +12,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,10 +21,10 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "model/params.h"
 #include "os/clock.h"
 #include "os/fd.h"
 #include "proc/executor_priv.h"
+#include "proc/run_plan_priv.h"
 
 #define LEFTOVER_GRACE_MS 2000
 #define DRAIN_READS 256
@@ -33,14 +32,10 @@
 #define POLL_MAX_MS 50
 #define KILL_TOLD_MS 10000
 #define POLL_TOLD_MS 1000
-#define ENV_MAX 512
 #define REFRESH_MS 1000
 /* What was held and what has come, if each byte became a mark. */
 #define REDACTED_MAX_BYTES                                                     \
     (sizeof(REDACT_MARK) * (REDACT_HELD_MAX_BYTES + EXEC_CHUNK_MAX_BYTES))
-
-#define BASE_PATH                                                              \
-    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *context);
 
@@ -462,240 +457,6 @@ void run_free(struct run *r)
 /* ---- the start
  * ---------------------------------------------------------------- */
 
-/* Everything that START needs, gathered before a process exists. */
-struct plan {
-    struct arena arena;
-    struct runbook *runbook;
-    struct trust trust; /* of the runbook */
-    struct rendered_step step;
-    struct spawn_user user;
-    bool has_user;
-    char **env;
-};
-
-static void plan_deinit(struct plan *p)
-{
-    runbook_unref(p->runbook);
-    if (p->has_user) {
-        spawn_user_deinit(&p->user);
-    }
-    arena_deinit(&p->arena);
-}
-
-static bool matches(const char *const *globs, const char *path)
-{
-    for (; *globs != NULL; globs++) {
-        if (fnmatch(*globs, path, FNM_PATHNAME | FNM_PERIOD) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* What lets this runbook run a step as the user: a rule that names the runbook,
- * or else one for all runbooks; NULL: nothing does. */
-static const struct executor_run_as *
-find_rule(const struct executor *x, const char *user, const char *path)
-{
-    const struct executor_run_as *general = NULL;
-    const struct executor_run_as *rule = x->options.run_as_allowed;
-    for (; rule != NULL && rule->user != NULL; rule++) {
-        if (strcmp(rule->user, user) != 0) {
-            continue;
-        }
-        if (rule->runbooks == NULL) {
-            general = rule;
-        } else if (matches(rule->runbooks, path)) {
-            return rule;
-        }
-    }
-    return general;
-}
-
-/* The user that the step names, if our own configuration permits that. */
-static int plan_run_as(struct run *r, struct plan *p, struct str name,
-                       struct err *reterr)
-{
-    const char *user = arena_strdup(&p->arena, name);
-    const char *path = arena_strdup(&p->arena, p->runbook->path);
-    const struct executor_run_as *rule = find_rule(r->x, user, path);
-    if (rule == NULL) {
-        return err_set(reterr, -EPERM,
-                       "run_as: executor.run_as_allowed does not permit %s to "
-                       "%s",
-                       user, path);
-    }
-    int e = spawn_user_find(user, &p->user, reterr);
-    p->has_user = e == 0;
-    if (e == 0 && p->user.uid == 0 && rule->runbooks == NULL) {
-        return err_set(reterr, -EPERM,
-                       "run_as: %s is root, which executor.run_as_allowed must "
-                       "permit to %s by name",
-                       user, path);
-    }
-    return e;
-}
-
-static int choose_user(struct run *r, struct plan *p, struct err *reterr)
-{
-    const struct step *step = &p->runbook->steps[r->key.step_no];
-    const char *user = r->x->options.default_user;
-    if (step->run_as.len != 0) {
-        return plan_run_as(r, p, step->run_as, reterr);
-    }
-    if (user == NULL) {
-        return 0;
-    }
-    int e = spawn_user_find(user, &p->user, reterr);
-    p->has_user = e == 0;
-    return e;
-}
-
-/* What others than root can write does not run as root. */
-static int plan_user(struct run *r, struct plan *p, struct err *reterr)
-{
-    int e = choose_user(r, p, reterr);
-    uid_t uid = p->has_user ? p->user.uid : geteuid();
-    if (e == 0 && uid == 0 && !p->trust.root) {
-        char why[512];
-        trust_why(&p->trust, why, sizeof(why));
-        return err_set(reterr, -EPERM,
-                       "a step runs as root only from a runbook that only root "
-                       "can write: %s; chown root, or set %s",
-                       why, p->has_user ? "another run_as" : "executor.user");
-    }
-    return e;
-}
-
-static int plan_folder(struct run *r, struct plan *p, struct err *reterr)
-{
-    int e =
-        folder_take(&r->x->folders, p->has_user ? &p->user : NULL, &r->folder);
-    return e < 0 ? err_set(reterr, e, "cannot make the step's folder: %s",
-                           strerror(-e))
-                 : 0;
-}
-
-static char *entry(struct plan *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
-static char *entry(struct plan *p, const char *fmt, ...)
-{
-    struct strbuf text = STRBUF_INIT(4096);
-    va_list args;
-    va_start(args, fmt);
-    strbuf_addv(&text, fmt, args);
-    va_end(args);
-    char *copy = arena_strdup(&p->arena, strbuf_str(&text));
-    strbuf_deinit(&text);
-    return copy;
-}
-
-static bool is_named_like(const char *a, const char *b)
-{
-    size_t len = strcspn(a, "=");
-    return len == strcspn(b, "=") && memcmp(a, b, len) == 0;
-}
-
-static bool has_name(char *const *list, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (is_named_like(list[i], name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static size_t add_env(char **env, size_t count, char *const *more, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (!has_name(env, count, more[i])) {
-            env[count++] = more[i];
-        }
-    }
-    return count;
-}
-
-/* From nothing: what is ours alone, what the runbook gives, and our defaults
- * for what it did not. Each name once, because which of two entries counts is
- * every program's own choice. */
-static int plan_env(struct run *r, struct plan *p, struct err *reterr)
-{
-    char id[ID_TEXT_SIZE];
-    char folder[FOLDER_NAME_SIZE];
-    id_format(r->key.workflow_id, ID_PREFIX_WORKFLOW, id);
-    folder_name(&r->folder, folder);
-    size_t given = 0;
-    while (p->step.env[given] != NULL) {
-        given++;
-    }
-    if (given > ENV_MAX) {
-        return err_set(reterr, -E2BIG, "the step has over %d variables",
-                       ENV_MAX);
-    }
-    char *ours[] = {
-        entry(p, "ADP_WORKFLOW_ID=%s", id),
-        entry(p, "ADP_STEP=%u", r->key.step_no + 1),
-        entry(p, "ADP_ATTEMPT=%u", r->key.attempt),
-        entry(p, "ADP_IDEMPOTENCY_KEY=%s.%u", id, r->key.step_no + 1),
-        entry(p, "%s", r->mark),
-        entry(p, "%s", r->x->mark),
-    };
-    char *defaults[] = {
-        entry(p, BASE_PATH),
-        entry(p, "LANG=C.UTF-8"),
-        entry(p, "TMPDIR=%s/%s", r->x->options.work, folder),
-        p->has_user ? entry(p, "HOME=%s", p->user.home)
-                    : entry(p, "HOME=%s/%s", r->x->options.work, folder),
-    };
-    size_t room = ARRAY_LEN(ours) + given + ARRAY_LEN(defaults) + 1;
-    p->env = ARENA_ARRAY(&p->arena, room, char *);
-    size_t count = 0;
-    count = add_env(p->env, count, ours, ARRAY_LEN(ours));
-    count = add_env(p->env, count, p->step.env, given);
-    count = add_env(p->env, count, defaults, ARRAY_LEN(defaults));
-    ASSERT(count < room);
-    return 0;
-}
-
-static void plan_secrets(struct run *r, struct plan *p, struct str json)
-{
-    for (uint32_t i = 0; i < p->runbook->param_count; i++) {
-        const struct param *param = &p->runbook->params[i];
-        struct str value = STR_NULL;
-        if (param->secret && params_text(p->runbook, json, param->name,
-                                         &p->arena, &value) == 0) {
-            redactor_add(&r->redactor, value);
-        }
-    }
-}
-
-/* The engine's word is only which step of which runbook, and values: text and
- * shape of the command are the runbook's, as we read it ourselves. */
-static int plan_step(struct run *r, struct plan *p,
-                     const struct exec_message *m, struct err *reterr)
-{
-    struct version version;
-    int e = versions_get(r->x, m->start.path, &m->start.hash, &version, reterr);
-    if (e < 0) {
-        return e;
-    }
-    p->runbook = version.runbook;
-    p->trust = version.trust;
-    struct step_values values = {
-        .workflow_id = r->key.workflow_id,
-        .params_json = m->start.parameters,
-    };
-    e = step_render(p->runbook, r->key.step_no, &values, &p->arena, &p->step,
-                    reterr);
-    if (e == 0) {
-        plan_secrets(r, p, values.params_json);
-    }
-    e = e < 0 ? e : plan_user(r, p, reterr);
-    e = e < 0 ? e : plan_folder(r, p, reterr);
-    return e < 0 ? e : plan_env(r, p, reterr);
-}
-
 static int watch_output(struct run *r, const struct spawned *spawned)
 {
     const struct {
@@ -732,8 +493,8 @@ static int spawn(struct run *r, struct spawn_request *request,
     return e;
 }
 
-static int begin(struct run *r, struct plan *p, const struct exec_message *m,
-                 struct err *reterr)
+static int begin(struct run *r, struct run_plan *p,
+                 const struct exec_message *m, struct err *reterr)
 {
     struct executor *x = r->x;
     ASSERT(p->runbook != NULL);
@@ -792,7 +553,7 @@ static bool has_place(struct executor *x)
 void run_start(struct run *r, const struct exec_message *m)
 {
     struct err err = ERR_INIT;
-    struct plan plan = {0};
+    struct run_plan plan = {0};
     int e = 0;
     if (!has_place(r->x)) {
         e = err_set(&err, -EAGAIN,
@@ -801,10 +562,10 @@ void run_start(struct run *r, const struct exec_message *m)
                     r->x->running,
                     r->x->hanging != 0 ? ", some of which do not end" : "");
     } else {
-        e = plan_step(r, &plan, m, &err);
+        e = run_plan_make(r, m, &plan, &err);
     }
     e = e < 0 ? e : begin(r, &plan, m, &err);
-    plan_deinit(&plan);
+    run_plan_deinit(&plan);
     if (e < 0) {
         run_conclude(r, ATTEMPT_REFUSED, err.message);
     } else {
