@@ -1,5 +1,8 @@
 /* The audit trail, as it is stored. */
+#include <errno.h>
 #include <string.h>
+
+#include <sodium.h>
 
 #include "api/api_priv.h"
 
@@ -42,49 +45,111 @@ void admin_audit(struct call *c)
     answer_json(c, 200);
 }
 
+/* ---- is it whole? ----------------------------------------------------------
+ */
+
 #define VERIFY_PAGE 500
 
-struct verified {
-    uint64_t rows;
-    uint64_t broken_at; /* seq; 0: nowhere */
+/* A row that somebody has written down elsewhere: the chain by itself cannot
+ * tell whether all of it was written anew. */
+struct known {
+    bool given;
+    bool met; /* it is there as it was */
+    uint64_t seq;
     uint8_t hash[AUDIT_HASH_BYTES];
 };
 
-/* Each row must have the next number, and the hash that follows (I10). */
-static bool follows(struct verified *v, const struct audit_row *row)
+struct verified {
+    struct audit_chain chain;
+    struct audit_end end;
+    uint64_t broken_at; /* seq; 0: nowhere */
+    const char *problem;
+    struct known known;
+};
+
+static bool is_as_kept(const struct audit_row *row, const uint8_t *hash)
 {
-    uint8_t hash[AUDIT_HASH_BYTES];
-    audit_hash(v->hash, row, hash);
-    if (row->seq != v->rows + 1 || memcmp(hash, row->hash, sizeof(hash)) != 0) {
-        v->broken_at = v->rows + 1;
-        return false;
-    }
-    v->rows++;
-    memcpy(v->hash, hash, sizeof(hash));
-    return true;
+    return memcmp(row->hash, hash, AUDIT_HASH_BYTES) == 0;
 }
 
+static void take(struct verified *v, const struct audit_row *row)
+{
+    if (!audit_chain_take(&v->chain, row)) {
+        v->broken_at = v->chain.rows + 1;
+    } else if (row->seq == v->end.seq && !is_as_kept(row, v->end.hash)) {
+        v->broken_at = row->seq;
+    }
+    if (v->broken_at != 0) {
+        v->problem = "this row does not follow from the one before it: it was "
+                     "changed, or one before it is missing";
+    } else if (v->known.given && row->seq == v->known.seq) {
+        v->known.met = is_as_kept(row, v->known.hash);
+    }
+}
+
+/* The end is read first: rows that come meanwhile are behind it. */
 static int verify(struct reader *reader, struct verified *v)
 {
     struct audit_filter f = {.oldest_first = true, .limit = VERIFY_PAGE};
     struct arena page = ARENA_INIT;
     uint32_t count = VERIFY_PAGE;
-    int r = 0;
+    int r = reader->ops->audit_end(reader, &v->end);
     while (r == 0 && count == VERIFY_PAGE && v->broken_at == 0) {
         struct audit_row *rows = NULL;
         arena_reset(&page);
         r = reader->ops->audit(reader, &f, &page, &rows, &count);
-        for (uint32_t i = 0; r == 0 && i < count && follows(v, &rows[i]); i++) {
+        for (uint32_t i = 0; r == 0 && i < count && v->broken_at == 0; i++) {
+            take(v, &rows[i]);
             f.after_seq = rows[i].seq;
         }
     }
     arena_deinit(&page);
+    if (r == 0 && v->broken_at == 0 && v->chain.rows < v->end.seq) {
+        v->broken_at = v->chain.rows + 1;
+        v->problem = "this row and all behind it are missing";
+    }
     return r;
+}
+
+/* "7:" and 64 hexadecimal digits, or "0:" and zeros for an empty trail. */
+static bool read_known(struct call *c, struct known *ret)
+{
+    const struct value *value = call_value(c, "known");
+    struct err err = ERR_INIT;
+    ret->given = value->given;
+    if (!value->given) {
+        return true;
+    }
+    ptrdiff_t colon = str_find(value->text, ':');
+    size_t len = 0;
+    struct str digits = STR_NULL;
+    bool good =
+        colon > 0 && str_to_u64(str_slice(value->text, 0, (size_t)colon), 0,
+                                INT64_MAX, &ret->seq) == 0;
+    if (good) {
+        digits = str_slice(value->text, (size_t)colon + 1, value->text.len);
+        good = digits.len == AUDIT_HASH_BYTES * 2UL &&
+               sodium_hex2bin(ret->hash, sizeof(ret->hash), digits.at,
+                              digits.len, NULL, &len, NULL) == 0 &&
+               len == AUDIT_HASH_BYTES;
+    }
+    if (!good) {
+        err_field(&err, "known");
+        err_hint(&err, "as adctl audit verify has printed it: 7:0123...");
+        (void)err_set(&err, -EINVAL,
+                      "the number of a row, a colon, and its hash expected");
+        answer_err(c, 400, "bad_request", &err);
+    }
+    ret->met = ret->seq == 0;
+    return good;
 }
 
 void admin_audit_verify(struct call *c)
 {
     struct verified v = {0};
+    if (!read_known(c, &v.known)) {
+        return;
+    }
     int r = verify(c->reader, &v);
     if (r < 0) {
         answer_read_error(c, r);
@@ -93,13 +158,20 @@ void admin_audit_verify(struct call *c)
     struct strbuf *out = call_out(c);
     put_open(out, NULL, '{');
     put_bool(out, "whole", v.broken_at == 0);
-    put_u64(out, "rows", v.rows);
+    put_u64(out, "rows", v.chain.rows);
     if (v.broken_at != 0) {
         put_u64(out, "broken_at", v.broken_at);
+        put_text_c(out, "problem", v.problem);
     } else {
         put_null(out, "broken_at");
+        put_null(out, "problem");
     }
-    put_hash(out, "last_hash", v.hash);
+    put_hash(out, "last_hash", v.chain.hash);
+    if (v.known.given) {
+        put_bool(out, "known", v.known.met);
+    } else {
+        put_null(out, "known");
+    }
     put_close(out, '}');
     answer_json(c, 200);
 }

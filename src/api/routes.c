@@ -95,6 +95,13 @@ static const struct query query_poison[] = {
 
 static const struct query query_audit[] = {LIMIT(API_PAGE_MAX), CURSOR, END};
 
+static const struct query query_verify[] = {
+    {.name = "known",
+     .kind = QUERY_TEXT,
+     .help = "SEQ:HASH of a row that was once there: is it still, unchanged?"},
+    END,
+};
+
 static const struct query query_workflows[] = {
     {.name = "status",
      .kind = QUERY_WORD,
@@ -386,7 +393,8 @@ const struct route routes[] = {
      .handler = admin_audit, .query = query_audit, .status = 200,
      .answer = "AuditTrail", .summary = "List changes by people, newest first"},
     {"/api/admin/audit/verify", HTTP_GET, SCOPE_ADMIN, ON_READER,
-     .handler = admin_audit_verify, .status = 200, .answer = "AuditVerified",
+     .handler = admin_audit_verify, .query = query_verify, .status = 200,
+     .answer = "AuditVerified",
      .summary = "Check that no row of the trail was changed or taken out"},
     {"/api/admin/reload-runbooks", HTTP_POST, SCOPE_ADMIN, ON_SERVER,
      OTHER_BODY, .handler = admin_reload, .audit = "runbook.reload",

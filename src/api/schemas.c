@@ -130,7 +130,7 @@ const struct schema schemas[] = {
      NULL},
     {"AuditVerified",
      FIELDS("whole boolean", "rows integer", "broken_at integer?",
-            "last_hash string"),
+            "problem string?", "last_hash string", "known boolean?"),
      NULL},
     {"Archived",
      FIELDS("archived integer", "file string?", "before instant",

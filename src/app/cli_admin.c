@@ -474,25 +474,44 @@ int cli_audit_list(struct cli *cli)
     return CLI_OK;
 }
 
+static void print_verified(struct cli *cli, const json_t *answer)
+{
+    const char *rows = cli_get(cli, answer, "rows");
+    if (!json_is_true(json_object_get(answer, "whole"))) {
+        (void)fprintf(cli->out, "the trail was changed at row %s: %s\n",
+                      cli_get(cli, answer, "broken_at"),
+                      cli_get(cli, answer, "problem"));
+        return;
+    }
+    if (json_is_false(json_object_get(answer, "known"))) {
+        (void)fprintf(cli->out,
+                      "%s rows that follow from each other, but the known one "
+                      "is not among them: the trail was written anew, or comes "
+                      "from a backup\n",
+                      rows);
+        return;
+    }
+    (void)fprintf(cli->out,
+                  "%s rows, none changed or missing\n"
+                  "to check later that they are still there, keep: %s:%s\n",
+                  rows, rows, cli_get(cli, answer, "last_hash"));
+}
+
 int cli_audit_verify(struct cli *cli)
 {
+    static const char *const flags[] = {"known", NULL};
+    CLEANUP(strbuf_deinit) struct strbuf path = STRBUF_INIT(64 * 1024);
     json_auto_t *answer = NULL;
-    int r =
-        cli_fetch(cli, "/api/admin/audit/verify", "adctl audit list", &answer);
+    strbuf_addc(&path, "/api/admin/audit/verify");
+    cli_add_query(cli, &path, flags);
+    int r = cli_fetch(cli, path.at, "adctl audit list", &answer);
     if (r != 0) {
         return r;
     }
-    bool whole = json_is_true(json_object_get(answer, "whole"));
+    bool whole = json_is_true(json_object_get(answer, "whole")) &&
+                 !json_is_false(json_object_get(answer, "known"));
     if (!print_answer(cli, answer)) {
-        if (whole) {
-            (void)fprintf(cli->out, "%s rows, none changed or missing\n",
-                          cli_get(cli, answer, "rows"));
-        } else {
-            (void)fprintf(cli->out,
-                          "row %s does not follow from the one before it: "
-                          "the trail was changed\n",
-                          cli_get(cli, answer, "broken_at"));
-        }
+        print_verified(cli, answer);
     }
     return whole ? CLI_OK : CLI_FAILED;
 }

@@ -223,6 +223,11 @@ static const struct cli_flag poison_flags[] = {
 
 static const struct cli_flag audit_flags[] = {LIMIT, CURSOR, END};
 
+static const struct cli_flag verify_flags[] = {
+    {"known", 0, "SEQ:HASH", "also that this row is there as it was", NULL},
+    END,
+};
+
 static const struct cli_flag stop_flags[] = {
     WAIT,
     TIMEOUT,
@@ -427,9 +432,14 @@ const struct cli_command cli_commands[] = {
     {"audit", "list", "", 0, 0, CLI_NO_SUBJECT, audit_flags,
      "what people have changed, newest first", NULL,
      "adctl audit list --limit 20\n", cli_audit_list},
-    {"audit", "verify", "", 0, 0, CLI_NO_SUBJECT, no_flags,
+    {"audit", "verify", "", 0, 0, CLI_NO_SUBJECT, verify_flags,
      "check that no row of the trail was changed or taken out",
-     "Ends with 1 when one was.", "adctl audit verify\n", cli_audit_verify},
+     "Ends with 1 when one was. Keep what it prints elsewhere: with --known it "
+     "tells later whether everything up to there is what it was, which the "
+     "trail by itself cannot.",
+     "adctl audit verify\nadctl audit verify --known "
+     "7:5d41402abc4b2a76b9719d911017c592...\n",
+     cli_audit_verify},
     {"backup", "make", "", 0, 0, CLI_NO_SUBJECT, backup_make_flags,
      "copy store, runbooks and configuration, and verify the copy",
      "\"adctl backup\" alone does the same. Works while the engine writes "

@@ -1,5 +1,7 @@
 #include "model/change.h"
 
+#include <string.h>
+
 #include <sodium.h>
 
 #include "base/assert.h"
@@ -38,6 +40,18 @@ void audit_hash(const uint8_t before[AUDIT_HASH_BYTES],
     }
     r |= crypto_hash_sha256_final(&state, ret);
     ASSERT(r == 0);
+}
+
+bool audit_chain_take(struct audit_chain *c, const struct audit_row *row)
+{
+    uint8_t hash[AUDIT_HASH_BYTES];
+    audit_hash(c->hash, row, hash);
+    if (row->seq != c->rows + 1 || memcmp(hash, row->hash, sizeof(hash)) != 0) {
+        return false;
+    }
+    c->rows++;
+    memcpy(c->hash, hash, sizeof(hash));
+    return true;
 }
 
 const char *verdict_name(enum verdict v)

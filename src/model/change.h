@@ -7,8 +7,10 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "base/attr.h"
 #include "base/id.h"
 #include "base/str.h"
 
@@ -38,6 +40,23 @@ struct audit_row {
  * big endian, each text behind its length. */
 void audit_hash(const uint8_t before[AUDIT_HASH_BYTES],
                 const struct audit_row *row, uint8_t ret[AUDIT_HASH_BYTES]);
+
+/* A walk along the trail, oldest first. Begins as {0}. */
+struct audit_chain {
+    uint64_t rows;
+    uint8_t hash[AUDIT_HASH_BYTES]; /* of the last one; zeros: there is none */
+};
+
+/* Takes the next row. False, and nothing taken, when it is not the one that
+ * follows: it was changed, is out of order, or one before it is missing. */
+NODISCARD bool audit_chain_take(struct audit_chain *c,
+                                const struct audit_row *row);
+
+/* Where the store says that the trail ends; {0} when it is empty. */
+struct audit_end {
+    uint64_t seq;
+    uint8_t hash[AUDIT_HASH_BYTES];
+};
 
 /* What people say of what the engine has noticed: that a workflow was started
  * rightly or for nothing; that there was an incident which started none. */

@@ -433,6 +433,18 @@ static int read_verdict_counts(struct reader *r, uint64_t since_ms,
     return 0;
 }
 
+static int read_audit_end(struct reader *r, struct audit_end *ret)
+{
+    struct store *s = lock(r);
+    *ret = (struct audit_end){.seq = s->audit.count};
+    if (s->audit.count != 0) {
+        memcpy(ret->hash, s->audit.at[s->audit.count - 1]->hash,
+               sizeof(ret->hash));
+    }
+    unlock(s);
+    return 0;
+}
+
 static const struct reader_ops ops = {
     .close = close_reader,
     .events = read_events,
@@ -449,6 +461,7 @@ static const struct reader_ops ops = {
     .alerts = read_alerts,
     .settings = read_settings,
     .audit = read_audit,
+    .audit_end = read_audit_end,
     .notices = read_notices,
     .notice_counts = read_notice_counts,
     .verdict = read_verdict,

@@ -184,6 +184,7 @@ struct reader_ops {
                     struct setting_row **ret, uint32_t *ret_count);
     int (*audit)(struct reader *r, const struct audit_filter *f,
                  struct arena *a, struct audit_row **ret, uint32_t *ret_count);
+    int (*audit_end)(struct reader *r, struct audit_end *ret);
     int (*notices)(struct reader *r, const struct notice_filter *f,
                    struct arena *a, struct notice_row **ret,
                    uint32_t *ret_count);

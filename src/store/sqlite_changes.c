@@ -199,13 +199,29 @@ struct audit_row sqlite_audit_read(sqlite3_stmt *st, struct arena *a)
     return row;
 }
 
+struct audit_end sqlite_audit_end_read(sqlite3_stmt *st)
+{
+    struct audit_end end = {.seq = stmt_u64(st, 0)};
+    stmt_bytes(st, 1, end.hash, sizeof(end.hash));
+    return end;
+}
+
+static int set_end(struct store *s, const struct audit_row *row)
+{
+    sqlite3_stmt *st = sqlite_statement(s, SQL_AUDIT_END_SET);
+    stmt_bind_u64(st, 1, row->seq);
+    stmt_bind_blob(st, 2, str_n((const char *)row->hash, sizeof(row->hash)));
+    return sqlite_run(s, st);
+}
+
+/* It follows what was the last one, whether or not that is still there. */
 int sqlite_audit(struct store *s, const struct audit_row *given)
 {
-    sqlite3_stmt *st = sqlite_statement(s, SQL_AUDIT_LAST);
-    struct audit_row before = {0};
+    sqlite3_stmt *st = sqlite_statement(s, SQL_AUDIT_END);
+    struct audit_end before = {0};
     int r = sqlite_next(s, st);
     if (r == 1) {
-        before = sqlite_audit_read(st, &s->arena);
+        before = sqlite_audit_end_read(st);
     }
     (void)sqlite3_reset(st);
     if (r < 0) {
@@ -224,7 +240,8 @@ int sqlite_audit(struct store *s, const struct audit_row *given)
     stmt_bind_text(st, c++, row.before);
     stmt_bind_text(st, c++, row.after);
     stmt_bind_blob(st, c++, str_n((const char *)row.hash, sizeof(row.hash)));
-    return sqlite_run(s, st);
+    r = sqlite_run(s, st);
+    return r < 0 ? r : set_end(s, &row);
 }
 
 int sqlite_verdict(struct store *s, const struct verdict_row *row)

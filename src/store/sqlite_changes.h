@@ -29,5 +29,10 @@ NODISCARD int sqlite_verdict(struct store *s, const struct verdict_row *row);
 #define SQLITE_AUDIT_COLUMNS                                                   \
     "seq, at_ms, who, action, subject, before, after, hash"
 
+#define SQLITE_AUDIT_END "SELECT seq, hash FROM audit_end"
+
+/* The row of these columns. */
+struct audit_end sqlite_audit_end_read(sqlite3_stmt *st);
+
 /* The row of these columns; its texts in the arena. */
 struct audit_row sqlite_audit_read(sqlite3_stmt *st, struct arena *a);

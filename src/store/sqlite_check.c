@@ -151,26 +151,41 @@ static int count_rows(struct store *s, struct store_counts *ret)
     return rc;
 }
 
-/* I10: no gap, no row that was changed. */
+static int read_end(struct store *s, struct audit_end *ret)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(s->db, SQLITE_AUDIT_END, -1, &st, NULL);
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_step(st);
+    }
+    if (rc == SQLITE_ROW) {
+        *ret = sqlite_audit_end_read(st);
+        rc = SQLITE_DONE;
+    }
+    (void)sqlite3_finalize(st);
+    return rc;
+}
+
+/* I10: no gap, no row that was changed, none missing at the end. */
 static int check_audit(struct store *s, struct err *reterr)
 {
     sqlite3_stmt *st = NULL;
-    int rc = sqlite3_prepare_v2(
-        s->db, "SELECT " SQLITE_AUDIT_COLUMNS " FROM audit ORDER BY seq", -1,
-        &st, NULL);
-    struct audit_row before = {0};
+    struct audit_chain chain = {0};
+    struct audit_end end = {0};
     bool whole = true;
+    int rc = read_end(s, &end);
+    if (rc == SQLITE_DONE) {
+        rc = sqlite3_prepare_v2(
+            s->db, "SELECT " SQLITE_AUDIT_COLUMNS " FROM audit ORDER BY seq",
+            -1, &st, NULL);
+    }
     if (rc == SQLITE_OK) {
         rc = sqlite3_step(st);
     }
     while (rc == SQLITE_ROW && whole) {
         arena_reset(&s->arena);
         struct audit_row row = sqlite_audit_read(st, &s->arena);
-        uint8_t hash[AUDIT_HASH_BYTES];
-        audit_hash(before.hash, &row, hash);
-        whole = row.seq == before.seq + 1 &&
-                memcmp(hash, row.hash, sizeof(hash)) == 0;
-        before = row;
+        whole = audit_chain_take(&chain, &row);
         rc = sqlite3_step(st);
     }
     (void)sqlite3_finalize(st);
@@ -178,7 +193,16 @@ static int check_audit(struct store *s, struct err *reterr)
         return err_set(reterr, -EBADMSG,
                        "row %llu of the audit trail does not follow from the "
                        "one before it",
-                       (unsigned long long)before.seq);
+                       (unsigned long long)chain.rows + 1);
+    }
+    if (rc == SQLITE_DONE &&
+        (chain.rows != end.seq ||
+         memcmp(chain.hash, end.hash, sizeof(end.hash)) != 0)) {
+        return err_set(reterr, -EBADMSG,
+                       "the audit trail ends with row %llu and should end with "
+                       "row %llu",
+                       (unsigned long long)chain.rows,
+                       (unsigned long long)end.seq);
     }
     return rc == SQLITE_DONE ? 0 : sqlite_open_error(s, rc, "check", reterr);
 }

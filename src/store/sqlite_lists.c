@@ -275,6 +275,15 @@ int sqlite_read_audit(struct reader *r, const struct audit_filter *f,
     return n;
 }
 
+int sqlite_read_audit_end(struct reader *r, struct audit_end *ret)
+{
+    sqlite3_stmt *st = sqlite_read_begin(r, READ_AUDIT_END);
+    int n = sqlite_read_next(st);
+    *ret = n == 1 ? sqlite_audit_end_read(st) : (struct audit_end){0};
+    (void)sqlite3_reset(st);
+    return MIN(n, 0);
+}
+
 /* ---- verdicts ------------------------------------------------------------ */
 
 static struct verdict_row verdict_of(sqlite3_stmt *st, struct arena *a)

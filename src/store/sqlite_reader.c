@@ -72,6 +72,7 @@ static const char *const texts[READ_STATEMENTS] = {
                         " LIMIT ?3",
     [READ_AUDIT_UP] = "SELECT " SQLITE_AUDIT_COLUMNS " FROM audit"
                       " WHERE seq < ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+    [READ_AUDIT_END] = SQLITE_AUDIT_END,
     [READ_NOTICES_DOWN] = NOTICES " ORDER BY seq DESC LIMIT ?4",
     [READ_NOTICES_UP] = NOTICES " ORDER BY seq LIMIT ?4",
     [READ_NOTICE_COUNTS] =
@@ -421,6 +422,7 @@ static const struct reader_ops ops = {
     .alerts = read_alerts,
     .settings = sqlite_read_settings,
     .audit = sqlite_read_audit,
+    .audit_end = sqlite_read_audit_end,
     .notices = sqlite_read_notices,
     .notice_counts = sqlite_read_notice_counts,
     .verdict = sqlite_read_verdict,

@@ -22,6 +22,7 @@ enum sqlite_read {
     READ_SETTINGS,
     READ_AUDIT_DOWN,
     READ_AUDIT_UP,
+    READ_AUDIT_END,
     READ_NOTICES_DOWN,
     READ_NOTICES_UP,
     READ_NOTICE_COUNTS,
@@ -71,6 +72,7 @@ int sqlite_read_events(struct reader *r, const struct event_filter *f,
                        uint32_t *ret_count);
 int sqlite_read_settings(struct reader *r, struct str prefix, struct arena *a,
                          struct setting_row **ret, uint32_t *ret_count);
+int sqlite_read_audit_end(struct reader *r, struct audit_end *ret);
 int sqlite_read_audit(struct reader *r, const struct audit_filter *f,
                       struct arena *a, struct audit_row **ret,
                       uint32_t *ret_count);

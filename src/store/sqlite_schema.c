@@ -172,8 +172,16 @@ static const char schema_6[] =
 static const char schema_7[] =
     "CREATE INDEX workflow_version ON workflow (runbook_hash);";
 
+/* I10: where the trail ends, so that rows missing there are noticed, too. */
+static const char schema_8[] =
+    "CREATE TABLE audit_end ("
+    " one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL,"
+    " hash BLOB NOT NULL) STRICT;"
+    "INSERT INTO audit_end SELECT 1, seq, hash FROM audit"
+    " ORDER BY seq DESC LIMIT 1;";
+
 static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4,
-                                    schema_5, schema_6, schema_7};
+                                    schema_5, schema_6, schema_7, schema_8};
 
 uint32_t sqlite_schema_newest(void)
 {

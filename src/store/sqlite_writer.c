@@ -106,8 +106,8 @@ static const char *const texts[SQL_STATEMENTS] = {
     [SQL_SETTING_SET] = "INSERT OR REPLACE INTO setting VALUES"
                         " (?1, ?2, ?3, ?4)",
     [SQL_SETTING_CLEAR] = "DELETE FROM setting WHERE key = ?1",
-    [SQL_AUDIT_LAST] = "SELECT " SQLITE_AUDIT_COLUMNS " FROM audit"
-                       " ORDER BY seq DESC LIMIT 1",
+    [SQL_AUDIT_END] = SQLITE_AUDIT_END,
+    [SQL_AUDIT_END_SET] = "INSERT OR REPLACE INTO audit_end VALUES (1, ?1, ?2)",
     [SQL_AUDIT_INSERT] = "INSERT INTO audit (" SQLITE_AUDIT_COLUMNS ")"
                          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [SQL_NOTICE_INSERT] =

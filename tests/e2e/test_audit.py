@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness import poisoned, wait_until
+from harness import adctl, poisoned, wait_until
 from partners import Partner
 from test_backup import backup, tool
 
@@ -514,3 +514,58 @@ def test_what_is_refused_leaves_no_row(general):
         status, _, _ = general.raw(method, where, {"no such field": 1})
         assert 400 <= status < 500, (method, where, status)
     assert trail(general) == []
+
+
+# ---- the chain --------------------------------------------------------------
+
+
+def verify(d, *args, code=0):
+    """What adctl audit verify prints."""
+    p = adctl(d, "audit", "verify", *args, check=False)
+    assert p.returncode == code, (args, p.stdout, p.stderr)
+    return p.stdout
+
+
+def test_a_row_that_was_known_is_there_or_not(make_daemon, tmp_path):
+    d = make_daemon({}, {"backup": {"directory": str(tmp_path / "backups")}})
+    verify(d, "--known", "0:" + "0" * 64)
+    d.post("/api/admin/pause-processing", {})
+    kept = re.search("keep: (.*)", verify(d)).group(1)
+    backup(d)
+    d.post("/api/admin/resume-processing", {})
+    later = re.search("keep: (.*)", verify(d)).group(1)
+    assert kept.startswith("1:") and later.startswith("2:")
+    assert "2 rows, none changed" in verify(d, "--known", kept)
+    assert "2 rows, none changed" in verify(d, "--known", later)
+    assert "not among them" in verify(d, "--known", "2" + kept[1:], code=1)
+    assert "not among them" in verify(d, "--known", "3" + kept[1:], code=1)
+    for wrong in ("", "1", "1:", "1:ab", kept[:-1] + "x", ":" + kept, kept + "0"):
+        status, _, _ = d.raw("GET", f"/api/admin/audit/verify?known={wrong}")
+        assert status == 400, wrong
+
+    # A backup has the trail up to then, the restore is a row of it, and that
+    # there was more is known by who has kept it.
+    d.stop()
+    shutil.rmtree(os.path.join(d.folder, "state"))
+    tool(d, "restore")
+    d.start()
+    assert [r["action"] for r in trail(d)] == ["processing.pause",
+                                               "store.restore"]
+    assert "2 rows, none changed" in verify(d, "--known", kept)
+    assert "comes from a backup" in verify(d, "--known", later, code=1)
+
+
+def test_retention_and_archive_leave_the_chain_alone(make_daemon):
+    d = make_daemon({"quick.yaml": QUICK}, {"retention": {
+        "events": "1s", "workflows": "1s", "interval": "1s"}})
+    d.wait_executor()
+    d.post("/api/admin/scale-workers", {"workers": 3})
+    w = d.wait_workflow(d.event(type="change"))["id"]
+    d.post(f"/api/workflows/{w}/verdict", judge_body("correct"))
+    d.post("/api/runbooks/execute", {"runbook": "quick.yaml"})
+    kept = re.search("keep: (.*)", verify(d)).group(1)
+    wait_until(lambda: d.get("/api/workflows")["workflows"] == [] and
+               d.get("/api/events")["events"] == [], what="an empty store")
+    assert [r["action"] for r in trail(d)] == [
+        "workers.scale", "workflow.verdict", "runbook.execute"]
+    assert "3 rows, none changed" in verify(d, "--known", kept)

@@ -310,6 +310,10 @@ static void the_trail_is_a_chain(void **state)
         assert_memory_equal(hash, rows[i].hash, sizeof(hash));
         memcpy(before, hash, sizeof(before));
     }
+    struct audit_end end = {0};
+    assert_int_equal(f->reader->ops->audit_end(f->reader, &end), 0);
+    assert_int_equal(end.seq, 5);
+    assert_memory_equal(end.hash, before, sizeof(before));
     assert_str(rows[0].who, "uid:1000");
     assert_str(rows[0].action, "processing.pause");
     assert_str(rows[0].before, "false");

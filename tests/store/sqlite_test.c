@@ -283,6 +283,102 @@ static void the_check_sees_a_wrong_ledger(void **state)
     fixture_open(f);
 }
 
+/* By somebody who keeps the checksums of pages right. */
+static void the_check_sees_a_changed_trail(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *damage;
+        const char *says;
+    } cases[] = {
+        {"UPDATE audit SET who = 'nobody' WHERE seq = 3", "row 3 "},
+        {"UPDATE audit SET at_ms = at_ms + 1 WHERE seq = 1", "row 1 "},
+        {"UPDATE audit SET hash = zeroblob(32) WHERE seq = 5", "row 5 "},
+        {"DELETE FROM audit WHERE seq = 2", "row 2 "},
+        {"UPDATE audit SET seq = -seq WHERE seq IN (2, 3);"
+         "UPDATE audit SET seq = seq + 5 WHERE seq < 0",
+         "row 2 "},
+        {"DELETE FROM audit WHERE seq = 1;"
+         "UPDATE audit SET seq = seq - 1",
+         "row 1 "},
+        {"DELETE FROM audit WHERE seq > 3",
+         "ends with row 3 and should end with row 5"},
+        {"DELETE FROM audit", "ends with row 0 and should end with row 5"},
+        {"UPDATE audit_end SET hash = zeroblob(32)", "ends with row 5"},
+    };
+    for (uint64_t i = 0; i < 5; i++) {
+        struct record row = {.kind = RECORD_AUDIT,
+                             .audit = {.at_ms = T0_MS + i,
+                                       .who = STR("uid:0"),
+                                       .action = STR("queue.drain")}};
+        assert_int_equal(fixture_apply(f, &row, 1), 0);
+    }
+    fixture_close(f);
+    fixture_exec(f, "CREATE TABLE kept AS SELECT * FROM audit;"
+                    "CREATE TABLE kept_end AS SELECT * FROM audit_end");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        fixture_exec(f, cases[i].damage);
+        fixture_open(f);
+        struct err err = ERR_INIT;
+        assert_int_equal(store_sqlite.check(f->store, &err), -EBADMSG);
+        if (strstr(err.message, cases[i].says) == NULL) {
+            fail_msg("%s: %s", cases[i].damage, err.message);
+        }
+        fixture_close(f);
+        fixture_exec(f, "DELETE FROM audit; DELETE FROM audit_end;"
+                        "INSERT INTO audit SELECT * FROM kept;"
+                        "INSERT INTO audit_end SELECT * FROM kept_end");
+        fixture_open(f);
+        assert_int_equal(store_sqlite.check(f->store, &err), 0);
+        fixture_close(f);
+    }
+    fixture_exec(f, "DROP TABLE kept; DROP TABLE kept_end");
+    fixture_open(f);
+}
+
+/* A row that comes later does not cover up that the last ones are missing. */
+static void a_missing_end_stays_visible(void **state)
+{
+    struct fixture *f = *state;
+    struct record row = {
+        .kind = RECORD_AUDIT,
+        .audit = {.who = STR("uid:0"), .action = STR("queue.drain")}};
+    struct err err = ERR_INIT;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(fixture_apply(f, &row, 1), 0);
+    }
+    fixture_close(f);
+    fixture_exec(f, "DELETE FROM audit WHERE seq = 3");
+    fixture_open(f);
+    assert_int_equal(fixture_apply(f, &row, 1), 0);
+    assert_int_equal(query(f, "SELECT max(seq) FROM audit"), 4);
+    assert_int_equal(store_sqlite.check(f->store, &err), -EBADMSG);
+    assert_non_null(strstr(err.message, "row 3 "));
+    fixture_close(f);
+    fixture_exec(f, "DELETE FROM audit; DELETE FROM audit_end");
+    fixture_open(f);
+}
+
+/* Its end is where it is. */
+static void a_trail_of_before_gets_an_end(void **state)
+{
+    struct fixture *f = *state;
+    struct record row = {
+        .kind = RECORD_AUDIT,
+        .audit = {.who = STR("uid:0"), .action = STR("queue.drain")}};
+    struct err err = ERR_INIT;
+    assert_int_equal(fixture_apply(f, &row, 1), 0);
+    assert_int_equal(fixture_apply(f, &row, 1), 0);
+    fixture_close(f);
+    fixture_exec(f, "DROP TABLE audit_end; PRAGMA user_version = 7");
+    fixture_open(f);
+    assert_int_equal(f->opened.schema_from, 7);
+    assert_int_equal(store_sqlite.check(f->store, &err), 0);
+    assert_int_equal(fixture_apply(f, &row, 1), 0);
+    assert_int_equal(query(f, "SELECT seq FROM audit_end"), 3);
+    assert_int_equal(store_sqlite.check(f->store, &err), 0);
+}
+
 /* Two spans of two events each; in all but the last case their sum stays what
  * it was, so that the ledger alone would not tell. */
 static void the_check_sees_wrong_spans(void **state)
@@ -589,6 +685,9 @@ int main(void)
         CASE(a_newer_schema_is_refused),
         CASE(another_programs_database_is_refused),
         CASE(damage_is_found_and_nothing_deleted),
+        CASE(the_check_sees_a_changed_trail),
+        CASE(a_missing_end_stays_visible),
+        CASE(a_trail_of_before_gets_an_end),
         CASE(an_unclean_stop_leads_to_a_check),
         CASE(the_check_sees_a_wrong_ledger),
         CASE(the_check_sees_wrong_spans),
