@@ -43,7 +43,8 @@ def cpu_s(pid):
 
 
 class Engine:
-    def __init__(self, build, runbooks=None, engine="", folder=None):
+    def __init__(self, build, runbooks=None, engine="", folder=None,
+                 more=""):
         self.build = build
         self.folder = folder or tempfile.mkdtemp(prefix="adp-bench.")
         self.port = free_port()
@@ -55,19 +56,26 @@ class Engine:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "w", encoding="utf-8") as f:
                 f.write(text)
+        self.repo = repo
+        self.engine = engine
         self.config = os.path.join(self.folder, "config.yaml")
+        self.configure(more)
+
+    def configure(self, more):
+        """Writes the configuration, with further sections."""
         with open(self.config, "w", encoding="utf-8") as f:
             f.write(f"""\
 server: {{listen: "127.0.0.1:{self.port}"}}
 storage: {{url: "sqlite://{self.folder}/state/engine.db"}}
-runbooks: {{repository: {repo}}}
+runbooks: {{repository: {self.repo}}}
 executor:
   socket: {self.folder}/run/executor.sock
   spool: {self.folder}/spool
   work: {self.folder}/work
 log: {{level: warning}}
 engine:
-{engine or '  event_processing: {queue_size: 10000000}'}
+{self.engine or '  event_processing: {queue_size: 10000000}'}
+{more}
 """)
 
     def start(self):

@@ -1,4 +1,5 @@
 """The measures: each method gives one or more rows of the table."""
+import http.client
 import json
 import os
 import re
@@ -51,7 +52,8 @@ class Bench:
     def run(self, only):
         rows = []
         for method in [self.single, self.sustained, self.batches, self.latency,
-                       self.workflows, self.matching, self.idle]:
+                       self.workflows, self.matching, self.retention,
+                       self.idle]:
             name = method.__name__
             if only and not any(o in name for o in only):
                 continue
@@ -187,7 +189,6 @@ steps:
 """
         e = engine.Engine(self.build, {"stamp.yaml": runbook})
         e.start()
-        import http.client
         c = http.client.HTTPConnection("127.0.0.1", e.port)
         count = 400 if self.quick else 4000
         accepted = {}
@@ -258,6 +259,59 @@ steps:
         return [row("matching, 10,000 runbooks loaded", f"{large:.0f} ns",
                     f"{small:.0f} ns with 10", f"{large / small:.2f}",
                     "<= 2.00", large <= 2 * small)]
+
+    @staticmethod
+    def timed_posts(e, until):
+        """Milliseconds of one POST after the other, 200 a second."""
+        c = http.client.HTTPConnection("127.0.0.1", e.port)
+        body = json.dumps(EVENT)
+        took = []
+        begin = time.monotonic()
+        while not until(len(took)):
+            pause = begin + len(took) / 200 - time.monotonic()
+            if pause > 0:
+                time.sleep(pause)
+            at = time.monotonic()
+            c.request("POST", "/api/events", body)
+            answer = c.getresponse()
+            answer.read()
+            assert answer.status == 202
+            took.append((time.monotonic() - at) * 1000)
+        c.close()
+        return sorted(took)
+
+    def retention(self):
+        """POSTs while retention removes what a store is full of, and while it
+        removes nothing."""
+        old = 20000 if self.quick else 200000
+        e = engine.Engine(self.build,
+                          more="retention: {events: 0, interval: 1s}")
+        e.start()
+        for _ in range(0, old, 1000):
+            e.post("/api/events", [EVENT] * 1000)
+        while e.metrics()["event_queue_depth"] != 0:
+            time.sleep(0.1)
+        count = 1000 if self.quick else 4000
+        without = self.timed_posts(e, lambda n: n >= count)
+        e.configure("retention: {events: 1s, interval: 1s}")
+        e.post("/api/admin/reload-config", {})
+        asked = [0, 0]
+
+        def removed(n):
+            if n - asked[0] >= 200:
+                asked[:] = n, e.metrics()["ledger"]["events"]["archived"]
+            return asked[1] >= old
+        begin = time.monotonic()
+        during = self.timed_posts(e, removed)
+        took = time.monotonic() - begin
+        e.close()
+        p99 = [x[len(x) * 99 // 100] for x in (during, without)]
+        return [row(f"POST at 200/s while {old:,} events are removed, p99",
+                    f"{p99[0]:.2f} ms", f"{p99[1]:.2f} ms without",
+                    f"{p99[0] / p99[1]:.2f}", None, True),
+                row("  of that, the slowest", f"{during[-1]:.1f} ms",
+                    f"{without[-1]:.1f} ms without", "", None, True),
+                row("  removed", rate(old / took), "", "", None, True)]
 
     def idle(self):
         e = engine.Engine(self.build, {"true.yaml": TRUE_RUNBOOK})

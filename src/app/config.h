@@ -28,6 +28,7 @@
 #include "integrations/fields.h"
 #include "model/runbook_load.h"
 #include "proc/executor.h"
+#include "runtime/service_request.h"
 
 #define CONFIG_PATH_DEFAULT "/etc/autonomous-devops/config.yaml"
 #define CONFIG_MAX_BYTES (1024 * 1024)
@@ -109,16 +110,8 @@ struct config {
     const char *state_directory; /* the folder of that file */
     uint32_t on_damage;          /* enum config_on_damage */
 
-    /* retention */
-    uint64_t retention_events_ms;
-    uint64_t retention_workflows_ms;
-    uint64_t retention_max_bytes;
-    uint64_t retention_interval_ms;
-
-    /* archive */
+    struct service_keep keep;      /* retention, archive */
     const char *archive_directory; /* NULL: beside the state folder */
-    uint64_t archive_keep_ms;
-    uint64_t archive_max_bytes;
 
     /* backup */
     const char *backup_directory;

@@ -229,36 +229,45 @@ const struct config_option config_options[] = {
      .help = "When the database is damaged: set it aside and go on with the "
              "newest good backup, or stop and say what to do."},
 
-    {"retention.events", CONFIG_DURATION, 0, AT(retention_events_ms), "35d",
-     RANGE(0, 36600 * DAY),
+    {"retention.events", CONFIG_DURATION, CONFIG_RELOAD,
+     AT(keep.retention.events_ms), "35d", RANGE(0, 36600 * DAY),
      .help = "Age at which events that are processed, suppressed or duplicates "
              "are removed; 0: never. Queued, drained and poison events (see "
              "adctl queue clear, adctl poison clear) and the events of "
              "unfinished workflows stay. An event's deduplication key goes "
              "with it, and an alert that was not repeated since."},
-    {"retention.workflows", CONFIG_DURATION, 0, AT(retention_workflows_ms),
-     "180d", RANGE(0, 36600 * DAY),
+    {"retention.workflows", CONFIG_DURATION, CONFIG_RELOAD,
+     AT(keep.retention.workflows_ms), "180d", RANGE(0, 36600 * DAY),
      .help = "Time after its end at which a workflow is removed, with its "
              "attempts and output; 0: never. The audit trail always stays."},
-    {"retention.max_bytes", CONFIG_SIZE, 0, AT(retention_max_bytes), "8GiB",
-     RANGE(0, 1024 * 1024 * 1024 * MIB),
+    {"retention.max_bytes", CONFIG_SIZE, CONFIG_RELOAD,
+     AT(keep.retention.max_bytes), "8GiB", RANGE(0, 1024 * 1024 * 1024 * MIB),
      .help = "When the database holds more, the oldest events and workflows "
              "are removed before their time, but nothing of the last 24 hours "
              "and no firing alert; 0: any size. The file does not shrink: its "
              "room is used again."},
-    {"retention.interval", CONFIG_DURATION, 0, AT(retention_interval_ms), "1m",
-     RANGE(SECOND, DAY),
+    {"retention.interval", CONFIG_DURATION, CONFIG_RELOAD,
+     AT(keep.retention_interval_ms), "1m", RANGE(SECOND, DAY),
      .help = "Time between two rounds of removing, each in small pieces."},
+    {"retention.metrics", CONFIG_DURATION, CONFIG_RELOAD,
+     AT(keep.history.points_ms), "90d", RANGE(31 * DAY, 3660 * DAY),
+     .help = "How long the history of metrics goes back, in steps of 10 "
+             "minutes; the last 3 days are kept by the minute, the last 6 "
+             "hours by 10 seconds."},
+    {"retention.metrics_max_bytes", CONFIG_SIZE, CONFIG_RELOAD,
+     AT(keep.history.max_bytes), "64MiB", RANGE(8 * MIB, 1024 * MIB),
+     .help = "When the history of metrics holds more, its oldest days are "
+             "removed before their time."},
 
     {"archive.directory", CONFIG_PATH, 0, AT(archive_directory),
      .example = "/var/lib/autonomous-devops/archive",
      .help = "Folder of the files that archived workflows move to. Not set: "
              "archive beside the state folder. Backups hold it. " MOVED},
-    {"archive.keep", CONFIG_DURATION, 0, AT(archive_keep_ms), "730d",
-     RANGE(0, 36600 * DAY),
+    {"archive.keep", CONFIG_DURATION, CONFIG_RELOAD, AT(keep.archive.keep_ms),
+     "730d", RANGE(0, 36600 * DAY),
      .help = "Age at which a file of the archive is removed; 0: never."},
-    {"archive.max_bytes", CONFIG_SIZE, 0, AT(archive_max_bytes), "2GiB",
-     RANGE(0, 1024 * 1024 * 1024 * MIB),
+    {"archive.max_bytes", CONFIG_SIZE, CONFIG_RELOAD,
+     AT(keep.archive.max_bytes), "2GiB", RANGE(0, 1024 * 1024 * 1024 * MIB),
      .help = "When the archive holds more, its oldest files are removed, but "
              "never the newest; 0: any size."},
 
@@ -394,7 +403,7 @@ const struct config_section config_sections[] = {
     {"runbooks", "Where runbooks come from."},
     {"server", "The HTTP server."},
     {"storage", "Where state is kept."},
-    {"retention", "How long events and workflows are kept."},
+    {"retention", "How long events, workflows and metrics are kept."},
     {"archive", "Where archived workflows go, and for how long."},
     {"backup", "What adctl backup makes, and for how long it is kept."},
     {"executor", "The process that runs steps."},

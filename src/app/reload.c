@@ -147,6 +147,7 @@ static void put_in_force(struct reload *r, const struct config *after)
     struct service_request *request = MEM_NEW(struct service_request);
     request->kind = SERVICE_CONFIGURE;
     request->configure.engine = config_engine(after);
+    request->configure.keep = after->keep;
     request->done = configured;
     service_post(r->service, request);
     integrations_configure(r->integrations, after->integrations);

@@ -8,12 +8,27 @@
 
 #define TRIM_EVERY_MS (UINT64_C(10) * 60 * 1000)
 #define HOUR_S 3600
+#define DAY_S (24 * HOUR_S)
+
+/* Of runs and timings, which are few: objectives are about 30 days. */
+#define LONGEST_WINDOW_S (90 * DAY_S)
+
+/* Days that make room at a time. */
+#define ROOM_DAYS_MAX 8
 
 const struct history_level history_levels[HISTORY_LEVELS] = {
     {.step_s = HISTORY_STEP_S, .kept_s = 6 * HOUR_S},
-    {.step_s = 60, .kept_s = 3 * 24 * HOUR_S},
-    {.step_s = 600, .kept_s = UINT64_C(90) * 24 * HOUR_S},
+    {.step_s = 60, .kept_s = 3 * DAY_S},
+    {.step_s = 600, .kept_s = 3 * DAY_S},
 };
+
+#define COARSEST (HISTORY_LEVELS - 1)
+
+static uint64_t kept_s(const struct history *h, unsigned level)
+{
+    uint64_t least_s = history_levels[level].kept_s;
+    return level == COARSEST ? MAX(h->keep.points_ms / 1000, least_s) : least_s;
+}
 
 static int find_metric(struct history *h, const char *name, uint64_t *ret)
 {
@@ -76,7 +91,7 @@ static int add_values(struct history *h, const struct history_sample *s)
         rc = metric_no(h, s->values[i].name, &metric);
         for (unsigned l = 0;
              rc == SQLITE_OK && metric != 0 && l < HISTORY_LEVELS; l++) {
-            if (at_s + history_levels[l].kept_s > now_s) {
+            if (at_s + kept_s(h, l) > now_s) {
                 rc = add_point(st, l, at_s, metric, s->values[i].value);
             }
         }
@@ -131,15 +146,42 @@ static int trim_with(struct history *h, const char *sql, uint64_t a, uint64_t b)
     return history_finish(st, sqlite3_step(st));
 }
 
+/* Too much for the bound? Then the coarsest points of the oldest day go, and
+ * of further ones; a few days at a time, so that it never takes long. */
+static int make_room(struct history *h)
+{
+    uint64_t page = 0;
+    uint64_t pages = 0;
+    uint64_t unused = 0;
+    bool removed = true;
+    int rc = history_query_u64(h, "PRAGMA page_size", &page);
+    for (int i = 0; rc == SQLITE_OK && removed && i < ROOM_DAYS_MAX; i++) {
+        rc = history_query_u64(h, "PRAGMA page_count", &pages);
+        if (rc == SQLITE_OK) {
+            rc = history_query_u64(h, "PRAGMA freelist_count", &unused);
+        }
+        if (rc != SQLITE_OK ||
+            (pages - unused) * page <= h->keep.max_bytes / 20 * 19) {
+            return rc;
+        }
+        rc = trim_with(h,
+                       "DELETE FROM point WHERE level = ?1 AND slot < (SELECT"
+                       " min(slot) FROM point WHERE level = ?1) + ?2",
+                       COARSEST, DAY_S / history_levels[COARSEST].step_s);
+        removed = sqlite3_changes(h->db) > 0;
+    }
+    return rc;
+}
+
 static int trim(struct history *h, uint64_t now_ms)
 {
     uint64_t now_s = now_ms / 1000;
-    uint64_t longest_s = history_levels[HISTORY_LEVELS - 1].kept_s;
+    uint64_t longest_s = MAX(kept_s(h, COARSEST), (uint64_t)LONGEST_WINDOW_S);
     uint64_t first_s = now_s > longest_s ? now_s - longest_s : 0;
     int rc = SQLITE_OK;
     for (unsigned l = 0; rc == SQLITE_OK && l < HISTORY_LEVELS; l++) {
         const struct history_level *level = &history_levels[l];
-        uint64_t from_s = now_s > level->kept_s ? now_s - level->kept_s : 0;
+        uint64_t from_s = now_s > kept_s(h, l) ? now_s - kept_s(h, l) : 0;
         rc = trim_with(h, "DELETE FROM point WHERE level = ?1 AND slot < ?2", l,
                        from_s / level->step_s);
     }
@@ -154,7 +196,18 @@ static int trim(struct history *h, uint64_t now_ms)
                        " no <= (SELECT max(no) FROM run) - ?2)",
                        first_s * 1000, HISTORY_RUNS_MAX);
     }
-    return rc;
+    return rc == SQLITE_OK ? make_room(h) : rc;
+}
+
+void history_set_keep(struct history *h, const struct history_keep *keep)
+{
+    ASSERT(pthread_mutex_lock(&h->lock) == 0);
+    h->keep = *keep;
+    h->trimmed_ms = 0;
+    if (h->db != NULL && history_set_bound(h) != SQLITE_OK) {
+        history_disconnect(h); /* the next history_add connects, and sets it */
+    }
+    ASSERT(pthread_mutex_unlock(&h->lock) == 0);
 }
 
 /* The clock may have been set back: then from there on. */

@@ -2,7 +2,7 @@
  * History: how the engine's numbers went over time, in a database of its own
  * (metrics.db beside the store), so that trends and objectives outlive a
  * restart. Numbers are kept three times, coarser the longer: 10 s for 6 h, a
- * minute for 3 days, 10 minutes for 90 days. So its size has a bound.
+ * minute for 3 days, 10 minutes for as long as the caller says.
  *
  * It is never worth stopping for: what is damaged or cannot be written is set
  * aside or left out, and the caller is told once. At most 10 s are lost when
@@ -29,8 +29,17 @@
 /* Points of one answer. */
 #define HISTORY_POINTS_MAX 10000
 
-/* The file never gets larger; then nothing more is kept. */
-#define HISTORY_MAX_BYTES (64UL * 1024 * 1024)
+/* How long the coarsest points are kept, at least as long as the others; when
+ * the file holds more than max_bytes, the oldest of them go before their time.
+ * It never gets larger than that, and does not shrink. */
+struct history_keep {
+    uint64_t points_ms;
+    uint64_t max_bytes;
+};
+
+#define HISTORY_KEEP_DEFAULT                                                   \
+    ((struct history_keep){.points_ms = 90ULL * 24 * 3600 * 1000,              \
+                           .max_bytes = 64ULL * 1024 * 1024})
 
 /* Runs of the engine that are remembered, for its availability. */
 #define HISTORY_RUNS_MAX 10000
@@ -47,8 +56,9 @@ struct history_opened {
     uint64_t processed;
 };
 
-/* Always gives a history, even when its file cannot be used: then the result
- * is negative, reterr says why, and every history_add tries again. */
+/* Always gives a history (with HISTORY_KEEP_DEFAULT), even when its file cannot
+ * be used: then the result is negative, reterr says why, and every history_add
+ * tries again. */
 NODISCARD int history_open(const char *directory, uint64_t now_ms,
                            struct history **ret,
                            struct history_opened *ret_opened,
@@ -56,6 +66,9 @@ NODISCARD int history_open(const char *directory, uint64_t now_ms,
 
 /* Remembers that the run ended as it should, and frees. NULL is fine. */
 void history_close(struct history *h, uint64_t now_ms);
+
+/* From the next history_add on. */
+void history_set_keep(struct history *h, const struct history_keep *keep);
 
 /* ---- writing ------------------------------------------------------------- */
 

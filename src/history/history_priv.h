@@ -17,12 +17,13 @@ struct history {
     sqlite3 *db; /* NULL: the file cannot be used */
     ino_t inode; /* of the file, to notice that it was removed */
     uint64_t run_no;
-    uint64_t trimmed_ms;
+    uint64_t trimmed_ms; /* 0: it is time */
+    struct history_keep keep;
 };
 
 struct history_level {
     uint64_t step_s;
-    uint64_t kept_s;
+    uint64_t kept_s; /* the coarsest: at least */
 };
 
 extern const struct history_level history_levels[HISTORY_LEVELS];
@@ -38,6 +39,11 @@ void history_disconnect(struct history *h);
 
 /* Moves the file away, so that the next connect makes a new one. */
 void history_set_aside(struct history *h);
+
+/* Has the library keep the file within its bound; a library code. */
+NODISCARD int history_set_bound(struct history *h);
+NODISCARD int history_query_u64(struct history *h, const char *sql,
+                                uint64_t *ret);
 
 /* 0, or what a library error code means: -EBADMSG for damage, -ENOSPC, -EIO,
  * with the reason. */

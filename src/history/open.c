@@ -75,7 +75,7 @@ int history_finish(sqlite3_stmt *st, int rc)
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-static int query_u64(struct history *h, const char *sql, uint64_t *ret)
+int history_query_u64(struct history *h, const char *sql, uint64_t *ret)
 {
     sqlite3_stmt *st = history_prepare(h, sql);
     if (st == NULL) {
@@ -123,8 +123,8 @@ static int check(struct history *h)
 
 static int begin_run(struct history *h, uint64_t now_ms)
 {
-    int rc =
-        query_u64(h, "SELECT coalesce(max(no), 0) + 1 FROM run", &h->run_no);
+    int rc = history_query_u64(h, "SELECT coalesce(max(no), 0) + 1 FROM run",
+                               &h->run_no);
     sqlite3_stmt *st =
         rc == SQLITE_OK
             ? history_prepare(h, "INSERT INTO run VALUES (?1, ?2, ?2, 0, 0, 0)")
@@ -144,13 +144,14 @@ static int set_up(struct history *h, struct history_opened *ret)
     uint64_t tables = 0;
     int rc = sqlite3_exec(h->db, settings, NULL, NULL, NULL);
     if (rc == SQLITE_OK) {
-        rc = query_u64(h, "PRAGMA user_version", &version);
+        rc = history_query_u64(h, "PRAGMA user_version", &version);
     }
     if (rc == SQLITE_OK) {
-        rc = query_u64(h, "PRAGMA application_id", &application);
+        rc = history_query_u64(h, "PRAGMA application_id", &application);
     }
     if (rc == SQLITE_OK) {
-        rc = query_u64(h, "SELECT count(*) FROM sqlite_schema", &tables);
+        rc =
+            history_query_u64(h, "SELECT count(*) FROM sqlite_schema", &tables);
     }
     if (rc == SQLITE_OK && tables == 0) {
         ret->created = true;
@@ -168,14 +169,14 @@ static int set_up(struct history *h, struct history_opened *ret)
     return rc;
 }
 
-static int set_bound(struct history *h)
+int history_set_bound(struct history *h)
 {
     uint64_t page = 0;
-    int rc = query_u64(h, "PRAGMA page_size", &page);
+    int rc = history_query_u64(h, "PRAGMA page_size", &page);
     if (rc == SQLITE_OK && page != 0) {
         char sql[64];
         (void)snprintf(sql, sizeof(sql), "PRAGMA max_page_count = %llu",
-                       (unsigned long long)(HISTORY_MAX_BYTES / page));
+                       (unsigned long long)(h->keep.max_bytes / page));
         rc = sqlite3_exec(h->db, sql, NULL, NULL, NULL);
     }
     return rc;
@@ -213,7 +214,7 @@ static int try_open(struct history *h, uint64_t now_ms,
         rc = set_up(h, ret);
     }
     if (rc == SQLITE_OK) {
-        rc = set_bound(h);
+        rc = history_set_bound(h);
     }
     if (rc == SQLITE_OK) {
         rc = begin_run(h, now_ms);
@@ -262,6 +263,7 @@ int history_open(const char *directory, uint64_t now_ms, struct history **ret,
     h->path = strbuf_take(&path);
     strbuf_addf(&path, "%s.damaged", h->path);
     h->damaged_path = strbuf_take(&path);
+    h->keep = HISTORY_KEEP_DEFAULT;
     *ret_opened = (struct history_opened){.created = true};
     *ret = h;
     return history_connect(h, now_ms, ret_opened, reterr);

@@ -16,6 +16,7 @@ struct retention {
     struct retention_ports ports;
     struct reader *reader;
     struct retention_policy policy;
+    bool renewed; /* the policy, while a round was under way */
     enum phase phase;
     uint64_t now_ms;                  /* of the round */
     uint64_t seq;                     /* of events: looked at so far */
@@ -48,6 +49,13 @@ void retention_free(struct retention *r)
         arena_deinit(&r->arena);
         mem_free(r);
     }
+}
+
+void retention_set_policy(struct retention *r,
+                          const struct retention_policy *policy)
+{
+    r->policy = *policy;
+    r->renewed = r->phase != IDLE;
 }
 
 bool retention_is_busy(const struct retention *r)
@@ -151,6 +159,7 @@ static void end(struct retention *r, int result)
     struct store_counts after = r->before;
     struct store_usage usage = {0};
     r->phase = IDLE;
+    r->renewed = false;
     if (result == 0) {
         round.result = r->reader->ops->counts(r->reader, &after);
     }
@@ -178,6 +187,10 @@ void retention_next(struct retention *r)
     int n = 0;
     ASSERT(!r->busy);
     arena_reset(&r->arena);
+    if (r->renewed) { /* what it has begun with no longer holds */
+        end(r, 0);
+        return;
+    }
     if (r->phase == OLD_EVENTS) {
         n = drop_events(r, before(r, r->policy.events_ms));
         r->phase = n == 0 ? OLD_WORKFLOWS : OLD_EVENTS;

@@ -53,6 +53,11 @@ struct retention *retention_new(const struct retention_ports *ports,
                                 struct reader *reader,
                                 const struct retention_policy *policy);
 
+/* Another policy, from the next piece on: a round that is under way ends there,
+ * and the next one goes by it. */
+void retention_set_policy(struct retention *r,
+                          const struct retention_policy *policy);
+
 /* No operation may be on its way. */
 void retention_free(struct retention *r);
 

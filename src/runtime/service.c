@@ -271,6 +271,7 @@ static struct service *service_new(const struct service_options *options)
     list_init(&s->reloads_waiting);
     list_init(&s->changes_waiting);
     s->engine = options->engine;
+    s->keep = options->keep;
     pthread_mutex_init(&s->generation_lock, NULL);
     pthread_mutex_init(&s->status_lock, NULL);
     s->telemetry = telemetry_new(os_epoch_ms());

@@ -10,12 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "backup/archive.h"
 #include "base/err.h"
 #include "engine/engine.h"
 #include "match/generation.h"
 #include "runtime/controls.h"
-#include "runtime/retention.h"
 #include "runtime/service_request.h"
 #include "runtime/service_workers.h"
 #include "store/committer.h"
@@ -41,13 +39,11 @@ struct service_options {
     const char *backup_directory;  /* of all backups */
     uint64_t backup_warn_ms;       /* how old the newest may be; 0: any age */
     const char *archive_directory; /* of workflows that left the store */
-    struct archive_keep archive_keep;
-    bool restore_on_damage; /* a damaged store by the newest good one */
+    bool restore_on_damage;        /* a damaged store by the newest good one */
     uint64_t queue_limit;
     uint32_t max_attempts;    /* claims of one event before it is poison */
     uint64_t worker_stuck_ms; /* an event that takes longer is no progress */
-    struct retention_policy retention;
-    uint64_t retention_interval_ms;
+    struct service_keep keep;
     struct engine_config engine;
     struct runbook_defaults defaults;
     service_log_fn *log;

@@ -39,8 +39,9 @@ static void prune_archive(struct service *s)
 {
     struct err err = ERR_INIT;
     struct archive_removed removed;
-    int r = archive_prune(s->archive_directory, &s->options.archive_keep,
-                          os_epoch_ms(), &removed, &err);
+    struct service_keep keep = service_keep(s);
+    int r = archive_prune(s->archive_directory, &keep.archive, os_epoch_ms(),
+                          &removed, &err);
     if (removed.files != 0) {
         service_log(s, LOG_NOTICE,
                     "archive: removed the oldest %" PRIu32 " files, %" PRIu64

@@ -46,6 +46,7 @@ enum { KEPT_LATENCY, KEPT_EXECUTION };
 struct service_history {
     struct service *service;
     struct history *history;
+    struct history_keep keep; /* as the history has it */
     pthread_t thread;
     bool started;
     pthread_mutex_t lock;
@@ -104,6 +105,16 @@ static void tell(struct service_history *x, int r, const struct err *err)
     x->failed = r < 0;
 }
 
+/* What is kept may have been configured anew. */
+static void look_at_keep(struct service_history *x)
+{
+    struct history_keep keep = service_keep(x->service).history;
+    if (memcmp(&keep, &x->keep, sizeof(keep)) != 0) {
+        x->keep = keep;
+        history_set_keep(x->history, &keep);
+    }
+}
+
 static void sample(struct service_history *x)
 {
     const struct telemetry *t = x->service->telemetry;
@@ -115,6 +126,7 @@ static void sample(struct service_history *x)
     struct timing_list timings = {.count = 0};
     uint64_t now_ms = os_epoch_ms();
     size_t count = telemetry_series_count();
+    look_at_keep(x);
     service_state(&status, &state);
     for (size_t i = 0; i < count; i++) {
         struct telemetry_series series = telemetry_series(i);

@@ -258,6 +258,7 @@ void service_take_request(struct mail *mail)
         break;
     case SERVICE_CONFIGURE:
         s->engine = request->configure.engine;
+        service_set_keep(s, &request->configure.keep);
         request->result = service_configure(s);
         request->done(request);
         break;

@@ -84,6 +84,7 @@ struct service {
 
     /* A snapshot of the engine's numbers, written by the service's thread. */
     pthread_mutex_t status_lock;
+    struct service_keep keep; /* written by the service's thread */
     struct service_status status;
     struct worker_stat workers[ENGINE_WORKERS_MAX];
 
@@ -197,6 +198,13 @@ void service_watch_free(struct service *s);
 /* ---- service_retention.c --------------------------------------------------
  * Removes what is over for long. The reader must be open before. */
 NODISCARD int service_retention_start(struct service *s, struct err *reterr);
+
+/* Another policy, for everything that is kept; the history's thread takes it up
+ * at its next sample. On the service's thread. */
+void service_set_keep(struct service *s, const struct service_keep *keep);
+
+/* The one in force. Any thread. */
+struct service_keep service_keep(struct service *s);
 bool service_retention_busy(const struct service *s);
 void service_retention_free(struct service *s);
 

@@ -8,23 +8,34 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backup/archive.h"
 #include "base/err.h"
 #include "base/list.h"
 #include "engine/engine.h"
+#include "history/history.h"
 #include "loop/mailbox.h"
 #include "match/generation.h"
 #include "model/change.h"
 #include "model/record.h"
 #include "repo/repo.h"
+#include "runtime/retention.h"
 
 struct service;
+
+/* What is kept, for how long and how much of it. */
+struct service_keep {
+    struct retention_policy retention;
+    uint64_t retention_interval_ms; /* between two rounds */
+    struct archive_keep archive;
+    struct history_keep history;
+};
 
 enum service_request_kind {
     SERVICE_RUN,
     SERVICE_STOP,
     SERVICE_RELOAD,
     SERVICE_CHANGE,    /* an operator's change, audited */
-    SERVICE_CONFIGURE, /* other engine numbers; done with result 0 */
+    SERVICE_CONFIGURE, /* other numbers; done with result 0 */
     SERVICE_PING,      /* nothing: done when its turn has come */
     SERVICE_END        /* the service's own */
 };
@@ -95,6 +106,7 @@ struct service_request {
         } change;
         struct {
             struct engine_config engine;
+            struct service_keep keep;
         } configure;
     };
     /* outcome */

@@ -15,7 +15,6 @@ struct housekeeping {
     struct service *service;
     struct retention *retention;
     sd_event_source *timer;
-    uint64_t interval_ms;
     bool under_way;      /* a round is */
     bool told_too_large; /* until it is not any more */
 };
@@ -85,7 +84,7 @@ static void port_done(void *context, const struct retention_round *round)
     struct housekeeping *h = context;
     struct service *s = h->service;
     h->under_way = false;
-    set_timer(h, h->interval_ms);
+    set_timer(h, s->keep.retention_interval_ms);
     if (round->result < 0 && !s->ending) {
         service_log(s, LOG_WARNING, "retention: not finished: %s",
                     strerror(-round->result));
@@ -114,12 +113,32 @@ int service_retention_start(struct service *s, struct err *reterr)
     struct retention_ports mine = ports;
     mine.context = h;
     h->service = s;
-    h->interval_ms = s->options.retention_interval_ms;
-    h->retention = retention_new(&mine, s->reader, &s->options.retention);
+    h->retention = retention_new(&mine, s->reader, &s->keep.retention);
     s->housekeeping = h;
     int r = sd_event_add_time_relative(s->event, &h->timer, CLOCK_MONOTONIC,
-                                       h->interval_ms * 1000, 0, on_timer, h);
+                                       s->keep.retention_interval_ms * 1000, 0,
+                                       on_timer, h);
     return r < 0 ? err_set(reterr, r, "cannot set the timer of retention") : 0;
+}
+
+void service_set_keep(struct service *s, const struct service_keep *keep)
+{
+    struct housekeeping *h = s->housekeeping;
+    pthread_mutex_lock(&s->status_lock);
+    s->keep = *keep;
+    pthread_mutex_unlock(&s->status_lock);
+    retention_set_policy(h->retention, &keep->retention);
+    if (!h->under_way) {
+        set_timer(h, keep->retention_interval_ms);
+    }
+}
+
+struct service_keep service_keep(struct service *s)
+{
+    pthread_mutex_lock(&s->status_lock);
+    struct service_keep keep = s->keep;
+    pthread_mutex_unlock(&s->status_lock);
+    return keep;
 }
 
 bool service_retention_busy(const struct service *s)

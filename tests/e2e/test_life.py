@@ -103,6 +103,35 @@ def test_a_runbook_version_goes_with_its_workflows_and_comes_again(make_daemon):
     d.wait_status(w, "killed")
 
 
+def test_a_reload_changes_what_is_kept(make_daemon):
+    keep = {"events": "0", "workflows": "0", "interval": "1d"}
+    d = make_daemon({}, {"retention": keep})
+    ids = [d.event(type="change") for _ in range(20)]
+    wait_until(lambda: d.get(f"/api/events/{ids[-1]}")["status"] ==
+               "processed", what="the last one")
+    d.write_config({"retention": {
+        "events": "1s", "workflows": "1s", "interval": "1s",
+        "max_bytes": "1GiB", "metrics": "31d", "metrics_max_bytes": "16MiB"},
+        "archive": {"keep": "9d", "max_bytes": "1GiB"}})
+    answer = d.post("/api/admin/reload-config")
+    assert answer["restart_required"] == []
+    assert set(answer["changed"]) == {
+        "retention.events", "retention.workflows", "retention.interval",
+        "retention.max_bytes", "retention.metrics",
+        "retention.metrics_max_bytes", "archive.keep", "archive.max_bytes"}
+    wait_until(lambda: ledger(d)["events"]["archived"] == 20,
+               what="that they are removed")
+    # And back: what comes from now on stays.
+    d.write_config({"retention": keep})
+    d.post("/api/admin/reload-config")
+    later = d.event(type="change")
+    wait_until(lambda: d.get(f"/api/events/{later}")["status"] == "processed",
+               what="the later one")
+    row = d.get("/api/admin/audit?limit=1")["audit"][0]
+    assert row["after"]["retention.events"] == "0s", row
+    assert check_ledger(d)["events"]["archived"] == 20
+
+
 # ---- what there is ---------------------------------------------------------
 
 def send_mixed(d):

@@ -160,6 +160,66 @@ static void it_gets_coarser_with_age(void **state)
     history_close(h, now);
 }
 
+static void it_is_kept_for_as_long_as_is_said(void **state)
+{
+    (void)state;
+    struct history_opened opened;
+    struct history *h = open_at(T0, &opened);
+    struct history_keep keep = HISTORY_KEEP_DEFAULT;
+    struct history_point *p = NULL;
+    add(h, T0, "depth", 1);
+    keep.points_ms = 400 * DAY;
+    history_set_keep(h, &keep);
+    uint64_t now = T0 + 300 * DAY;
+    add(h, now, "depth", 2);
+    assert_int_equal(points(h, T0, now + 600 * SECOND, 86400, &p), 2);
+    keep.points_ms = 100 * DAY;
+    history_set_keep(h, &keep);
+    add(h, now, "depth", 2);
+    assert_int_equal(points(h, T0, now + 600 * SECOND, 86400, &p), 1);
+    /* The finer levels stay what they are. */
+    keep.points_ms = 0;
+    history_set_keep(h, &keep);
+    add(h, now + DAY, "depth", 2);
+    assert_int_equal(points(h, now, now + DAY, 60, &p), 1);
+    history_close(h, now);
+}
+
+/* 256 metrics fill a megabyte a day. */
+static void the_oldest_go_when_there_is_too_much(void **state)
+{
+    (void)state;
+    struct history_opened opened;
+    struct err err = ERR_INIT;
+    static char names[HISTORY_METRICS_MAX][8];
+    struct history_value values[HISTORY_METRICS_MAX];
+    struct history_keep keep = {.points_ms = 90 * DAY,
+                                .max_bytes = 4 * 1024 * 1024UL};
+    struct history *h = open_at(T0, &opened);
+    history_set_keep(h, &keep);
+    for (size_t i = 0; i < HISTORY_METRICS_MAX; i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "m%zu", i);
+        values[i] = (struct history_value){names[i], 1.5};
+    }
+    (void)snprintf(names[0], sizeof(names[0]), "depth");
+    uint64_t now = T0;
+    for (; now < T0 + 20 * DAY; now += HOUR) {
+        struct history_sample s = {.at_ms = now,
+                                   .now_ms = now,
+                                   .values = values,
+                                   .value_count = HISTORY_METRICS_MAX};
+        assert_int_equal(history_add(h, &s, &err), 0);
+    }
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(st.st_size <= 4L * 1024 * 1024);
+    struct history_point *p = NULL;
+    uint32_t days = points(h, T0, now, 86400, &p);
+    assert_in_range(days, 4, 19);
+    assert_int_equal(p[days - 1].at_s, (now - HOUR) / 1000 / 86400 * 86400);
+    history_close(h, now);
+}
+
 static void too_many_points_are_refused(void **state)
 {
     (void)state;
@@ -409,6 +469,8 @@ int main(void)
         TEST(a_trend_has_its_mean_and_extremes),
         TEST(a_step_without_samples_has_no_point),
         TEST(it_gets_coarser_with_age),
+        TEST(it_is_kept_for_as_long_as_is_said),
+        TEST(the_oldest_go_when_there_is_too_much),
         TEST(too_many_points_are_refused),
         TEST(sums_and_timings_are_since_then),
         TEST(it_outlives_a_restart),

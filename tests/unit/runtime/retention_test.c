@@ -404,6 +404,61 @@ static void one_round_at_a_time(void **state)
     assert_int_equal(b->last.events, 10);
 }
 
+/* However much there is to remove, others wait for one piece at most: it has a
+ * bounded number of rows, nothing is handed over while one is on its way, and
+ * none before the pause after it is over. */
+static void a_large_store_is_swept_between_others(void **state)
+{
+    struct bench *b = *state;
+    const uint32_t old = 200000;
+    uint32_t taken = 0;
+    for (uint32_t i = 0; i < old / 100; i++) {
+        add_events(b, 100);
+    }
+    b->now_ms += 2 * DAY_MS;
+    start(b, &(struct retention_policy){.events_ms = DAY_MS});
+    retention_begin(b->retention);
+    while (b->submitted != NULL) {
+        commit(b); /* asserts that there is no other piece */
+        assert_null(b->submitted);
+        assert_true(b->largest <= RETENTION_EVENTS);
+        add_events(b, 1);
+        taken++;
+        assert_true(b->again);
+        b->again = false;
+        retention_next(b->retention);
+    }
+    assert_int_equal(b->rounds, 1);
+    assert_int_equal(b->last.events, old);
+    assert_true(b->pieces >= old / RETENTION_EVENTS);
+    assert_int_equal(taken, b->pieces);
+    assert_int_equal(counts(b).accepted, old + taken);
+}
+
+static void another_policy_holds_from_the_next_piece_on(void **state)
+{
+    struct bench *b = *state;
+    for (int i = 0; i < 10; i++) {
+        add_events(b, 100);
+    }
+    b->now_ms += 2 * DAY_MS;
+    start(b, &(struct retention_policy){.events_ms = DAY_MS});
+    retention_begin(b->retention);
+    retention_set_policy(b->retention, &(struct retention_policy){0});
+    commit(b); /* it was handed over before */
+    b->again = false;
+    retention_next(b->retention);
+    assert_int_equal(b->rounds, 1);
+    assert_int_equal(b->last.result, 0);
+    assert_int_equal(b->last.events, RETENTION_EVENTS);
+    sweep(b);
+    assert_int_equal(b->pieces, 0);
+    retention_set_policy(b->retention,
+                         &(struct retention_policy){.events_ms = DAY_MS});
+    sweep(b);
+    assert_int_equal(b->last.events, 1000 - RETENTION_EVENTS);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -418,6 +473,8 @@ int main(void)
         CASE(what_somebody_else_removes_is_no_failure),
         CASE(no_progress_ends_the_round),
         CASE(one_round_at_a_time),
+        CASE(a_large_store_is_swept_between_others),
+        CASE(another_policy_holds_from_the_next_piece_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
