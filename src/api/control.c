@@ -442,7 +442,7 @@ void control_workers(struct call *c)
     put_open(out, "workers", '[');
     for (uint32_t i = 0; i < count; i++) {
         char utilization[16];
-        (void)snprintf(utilization, sizeof(utilization), "%.4f",
+        (void)snprintf(utilization, sizeof(utilization), "%.6f",
                        views[i].utilization);
         put_open(out, NULL, '{');
         put_u64(out, "id", i);

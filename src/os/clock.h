@@ -11,3 +11,6 @@ uint64_t os_epoch_ms(void);
 
 /* Milliseconds that only ever rise; stands still while the machine sleeps. */
 uint64_t os_monotonic_ms(void);
+
+/* The same in microseconds. */
+uint64_t os_monotonic_us(void);

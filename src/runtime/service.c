@@ -276,6 +276,7 @@ static struct service *service_new(const struct service_options *options)
     pthread_mutex_init(&s->status_lock, NULL);
     s->telemetry = telemetry_new(os_epoch_ms());
     s->status.started_ms = os_epoch_ms();
+    s->started_us = os_monotonic_us();
     s->status.queue_limit = options->queue_limit;
     s->status.backup_warn_ms = options->backup_warn_ms;
     s->status.workers = options->engine.workers;

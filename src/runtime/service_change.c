@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "os/clock.h"
 #include "runtime/service_priv.h"
+#include "runtime/service_tell.h"
 
 #define PIECE_EVENTS 5000
 

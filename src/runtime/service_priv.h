@@ -87,6 +87,7 @@ struct service {
     struct service_keep keep; /* written by the service's thread */
     struct service_status status;
     struct worker_stat workers[ENGINE_WORKERS_MAX];
+    uint64_t started_us; /* monotonic */
 
     atomic_bool stopping;
     atomic_bool store_failed;
@@ -153,29 +154,6 @@ void service_change(struct service *s, struct service_request *request);
 
 /* Puts controls in force everywhere; takes the reference. */
 void service_set_controls(struct service *s, struct controls *c);
-
-/* ---- service_tell.c --------------------------------------------------------
- * What the audit trail says of a change, before it is made. Texts are in the
- * arena. */
-
-struct change_move {
-    enum event_status from, to;
-};
-
-/* What the setting says now; "" when it is not set. */
-NODISCARD int service_setting(struct service *s, struct str key,
-                              struct arena *a, struct str *ret);
-
-/* What was said so far of the subject: {"verdict", "note"}; "" for nothing. */
-NODISCARD int service_tell_verdict(struct service *s, struct id subject,
-                                   struct arena *a, struct str *ret);
-
-/* Sets before and after of a sweep: what is there now and what becomes of it.
- * move: the first of its moves of events, NULL if it has none. */
-void service_tell_sweep(struct service *s,
-                        const struct service_request *request,
-                        const struct change_move *move, struct arena *a,
-                        struct audit_row *row);
 
 /* service_ports.c: gives the engine and the pool their numbers: the
  * configured ones with what the controls say otherwise. 0 or -EAGAIN. */

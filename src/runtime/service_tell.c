@@ -3,6 +3,8 @@
  * it is after. The row is written before the events of a sweep move, in pieces,
  * so it tells how many there are when it begins.
  */
+#include "runtime/service_tell.h"
+
 #include <errno.h>
 
 #include "runtime/service_priv.h"

@@ -13,46 +13,46 @@
 #include "os/clock.h"
 #include "runtime/service_priv.h"
 
-#define SLOT_MS (SERVICE_WINDOW_MS / SERVICE_WORKER_SLOTS)
+#define SLOT_US (SERVICE_WINDOW_US / SERVICE_WORKER_SLOTS)
 
 /* Counts the time from..to as busy, in the slots that it touches. */
-static void add_busy(struct worker_stat *w, uint64_t from_ms, uint64_t to_ms)
+static void add_busy(struct worker_stat *w, uint64_t from_us, uint64_t to_us)
 {
-    if (to_ms > SERVICE_WINDOW_MS && from_ms < to_ms - SERVICE_WINDOW_MS) {
-        from_ms = to_ms - SERVICE_WINDOW_MS;
+    if (to_us > SERVICE_WINDOW_US && from_us < to_us - SERVICE_WINDOW_US) {
+        from_us = to_us - SERVICE_WINDOW_US;
     }
-    while (from_ms < to_ms) {
-        uint64_t no = from_ms / SLOT_MS;
-        uint64_t until_ms = MIN(to_ms, (no + 1) * SLOT_MS);
+    while (from_us < to_us) {
+        uint64_t no = from_us / SLOT_US;
+        uint64_t until_us = MIN(to_us, (no + 1) * SLOT_US);
         struct worker_slot *slot = &w->slots[no % SERVICE_WORKER_SLOTS];
         if (slot->no != no) {
             *slot = (struct worker_slot){.no = no};
         }
-        slot->busy_ms += until_ms - from_ms;
-        from_ms = until_ms;
+        slot->busy_us += until_us - from_us;
+        from_us = until_us;
     }
 }
 
 /* Share of the window (or of the time since the service started, if that is
  * less) in which the worker had a batch: 0..1. */
-static double utilization(struct worker_stat w, uint64_t now_ms,
-                          uint64_t started_ms)
+static double utilization(struct worker_stat w, uint64_t now_us,
+                          uint64_t started_us)
 {
-    if (w.since_ms != 0) {
-        add_busy(&w, w.since_ms, now_ms);
+    if (w.job != NULL) {
+        add_busy(&w, w.since_us, now_us);
     }
-    uint64_t newest = now_ms / SLOT_MS;
-    uint64_t busy_ms = 0;
+    uint64_t newest = now_us / SLOT_US;
+    uint64_t sum_us = 0;
     for (size_t i = 0; i < SERVICE_WORKER_SLOTS; i++) {
         bool counts = w.slots[i].no + SERVICE_WORKER_SLOTS > newest &&
                       w.slots[i].no <= newest;
-        busy_ms += counts ? w.slots[i].busy_ms : 0;
+        sum_us += counts ? w.slots[i].busy_us : 0;
     }
-    uint64_t window_ms =
-        (SERVICE_WORKER_SLOTS - 1) * SLOT_MS + now_ms % SLOT_MS + 1;
-    uint64_t lived_ms = now_ms - MIN(started_ms, now_ms) + 1;
-    window_ms = MIN(window_ms, lived_ms);
-    return MIN((double)busy_ms / (double)window_ms, 1.0);
+    uint64_t window_us =
+        (SERVICE_WORKER_SLOTS - 1) * SLOT_US + now_us % SLOT_US + 1;
+    uint64_t lived_us = now_us - MIN(started_us, now_us) + 1;
+    window_us = MIN(window_us, lived_us);
+    return MIN((double)sum_us / (double)window_us, 1.0);
 }
 
 /* On a worker's thread. */
@@ -68,6 +68,7 @@ void service_worker_begins(struct service *s, struct match_job *job)
     pthread_mutex_lock(&s->status_lock);
     w->job = job;
     w->since_ms = os_epoch_ms();
+    w->since_us = os_monotonic_us();
     w->events = claim->count;
     atomic_store(&job->progress_ms, w->since_ms);
     job->progress = on_progress;
@@ -77,7 +78,7 @@ void service_worker_begins(struct service *s, struct match_job *job)
 static void worker_rests(struct service *s, struct worker_stat *w)
 {
     pthread_mutex_lock(&s->status_lock);
-    add_busy(w, w->since_ms, os_epoch_ms());
+    add_busy(w, w->since_us, os_monotonic_us());
     w->since_ms = 0;
     w->job = NULL;
     pthread_mutex_unlock(&s->status_lock);
@@ -121,6 +122,7 @@ uint32_t service_workers(struct service *s, struct worker_view *ret,
                          uint32_t max)
 {
     uint64_t now_ms = os_epoch_ms();
+    uint64_t now_us = os_monotonic_us();
     pthread_mutex_lock(&s->status_lock);
     uint32_t count = MIN(s->status.workers, max);
     for (uint32_t i = 0; i < count; i++) {
@@ -128,7 +130,7 @@ uint32_t service_workers(struct service *s, struct worker_view *ret,
         ret[i] = (struct worker_view){
             .state = WORKER_IDLE,
             .processed = w->processed,
-            .utilization = utilization(*w, now_ms, s->status.started_ms),
+            .utilization = utilization(*w, now_us, s->started_us),
         };
         if (w->job != NULL) {
             view_job(s, w, now_ms, &ret[i]);

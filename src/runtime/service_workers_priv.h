@@ -11,17 +11,18 @@
 /* Pools with threads that were given up and have not ended. */
 #define SERVICE_POOLS_RETIRED_MAX 32
 
-#define SERVICE_WINDOW_MS 60000
+#define SERVICE_WINDOW_US 60000000
 #define SERVICE_WORKER_SLOTS 12
 
 struct worker_slot {
     uint64_t no; /* which piece of time */
-    uint64_t busy_ms;
+    uint64_t busy_us;
 };
 
 struct worker_stat {
     struct match_job *job; /* NULL: none */
-    uint64_t since_ms;
+    uint64_t since_ms;     /* epoch, to tell */
+    uint64_t since_us;     /* monotonic, to measure: no clock that is set */
     uint32_t events;
     uint64_t processed;
     struct worker_slot slots[SERVICE_WORKER_SLOTS];

@@ -12,6 +12,7 @@
 
 #include "store/committer.h"
 #include "store/memory.h"
+#include "telemetry/series.h"
 #include "tests/unit/api/fake.h"
 
 #define DISK                                                                   \
@@ -135,7 +136,7 @@ static void workers_are_shown(void **state)
     assert_true(says("{\"id\":0,\"status\":\"idle\",\"current_task\":null"));
     assert_true(says("{\"id\":1,\"status\":\"stuck\""));
     assert_true(says("\"events\":3,\"done\":2"));
-    assert_true(says("\"utilization\":0.2500"));
+    assert_true(says("\"utilization\":0.250000"));
     fake.moved = 1;
     assert_int_equal(post("/api/admin/restart-workers", ""), 200);
     assert_int_equal(fake.sweep, CHANGE_RESTART);
@@ -189,6 +190,22 @@ static void every_change_is_in_the_trail(void **state)
     assert_true(says("\"next_cursor\":null"));
 }
 
+/* 600 were processed in the last minute, and none came. */
+static void a_shrinking_queue_has_an_end(void **state)
+{
+    (void)state;
+    uint64_t now_ms = os_epoch_ms();
+    fake.status.queue_depth = 100;
+    assert_int_equal(get("/api/admin/queue-analysis"), 200);
+    assert_true(says("\"estimated_drain_seconds\":null"));
+    telemetry_restore(fake.telemetry, FLOW_EVENTS_PROCESSED, now_ms, now_ms,
+                      600, TELEMETRY_HOUR);
+    assert_int_equal(get("/api/admin/queue-analysis"), 200);
+    assert_false(says("\"estimated_drain_seconds\":null"));
+    assert_false(says("\"estimated_drain_seconds\":0,"));
+    assert_false(says("\"processing_rate\":0,"));
+}
+
 static void what_the_store_refuses_is_said(void **state)
 {
     (void)state;
@@ -220,6 +237,7 @@ int main(void)
         CASE(workers_are_shown),
         CASE(a_disabled_runbook_runs_dry_only),
         CASE(every_change_is_in_the_trail),
+        CASE(a_shrinking_queue_has_an_end),
         CASE(what_the_store_refuses_is_said),
     };
     return cmocka_run_group_tests_name("api/control", tests, NULL, NULL);
