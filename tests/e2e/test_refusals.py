@@ -178,11 +178,10 @@ def small_disk(tmp_path):
 
 def fill(path):
     """Takes what room there is."""
-    with open(path, "wb") as f:
+    with open(path, "wb", buffering=0) as f:
         try:
             while True:
                 f.write(bytes(65536))
-                f.flush()
         except OSError:
             pass
 
