@@ -72,6 +72,23 @@ static void print_queue(const struct status *s)
     }
 }
 
+/* Said only when something is wrong. */
+static void print_backup(const struct status *s)
+{
+    struct cli *cli = s->cli;
+    const json_t *backup = check_of(s, "backup");
+    const json_t *age = json_object_get(backup, "age_seconds");
+    if (backup == NULL || json_is_true(json_object_get(backup, "ok"))) {
+        return;
+    }
+    print_word(s, "backups", "warning",
+               json_is_number(age)
+                   ? cli_text(cli, "the newest was made %s ago",
+                              cli_span(cli, json_number_value(age)))
+                   : "there is none");
+    (void)fprintf(cli->out, "%-14stry: %s\n", "", cli_get(cli, backup, "hint"));
+}
+
 static void print_checks(const struct status *s)
 {
     struct cli *cli = s->cli;
@@ -93,6 +110,7 @@ static void print_checks(const struct status *s)
                  disabled > 0 ? cli_text(cli, ", %.0f disabled", disabled) : "",
                  refused));
     print_queue(s);
+    print_backup(s);
 }
 
 /* What waits for a person; nothing is said when there is nothing. */

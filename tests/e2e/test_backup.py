@@ -530,6 +530,9 @@ def test_an_old_backup_is_told_with_what_to_run(make_daemon, tmp_path):
         assert health["status"] == "degraded"
         assert "sudo adctl backup" in health["checks"]["backup"]["hint"]
         assert d.raw("GET", "/-/ready")[0] == 200
+        said = adctl(d, "status", check=False).stdout
+        assert ("2h ago" if made else "there is none") in said
+        assert "try: sudo adctl backup; systemctl status" in said
         found = doctor(d)
         assert found["status"] == "warning"
         assert "autonomous-devops-backup.timer" in found["next"]
