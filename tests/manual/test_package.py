@@ -383,10 +383,20 @@ def test_reinstall_and_downgrade_keep_state(installed, deb):
 
 
 def test_remove_stops_and_keeps_state(installed, deb):
+    """A backup that is being made as well."""
     event = mark(installed)
+    backup = "autonomous-devops-backup.service"
+    installed.write(f"/run/systemd/system/{backup}.d/slow.conf",
+                    "[Service]\nExecStartPre=/bin/sleep 4712\n")
+    installed.run(f"systemctl daemon-reload; systemctl start --no-block "
+                  f"{backup}", status=0)
+    installed.wait("pgrep -xf '/bin/sleep 4712'", what="the backup")
     installed.run("apt-get remove -y autonomous-devops", 120, status=0)
     for unit in (ENGINE, EXECUTOR, "autonomous-devops-backup.timer"):
         assert installed.run(f"systemctl is-active {unit}").status != 0
+    assert installed.run("pgrep -xf '/bin/sleep 4712'").status != 0
+    installed.run(f"rm -r /run/systemd/system/{backup}.d; "
+                  "systemctl daemon-reload", status=0)
     assert installed.run("pgrep -x autonomous-devo").status != 0
     assert installed.run("curl -s localhost:9000/").status == 7
     installed.run("test -e /var/lib/autonomous-devops/state/engine.db",

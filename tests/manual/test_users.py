@@ -131,11 +131,13 @@ def test_what_the_host_stands_on_is_refused_by_name(installed, units):
     units("needed.service", SERVICE + "[Install]\nRequiredBy=basic.target\n")
     units("early.service", "[Unit]\nDefaultDependencies=no\n" + SERVICE)
     units("front.service", "[Unit]\nAllowIsolate=yes\n" + SERVICE)
-    units("alias.service", SERVICE + "[Install]\nAlias=other.service\n")
+    units("reboots.service", "[Unit]\nStartLimitAction=reboot\n" + SERVICE)
+    units("after.service", "[Unit]\nOnFailure=emergency.target\n" + SERVICE)
     installed.run("systemctl enable needed; "
                   "ln -s ssh.service /etc/systemd/system/plain.service; "
                   "systemctl daemon-reload", status=0)
-    tried = [*VITAL, "along", "needed", "early", "front", "plain"]
+    tried = [*VITAL, "along", "needed", "early", "front", "plain",
+             "reboots", "after"]
     script = "".join(
         f"if systemctl --no-ask-password restart {n} 2>/dev/null; then "
         f"echo restarted {n}; fi\n" for n in tried)
