@@ -224,7 +224,8 @@ def test_environment_is_built_from_nothing(make_daemon, monkeypatch):
     text = "".join(x["text"] for x in logs)
     assert "xyzzy" not in text and "PLANTED" not in text
     names = {line.split("=")[0] for line in text.splitlines() if "=" in line}
-    assert names <= {"PATH", "LANG", "HOME", "PWD", "OLDPWD", "_", "SHLVL",
+    assert names <= {"PATH", "LANG", "HOME", "TMPDIR", "PWD", "OLDPWD", "_",
+                     "SHLVL",
                      "ADP_WORKFLOW_ID", "ADP_STEP", "ADP_ATTEMPT",
                      "ADP_IDEMPOTENCY_KEY", "ADP_ATTEMPT_ID",
                      "ADP_EXECUTOR"}, names

@@ -1,5 +1,6 @@
 """An engine that was taken over: whatever it asks of the executor, nothing
 runs that is not a step of a runbook on disk, as the user that it may be."""
+import contextlib
 import hashlib
 import os
 import random
@@ -315,3 +316,26 @@ def test_mutations_of_a_good_request(scene):
         e.throw(bytes(data))
     # What did run was the step of the runbook: it can only have written words.
     assert all(len(line) <= len("fuzz") for line in scene.lines())
+
+
+def test_nobody_cuts_the_engine_off(make_daemon):
+    """Whoever may connect: the engine that is there stays, and it is told."""
+    d = make_daemon({"slow.yaml": "name: Slow\nsteps:\n- name: x\n"
+                                  "  command: sleep 1; echo done\n"})
+    d.wait_executor()
+    w = d.post("/api/runbooks/execute", {"runbook": "slow.yaml"})
+    for _ in range(20):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+            s.connect(f"{d.folder}/run/executor.sock")
+            with contextlib.suppress(OSError):
+                s.send(message(HELLO, struct.pack("<I", 1)))
+            assert select.select([s], [], [], 10)[0]
+            try:
+                assert s.recv(MESSAGE_MAX) == b""
+            except ConnectionResetError:
+                pass
+        assert d.get("/api/health")["checks"]["executor"]["ok"]
+    d.wait_status(w["workflow_id"], "succeeded")
+    assert "is not connected" not in d.log()
+    assert f"process {os.getpid()} of user {os.geteuid()} is turned away" in \
+        d.log()
