@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import HEAVY, adctl, frozen, heavy, poisoned, wait_until
+from harness import HEAVY, adctl, frozen, heavy, poisoned, slow, wait_until
 
 NOTE = """\
 name: Note
@@ -454,7 +454,7 @@ def workers(d, status):
 
 
 def test_a_worker_without_progress_is_shown_and_replaced(make_daemon):
-    d = make_daemon({**heavy(12), "note.yaml": NOTE}, STUCK)
+    d = make_daemon({**heavy(24), "note.yaml": NOTE}, STUCK)
     d.wait_executor()
     ids = queue_together(d, SOON, SOON, LATE, SOON)
     wait_until(lambda: workers(d, "stuck"), what="a worker that is stuck")
@@ -462,7 +462,7 @@ def test_a_worker_without_progress_is_shown_and_replaced(make_daemon):
     assert (task["done"], task["events"], task["event"]) == (2, 4, ids[2])
     assert task["progress_at"] >= task["since"]
     assert "2/4" in adctl(d, "worker", "list").stdout
-    for name in heavy(12):
+    for name in heavy(24):
         os.unlink(os.path.join(d.repo, name))
     d.post("/api/admin/reload-runbooks", {})
     answer = d.post("/api/admin/restart-workers", {})
@@ -482,10 +482,14 @@ def test_a_worker_without_progress_is_shown_and_replaced(make_daemon):
 
 
 def test_a_worker_with_slow_events_is_not_stuck(make_daemon):
-    d = make_daemon({"heavy.yaml": HEAVY}, {
+    d = make_daemon({"slow.yaml": slow(20)}, {
         "engine": {"event_processing": {"worker_stuck_after": "5s",
-                                        "workers": 1}}})
-    queue_together(d, *[LATE] * 100)
+                                        "batch_size": 500, "workers": 1}}})
+    d.post("/api/admin/pause-processing", {})
+    for _ in range(10):
+        d.post("/api/events", [{"type": "alert", "labels": {"instance": LATE}}
+                               for _ in range(50)])
+    d.post("/api/admin/resume-processing", {})
     seen = set()
 
     def long_at_work():
@@ -496,7 +500,7 @@ def test_a_worker_with_slow_events_is_not_stuck(make_daemon):
                 return task["progress_at"] - task["since"] > 6 and task
         return None
     task = wait_until(long_at_work, 60, what="a batch of more than five seconds")
-    assert seen == {"busy"} and 0 < task["done"] < 100
+    assert seen == {"busy"} and 0 < task["done"] < 500
     answer = d.post("/api/admin/restart-workers", {})
     assert (answer["status"], answer["stuck"]) == ("none_stuck", 0)
     assert workers(d, "busy")
@@ -508,7 +512,7 @@ def threads(d):
 
 
 def test_workers_can_be_restarted_as_often_as_one_likes(make_daemon):
-    d = make_daemon(heavy(2), {
+    d = make_daemon(heavy(8), {
         "engine": {"event_processing": {"worker_stuck_after": "1s",
                                         "workers": 2}}})
     before = threads(d)
@@ -523,7 +527,7 @@ def test_workers_can_be_restarted_as_often_as_one_likes(make_daemon):
 
 
 def test_runbooks_are_reloaded_while_every_worker_is_stuck(make_daemon):
-    d = make_daemon(heavy(12), {
+    d = make_daemon(heavy(60), {
         "runbooks": {"auto_reload": True},
         "engine": {"event_processing": {"workers": 1,
                                         "worker_stuck_after": "1s"}}})
@@ -533,7 +537,7 @@ def test_runbooks_are_reloaded_while_every_worker_is_stuck(make_daemon):
         return d.get("/api/admin/workers")["workers"][0]
     wait_until(lambda: worker()["status"] == "stuck", what="a stuck worker")
     task = worker()["current_task"]
-    for name in heavy(12):
+    for name in heavy(60):
         os.unlink(os.path.join(d.repo, name))
     d.post("/api/admin/reload-runbooks", {})
     assert d.get("/api/runbooks")["runbooks"] == []
