@@ -234,6 +234,7 @@ static int start(struct executor *x, struct err *reterr)
     }
     clean_up_after_last_life(x);
     e = versions_open(x, reterr);
+    e = e < 0 ? e : bindings_open(x, reterr);
     if (e < 0) {
         return e;
     }
@@ -263,6 +264,7 @@ static void stop(struct executor *x)
         run_free(entry->value);
     }
     map_deinit(&x->runs);
+    bindings_close(x);
     versions_close(x);
     group_pool_deinit(&x->groups);
     folder_pool_deinit(&x->folders);

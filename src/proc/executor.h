@@ -39,6 +39,9 @@ struct executor_options {
     uint64_t idle_exit_ms;  /* without engine and work: end; 0: never */
     uint64_t hang_ms;       /* after SIGKILL, until a step is given up
                                that does not end; 0: the default */
+    uint64_t withdrawn_ms;  /* how long a workflow that has not begun may
+                               use a version that the repository has no
+                               more; 0: the default */
     bool unknown_keys_warn; /* in runbooks: not an error */
     /* Reads the configuration again; NULL: never. What it gives stays valid
      * until it is called again. Negative: nothing changes, and the reason has
@@ -49,6 +52,7 @@ struct executor_options {
 
 #define EXECUTOR_OUTPUT_KEEP_BYTES (1024 * 1024)
 #define EXECUTOR_HANG_MS 30000
+#define EXECUTOR_WITHDRAWN_MS 3600000
 
 /* Runs until SIGTERM or idle exit. Returns 0, or a negative errno with the
  * reason (socket in use by another executor: -EADDRINUSE). Returns in a child:

@@ -8,6 +8,7 @@
  *   spool.c     outcomes that outlive us   trust.c     who wrote a runbook
  *   guard.c     the process that outlives us
  *   run_plan.c  what a start needs before there is a process
+ *   bindings.c  which workflow began with which version
  */
 #pragma once
 
@@ -68,6 +69,7 @@ struct run {
     bool hangs;     /* and has been given up: it keeps its tree, folder and
                        place until that is empty */
     bool forgotten; /* FORGET came while it hung */
+    bool last_step; /* of its runbook */
     uint64_t grace_ms;
     uint64_t kill_at_ms; /* monotonic: when the grace is over */
     uint64_t killed_ms;  /* monotonic: when KILL was sent first */
@@ -184,11 +186,31 @@ NODISCARD int versions_pin(struct executor *x, struct str path,
 struct version {
     struct runbook *runbook;
     struct trust trust;
+    bool withdrawn;   /* the repository has it no more */
+    uint64_t gone_ms; /* epoch: since then */
 };
 
 NODISCARD int versions_get(struct executor *x, struct str path,
                            const struct runbook_hash *hash, struct version *ret,
                            struct err *reterr);
+
+/* ---- bindings.c -------------------------------------------------------------
+ */
+
+struct bindings;
+
+NODISCARD int bindings_open(struct executor *x, struct err *reterr);
+void bindings_close(struct executor *x);
+
+/* May this workflow run a step of that version? One that has been withdrawn
+ * goes on only for workflows that began with it, with the same parameters, or
+ * that wait since before it went. What may is noted for its next steps. */
+NODISCARD int bindings_take(struct executor *x,
+                            const struct exec_message *start,
+                            const struct version *version, struct err *reterr);
+
+/* The workflow has no more steps. */
+void bindings_end(struct executor *x, struct id workflow);
 
 /* ---- spool.c ----------------------------------------------------------------
  */
@@ -210,6 +232,7 @@ struct executor {
     sd_event *event;
     struct repo *repo;
     struct versions *versions;
+    struct bindings *bindings;
     struct link *link;
     struct map runs;  /* key bytes -> struct run */
     uint32_t running; /* those that hang included */

@@ -205,6 +205,9 @@ static void finish(struct run *r, enum attempt_state state)
     redactor_deinit(&r->redactor);
     output_finish(&r->output, os_epoch_ms());
     attempts_count(r);
+    if (state == ATTEMPT_SUCCEEDED && r->last_step) {
+        bindings_end(x, r->key.workflow_id);
+    }
     r->row.state = state;
     r->row.finished_ms = os_epoch_ms();
     r->row.output_bytes = r->output.written_bytes;

@@ -222,6 +222,11 @@ int run_plan_make(struct run *r, const struct exec_message *m,
     }
     p->runbook = version.runbook;
     p->trust = version.trust;
+    r->last_step = r->key.step_no + 1 == p->runbook->step_count;
+    e = bindings_take(r->x, m, &version, reterr);
+    if (e < 0) {
+        return e;
+    }
     struct step_values values = {
         .workflow_id = r->key.workflow_id,
         .params_json = m->start.parameters,

@@ -3,11 +3,13 @@
  * (or an earlier life of it) has itself read from the repository, under that
  * very path, is ever run. Our own copies let a workflow go on with the version
  * it pinned when the file has since been edited, broken or removed: for as
- * long as a workflow may wait, not for ever.
+ * long as a workflow may wait, not for ever, and not any other workflow
+ * (bindings.c).
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -25,22 +27,30 @@
 #define LOADED_MAX 64
 #define COPY_NAME_SIZE (64 + 6)
 
-/* How long a version may be run after it was last seen in the repository. A
+/* How long a copy may be used after it was last seen in the repository. A
  * held workflow waits 7 days for an operator unless configured otherwise. */
 #define WITHDRAWN_MAX_S (8L * 86400)
 
 /* How long a parsed runbook is used without looking at the disk again. */
 #define LOADED_FRESH_MS 60000
 
+/* The version of a path that was seen in the repository last. */
+struct seen {
+    struct runbook_hash path;
+    struct runbook_hash hash;
+};
+
 struct loaded {
     struct version version;
     uint64_t checked_ms; /* on the monotonic clock */
+    bool stale;          /* it was withdrawn since, or is back */
 };
 
 struct versions {
     int folder;
     /* The last ones used, newest last: parsing is dear, memory is too. */
     VEC(struct loaded) loaded;
+    struct map seen; /* hash of a path -> struct seen */
 };
 
 /* The name of a copy holds its path as well: what may run as whom depends on
@@ -59,6 +69,14 @@ static void copy_name(struct str path, const struct runbook_hash *hash,
         (void)snprintf(out + 2 * i, 3, "%02x", name.bytes[i]);
     }
     memcpy(out + 64, root ? ".root" : ".yaml", 6);
+}
+
+/* The name of the mark beside both. */
+static void gone_name(struct str path, const struct runbook_hash *hash,
+                      char out[COPY_NAME_SIZE])
+{
+    copy_name(path, hash, true, out);
+    memcpy(out + 64, ".gone", 6);
 }
 
 static bool hash_eq(const struct runbook_hash *a, const struct runbook_hash *b)
@@ -113,6 +131,12 @@ void versions_close(struct executor *x)
         runbook_unref(v->loaded.at[i].version.runbook);
     }
     VEC_DEINIT(&v->loaded);
+    size_t cursor = 0;
+    struct map_entry *entry = NULL;
+    while ((entry = map_next(&v->seen, &cursor)) != NULL) {
+        mem_free(entry->value);
+    }
+    map_deinit(&v->seen);
     os_close(v->folder);
     mem_free(v);
     x->versions = NULL;
@@ -155,10 +179,134 @@ static int keep_copy(const struct versions *v, const char *name,
                  : 0;
 }
 
+/* ---- withdrawn versions -------------------------------------------------- */
+
+/* Notes since when the repository has it no more, unless that is noted. */
+static void mark_gone(const struct versions *v, struct str path,
+                      const struct runbook_hash *hash, uint64_t at_ms)
+{
+    char name[COPY_NAME_SIZE];
+    gone_name(path, hash, name);
+    CLEANUP(os_closep)
+    int fd = openat(v->folder, name,
+                    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    const struct timespec at = {
+        .tv_sec = (time_t)(at_ms / 1000),
+        .tv_nsec = (long)(at_ms % 1000) * 1000000,
+    };
+    if (fd >= 0 && futimens(fd, (const struct timespec[2]){at, at}) < 0) {
+        (void)unlinkat(v->folder, name, 0);
+    }
+}
+
+static uint64_t time_ms(const struct timespec *t)
+{
+    return (uint64_t)t->tv_sec * 1000 + (uint64_t)t->tv_nsec / 1000000;
+}
+
+/* When the repository last changed at this path: the kernel's time of what
+ * stands there, or of the folder from which it is missing. */
+static uint64_t changed_ms(const struct executor *x, struct str path)
+{
+    char full[PATH_MAX];
+    struct stat st;
+    int n = snprintf(full, sizeof(full), "%s/%.*s", x->options.repository,
+                     STR_ARG(path));
+    char *end = n < 0 || (size_t)n >= sizeof(full) ? NULL : full + n;
+    while (end != NULL && end > full + strlen(x->options.repository)) {
+        if (lstat(full, &st) == 0) {
+            return time_ms(&st.st_ctim);
+        }
+        end = strrchr(full, '/');
+        *end = '\0';
+    }
+    return stat(x->options.repository, &st) == 0 ? time_ms(&st.st_ctim)
+                                                 : os_epoch_ms();
+}
+
+static struct seen *find_seen(const struct versions *v,
+                              const struct runbook_hash *path)
+{
+    return map_get(&v->seen,
+                   str_n((const char *)path->bytes, sizeof(path->bytes)));
+}
+
+/* So that it counts as seen anew when it is back. */
+static void forget_seen(struct versions *v, struct str path,
+                        const struct runbook_hash *hash)
+{
+    struct runbook_hash key = runbook_hash_of(path);
+    struct seen *seen = find_seen(v, &key);
+    if (seen != NULL && hash_eq(&seen->hash, hash)) {
+        (void)map_remove(&v->seen, str_n((const char *)seen->path.bytes,
+                                         sizeof(seen->path.bytes)));
+        mem_free(seen);
+    }
+}
+
+/* Since when the repository does not have it. Whoever asks decides when that
+ * is noticed, so the first evidence counts, and is kept. */
+static uint64_t gone_since(const struct executor *x, struct str path,
+                           const struct runbook_hash *hash)
+{
+    char name[COPY_NAME_SIZE];
+    struct stat st;
+    forget_seen(x->versions, path, hash);
+    gone_name(path, hash, name);
+    if (fstatat(x->versions->folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        uint64_t at_ms = changed_ms(x, path);
+        mark_gone(x->versions, path, hash, at_ms);
+        return at_ms;
+    }
+    return time_ms(&st.st_mtim);
+}
+
+/* What is known of this version is to be looked at again. */
+static void make_stale(struct versions *v, struct str path,
+                       const struct runbook_hash *hash)
+{
+    VEC_EACH (&v->loaded, i) {
+        struct loaded *l = &v->loaded.at[i];
+        if (hash_eq(&l->version.runbook->hash, hash) &&
+            str_eq(l->version.runbook->path, path)) {
+            l->stale = true;
+        }
+    }
+}
+
+/* The repository has this version: an earlier one of the path has gone. */
+static void note_seen(struct versions *v, struct str path,
+                      const struct runbook_hash *hash)
+{
+    char name[COPY_NAME_SIZE];
+    struct runbook_hash key = runbook_hash_of(path);
+    struct seen *seen = find_seen(v, &key);
+    if (seen != NULL && hash_eq(&seen->hash, hash)) {
+        return;
+    }
+    gone_name(path, hash, name);
+    (void)unlinkat(v->folder, name, 0); /* it is back */
+    make_stale(v, path, hash);
+    if (seen == NULL) {
+        seen = MEM_NEW(struct seen);
+        seen->path = key;
+        (void)map_put(
+            &v->seen,
+            str_n((const char *)seen->path.bytes, sizeof(seen->path.bytes)),
+            seen);
+    } else {
+        mark_gone(v, path, &seen->hash, os_epoch_ms());
+        make_stale(v, path, &seen->hash);
+    }
+    seen->hash = *hash;
+}
+
 /* What was read, and who could have written it. */
 struct text {
     struct strbuf bytes;
     struct trust trust;
+    bool withdrawn;   /* from a copy: the repository has it no more */
+    uint64_t gone_ms; /* epoch: since then */
 };
 
 /* Reads the repository's file, which must be that very version, and keeps a
@@ -186,6 +334,7 @@ static int read_repository(struct executor *x, struct str path,
     copy_name(path, hash, out->trust.root, name);
     e = keep_copy(x->versions, name, path, text, reterr);
     if (e == 0) {
+        note_seen(x->versions, path, hash);
         strbuf_add(&out->bytes, text);
     }
     return e;
@@ -216,8 +365,12 @@ static int get_text(struct executor *x, struct str path,
         return e;
     }
     e = read_repository(x, path, hash, out, reterr);
-    return e < 0 && e != -EPERM && find_copy(x->versions, path, hash, out) ? 0
-                                                                           : e;
+    if (e == 0 || e == -EPERM || !find_copy(x->versions, path, hash, out)) {
+        return e;
+    }
+    out->withdrawn = true;
+    out->gone_ms = gone_since(x, path, hash);
+    return 0;
 }
 
 int versions_pin(struct executor *x, struct str path,
@@ -285,7 +438,11 @@ static int load(struct executor *x, struct str path, const struct text *text,
         .unknown_keys_warn = x->options.unknown_keys_warn,
     };
     struct runbook_report report = {0};
-    struct version version = {.trust = text->trust};
+    struct version version = {
+        .trust = text->trust,
+        .withdrawn = text->withdrawn,
+        .gone_ms = text->gone_ms,
+    };
     int e = runbook_load(path, strbuf_str(&text->bytes), &open,
                          &version.runbook, &report);
     if (e < 0) {
@@ -309,7 +466,10 @@ static int look_again(struct executor *x, struct str path,
         e = load(x, path, &text, ret, reterr);
     } else if (e == 0) {
         loaded->checked_ms = os_monotonic_ms();
+        loaded->stale = false;
         loaded->version.trust = text.trust;
+        loaded->version.withdrawn = text.withdrawn;
+        loaded->version.gone_ms = text.gone_ms;
         *ret = loaded->version;
         (void)runbook_ref(ret->runbook);
     }
@@ -323,7 +483,7 @@ int versions_get(struct executor *x, struct str path,
 {
     struct loaded *loaded = find_loaded(x->versions, path, hash);
     struct trust now;
-    if (loaded == NULL ||
+    if (loaded == NULL || loaded->stale ||
         os_monotonic_ms() - loaded->checked_ms >= LOADED_FRESH_MS) {
         return look_again(x, path, hash, loaded, ret, reterr);
     }

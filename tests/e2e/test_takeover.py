@@ -107,9 +107,9 @@ class Engine:
                 struct.pack("<QQ", 20000, 100))
         return key, message(START, body)
 
-    def run(self, path, digest, parameters="{}", step=0):
+    def run(self, path, digest, parameters="{}", step=0, key=None):
         """(state, error) of an attempt, or "closed"."""
-        key, data = self.start(path, digest, parameters, step)
+        key, data = self.start(path, digest, parameters, step, key)
         try:
             self.s.send(data)
         except OSError:
@@ -274,6 +274,66 @@ def test_a_file_that_changes_in_between(scene):
     refused(e.run("good.yaml", sha(third)), "not the version")
     assert scene.lines() == ["1", "2"]
     scene.good = second
+
+
+def withdrawn_long_ago(scene):
+    """All versions that are not on disk any more."""
+    folder = f"{scene.d.folder}/spool/runbooks"
+    marks = [f for f in os.listdir(folder) if f.endswith(".gone")]
+    for mark in marks:
+        os.utime(f"{folder}/{mark}", (time.time() - 7200,) * 2)
+    return len(marks)
+
+
+def of_workflow(key, step, attempt):
+    return key[:16] + struct.pack("<II", step, attempt)
+
+
+def test_a_version_that_was_withdrawn(scene):
+    e = scene.engine
+    bad = scene.good
+    begun = e.key()
+    assert e.run("good.yaml", sha(bad), '{"word": "1"}',
+                 key=begun)[0] == SUCCEEDED
+    # It did harm, and was mended; that is two hours ago.
+    scene.good = bad.replace("name: Good", "name: Better")
+    scene.d.write_runbook("good.yaml", scene.good)
+    e.s.send(message(PIN, text("good.yaml") + sha(scene.good)))
+    wait_until(lambda: e.take() == PINNED, what="the answer")
+    assert withdrawn_long_ago(scene) == 1
+    # No workflow begins with it, nor do pins and other edits revive it.
+    refused(e.run("good.yaml", sha(bad)), "was withdrawn")
+    e.s.send(message(PIN, text("good.yaml") + sha(bad)))
+    wait_until(lambda: e.take() == PINNED, what="the answer")
+    os.utime(f"{scene.d.repo}/good.yaml")
+    refused(e.run("good.yaml", sha(bad)), "was withdrawn")
+    # One that began with it goes on, as itself only: same values, same path.
+    refused(e.run("good.yaml", sha(bad), '{"word": "2"}',
+                  key=of_workflow(begun, 0, 2)), "was withdrawn")
+    assert e.run("good.yaml", sha(bad), '{"word": "1"}', 1,
+                 key=of_workflow(begun, 1, 1))[0] == SUCCEEDED
+    # That was its last step.
+    refused(e.run("good.yaml", sha(bad), '{"word": "1"}',
+                  key=of_workflow(begun, 0, 3)), "was withdrawn")
+    assert scene.lines() == ["1"]
+
+
+def test_a_version_that_was_removed(scene):
+    e = scene.engine
+    scene.d.write_runbook("gone.yaml", scene.good)
+    e.s.send(message(PIN, text("gone.yaml") + sha(scene.good)))
+    wait_until(lambda: e.take() == PINNED, what="the answer")
+    os.unlink(f"{scene.d.repo}/gone.yaml")
+    e.s.send(message(PIN, text("gone.yaml") + sha(scene.good)))
+    wait_until(lambda: e.take() == PINNED, what="the answer")
+    assert withdrawn_long_ago(scene) == 1
+    refused(e.run("gone.yaml", sha(scene.good)), "was withdrawn")
+    # Back on disk it is like any other.
+    scene.d.write_runbook("gone.yaml", scene.good)
+    e.s.send(message(PIN, text("gone.yaml") + sha(scene.good)))
+    wait_until(lambda: e.take() == PINNED, what="the answer")
+    assert withdrawn_long_ago(scene) == 0
+    assert e.run("gone.yaml", sha(scene.good))[0] == SUCCEEDED
 
 
 def test_frames_that_are_none(scene):
