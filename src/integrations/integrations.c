@@ -105,6 +105,7 @@ int integrations_load(struct integrations *s, struct reader *reader)
 static void *run_thread(void *context)
 {
     struct integrations *s = context;
+    outbox_start(s, os_monotonic_ms());
     while (!atomic_load(&s->halting)) {
         uint64_t now_ms = os_monotonic_ms();
         uint64_t next_ms = check_run_due(s, now_ms);

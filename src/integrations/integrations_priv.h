@@ -10,6 +10,7 @@
 
 #include "base/map.h"
 #include "integrations/integrations.h"
+#include "integrations/rate.h"
 #include "integrations/web.h"
 #include "os/seal.h"
 #include "store/store.h"
@@ -61,9 +62,9 @@ struct channel {
     bool sending;
     bool broken; /* until the settings have another revision */
     uint32_t broken_revision;
-    uint32_t failures;   /* in a row */
-    uint64_t next_ms;    /* monotonic: not before */
-    uint64_t full_at_ms; /* of its rate's bucket */
+    uint32_t failures; /* in a row */
+    uint64_t next_ms;  /* monotonic: not before */
+    struct bucket bucket;
     uint64_t head_seq;
     uint32_t head_attempts;
     char error[INTEGRATION_ERROR_SIZE + 64];
@@ -165,6 +166,9 @@ void notices_free(struct integrations *s);
 
 /* ---- outbox.c: the thread's ------------------------------------------------
  */
+
+/* Before the first outbox_run of a process. */
+void outbox_start(struct integrations *s, uint64_t now_ms);
 
 /* Sends what may be sent; the monotonic time to look again. */
 uint64_t outbox_run(struct integrations *s, uint64_t now_ms);

@@ -39,27 +39,22 @@ struct delivery {
 /* ---- rate -------------------------------------------------------------------
  */
 
-/* Tokens of a bucket that has `burst` and gets one every `every_ms`. Any
- * minute sees at most burst + 60000 / every_ms. */
-static const struct {
-    uint64_t every_ms;
-    uint64_t burst;
-} rates[INTEGRATIONS] = {
-    [INTEGRATION_PAGERDUTY] = {1000, PAGERDUTY_PER_MINUTE - 60},
+/* The unit allows so many starts in a minute, each of which gives a token. */
+#define STARTS_PER_MINUTE 20
+
+static const struct rate rates[INTEGRATIONS] = {
+    [INTEGRATION_PAGERDUTY] = {1000,
+                               PAGERDUTY_PER_MINUTE - 60 - STARTS_PER_MINUTE},
     [INTEGRATION_SLACK] = {1000, 3},
 };
 
-/* When the next may go; takes its token if that is now. */
-static uint64_t take_token(struct channel *c, enum integration which,
-                           uint64_t now_ms)
+void outbox_start(struct integrations *s, uint64_t now_ms)
 {
-    uint64_t span_ms = rates[which].every_ms * rates[which].burst;
-    uint64_t full_ms = MAX(c->full_at_ms, now_ms); /* when it is full again */
-    if (full_ms + rates[which].every_ms > now_ms + span_ms) {
-        return full_ms + rates[which].every_ms - span_ms;
+    for (int i = 0; i < INTEGRATIONS; i++) {
+        if (rates[i].burst != 0) {
+            bucket_start(&s->channels[i].bucket, &rates[i], now_ms);
+        }
     }
-    c->full_at_ms = full_ms + rates[which].every_ms;
-    return now_ms;
 }
 
 /* ---- rows -------------------------------------------------------------------
@@ -390,7 +385,7 @@ static uint64_t take_head(struct integrations *s, enum integration which,
                    ? now_ms + MIN(LOOK_MS, s->options.give_up_ms)
                    : MIN(c->next_ms, now_ms + LOOK_MS);
     }
-    uint64_t at_ms = take_token(c, which, now_ms);
+    uint64_t at_ms = bucket_take(&c->bucket, &rates[which], now_ms);
     if (at_ms > now_ms) {
         return at_ms;
     }

@@ -29,8 +29,10 @@ class Partner:
         self.delay = 0       # seconds between taking and answering
         self.metrics = ""    # what /metrics says
         self.metrics_type = "text/plain; version=0.0.4; charset=utf-8"
-        self.rate = {"pagerduty": (120, 60.0)}
+        # As published: (calls, seconds), in any such span.
+        self.rate = {"pagerduty": [(120, 60)], "slack": [(63, 60), (5, 1)]}
         self.seen = {}
+        self.limited = 0     # answers 429 by these rules
         handler = type("Handler", (Handler,), {"partner": self})
         self.server = http.server.ThreadingHTTPServer(
             ("127.0.0.1", port), handler)
@@ -56,13 +58,13 @@ class Partner:
         return status, {}, body if body is not None else why
 
     def too_often(self, who):
-        limit, seconds = self.rate.get(who, (0, 0))
         now = time.monotonic()
-        seen = [t for t in self.seen.get(who, []) if t > now - seconds]
-        self.seen[who] = seen
-        if limit and len(seen) >= limit:
+        seen = [t for t in self.seen.get(who, []) if t > now - 60]
+        self.seen[who] = seen + [now]
+        if any(sum(t > now - seconds for t in seen) >= calls
+               for calls, seconds in self.rate.get(who, [])):
+            self.limited += 1
             return True
-        seen.append(now)
         return False
 
     def pagerduty(self, path, headers, body):

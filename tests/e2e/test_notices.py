@@ -220,3 +220,44 @@ def test_kill9_loses_no_notice(start, partner):
     assert len({m["text"] for m in partner.messages}) >= 1
     assert len(partner.messages) >= want
     assert partner.refused == []
+
+
+def burst(d, partner, name, count):
+    """That many notices that wait, and then may all go at once."""
+    other = {"slack": "pagerduty", "pagerduty": "slack"}[name]
+    d.post(f"/api/integrations/{other}/disable", {})
+    d.post(f"/api/integrations/{name}/pause", {})
+    events = [alert(d, f"b{i}") for i in range(count)]
+    for event in events:
+        assert d.wait_workflow(event)["status"] == "failed"
+    wait_until(lambda: outbox(d, name)["pending"] == count, what="notices")
+
+
+def test_a_burst_for_pagerduty(start, partner):
+    started = time.monotonic()
+    d = start(options(partner))
+    burst(d, partner, "pagerduty", 20)
+    # One for the start, one a second since; and what comes in 5 s.
+    may = min(40, 2 + int(time.monotonic() - started))
+    partner.rate = {"pagerduty": [(120, 60), (may + 6, 5)]}
+    d.post("/api/integrations/pagerduty/resume", {})
+    wait_empty(d)
+    assert len(partner.opened) == 20
+    assert partner.limited == 0 and partner.refused == []
+    assert outbox(d, "pagerduty")["retried"] == 0
+
+
+def test_a_burst_for_slack(start, partner):
+    d = start(options(partner))
+    burst(d, partner, "slack", 10)
+    partner.rate = {"slack": [(63, 60), (5, 1)]}
+    d.post("/api/integrations/slack/resume", {})
+    wait_until(lambda: len(partner.messages) == 5, what="some")
+    # A start does not fill the bucket.
+    d.kill9()
+    partner.rate = {"slack": [(63, 60), (2, 0.9)]}
+    d.start()
+    wait_empty(d)
+    assert len(partner.messages) in (10, 11)  # one may have been under way
+    assert partner.limited == 0 and partner.refused == []
+    assert outbox(d, "slack")["retried"] == 0
