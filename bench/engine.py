@@ -136,11 +136,11 @@ engine:
         self.process = None
 
     def close(self):
-        executor = self.executor_pid()
+        executors = self.executor_pids()
         self.stop()
-        if executor is not None:
+        for pid in executors:
             try:
-                os.kill(executor, signal.SIGTERM)
+                os.kill(pid, signal.SIGTERM)
             except ProcessLookupError:
                 pass
         shutil.rmtree(self.folder, ignore_errors=True)
