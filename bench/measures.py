@@ -52,7 +52,8 @@ class Bench:
     def run(self, only):
         rows = []
         for method in [self.single, self.sustained, self.batches, self.latency,
-                       self.workflows, self.matching, self.retention,
+                       self.workflows, self.matching, self.condition,
+                       self.retention,
                        self.idle]:
             name = method.__name__
             if only and not any(o in name for o in only):
@@ -259,6 +260,14 @@ steps:
         return [row("matching, 10,000 runbooks loaded", f"{large:.0f} ns",
                     f"{small:.0f} ns with 10", f"{large / small:.2f}",
                     "<= 2.00", large <= 2 * small)]
+
+    def condition(self):
+        ours, bare = map(float, subprocess.run(
+            [os.path.join(self.build, "bench/cel_bench")],
+            capture_output=True, text=True, check=True).stdout.split())
+        return [row("evaluating a typical condition", f"{ours:.0f} ns",
+                    f"{bare:.0f} ns by hand in C", f"{ours / bare:.1f}",
+                    "< 250 ns", ours < 250)]
 
     @staticmethod
     def timed_posts(e, until):

@@ -147,6 +147,7 @@ route_fn workflows_list, workflows_get, workflows_logs;
 route_fn workflows_cancel, workflows_kill;
 route_fn runbooks_list, runbooks_search, runbooks_validate, runbooks_execute;
 route_fn runbooks_disable, runbooks_enable;
+route_fn expr_eval;
 route_fn control_drain, control_pause, control_resume, control_replay_drained;
 route_fn control_set_priority, control_scale_workers;
 route_fn control_workers, control_restart_workers;

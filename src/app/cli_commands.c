@@ -172,6 +172,13 @@ static const struct cli_flag verdict_flags[] = {
     END,
 };
 
+static const struct cli_flag eval_flags[] = {
+    {"event-file", 'e', "FILE", "the event as JSON; - reads standard input",
+     NULL},
+    {"param", 'p', "NAME=VALUE", "a parameter; may be repeated", NULL},
+    END,
+};
+
 static const struct cli_flag slo_flags[] = {SINCE, END};
 
 static const struct cli_flag missed_flags[] = {
@@ -515,6 +522,24 @@ const struct cli_command cli_commands[] = {
     {"integration", "resume", "NAME", 1, 1, CLI_INTEGRATION, no_flags,
      "go on after a pause", NULL, "adctl integration resume metrics-scraper\n",
      cli_integration_resume},
+    {"expr", "eval", "EXPR", 1, 1, CLI_NO_SUBJECT, eval_flags,
+     "try an expression (CEL) on an event",
+     "Works without the engine. The expression sees event, parameters and "
+     "now. Problems are shown with their place and what to write instead; "
+     "warnings name labels that may be missing. Ends with 1 when there is no "
+     "value.",
+     "adctl expr eval 'event.value > 90 && event.labels.env == \"prod\"' "
+     "-e event.json\n"
+     "adctl event show ID -o json | adctl expr eval 'event.labels' -e -\n"
+     "adctl expr eval 'cidr(\"10.0.0.0/8\").containsIP(\"10.1.2.3\")'\n",
+     cli_expr_eval},
+    {"expr", "conformance", "FILE", 1, 1, CLI_FILE, no_flags,
+     "run cases of CEL's conformance suite",
+     "One case a line, as JSON: expr with value, error or deduced_type, and "
+     "bindings, type_env, container, disable_check or check_only where needed. "
+     "Prints each case that fails, and how many passed and failed. Ends with "
+     "1 when one failed.",
+     "adctl expr conformance conformance.jsonl\n", cli_expr_conformance},
     {"completion", NULL, "SHELL", 1, 1, CLI_SHELL, no_flags,
      "print the completion script for bash, zsh or fish", NULL,
      "adctl completion bash > /etc/bash_completion.d/adctl\n", cli_completion},

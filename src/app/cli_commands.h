@@ -149,6 +149,8 @@ int cli_poison_requeue(struct cli *cli);
 int cli_poison_clear(struct cli *cli);
 int cli_audit_list(struct cli *cli);
 int cli_audit_verify(struct cli *cli);
+int cli_expr_eval(struct cli *cli);
+int cli_expr_conformance(struct cli *cli);
 int cli_completion(struct cli *cli);
 int cli_version(struct cli *cli);
 int cli_help(struct cli *cli);

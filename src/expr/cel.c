@@ -46,25 +46,34 @@ const struct cel_warnings *cel_program_warnings(const struct cel_program *p)
     return p->warnings;
 }
 
+/* With room for the names of macros. */
+static struct cel_value run_with_locals(const struct cel_program *p,
+                                        struct cel_run *run)
+{
+    struct cel_value few[FEW_LOCALS];
+    run->locals = few;
+    if (p->checked.local_count > FEW_LOCALS) {
+        run->locals = cel_alloc(run, p->checked.local_count, sizeof(few[0]));
+        if (run->locals == NULL) {
+            return cel_spent(run);
+        }
+    }
+    return cel_op_eval(p->root, run);
+}
+
 struct cel_value cel_program_run(const struct cel_program *p,
                                  const struct cel_input *input,
                                  struct cel_budget budget, struct arena *a)
 {
-    struct cel_value few[FEW_LOCALS];
     struct cel_run run = {
         .arena = a,
         .input = input,
-        .locals = few,
         .units = budget.units,
         .bytes = budget.bytes,
     };
-    if (p->checked.local_count > FEW_LOCALS) {
-        run.locals = cel_alloc(&run, p->checked.local_count, sizeof(few[0]));
-        if (run.locals == NULL) {
-            return cel_spent(&run);
-        }
-    }
-    struct cel_value v = cel_op_eval(p->root, &run);
+    struct cel_value v = p->checked.local_count == 0
+                             ? cel_op_eval(p->root, &run)
+                             : run_with_locals(p, &run);
     return run.spent ? cel_spent(&run) : v;
 }
 

@@ -14,6 +14,7 @@
 struct attempt {
     struct arena *arena;
     const json_t *bindings;
+    const struct cel_conform_zone *zone;
     VEC(struct cel_variable) variables;
     VEC(struct cel_function) functions;
     bool is_invalid;
@@ -388,16 +389,24 @@ static enum cel_verdict run_case(struct attempt *t, const json_t *test,
     return check_value(t, test, p, input, why);
 }
 
+static int ask_zone(void *context, struct str name, int64_t seconds,
+                    int32_t *ret)
+{
+    const struct attempt *t = context;
+    return t->zone->offset(t->zone->context, name, seconds, ret);
+}
+
 enum cel_verdict cel_conform(const json_t *test,
-                             int (*zone)(void *context, struct str name,
-                                         int64_t seconds, int32_t *ret),
+                             const struct cel_conform_zone *zone,
                              struct strbuf *why)
 {
     struct arena a = ARENA_INIT;
     struct attempt t = {.arena = &a,
-                        .bindings = json_object_get(test, "bindings")};
-    struct cel_input input = {
-        .variable = give_binding, .zone = zone, .context = &t};
+                        .bindings = json_object_get(test, "bindings"),
+                        .zone = zone};
+    struct cel_input input = {.variable = give_binding,
+                              .zone = zone == NULL ? NULL : ask_zone,
+                              .context = &t};
     const json_t *declarations = json_object_get(test, "type_env");
     if (!json_is_string(json_object_get(test, "expr"))) {
         strbuf_addc(why, "the case has no expr");

@@ -16,9 +16,15 @@ enum cel_verdict {
     CEL_VERDICT_INVALID, /* the case itself cannot be read */
 };
 
+/* Who tells the offsets of zones: see struct cel_input. */
+struct cel_conform_zone {
+    int (*offset)(void *context, struct str name, int64_t seconds,
+                  int32_t *ret);
+    void *context;
+};
+
 /* Runs the case. On a failure, what was wanted and what came is appended to
- * why, one line. zone: see struct cel_input. */
+ * why, one line. zone may be NULL: fixed offsets only. */
 enum cel_verdict cel_conform(const json_t *test,
-                             int (*zone)(void *context, struct str name,
-                                         int64_t seconds, int32_t *ret),
+                             const struct cel_conform_zone *zone,
                              struct strbuf *why);

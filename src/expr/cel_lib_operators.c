@@ -229,17 +229,29 @@ static struct cel_value op_not(struct cel_run *run,
     return cel_bool(!args[0].boolean);
 }
 
+/* Texts, which most comparisons are of, by the shortest way. */
+static inline bool equal_operands(struct cel_run *run,
+                                  const struct cel_value *args)
+{
+    if (args[0].kind == CEL_STRING && args[1].kind == CEL_STRING) {
+        return args[0].more == args[1].more &&
+               (args[0].more == 0 ||
+                memcmp(args[0].text, args[1].text, args[0].more) == 0);
+    }
+    return cel_equal(run, args[0], args[1]);
+}
+
 static struct cel_value op_equal(struct cel_run *run,
                                  const struct cel_value *args)
 {
-    bool equal = cel_equal(run, args[0], args[1]);
+    bool equal = equal_operands(run, args);
     return run->spent ? cel_spent(run) : cel_bool(equal);
 }
 
 static struct cel_value op_unequal(struct cel_run *run,
                                    const struct cel_value *args)
 {
-    bool equal = cel_equal(run, args[0], args[1]);
+    bool equal = equal_operands(run, args);
     return run->spent ? cel_spent(run) : cel_bool(!equal);
 }
 

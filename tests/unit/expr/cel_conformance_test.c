@@ -22,8 +22,7 @@ static struct zones *zones;
 static int zone_of(void *context, struct str name, int64_t seconds,
                    int32_t *ret)
 {
-    (void)context;
-    return zones_offset(zones, name, seconds, ret);
+    return zones_offset(context, name, seconds, ret);
 }
 
 static const char *text_of(const json_t *test, const char *name)
@@ -45,7 +44,8 @@ static bool run_line(struct str line)
     }
     strbuf_addf(&name, "%s/%s/%s", text_of(test, "file"),
                 text_of(test, "section"), text_of(test, "name"));
-    enum cel_verdict v = cel_conform(test, zone_of, &why);
+    const struct cel_conform_zone zone = {zone_of, zones};
+    enum cel_verdict v = cel_conform(test, &zone, &why);
     bool ok = v == CEL_VERDICT_PASS;
     if (!ok) {
         print_message("%s: %s: %s\n", name.at, text_of(test, "expr"), why.at);
