@@ -533,6 +533,10 @@ const struct cli_command cli_commands[] = {
      "adctl event show ID -o json | adctl expr eval 'event.labels' -e -\n"
      "adctl expr eval 'cidr(\"10.0.0.0/8\").containsIP(\"10.1.2.3\")'\n",
      cli_expr_eval},
+    {"expr", "functions", "[WORD]", 0, 1, CLI_NO_SUBJECT, no_flags,
+     "list the functions of expressions",
+     "With a word, those that have it in their name or description.",
+     "adctl expr functions\nadctl expr functions split\n", cli_expr_functions},
     {"expr", "conformance", "FILE", 1, 1, CLI_FILE, no_flags,
      "run cases of CEL's conformance suite",
      "One case a line, as JSON: expr with value, error or deduced_type, and "

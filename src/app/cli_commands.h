@@ -150,6 +150,7 @@ int cli_poison_clear(struct cli *cli);
 int cli_audit_list(struct cli *cli);
 int cli_audit_verify(struct cli *cli);
 int cli_expr_eval(struct cli *cli);
+int cli_expr_functions(struct cli *cli);
 int cli_expr_conformance(struct cli *cli);
 int cli_completion(struct cli *cli);
 int cli_version(struct cli *cli);

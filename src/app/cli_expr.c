@@ -139,6 +139,53 @@ int cli_expr_eval(struct cli *cli)
     return show(cli, result);
 }
 
+/* ---- functions ---------------------------------------------------------- */
+
+static bool is_wanted(const struct cel_function *row, const char *word)
+{
+    return row->doc != NULL &&
+           (word == NULL || str_has_nocase(str_c(row->name), str_c(word)) ||
+            str_has_nocase(str_c(row->doc), str_c(word)));
+}
+
+static json_t *function_item(const struct cel_function *row)
+{
+    CLEANUP(strbuf_deinit) struct strbuf call = STRBUF_INIT(500);
+    CLEANUP(strbuf_deinit) struct strbuf result = STRBUF_INIT(200);
+    cel_function_print(row, row->style == CEL_STYLE_MEMBER, &call);
+    cel_type_print(row->result, &result);
+    return json_pack("{s:s, s:s, s:s, s:s}", "name", row->name, "call",
+                     strbuf_str(&call).at, "result", strbuf_str(&result).at,
+                     "doc", row->doc);
+}
+
+int cli_expr_functions(struct cli *cli)
+{
+    json_auto_t *items = json_array();
+    const struct cel_function *row = NULL;
+    size_t cursor = 0;
+    while ((row = cel_library_next(&cursor)) != NULL) {
+        if (is_wanted(row, cli_word(cli, 0))) {
+            (void)json_array_append_new(items, function_item(row));
+        }
+    }
+    if (cli_print_items(cli, items, NULL, "name")) {
+        return CLI_OK;
+    }
+    if (json_array_size(items) == 0) {
+        return cli_fail(cli, CLI_NOT_FOUND, "adctl expr functions",
+                        "no function has \"%s\" in it", cli_word(cli, 0));
+    }
+    size_t i = 0;
+    json_t *item = NULL;
+    json_array_foreach (items, i, item) {
+        (void)fprintf(cli->out, "%s -> %s\n    %s\n",
+                      cli_get(cli, item, "call"), cli_get(cli, item, "result"),
+                      cli_get(cli, item, "doc"));
+    }
+    return CLI_OK;
+}
+
 /* ---- conformance -------------------------------------------------------- */
 
 struct suite {

@@ -84,22 +84,6 @@ static int refuse_operator(struct cel_checker *c, struct cel_node *n,
     return r;
 }
 
-static void add_row(struct strbuf *out, const struct cel_function *row,
-                    bool is_member)
-{
-    uint32_t first = is_member ? 1 : 0;
-    if (is_member) {
-        cel_type_print(row->args[0], out);
-        strbuf_addch(out, '.');
-    }
-    strbuf_addf(out, "%s(", row->name);
-    for (uint32_t i = first; i < row->arg_count && i < CEL_ARGS_MAX; i++) {
-        strbuf_addc(out, i == first ? "" : ", ");
-        cel_type_print(row->args[i], out);
-    }
-    strbuf_addch(out, ')');
-}
-
 /* The forms that there are. */
 static void hint_rows(struct cel_checker *c, const struct cel_node *n,
                       enum cel_style style)
@@ -109,7 +93,7 @@ static void hint_rows(struct cel_checker *c, const struct cel_node *n,
     size_t cursor = 0;
     while ((row = cel_env_function(c->env, n->name, style, &cursor)) != NULL) {
         strbuf_addc(&forms, forms.len == 0 ? "" : ", ");
-        add_row(&forms, row, style == CEL_STYLE_MEMBER);
+        cel_function_print(row, style == CEL_STYLE_MEMBER, &forms);
     }
     err_hint(&c->issue->err, "there is %.*s", STR_ARG(strbuf_str(&forms)));
 }

@@ -6,6 +6,7 @@
 
 #include "base/vec.h"
 #include "data/json.h"
+#include "expr/cel_civil.h"
 #include "expr/cel_text.h"
 
 #define PARAMS_MAX 4
@@ -217,6 +218,22 @@ static struct cel_value read_type_name(struct cel_run *run, struct str name)
     return cel_type_value(t);
 }
 
+/* As timestamp() and duration() read them. */
+static struct cel_value read_time(struct cel_run *run, const char *kind,
+                                  struct str s)
+{
+    int64_t n = 0;
+    uint32_t ns = 0;
+    if (strcmp(kind, "timestamp") == 0) {
+        return cel_civil_parse(s, &n, &ns) < 0
+                   ? cel_fail(run, CEL_FAULT_ARGUMENT, "no timestamp")
+                   : cel_timestamp(n, ns);
+    }
+    return cel_civil_duration(s, &n) < 0
+               ? cel_fail(run, CEL_FAULT_ARGUMENT, "no duration")
+               : cel_duration(n);
+}
+
 /* {kind: payload} */
 static struct cel_value read_value(struct cel_run *run, const json_t *json)
 {
@@ -254,6 +271,9 @@ static struct cel_value read_value(struct cel_run *run, const json_t *json)
     }
     if (strcmp(kind, "type") == 0) {
         return read_type_name(run, s);
+    }
+    if (strcmp(kind, "timestamp") == 0 || strcmp(kind, "duration") == 0) {
+        return read_time(run, kind, s);
     }
     return cel_fail(run, CEL_FAULT_ARGUMENT, "unknown kind of value %s", kind);
 }

@@ -6,7 +6,7 @@
 static const struct cel_library *const libraries[] = {
     &cel_lib_operators, &cel_lib_core,     &cel_lib_convert, &cel_lib_time,
     &cel_lib_strings,   &cel_lib_pattern,  &cel_lib_math,    &cel_lib_net,
-    &cel_lib_encode,    &cel_lib_optional, &cel_lib_lists,
+    &cel_lib_encode,    &cel_lib_optional, &cel_lib_lists,   &cel_lib_ops,
 };
 
 const struct cel_function *cel_library_next(size_t *cursor)
@@ -48,6 +48,27 @@ const struct cel_function *cel_env_function(const struct cel_env *env,
             return row;
         }
     }
+}
+
+void cel_function_print(const struct cel_function *row, bool as_member,
+                        struct strbuf *out)
+{
+    uint32_t first = as_member ? 1 : 0;
+    if (as_member) {
+        cel_type_print(row->args[0], out);
+        strbuf_addch(out, '.');
+    }
+    strbuf_addf(out, "%s(", row->name);
+    if (row->arg_count == CEL_VARIADIC) {
+        strbuf_addc(out, "number, ...");
+    }
+    for (uint32_t i = first; i < row->arg_count && i < CEL_ARGS_MAX; i++) {
+        if (row->arg_count != CEL_VARIADIC) {
+            strbuf_addc(out, i == first ? "" : ", ");
+            cel_type_print(row->args[i], out);
+        }
+    }
+    strbuf_addch(out, ')');
 }
 
 int cel_env_variable(const struct cel_env *env, struct str name)

@@ -55,6 +55,10 @@ struct cel_env {
 /* The library's rows, one after the other; NULL at the end. Start at 0. */
 const struct cel_function *cel_library_next(size_t *cursor);
 
+/* Appends the row as it is called: "string.split(string, int)". */
+void cel_function_print(const struct cel_function *row, bool as_member,
+                        struct strbuf *out);
+
 /* The rows of the library and of the host with this name that can be called
  * this way, one after the other; NULL at the end. */
 const struct cel_function *cel_env_function(const struct cel_env *env,

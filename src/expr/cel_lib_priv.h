@@ -23,6 +23,7 @@ extern const struct cel_library cel_lib_net;
 extern const struct cel_library cel_lib_encode;
 extern const struct cel_library cel_lib_optional;
 extern const struct cel_library cel_lib_lists;
+extern const struct cel_library cel_lib_ops;
 
 /* Short names for the tables of rows. */
 #define CEL_G CEL_STYLE_GLOBAL

@@ -84,6 +84,17 @@ def test_adctl_runs_a_suite(tmp_path):
     assert adctl("conformance", str(suite)).stdout == "1 passed, 0 failed\n"
 
 
+def test_adctl_lists_functions():
+    p = adctl("functions")
+    assert "string.split(string, int)" in p.stdout
+    assert all(len(line) <= 80 for line in p.stdout.splitlines())
+    names = {i["name"] for i in
+             json.loads(adctl("functions", "-o", "json").stdout)["items"]}
+    assert {"size", "math.greatest", "ip", "optional.of", "glob"} <= names
+    assert "containsIP" in adctl("functions", "network").stdout
+    adctl("functions", "nosuchthing", code=5)
+
+
 def ask(engine, body):
     status, _, data = engine.raw("POST", "/api/expr/eval", body)
     return status, json.loads(data)

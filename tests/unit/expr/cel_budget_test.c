@@ -114,6 +114,17 @@ static void test_patterns_end(void **state)
     mem_free(got);
 }
 
+static void test_json_and_globs_end(void **state)
+{
+    (void)state;
+    assert_spent("lists.range(9999).all(x, json.decode('[[[1,2,3]]]') != 1)");
+    assert_spent("cel.bind(x, lists.range(2000).map(i, 'a').join(), "
+                 "lists.range(99).exists(i, x.glob('*a*a*a*a*b')))");
+    assert_spent("lists.range(9000).map(i, [i]).map(x, json.encode(x)).join()."
+                 "size() > 0 && lists.range(900).all(i, json.encode("
+                 "lists.range(99)) != '')");
+}
+
 static void test_nesting_is_limited(void **state)
 {
     static const char *const opens[] = {"(", "[", "{1: ", "-(", "size("};
@@ -218,6 +229,7 @@ int main(void)
         cmocka_unit_test(test_nested_maps_end),
         cmocka_unit_test(test_growing_texts_end),
         cmocka_unit_test(test_patterns_end),
+        cmocka_unit_test(test_json_and_globs_end),
         cmocka_unit_test(test_nesting_is_limited),
         cmocka_unit_test(test_chains_are_limited),
         cmocka_unit_test(test_small_budgets_end_everything),

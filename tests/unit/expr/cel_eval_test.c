@@ -375,6 +375,34 @@ static void test_network(void **state)
     CHECK(cases);
 }
 
+static void test_for_operators(void **state)
+{
+    static const struct cel_case cases[] = {
+        {"'web-12.example'.glob('web-*.ex?mple')", "true"},
+        {"'web'.glob('web?')", "false"},
+        {"'db-3'.glob('[a-d]b-[!12]')", "true"},
+        {"'a*b'.glob('a\\\\*b') && 'a[b'.glob('a[b')", "true"},
+        {"''.glob('*') && ''.glob('') && !'a'.glob('')", "true"},
+        {"'aaaaaaaaaaaaaaaaaaaaaaaaaaaaab'.glob('*a*a*a*a*a*a*a*c')", "false"},
+        {"shell_quote('it\\'s $HOME')", "\"'it'\\\\''s $HOME'\""},
+        {"json.decode('{\"a\": [1, 2.5]}').a[1]", "2.5"},
+        {"json.decode('{')", "error: not JSON: 1:1: not valid JSON: string or "
+                             "'}' expected near end "
+                             "of file"},
+        {"json.encode({'a': [1, null, 'x']})",
+         "\"{\\\"a\\\":[1,null,\\\"x\\\"]}\""},
+        {"sha256('') == sha256(b'')", "true"},
+        {"sha256('abc').substring(0, 8)", "\"ba7816bf\""},
+        {"quantity('10Gi')", "10737418240.0"},
+        {"quantity('250m') + quantity('1.5k') + quantity('2')", "1502.25"},
+        {"quantity('10 GB')",
+         "error: '10 GB' is no quantity, as in 10Gi, 1.5k or 250m"},
+        {"quantity('')", "error: '' is no quantity, as in 10Gi, 1.5k or 250m"},
+    };
+    (void)state;
+    CHECK(cases);
+}
+
 static void test_patterns(void **state)
 {
     static const struct cel_case cases[] = {
@@ -409,6 +437,7 @@ int main(void)
         cmocka_unit_test(test_strings),
         cmocka_unit_test(test_math_and_lists),
         cmocka_unit_test(test_network),
+        cmocka_unit_test(test_for_operators),
         cmocka_unit_test(test_patterns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
