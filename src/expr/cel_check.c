@@ -369,6 +369,11 @@ int cel_check(const struct cel_env *env, struct str text, struct cel_node *root,
     c.unify.arena = a;
     int r = cel_check_node(&c, root);
     r = r < 0 ? r : check_result(&c, root);
+    if (cel_unify_is_spent(&c.unify)) {
+        *issue = CEL_ISSUE_INIT;
+        r = cel_issue_limit(issue, text, 0,
+                            "the types of this expression are too large");
+    }
     if (r == 0) {
         ret->type = env->is_unchecked
                         ? &cel_type_dyn

@@ -20,7 +20,8 @@ struct cel_checked {
     uint32_t local_count;        /* most variables of macros at once */
 };
 
-/* Checks the tree in place. Returns 0, or -EBADMSG with the issue set. */
+/* Checks the tree in place. Returns 0, or -EBADMSG or -E2BIG (types without
+ * bound) with the issue set. */
 NODISCARD int cel_check(const struct cel_env *env, struct str text,
                         struct cel_node *root, struct arena *a,
                         struct cel_checked *ret, struct cel_issue *issue);

@@ -55,6 +55,9 @@ static void learn(struct walk *w, const struct cel_node *map, struct str key)
 /* What is known where the condition is true, or where it is false. */
 static void assume(struct walk *w, const struct cel_node *n, bool is_true)
 {
+    if (w->count == KNOWN_MAX) {
+        return;
+    }
     if (n->kind == (is_true ? CEL_NODE_AND : CEL_NODE_OR)) {
         for (uint32_t i = 0; i < n->arg_count; i++) {
             assume(w, n->args[i], is_true);

@@ -11,6 +11,20 @@ void cel_unify_deinit(struct cel_unify *u)
     VEC_DEINIT(&u->trail);
 }
 
+bool cel_unify_is_spent(const struct cel_unify *u)
+{
+    return u->steps > CEL_UNIFY_STEPS_MAX;
+}
+
+static bool step(struct cel_unify *u)
+{
+    if (cel_unify_is_spent(u)) {
+        return false;
+    }
+    u->steps++;
+    return true;
+}
+
 const struct cel_type *cel_unify_fresh(struct cel_unify *u)
 {
     struct cel_type *t = ARENA_NEW(u->arena, struct cel_type);
@@ -49,9 +63,12 @@ static bool is_exactly(const struct cel_type *a, const struct cel_type *b)
 }
 
 /* True if the variable stands somewhere inside t: it must not then. */
-static bool mentions(const struct cel_unify *u, const struct cel_type *variable,
+static bool mentions(struct cel_unify *u, const struct cel_type *variable,
                      const struct cel_type *t)
 {
+    if (!step(u)) {
+        return true;
+    }
     if (t->kind == CEL_PARAM) {
         const struct cel_type *to = bound_to(u, t);
         return t->variable == variable->variable ||
@@ -140,6 +157,9 @@ static bool fits(struct cel_unify *u, const struct cel_type *to,
                  const struct cel_type *from)
 {
     bool known = false;
+    if (!step(u)) {
+        return false;
+    }
     if (from->kind == CEL_PARAM) {
         if (stands_for(u, to, from, &known)) {
             return true;
@@ -216,6 +236,9 @@ const struct cel_type *cel_unify_resolve(struct cel_unify *u,
 {
     const struct cel_type *params[PARAMS_MAX];
     bool is_new = false;
+    if (!step(u)) {
+        return &cel_type_dyn;
+    }
     if (t->kind == CEL_PARAM) {
         const struct cel_type *to = bound_to(u, t);
         if (to != NULL) {

@@ -12,12 +12,20 @@ struct cel_binding {
     const struct cel_type *before; /* NULL: it was free */
 };
 
+/* Steps that finding the types of one expression may take: types can grow
+ * with the power of two where a variable stands twice in another. */
+#define CEL_UNIFY_STEPS_MAX 200000U
+
 /* What each variable stands for, and how to go back. */
 struct cel_unify {
     struct arena *arena;
+    uint32_t steps; /* taken; past the maximum nothing fits any more */
     VEC(const struct cel_type *) bound; /* by variable - 1; NULL: free */
     VEC(struct cel_binding) trail;
 };
+
+/* True when the steps are used up: what was found then means nothing. */
+bool cel_unify_is_spent(const struct cel_unify *u);
 
 void cel_unify_deinit(struct cel_unify *u);
 

@@ -82,6 +82,28 @@ static void test_nested_maps_end(void **state)
     strbuf_deinit(&text);
 }
 
+/* Every name's type is a map that has the next name's type in it twice. */
+static void test_types_end(void **state)
+{
+    struct strbuf text = STRBUF_INIT(4096);
+    (void)state;
+    for (int i = 0; i < 50; i++) {
+        strbuf_addf(&text, "cel.bind(a%d, [][0], ", i);
+    }
+    for (int i = 0; i < 49; i++) {
+        strbuf_addf(&text, "a%d == {a%d: a%d} && ", i, i + 1, i + 1);
+    }
+    strbuf_addc(&text, "a0 == a0");
+    for (int i = 0; i < 50; i++) {
+        strbuf_addch(&text, ')');
+    }
+    char *got = cel_case_text(&env, NULL, CEL_BUDGET_DEFAULT, text.at);
+    assert_string_equal(got, "issue: 1:1: the types of this expression are too "
+                             "large");
+    mem_free(got);
+    strbuf_deinit(&text);
+}
+
 static void test_growing_texts_end(void **state)
 {
     (void)state;
@@ -227,6 +249,7 @@ int main(void)
         cmocka_unit_test(test_loops_end),
         cmocka_unit_test(test_doubling_ends),
         cmocka_unit_test(test_nested_maps_end),
+        cmocka_unit_test(test_types_end),
         cmocka_unit_test(test_growing_texts_end),
         cmocka_unit_test(test_patterns_end),
         cmocka_unit_test(test_json_and_globs_end),
