@@ -94,8 +94,8 @@ static void test_the_zones_of_this_machine(void **state)
     (void)state;
     if (access(ZONES_FOLDER "/Europe/Vienna", R_OK) != 0) {
         zones_free(z);
-        print_message("no zone files here: install tzdata\n");
-        skip();
+        print_message("# skipped: no zone files here, install tzdata\n");
+        return;
     }
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         int32_t offset = 0;
