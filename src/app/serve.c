@@ -604,10 +604,13 @@ int serve(const struct config_sources *sources, struct config *config)
         r = sd_event_loop(d.event);
         if (d.status == EX_IOERR) {
             /* Nothing more may be acknowledged: no orderly end. */
+            bool gone = access(config->storage_path, F_OK) < 0;
             log_tell(LOG_STORE_FAILED,
                      "the store failed (%s): ending now, the next start "
-                     "recovers",
-                     strerror(-atomic_load(&d.fatal)));
+                     "%s",
+                     gone ? "its files were removed"
+                          : strerror(-atomic_load(&d.fatal)),
+                     gone ? "makes a new one" : "recovers");
             _exit(EX_IOERR);
         }
     }

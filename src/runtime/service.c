@@ -12,6 +12,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "backup/backup.h"
 #include "base/mem.h"
 #include "os/clock.h"
 #include "os/random.h"
@@ -58,11 +59,32 @@ void service_warn(struct service *s, const char *text)
 
 /* ---- start --------------------------------------------------------------- */
 
+/* A store is new on a new machine, or where somebody has removed the old one.
+ */
+static void warn_of_backups(const struct service *s)
+{
+    CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+    struct backup_list list = {0};
+    struct err err = ERR_INIT;
+    if (s->options.backup_directory != NULL &&
+        backup_list(s->options.backup_directory, &a, &list, &err) == 0 &&
+        list.items.count != 0) {
+        service_log(s, LOG_WARNING,
+                    "the store is new, and there are backups of an earlier "
+                    "one in %s, %.*s the newest; to have it back: stop the "
+                    "engine, then adctl restore",
+                    s->options.backup_directory,
+                    STR_ARG(list.items.at[0].name));
+    }
+    backup_list_deinit(&list);
+}
+
 static void log_opened(const struct service *s, const struct store_opened *o)
 {
     if (o->created) {
         service_log(s, LOG_INFO, "store: created %s/engine.db",
                     s->state_directory);
+        warn_of_backups(s);
     }
     if (o->unclean) {
         service_log(s, LOG_NOTICE,

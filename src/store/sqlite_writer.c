@@ -1,5 +1,6 @@
 /* The writer's statements, and what it counts in memory. */
 #include <errno.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
@@ -375,12 +376,27 @@ static void rollback(struct store *s)
     s->tally = s->at_begin;
 }
 
+/* Has somebody removed or replaced the files that we have open? What is
+ * written to them then nobody will ever find again. */
+static bool is_gone(const struct store *s)
+{
+    int moved = 0;
+    int rc =
+        sqlite3_file_control(s->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+    return (rc == SQLITE_OK && moved != 0) ||
+           access(sqlite3_filename_wal(sqlite3_db_filename(s->db, "main")),
+                  F_OK) < 0;
+}
+
 static int commit(struct store *s)
 {
     ASSERT(s->in_transaction);
     if (s->doomed == 0) {
         (void)(sqlite_span_flush(s) == 0 && write_ledger(s) == 0 &&
                sqlite_run(s, sqlite_statement(s, SQL_COMMIT)) == 0);
+    }
+    if (s->doomed == 0 && is_gone(s)) {
+        s->doomed = -EIO;
     }
     if (s->doomed == 0) {
         s->in_transaction = false;

@@ -666,6 +666,36 @@ static void removing_a_workflow_uses_indices(void **state)
     }
 }
 
+/* Files that are removed while they are open take everything, as if it were
+ * well: so nothing more is acknowledged. */
+static void remove_file(const struct fixture *f, const char *name)
+{
+    char path[256];
+    (void)snprintf(path, sizeof(path), "%s/%s", f->directory, name);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void nothing_is_acknowledged_into_removed_files(void **state)
+{
+    struct fixture *f = *state;
+    struct event e = fixture_event(f, "x");
+    assert_int_equal(fixture_ingest(f, &e, 1), 0);
+    remove_file(f, "engine.db");
+    e.id = fixture_id(f);
+    assert_int_equal(fixture_ingest(f, &e, 1), -EIO);
+    assert_int_equal(fixture_ingest(f, &e, 1), -EIO);
+    remove_file(f, "engine.db-wal");
+    remove_file(f, "engine.db-shm");
+    fixture_restart(f);
+    assert_true(f->opened.created);
+    assert_int_equal(fixture_ingest(f, &e, 1), 0);
+
+    remove_file(f, "engine.db-wal");
+    e.id = fixture_id(f);
+    assert_int_equal(fixture_ingest(f, &e, 1), -EIO);
+    fixture_restart(f);
+}
+
 #define CASE(name)                                                             \
     {                                                                          \
 #name, name, fixture_setup, fixture_teardown,                          \
@@ -688,6 +718,7 @@ int main(void)
         CASE(the_check_sees_a_changed_trail),
         CASE(a_missing_end_stays_visible),
         CASE(a_trail_of_before_gets_an_end),
+        CASE(nothing_is_acknowledged_into_removed_files),
         CASE(an_unclean_stop_leads_to_a_check),
         CASE(the_check_sees_a_wrong_ledger),
         CASE(the_check_sees_wrong_spans),
