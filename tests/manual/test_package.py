@@ -281,6 +281,12 @@ def test_reload_takes_a_change_in_and_keeps_the_process(installed):
                   f"systemctl reload {ENGINE}", status=0)
     installed.wait(f"curl -sf {API}/admin/workers | "
                    "jq -e '.workers | length == 6'")
+    # One that is wrong changes nothing, and whoever asked hears of it.
+    installed.run(f"echo 'engin: {{}}' >>{config}; systemctl reload {ENGINE}",
+                  status=1)
+    log = installed.run(f"journalctl -u {ENGINE} -n 20 --no-pager").out
+    assert 'unknown key "engin"' in log, log
+    assert len(get(installed, "/admin/workers")["workers"]) == 6
     assert show(installed, ENGINE, "MainPID") == before
     installed.run(f"cp -p /root/config.yaml {config}; "
                   f"systemctl reload {ENGINE}", status=0)

@@ -431,9 +431,15 @@ def test_a_setup_that_was_interrupted_is_done_again(installed):
 # ---- an engine that was taken over -----------------------------------------
 
 TAKEN = r"""
-import os, sys
+import os, socket, sys
 pid = int(sys.argv[1])
 found = []
+for name in ("/run/dbus/system_bus_socket", "/run/systemd/private"):
+    try:
+        socket.socket(socket.AF_UNIX).connect(name)
+        found.append("bus" if os.geteuid() != 0 else "root's bus")
+    except OSError:
+        pass
 for name, flags in (("mem", os.O_RDWR), ("mem", os.O_RDONLY),
                     ("environ", os.O_RDONLY), ("fd/0", os.O_RDONLY)):
     try:
@@ -466,9 +472,21 @@ def test_the_engines_user_has_no_hold_on_a_step(installed):
     try:
         assert installed.run(f"ps -o user:32= -p {pid}", status=0
                              ).out.strip() == STEPS
-        for way in (as_engine, inside + as_engine):
-            said = installed.run(f"{way} python3 /usr/local/lib/taken.py {pid}")
-            assert said.status == 0 and said.out == "found:\n", said
+        said = installed.run(f"{as_engine} python3 /usr/local/lib/taken.py "
+                             f"{pid}")
+        assert said.status == 0 and said.out == "found: bus\n", said
+        said = installed.run(f"{inside + as_engine} python3 "
+                             f"/usr/local/lib/taken.py {pid}")
+        assert said.status == 0 and said.out == "found:\n", said
+        # And in a unit that is the engine's in all but its program.
+        said = installed.run(f"""
+            sed -e 's|^ExecStart=.*|ExecStart=/usr/bin/python3 \
+                /usr/local/lib/taken.py {pid}|' -e 's/^Type=.*/Type=oneshot/' \
+                -e '/^\\(Restart\\|WatchdogSec\\|Wants\\|After\\)/d' \
+                /lib/systemd/system/{ENGINE} >/run/systemd/system/taken.service
+            systemctl daemon-reload; systemctl start taken; s=$?
+            journalctl -q -o cat _SYSTEMD_UNIT=taken.service; exit $s""")
+        assert said.status == 0 and said.out == "found:\n", said
         # Its test would find something: the step's own user does.
         said = installed.run(f"setpriv --reuid={STEPS} --clear-groups "
                              f"python3 /usr/local/lib/taken.py {pid}")
@@ -482,5 +500,7 @@ def test_the_engines_user_has_no_hold_on_a_step(installed):
             assert said.status != 0, said
         assert "uthentication required" in said.err, said
     finally:
-        installed.run(f"kill -9 {pid}; rm {RUNBOOKS}/held.yaml; "
+        installed.run(f"kill -9 {pid}; rm {RUNBOOKS}/held.yaml "
+                      "/run/systemd/system/taken.service; "
+                      "systemctl daemon-reload; "
                       f"curl -sf -X POST {API}/admin/reload-runbooks")
