@@ -392,7 +392,7 @@ def test_remove_stops_and_keeps_state(installed, deb):
     """A backup that is being made as well."""
     event = mark(installed)
     backup = "autonomous-devops-backup.service"
-    installed.write(f"/run/systemd/system/{backup}.d/slow.conf",
+    installed.write(f"/etc/systemd/system/{backup}.d/slow.conf",
                     "[Service]\nExecStartPre=/bin/sleep 4712\n")
     installed.run(f"systemctl daemon-reload; systemctl start --no-block "
                   f"{backup}", status=0)
@@ -401,7 +401,7 @@ def test_remove_stops_and_keeps_state(installed, deb):
     for unit in (ENGINE, EXECUTOR, "autonomous-devops-backup.timer"):
         assert installed.run(f"systemctl is-active {unit}").status != 0
     assert installed.run("pgrep -xf '/bin/sleep 4712'").status != 0
-    installed.run(f"rm -r /run/systemd/system/{backup}.d; "
+    installed.run(f"rm -r /etc/systemd/system/{backup}.d; "
                   "systemctl daemon-reload", status=0)
     assert installed.run("pgrep -x autonomous-devo").status != 0
     assert installed.run("curl -s localhost:9000/").status == 7
