@@ -123,7 +123,7 @@ static int read_error(int rc)
 sqlite3_stmt *sqlite_read_begin(struct reader *reader, enum sqlite_read which)
 {
     struct sqlite_reader *r = CONTAINER_OF(reader, struct sqlite_reader, base);
-    r->deadline_ms = monotonic_ms() + STORE_READ_DEADLINE_MS;
+    r->deadline_ms = monotonic_ms() + r->limit_ms;
     return r->statements[which];
 }
 
@@ -132,7 +132,7 @@ int sqlite_read_prepare(struct reader *reader, const struct strbuf *sql,
 {
     struct sqlite_reader *r = CONTAINER_OF(reader, struct sqlite_reader, base);
     ASSERT(strbuf_error(sql) == 0);
-    r->deadline_ms = monotonic_ms() + STORE_READ_DEADLINE_MS;
+    r->deadline_ms = monotonic_ms() + r->limit_ms;
     int rc = sqlite3_prepare_v2(r->db, sql->at, -1, ret, NULL);
     return rc == SQLITE_OK ? 0 : read_error(rc);
 }
@@ -458,6 +458,7 @@ int sqlite_reader_open(struct store *s, struct reader **ret, struct err *reterr)
 {
     struct sqlite_reader *r = MEM_NEW(struct sqlite_reader);
     r->base.ops = &ops;
+    r->limit_ms = STORE_READ_DEADLINE_MS;
     int rc = connect(r, s->db_path);
     if (rc == SQLITE_OK && sqlite_sums_used(r->db) != s->sums) {
         rc = SQLITE_IOERR_DATA; /* the header has changed */

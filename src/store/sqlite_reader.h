@@ -36,6 +36,7 @@ struct sqlite_reader {
     struct reader base;
     sqlite3 *db;
     sqlite3_stmt *statements[READ_STATEMENTS];
+    uint64_t limit_ms;    /* for a call: STORE_READ_DEADLINE_MS */
     uint64_t deadline_ms; /* of this call, monotonic */
 };
 
