@@ -228,3 +228,44 @@ def test_a_full_disk_is_507_and_reading_goes_on(make_daemon, small_disk):
         assert d.get("/api/events/" + event)["id"] == event
     assert (d.get("/api/metrics")["ledger"]["accepted"]
             == len(accepted) + 1)
+
+
+LATE = """\
+name: Late
+steps:
+  - {name: Nothing, action: exec, command: "true"}
+"""
+
+
+def test_nothing_is_changed_that_cannot_be_written_down(make_daemon,
+                                                        small_disk):
+    """Neither runbooks nor the configuration, which are not in the store: the
+    row of the audit trail is."""
+    settings = {"storage": {"url": f"sqlite://{small_disk}/state/engine.db"},
+                "runbooks": {"auto_reload": False}}
+    d = make_daemon(config=settings)
+    filler = small_disk / "filler"
+    fill(filler)
+    wait_until(lambda: d.raw("POST", "/api/events", EVENT)[0] == 507, 60,
+               "the refusal")
+    fill(small_disk / "more")  # the reserve, too
+    d.write_runbook("late.yaml", LATE)
+    d.write_config({**settings, "engine": {"event_processing": {"workers": 7}}})
+    rows = d.get("/api/admin/audit")["audit"]
+    for path in ("reload-runbooks", "reload-config", "pause-processing"):
+        assert d.post(f"/api/admin/{path}", {}, 507)["code"] == "disk_full"
+    assert d.get("/api/runbooks")["runbooks"] == []
+    assert d.get("/api/admin/workers")["count"] == 4
+    assert d.get("/api/health")["checks"]["queue"]["paused"] is False
+    assert d.get("/api/admin/audit")["audit"] == rows
+    filler.unlink()
+    (small_disk / "more").unlink()
+    wait_until(lambda: d.raw("POST", "/api/events", EVENT)[0] == 202, 60,
+               "room again")
+    d.post("/api/admin/reload-runbooks", {})
+    d.post("/api/admin/reload-config", {})
+    assert [r["path"] for r in d.get("/api/runbooks")["runbooks"]] == [
+        "late.yaml"]
+    assert d.get("/api/admin/workers")["count"] == 7
+    assert [r["action"] for r in d.get("/api/admin/audit")["audit"][:2]] == [
+        "config.reload", "runbook.reload"]
