@@ -47,6 +47,8 @@ const struct integration_field integration_fields[] = {
 
 const size_t integration_field_count = ARRAY_LEN(integration_fields);
 
+_Static_assert(ARRAY_LEN(integration_fields) <= FIELDS_MAX, "bits and arrays");
+
 const struct integration_field *integration_field_find(enum integration which,
                                                        const char *name)
 {
@@ -330,6 +332,38 @@ integration_config_copy(const struct integration_config *from, struct arena *a)
         }
     }
     return c;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool same_list(const char *const *a, const char *const *b)
+{
+    while (a != NULL && b != NULL && *a != NULL && same_text(*a, *b)) {
+        a++;
+        b++;
+    }
+    return (a != NULL ? *a : NULL) == (b != NULL ? *b : NULL);
+}
+
+bool integration_config_equal(const struct integration_config *a,
+                              const struct integration_config *b)
+{
+    bool same = a->configured == b->configured && a->enabled == b->enabled &&
+                a->set == b->set;
+    for (size_t i = 0; i < integration_field_count && same; i++) {
+        const struct integration_field *f = &integration_fields[i];
+        if (field_is_list(f)) {
+            same = same_list(field_list(a, f), field_list(b, f));
+        } else if (f->kind == FIELD_DURATION) {
+            same = field_ms(a, f) == field_ms(b, f);
+        } else {
+            same = same_text(field_text(a, f), field_text(b, f));
+        }
+    }
+    return same;
 }
 
 bool integration_config_complete(enum integration which,

@@ -16,13 +16,14 @@
 
 #define FIELD_TEXT_MAX_BYTES 4096
 #define FIELD_CHANNEL_MAX_BYTES 80
-#define FIELDS_MAX 16 /* of one integration */
+#define FIELDS_MAX 24 /* in the table */
 #define FIELD_LIST_MAX 64
 
 /* One partner system; what it does not have stays unset (NULL, 0). Texts are
  * NUL-terminated and somebody else's. */
 struct integration_config {
     bool configured; /* it stands in the file */
+    uint32_t set;    /* what does: bit per field of the table, FIELD_ENABLED */
     bool enabled;
     const char *url;
     const char *api_url;
@@ -49,6 +50,8 @@ enum field_kind {
     FIELD_URLS,
     FIELD_RULES /* sample_rule.h */
 };
+
+#define FIELD_ENABLED FIELDS_MAX /* "enabled" is no row of the table */
 
 struct integration_field {
     const char *name;
@@ -104,6 +107,10 @@ json_t *field_json(const struct integration_config *c,
 /* A copy whose texts are in the arena. */
 struct integration_config
 integration_config_copy(const struct integration_config *from, struct arena *a);
+
+/* Do both say the same, and leave the same to the defaults? */
+bool integration_config_equal(const struct integration_config *a,
+                              const struct integration_config *b);
 
 /* Has it all that it needs to work? Else *ret_missing names what it lacks. */
 bool integration_config_complete(enum integration which,

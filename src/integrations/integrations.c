@@ -41,7 +41,7 @@ static void set_file(struct integrations *s, int which,
     arena_deinit(&m->file_arena);
     m->file_arena = fresh;
     m->file = copy;
-    settings_set_base(s, m);
+    settings_set_bases(s, m);
 }
 
 int integrations_new(const struct integrations_options *options,
@@ -102,12 +102,17 @@ int integrations_load(struct integrations *s, struct reader *reader)
     return notices_load(s, reader);
 }
 
+static void forget_overruled(struct integrations *s);
+
 static void *run_thread(void *context)
 {
     struct integrations *s = context;
     outbox_start(s, os_monotonic_ms());
     while (!atomic_load(&s->halting)) {
         uint64_t now_ms = os_monotonic_ms();
+        if (atomic_exchange(&s->overruled, false)) {
+            forget_overruled(s);
+        }
         uint64_t next_ms = check_run_due(s, now_ms);
         next_ms = MIN(next_ms, outbox_run(s, now_ms));
         next_ms = MIN(next_ms, scraper_run(s, now_ms));
@@ -218,8 +223,10 @@ void integrations_configure(struct integrations *s,
     pthread_mutex_lock(&s->change_lock);
     pthread_mutex_lock(&s->lock);
     for (int i = 0; i < INTEGRATIONS; i++) {
-        set_file(s, i, &configs[i]);
-        renew(s, (enum integration)i);
+        if (!integration_config_equal(&s->members[i].file, &configs[i])) {
+            set_file(s, i, &configs[i]);
+            renew(s, (enum integration)i);
+        }
     }
     pthread_mutex_unlock(&s->lock);
     pthread_mutex_unlock(&s->change_lock);
@@ -316,4 +323,47 @@ int integrations_change(struct integrations *s,
     json_decref(after);
     pthread_mutex_unlock(&s->change_lock);
     return r;
+}
+
+/* ---- what the file has overruled -------------------------------------------
+ */
+
+/* It is gone for good, so that the file alone decides, and the log and the
+ * trail say so. When the store does not take that, the next start tries. */
+static void forget_of(struct integrations *s, enum integration which)
+{
+    struct member *m = &s->members[which];
+    struct strbuf lost = STRBUF_INIT(4096);
+    struct integration_change change = {.which = which,
+                                        .by = STR("configuration"),
+                                        .audit = STR("integration.overruled")};
+    pthread_mutex_lock(&s->change_lock);
+    pthread_mutex_lock(&s->lock);
+    json_t *after = settings_live(m, &lost);
+    json_t *before = json_incref(m->stored);
+    pthread_mutex_unlock(&s->lock);
+    if (lost.len != 0) {
+        integrations_log(s, LOG_WARNING,
+                         "%s integration: the configuration file says "
+                         "otherwise now: what the API had set of %.*s no "
+                         "longer counts",
+                         integration_title(which), STR_ARG(strbuf_str(&lost)));
+        if (store_change(s, &change, before, after) == 0) {
+            pthread_mutex_lock(&s->lock);
+            json_decref(m->stored);
+            m->stored = json_incref(after);
+            pthread_mutex_unlock(&s->lock);
+        }
+    }
+    json_decref(before);
+    json_decref(after);
+    strbuf_deinit(&lost);
+    pthread_mutex_unlock(&s->change_lock);
+}
+
+static void forget_overruled(struct integrations *s)
+{
+    for (int i = 0; i < INTEGRATIONS; i++) {
+        forget_of(s, (enum integration)i);
+    }
 }

@@ -31,6 +31,7 @@ struct settings {
     bool enabled;
     bool paused;
     bool complete;
+    bool by_api;         /* the API has set something that counts */
     const char *missing; /* unless complete */
     struct secret_view secrets[FIELDS_MAX];
 };
@@ -76,8 +77,9 @@ struct channel {
 struct member {
     struct arena file_arena;
     struct integration_config file;
-    char base[SEAL_MAC_SIZE]; /* of the file's section; "": no key yet */
-    json_t *stored;           /* what the API has set; NULL: nothing */
+    /* fingerprints of what the file says of each; "": no key yet */
+    char bases[FIELD_ENABLED + 1][SEAL_MAC_SIZE];
+    json_t *stored; /* what the API has set; NULL: nothing */
     struct settings *now;
     uint32_t revision; /* rises with every change */
     struct health health;
@@ -91,6 +93,7 @@ struct integrations {
     pthread_t thread;
     bool started;
     atomic_bool halting;
+    atomic_bool overruled; /* the file has overruled what the API had set */
     pthread_mutex_t change_lock;
     pthread_mutex_t lock;
     struct seal *seal; /* NULL: no key yet */
@@ -135,8 +138,12 @@ NODISCARD int settings_change(struct integrations *s,
                               struct integration_change *change, json_t **ret,
                               struct err *reterr);
 
-/* The fingerprint of the file's section, again. */
-void settings_set_base(struct integrations *s, struct member *m);
+/* What of m->stored still counts, a new reference; the names of what the file
+ * has overruled are added to ret_lost, unless NULL, as "url, timeout". */
+json_t *settings_live(const struct member *m, struct strbuf *ret_lost);
+
+/* The fingerprints of what the file says, again. */
+void settings_set_bases(struct integrations *s, struct member *m);
 
 /* ---- check.c: the thread's ------------------------------------------------
  */

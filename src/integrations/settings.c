@@ -2,11 +2,13 @@
  * Settings of an integration: the file's section with what the API has set
  * over it. What the API has set is one object in the store:
  *
- *   {"base": fingerprint of the file's section it was set over,
- *    "enabled": bool, "paused": bool, "fields": {name: value},
- *    "secrets": {name: {"sealed", "origin", "at_ms"}}}
+ *   {"enabled": bool, "paused": bool, "fields": {name: value},
+ *    "secrets": {name: {"sealed", "origin", "at_ms"}},
+ *    "bases": {name: fingerprint of what the file said of it then}}
  *
- * When the section has changed since, only "paused" still counts.
+ * What the file says otherwise since then is the file's again; everything else
+ * that the API has set still counts, also under a later version that knows more
+ * fields or other defaults. What has no fingerprint counts.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -25,38 +27,142 @@ struct str settings_key(enum integration which, char room[64])
     return str_c(room);
 }
 
-/* ---- the file's section ----------------------------------------------------
+/* ---- which of both counts --------------------------------------------------
  */
 
-void settings_set_base(struct integrations *s, struct member *m)
+/* The field that names the host of a secret; NULL: none but itself. */
+static const struct integration_field *
+target_field(const struct integration_field *f)
 {
-    m->base[0] = '\0';
+    const struct integration_field *found = NULL;
+    for (size_t i = 0; i < integration_field_count; i++) {
+        const struct integration_field *g = &integration_fields[i];
+        found = f->kind == FIELD_SECRET && g->kind == FIELD_URL &&
+                        g->offset == f->target
+                    ? g
+                    : found;
+    }
+    return found;
+}
+
+/* "set VALUE", or "default": a later version's default is no change. */
+static void add_said(const struct integration_config *file,
+                     const struct integration_field *f, struct strbuf *out)
+{
+    if ((file->set & (1U << (f - integration_fields))) == 0) {
+        strbuf_addc(out, "default\n");
+    } else if (field_is_secret(f)) {
+        const char *value = field_text(file, f);
+        strbuf_addf(out, "set %s\n", value != NULL ? value : "");
+    } else {
+        json_auto_t *value = field_json(file, f);
+        strbuf_addc(out, "set ");
+        json_write(value, out);
+        strbuf_addch(out, '\n');
+    }
+}
+
+void settings_set_bases(struct integrations *s, struct member *m)
+{
     if (s->seal == NULL) {
+        memset(m->bases, 0, sizeof(m->bases));
         return;
     }
     struct strbuf text = STRBUF_INIT(256 * 1024);
-    strbuf_addf(&text, "%d\n", m->file.enabled);
     for (size_t i = 0; i < integration_field_count; i++) {
         const struct integration_field *f = &integration_fields[i];
-        if (field_is_secret(f)) {
-            const char *value = field_text(&m->file, f);
-            strbuf_addf(&text, "%s=%s\n", f->name, value != NULL ? value : "");
-        } else {
-            json_auto_t *value = field_json(&m->file, f);
-            strbuf_addf(&text, "%s=", f->name);
-            json_write(value, &text);
+        const struct integration_field *target = target_field(f);
+        strbuf_addf(&text, "%s\n", f->name);
+        add_said(&m->file, f, &text);
+        if (target != NULL) {
+            add_said(&m->file, target, &text);
         }
+        seal_mac(s->seal, strbuf_str(&text), m->bases[i]);
+        sodium_memzero(text.at, text.len);
+        strbuf_reset(&text);
     }
-    seal_mac(s->seal, strbuf_str(&text), m->base);
-    sodium_memzero(text.at, text.len);
+    bool set = (m->file.set & (1U << FIELD_ENABLED)) != 0;
+    strbuf_addf(&text, "enabled\n%s\n",
+                !set              ? "default"
+                : m->file.enabled ? "set true"
+                                  : "set false");
+    seal_mac(s->seal, strbuf_str(&text), m->bases[FIELD_ENABLED]);
     strbuf_deinit(&text);
 }
 
-/* Without a key, now or then, nobody can tell; it is taken for the same. */
-static bool is_same_base(const struct member *m, const json_t *stored)
+static const char *base_of(const struct member *m, const char *name)
 {
-    struct str base = json_text(json_object_get(stored, "base"));
-    return m->base[0] == '\0' || base.len == 0 || str_eq_c(base, m->base);
+    for (size_t i = 0; i < integration_field_count; i++) {
+        if (strcmp(integration_fields[i].name, name) == 0) {
+            return m->bases[i];
+        }
+    }
+    return m->bases[FIELD_ENABLED];
+}
+
+/* Without a key, now or then, nobody can tell; it is taken for the same. */
+static bool still_counts(const struct member *m, const char *name)
+{
+    const json_t *bases = json_object_get(m->stored, "bases");
+    struct str base = json_text(json_object_get(bases, name));
+    const char *now = base_of(m, name);
+    return now[0] == '\0' || base.len == 0 || str_eq_c(base, now);
+}
+
+static void drop_overruled(const struct member *m, json_t *names, json_t *live,
+                           struct strbuf *ret_lost)
+{
+    const char *name = NULL;
+    json_t *unused = NULL;
+    void *next = NULL;
+    json_object_foreach_safe(names, next, name, unused)
+    {
+        if (still_counts(m, name)) {
+            continue;
+        }
+        if (ret_lost != NULL) {
+            strbuf_addf(ret_lost, "%s%s", ret_lost->len != 0 ? ", " : "", name);
+        }
+        (void)json_object_del(json_object_get(live, "bases"), name);
+        (void)json_object_del(names, name); /* and name with it */
+    }
+}
+
+json_t *settings_live(const struct member *m, struct strbuf *ret_lost)
+{
+    json_t *live =
+        m->stored != NULL ? json_deep_copy(m->stored) : json_object();
+    drop_overruled(m, json_object_get(live, "fields"), live, ret_lost);
+    drop_overruled(m, json_object_get(live, "secrets"), live, ret_lost);
+    if (json_object_get(live, "enabled") != NULL &&
+        !still_counts(m, "enabled")) {
+        if (ret_lost != NULL) {
+            strbuf_addf(ret_lost, "%senabled", ret_lost->len != 0 ? ", " : "");
+        }
+        (void)json_object_del(json_object_get(live, "bases"), "enabled");
+        (void)json_object_del(live, "enabled");
+    }
+    return live;
+}
+
+/* What has no fingerprint yet was set just now, or by an earlier version. */
+static void add_bases(const struct member *m, json_t *stored)
+{
+    json_t *bases = json_object();
+    const char *const parts[] = {"fields", "secrets"};
+    const char *name = NULL;
+    json_t *unused = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        json_object_foreach (json_object_get(stored, parts[i]), name, unused) {
+            (void)json_object_set_new(bases, name,
+                                      json_string(base_of(m, name)));
+        }
+    }
+    if (json_object_get(stored, "enabled") != NULL) {
+        (void)json_object_set_new(bases, "enabled",
+                                  json_string(m->bases[FIELD_ENABLED]));
+    }
+    (void)json_object_set_new(stored, "bases", bases);
 }
 
 /* ---- secrets ---------------------------------------------------------------
@@ -198,12 +304,17 @@ void settings_build(struct integrations *s, enum integration which)
 {
     struct member *m = &s->members[which];
     struct settings *n = MEM_NEW(struct settings);
-    const json_t *stored = m->stored;
+    struct strbuf lost = STRBUF_INIT(4096);
+    json_auto_t *stored = settings_live(m, &lost);
     n->config = integration_config_copy(&m->file, &n->arena);
     n->paused = read_flag(stored, "paused", false);
-    if (!is_same_base(m, stored)) {
-        stored = NULL;
+    n->by_api = n->paused || json_object_get(stored, "enabled") != NULL ||
+                json_object_size(json_object_get(stored, "fields")) != 0 ||
+                json_object_size(json_object_get(stored, "secrets")) != 0;
+    if (lost.len != 0) {
+        atomic_store(&s->overruled, true);
     }
+    strbuf_deinit(&lost);
     n->enabled = read_flag(stored, "enabled", m->file.enabled);
     use_fields(n, which, json_object_get(stored, "fields"));
     take_first_target(which, n);
@@ -267,7 +378,7 @@ json_t *settings_public(const json_t *stored)
     return out;
 }
 
-/* Secrets are sealed, and the file's section fingerprinted, with the key. */
+/* Secrets are sealed, and what the file says fingerprinted, with the key. */
 static int need_key(struct integrations *s, struct err *reterr)
 {
     if (s->seal != NULL) {
@@ -279,7 +390,7 @@ static int need_key(struct integrations *s, struct err *reterr)
     }
     s->seal_error[0] = '\0';
     for (int i = 0; i < INTEGRATIONS; i++) {
-        settings_set_base(s, &s->members[i]);
+        settings_set_bases(s, &s->members[i]);
     }
     return 0;
 }
@@ -436,14 +547,8 @@ int settings_change(struct integrations *s, struct integration_change *change,
     if (r < 0) {
         return r;
     }
-    json_t *stored =
-        m->stored != NULL ? json_deep_copy(m->stored) : json_object();
-    if (!is_same_base(m, stored)) {
-        bool paused = read_flag(stored, "paused", false);
-        (void)json_object_clear(stored);
-        (void)json_object_set_new(stored, "paused", json_boolean(paused));
-    }
-    (void)json_object_set_new(stored, "base", json_string(m->base));
+    json_t *stored = settings_live(m, NULL);
+    (void)json_object_del(stored, "base"); /* an earlier version's */
     switch (change->action) {
     case INTEGRATION_PUT:
         merge_fields(change->which, change->body, stored);
@@ -468,6 +573,7 @@ int settings_change(struct integrations *s, struct integration_change *change,
         json_decref(stored);
         return r;
     }
+    add_bases(m, stored);
     *ret = stored;
     return 0;
 }

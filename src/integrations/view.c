@@ -173,7 +173,7 @@ json_t *integrations_detail(struct integrations *s, enum integration which)
         (void)json_object_set_new(out, "scrapes", scraper_json(s->scraper));
     }
     (void)json_object_set_new(out, "changed_by_api",
-                              json_boolean(m->stored != NULL));
+                              json_boolean(m->now->by_api));
     pthread_mutex_unlock(&s->lock);
     return out;
 }

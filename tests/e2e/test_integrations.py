@@ -216,6 +216,53 @@ def test_the_file_wins_again_when_its_section_changes(make_daemon, partner):
     assert shown["url"] == "http://127.0.0.1:2"
 
 
+def test_a_reload_overrules_only_what_it_changes(make_daemon, partner):
+    file = {"url": "http://127.0.0.1:1"}
+    d = make_daemon(config={"integrations": {"prometheus": file}})
+    partner.token = "t0ken"
+    put(d, "prometheus", {"url": partner.url, "bearer_token": "t0ken",
+                          "timeout": 5})
+    d.post("/api/integrations/prometheus/pause", {})
+    d.write_config({"integrations": {"prometheus": {
+        **file, "scrape_interval": 30, "timeout": 7}}})
+    d.post("/api/admin/reload-config")
+    shown = d.get("/api/integrations/prometheus")
+    assert (shown["url"], shown["timeout"], shown["scrape_interval"]) == (
+        partner.url, 7, 30)
+    assert shown["changed_by_api"] is True and shown["paused"] is True
+    assert d.get("/api/integrations/prometheus/test")["ok"] is True
+    rows = wait_until(lambda: [
+        r for r in d.get("/api/admin/audit")["audit"]
+        if r["action"] == "integration.overruled"], what="a row of the trail")
+    assert len(rows) == 1 and rows[0]["who"] == "configuration"
+    assert rows[0]["before"]["fields"] == {"url": partner.url, "timeout": 5}
+    assert rows[0]["after"]["fields"] == {"url": partner.url}
+    assert "of timeout no longer counts" in d.log()
+    d.write_config({"integrations": {"prometheus": file}})
+    d.post("/api/admin/reload-config")
+    # It is gone, not waiting for the file to say what it said then.
+    assert d.get("/api/integrations/prometheus")["timeout"] == 10
+
+
+def test_a_reload_that_changes_nothing_forgets_no_health(make_daemon, partner):
+    d = make_daemon(config={"integrations": {
+        "health_interval": "1h", "alertmanager": {"url": partner.url},
+        "prometheus": {"url": partner.url, "scrape_interval": "1h"}}})
+    for name in ("prometheus", "alertmanager"):
+        wait_health(d, name, "healthy")
+    asked = len(partner.requests)
+    d.post("/api/admin/reload-config")
+    assert row(d, "prometheus")["health"] == "healthy"
+    d.write_config({"integrations": {
+        "health_interval": "1h", "alertmanager": {"url": partner.url},
+        "prometheus": {"url": partner.url, "scrape_interval": "1h",
+                       "timeout": 3}}})
+    d.post("/api/admin/reload-config")
+    wait_health(d, "prometheus", "healthy")
+    assert row(d, "alertmanager")["health"] == "healthy"
+    assert len(partner.requests) == asked + 2  # of Prometheus, once more
+
+
 def test_background_health_notices_both_ways(make_daemon, partner):
     d = make_daemon(config={"integrations": {
         "health_interval": "1s", "alertmanager": {"url": partner.url},
