@@ -103,9 +103,10 @@ struct integrations {
     uint32_t check_count;
     uint64_t random; /* the thread's, for jitter */
     struct channel channels[INTEGRATIONS];
-    pthread_cond_t stored;   /* an op of a channel has ended */
-    struct reader *reader;   /* the thread's */
-    struct map open;         /* incidents by key: the service's thread */
+    pthread_cond_t stored; /* an op of a channel has ended */
+    struct reader *reader; /* the thread's */
+    struct map open;       /* incidents by key: the service's thread */
+    _Atomic(uint64_t) incidents_forgotten;
     struct scraper *scraper; /* replaced under the lock; else the thread's */
     struct list scrapes_done;
     uint32_t scrapes_storing;

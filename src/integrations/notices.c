@@ -5,12 +5,15 @@
  * committed with them or not at all.
  *
  * An incident is a runbook with its parameters: what happens to those again is
- * the same incident until one of its workflows succeeds. Open incidents are
- * settings of the store ("notice/open/KEY"), so a restart knows them.
+ * the same incident until one of its workflows succeeds. Cancelling a workflow
+ * repairs nothing and ends no incident, unless that workflow's being held is
+ * the incident. Open incidents are settings of the store ("notice/open/KEY"),
+ * so a restart knows them; the oldest is forgotten when there are too many.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <syslog.h>
 
 #include <sodium.h>
 
@@ -29,7 +32,8 @@ struct open_incident {
     char key[KEY_SIZE];
     uint32_t channels; /* who was told */
     enum notice_kind kind;
-    uint64_t at_ms; /* last told */
+    struct id workflow; /* that it was last told of */
+    uint64_t at_ms;     /* last told */
 };
 
 /* ---- open incidents ---------------------------------------------------------
@@ -80,6 +84,10 @@ static void take_open(struct integrations *s, const struct setting_row *row)
     o->kind =
         (enum notice_kind)json_integer_value(json_object_get(value, "kind"));
     o->at_ms = row->at_ms;
+    if (id_parse(json_text(json_object_get(value, "workflow")),
+                 ID_PREFIX_WORKFLOW, &o->workflow) < 0) {
+        o->workflow = ID_NULL; /* an earlier version's */
+    }
 }
 
 int notices_load(struct integrations *s, struct reader *reader)
@@ -214,7 +222,8 @@ struct telling {
     struct str body;
 };
 
-/* Those who want it and have room. */
+/* Those who want it and have room: an end always has, because there is one for
+ * each beginning. */
 static uint32_t wanting(struct integrations *s, enum notice_kind kind)
 {
     uint32_t channels = 0;
@@ -223,7 +232,8 @@ static uint32_t wanting(struct integrations *s, enum notice_kind kind)
         if ((atomic_load(&c->wants) & (1U << kind)) == 0) {
             continue;
         }
-        if (atomic_load(&c->pending) >= NOTICE_PENDING_MAX) {
+        if (kind != NOTICE_RESOLVED &&
+            atomic_load(&c->pending) >= NOTICE_PENDING_MAX) {
             atomic_fetch_add(&c->dropped, 1);
             continue;
         }
@@ -248,15 +258,19 @@ static void tell(const struct telling *t, uint32_t channels)
     }
 }
 
-/* The incident's setting: "" ends it. */
-static void set_open(const struct telling *t, const struct open_incident *o)
+/* The incident's setting, or its end. */
+static void set_open(const struct telling *t, const struct open_incident *o,
+                     bool ended)
 {
     char name[sizeof(OPEN_PREFIX) + KEY_SIZE];
-    char value[96] = "";
-    (void)snprintf(name, sizeof(name), OPEN_PREFIX "%.*s", STR_ARG(t->key));
-    if (o != NULL) {
-        (void)snprintf(value, sizeof(value), "{\"channels\":%u,\"kind\":%d}",
-                       o->channels, (int)o->kind);
+    char id[ID_TEXT_SIZE];
+    char value[96 + ID_TEXT_SIZE] = "";
+    (void)snprintf(name, sizeof(name), OPEN_PREFIX "%s", o->key);
+    if (!ended) {
+        id_format(o->workflow, ID_PREFIX_WORKFLOW, id);
+        (void)snprintf(value, sizeof(value),
+                       "{\"channels\":%u,\"kind\":%d,\"workflow\":\"%s\"}",
+                       o->channels, (int)o->kind, id);
     }
     struct record r = {
         .kind = RECORD_SETTING,
@@ -272,8 +286,36 @@ static void resolve(struct telling *t, struct open_incident *o)
     uint32_t channels = o->channels & wanting(t->s, NOTICE_RESOLVED);
     t->body = body_of(t->w, t->kind, t->now_ms, &t->fx->arena);
     tell(t, channels);
-    set_open(t, NULL);
+    set_open(t, o, true);
     remove_open(t->s, o);
+}
+
+/* Before one more is remembered: the oldest goes when there are too many, or
+ * when it is too old for its end to be of interest. */
+static void make_room(const struct telling *t)
+{
+    struct integrations *s = t->s;
+    struct open_incident *oldest = NULL;
+    struct map_entry *e = NULL;
+    size_t cursor = 0;
+    while ((e = map_next(&s->open, &cursor)) != NULL) {
+        struct open_incident *o = e->value;
+        oldest = oldest == NULL || o->at_ms < oldest->at_ms ? o : oldest;
+    }
+    bool full = map_count(&s->open) >= NOTICE_OPEN_MAX;
+    if (oldest == NULL ||
+        (!full && t->now_ms < oldest->at_ms + NOTICE_OPEN_MAX_AGE_MS)) {
+        return;
+    }
+    if (atomic_fetch_add(&s->incidents_forgotten, 1) == 0 && full) {
+        integrations_log(s, LOG_WARNING,
+                         "more than %d incidents are open: the oldest are "
+                         "forgotten, and nobody is told of their end; see "
+                         "incidents_forgotten_total",
+                         NOTICE_OPEN_MAX);
+    }
+    set_open(t, oldest, true);
+    remove_open(s, oldest);
 }
 
 static void open_or_repeat(struct telling *t, struct open_incident *o)
@@ -287,15 +329,22 @@ static void open_or_repeat(struct telling *t, struct open_incident *o)
     }
     t->body = body_of(t->w, t->kind, t->now_ms, &t->fx->arena);
     tell(t, channels);
-    if (o == NULL && map_count(&t->s->open) < NOTICE_OPEN_MAX) {
+    if (o == NULL) {
+        make_room(t);
         o = add_open(t->s, t->key.at);
     }
-    if (o != NULL) {
-        o->channels |= channels;
-        o->kind = t->kind;
-        o->at_ms = t->now_ms;
-        set_open(t, o);
-    }
+    o->channels |= channels;
+    o->kind = t->kind;
+    o->workflow = t->w->id;
+    o->at_ms = t->now_ms;
+    set_open(t, o, false);
+}
+
+/* Does this workflow's good end, or its cancelling, end the incident? */
+static bool ends(const struct workflow_row *w, const struct open_incident *o)
+{
+    return w->status != WORKFLOW_CANCELLED ||
+           (o->kind == NOTICE_HELD && id_eq(o->workflow, w->id));
 }
 
 static void look_at(struct integrations *s, struct effects *fx,
@@ -314,7 +363,7 @@ static void look_at(struct integrations *s, struct effects *fx,
     t.key = arena_str(&fx->arena, str_c(key));
     if (t.kind != NOTICE_RESOLVED) {
         open_or_repeat(&t, o);
-    } else if (o != NULL) {
+    } else if (o != NULL && ends(w, o)) {
         resolve(&t, o);
     }
 }

@@ -180,6 +180,7 @@ json_t *integrations_detail(struct integrations *s, enum integration which)
 
 void integrations_state(struct integrations *s, struct telemetry_state *ret)
 {
+    ret->incidents_forgotten = atomic_load(&s->incidents_forgotten);
     ret->scrapes[0] = atomic_load(&s->scrapes[0]);
     ret->scrapes[1] = atomic_load(&s->scrapes[1]);
     ret->scrape_events = atomic_load(&s->scrape_events);

@@ -16,6 +16,7 @@
 #define NOTICE_DEAD_MAX 1000       /* dead rows that are kept */
 #define NOTICE_PENDING_MAX 10000UL /* of one partner; more are dropped */
 #define NOTICE_OPEN_MAX 5000       /* incidents that are remembered */
+#define NOTICE_OPEN_MAX_AGE_MS (30ULL * 24 * 3600 * 1000) /* not told since */
 #define NOTICE_REPEAT_MS (5ULL * 60 * 1000) /* the same is said again then */
 
 /* What is told. The numbers are stored. */
@@ -23,7 +24,8 @@ enum notice_kind {
     NOTICE_FAILED = 0,
     NOTICE_HELD = 1,
     NOTICE_KILLED = 2,
-    NOTICE_RESOLVED = 3, /* succeeded or cancelled after one of those */
+    NOTICE_RESOLVED = 3, /* succeeded after one of those, or a held one was
+                            cancelled */
     NOTICE_KINDS
 };
 

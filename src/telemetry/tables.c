@@ -207,6 +207,10 @@ const struct metric_row telemetry_metric_rows[] = {
      LABELLED("integration", integration_label, INTEGRATIONS),
      .help = "Notices not written because too many were pending, since the "
              "start."},
+    {"incidents_forgotten_total", STATE("counter", incidents_forgotten),
+     .help = "Open incidents that nobody has heard of for 30 days, or that "
+             "were the oldest of too many: their end is told to nobody. Since "
+             "the start."},
 
     {"scrapes_total", STATE("counter", scrapes),
      LABELLED("result", scrape_label, 2),

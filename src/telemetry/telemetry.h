@@ -141,7 +141,8 @@ struct telemetry_state {
     uint64_t notices_sent[INTEGRATIONS];
     uint64_t notices_retried[INTEGRATIONS];
     uint64_t notices_dropped[INTEGRATIONS];
-    uint64_t scrapes[2]; /* good, bad */
+    uint64_t incidents_forgotten; /* open ones: too many, or too old */
+    uint64_t scrapes[2];          /* good, bad */
     uint64_t scrape_events;
     uint64_t scrape_dropped;
     uint64_t http_connections;

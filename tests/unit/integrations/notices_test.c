@@ -172,8 +172,64 @@ static void a_good_end_is_told_to_who_knew_of_the_bad_one(void **state)
     assert_int_equal(r[1].kind, RECORD_SETTING);
     assert_int_equal(r[1].setting.value.len, 0);
     assert_int_equal(enrich(row(WORKFLOW_SUCCEEDED, "{}"), T0_MS, r), 0);
+}
+
+/* Cancelling repairs nothing; a held workflow waits for just that. */
+static void cancelling_ends_only_what_its_own_hold_has_opened(void **state)
+{
+    (void)state;
+    struct record r[8];
+    struct workflow_row other = row(WORKFLOW_CANCELLED, "{}");
+    other.id = id_floor(T0_MS + 1);
+    assert_int_equal(enrich(row(WORKFLOW_FAILED, "{}"), T0_MS, r), 3);
+    assert_int_equal(enrich(other, T0_MS, r), 0);
+    assert_int_equal(enrich(row(WORKFLOW_CANCELLED, "{}"), T0_MS, r), 0);
+    assert_int_equal(enrich(row(WORKFLOW_SUCCEEDED, "{}"), T0_MS, r), 2);
     assert_int_equal(enrich(row(WORKFLOW_HELD, "{}"), T0_MS, r), 2);
+    assert_int_equal(enrich(other, T0_MS, r), 0);
     assert_int_equal(enrich(row(WORKFLOW_CANCELLED, "{}"), T0_MS, r), 2);
+}
+
+static uint64_t forgotten(void)
+{
+    struct telemetry_state t = {0};
+    integrations_state(integrations, &t);
+    return t.incidents_forgotten;
+}
+
+/* One more lets the oldest go; what is new is remembered all the same. */
+static void the_oldest_of_too_many_is_forgotten(void **state)
+{
+    (void)state;
+    struct record r[8];
+    char params[32];
+    for (uint64_t i = 0; i < NOTICE_OPEN_MAX; i++) {
+        (void)snprintf(params, sizeof(params), "%llu", (unsigned long long)i);
+        assert_int_equal(enrich(row(WORKFLOW_FAILED, params), T0_MS + i, r), 3);
+    }
+    assert_int_equal(forgotten(), 0);
+    uint64_t now_ms = T0_MS + NOTICE_OPEN_MAX;
+    assert_int_equal(enrich(row(WORKFLOW_FAILED, "new"), now_ms, r), 4);
+    assert_int_equal(r[2].kind, RECORD_SETTING);
+    assert_int_equal(r[2].setting.value.len, 0); /* the oldest's end */
+    assert_int_equal(r[3].setting.value.len, 1);
+    assert_int_equal(forgotten(), 1);
+    assert_int_equal(enrich(row(WORKFLOW_FAILED, "new"), now_ms, r), 0);
+    assert_int_equal(enrich(row(WORKFLOW_SUCCEEDED, "new"), now_ms, r), 2);
+    assert_int_equal(enrich(row(WORKFLOW_SUCCEEDED, "0"), now_ms, r), 0);
+    assert_int_equal(enrich(row(WORKFLOW_SUCCEEDED, "1"), now_ms, r), 2);
+}
+
+static void an_old_incident_makes_room(void **state)
+{
+    (void)state;
+    struct record r[8];
+    uint64_t later_ms = T0_MS + NOTICE_OPEN_MAX_AGE_MS;
+    assert_int_equal(enrich(row(WORKFLOW_FAILED, "a"), T0_MS, r), 3);
+    assert_int_equal(enrich(row(WORKFLOW_FAILED, "b"), later_ms - 1, r), 3);
+    assert_int_equal(enrich(row(WORKFLOW_FAILED, "c"), later_ms, r), 4);
+    assert_int_equal(enrich(row(WORKFLOW_SUCCEEDED, "a"), later_ms, r), 0);
+    assert_int_equal(enrich(row(WORKFLOW_SUCCEEDED, "b"), later_ms, r), 2);
 }
 
 static void dry_runs_are_told_to_nobody(void **state)
@@ -200,6 +256,10 @@ static void what_waits_is_bounded(void **state)
     integrations_state(integrations, &t);
     assert_int_equal(t.notices_pending[INTEGRATION_SLACK], NOTICE_PENDING_MAX);
     assert_int_equal(t.notices_dropped[INTEGRATION_SLACK], 1);
+    /* The end of what was told has room, or it were open for ever. */
+    (void)snprintf(params, sizeof(params), "%llu",
+                   (unsigned long long)NOTICE_PENDING_MAX - 1);
+    assert_int_equal(enrich(row(WORKFLOW_SUCCEEDED, params), T0_MS, r), 2);
 }
 
 int main(void)
@@ -209,6 +269,9 @@ int main(void)
         CASE(a_failure_is_told_to_whom_it_concerns),
         CASE(the_same_is_not_said_again_at_once),
         CASE(a_good_end_is_told_to_who_knew_of_the_bad_one),
+        CASE(cancelling_ends_only_what_its_own_hold_has_opened),
+        CASE(the_oldest_of_too_many_is_forgotten),
+        CASE(an_old_incident_makes_room),
         CASE(dry_runs_are_told_to_nobody),
         CASE(what_waits_is_bounded),
     };
