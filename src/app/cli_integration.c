@@ -260,7 +260,7 @@ static json_t *value_of(const char *name, const char *text)
     if (f != NULL && field_is_list(f)) {
         return list_of(text);
     }
-    if (strcmp(name, "enabled") == 0) {
+    if (strcmp(name, "enabled") == 0 || (f != NULL && f->kind == FIELD_BOOL)) {
         return strcmp(text, "true") == 0    ? json_true()
                : strcmp(text, "false") == 0 ? json_false()
                                             : json_string(text);

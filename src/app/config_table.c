@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/attr.h"
+#include "wire/exposition.h"
 
 #define SECOND 1000ULL
 #define MINUTE (60 * SECOND)
@@ -95,6 +96,11 @@ const struct config_option config_options[] = {
     {"integrations.prometheus.scrape_interval", CONFIG_DURATION, CONFIG_RELOAD,
      OF(PROMETHEUS, scrape_interval_ms), "15", RANGE(SECOND, DAY),
      .help = "About how often its health is asked for."},
+    {"integrations.prometheus.insecure_http", CONFIG_BOOL, CONFIG_RELOAD,
+     OF(PROMETHEUS, insecure_http), "false",
+     .help = "Send the bearer_token also over http:// to a host other than "
+             "this one, where "
+             "others may read it."},
     {"integrations.prometheus.timeout", CONFIG_DURATION, CONFIG_RELOAD,
      OF(PROMETHEUS, timeout_ms), "10", RANGE(100, 5 * MINUTE),
      .help = "Time limit of a request."},
@@ -108,6 +114,11 @@ const struct config_option config_options[] = {
     {"integrations.alertmanager.url", CONFIG_HTTP_URL, CONFIG_RELOAD,
      OF(ALERTMANAGER, url), .example = "http://localhost:9093",
      .help = "Address of the Alertmanager."},
+    {"integrations.alertmanager.insecure_http", CONFIG_BOOL, CONFIG_RELOAD,
+     OF(ALERTMANAGER, insecure_http), "false",
+     .help = "Send the bearer_token also over http:// to a host other than "
+             "this one, where "
+             "others may read it."},
     {"integrations.alertmanager.timeout", CONFIG_DURATION, CONFIG_RELOAD,
      OF(ALERTMANAGER, timeout_ms), "10", RANGE(100, 5 * MINUTE),
      .help = "Time limit of a request."},
@@ -139,6 +150,11 @@ const struct config_option config_options[] = {
      .help = "What of workflows is told: that one failed, is held for an "
              "operator, was killed, and that it came to a good end after "
              "that."},
+    {"integrations.pagerduty.insecure_http", CONFIG_BOOL, CONFIG_RELOAD,
+     OF(PAGERDUTY, insecure_http), "false",
+     .help =
+         "Send the keys also over http:// to a host other than this one, where "
+         "others may read it."},
     {"integrations.pagerduty.timeout", CONFIG_DURATION, CONFIG_RELOAD,
      OF(PAGERDUTY, timeout_ms), "10", RANGE(100, 5 * MINUTE),
      .help = "Time limit of a request."},
@@ -155,6 +171,11 @@ const struct config_option config_options[] = {
      .help = "What of workflows is told: that one failed, is held for an "
              "operator, was killed, and that it came to a good end after "
              "that."},
+    {"integrations.slack.insecure_http", CONFIG_BOOL, CONFIG_RELOAD,
+     OF(SLACK, insecure_http), "false",
+     .help = "Send messages and the webhook_url also over http:// to a host "
+             "other than this one, where "
+             "others may read it."},
     {"integrations.slack.timeout", CONFIG_DURATION, CONFIG_RELOAD,
      OF(SLACK, timeout_ms), "10", RANGE(100, 5 * MINUTE),
      .help = "Time limit of a request."},
@@ -180,6 +201,19 @@ const struct config_option config_options[] = {
      RANGE(SECOND, DAY),
      .help = "How often a series that stays past its threshold is an event "
              "again."},
+    {"integrations.metrics-scraper.honor_labels", CONFIG_BOOL, CONFIG_RELOAD,
+     OF(METRICS_SCRAPER, honor_labels), "false",
+     .help = "Whether a page may say which instance its samples are of. If "
+             "not, instance is the target, and what the page says becomes "
+             "exported_instance."},
+    {"integrations.metrics-scraper.sample_limit", CONFIG_U64, CONFIG_RELOAD,
+     OF(METRICS_SCRAPER, sample_limit), "20000",
+     RANGE(1, EXPOSITION_SAMPLES_MAX),
+     .help = "A page with more samples is refused as a whole."},
+    {"integrations.metrics-scraper.body_size_limit", CONFIG_SIZE, CONFIG_RELOAD,
+     OF(METRICS_SCRAPER, body_size_limit), "1MiB",
+     RANGE(KIB, EXPOSITION_MAX_BYTES),
+     .help = "A larger page is refused as a whole."},
     {"integrations.metrics-scraper.bearer_token", CONFIG_TEXT,
      CONFIG_RELOAD | CONFIG_SECRET | CONFIG_CREDENTIAL,
      OF(METRICS_SCRAPER, bearer_token), .example = "${SCRAPER_TOKEN}",
@@ -187,6 +221,11 @@ const struct config_option config_options[] = {
     {"integrations.metrics-scraper.scrape_interval", CONFIG_DURATION,
      CONFIG_RELOAD, OF(METRICS_SCRAPER, scrape_interval_ms), "15",
      RANGE(SECOND, DAY), .help = "Time between two scrapes."},
+    {"integrations.metrics-scraper.insecure_http", CONFIG_BOOL, CONFIG_RELOAD,
+     OF(METRICS_SCRAPER, insecure_http), "false",
+     .help = "Send the bearer_token also over http:// to a host other than "
+             "this one, where "
+             "others may read it."},
     {"integrations.metrics-scraper.timeout", CONFIG_DURATION, CONFIG_RELOAD,
      OF(METRICS_SCRAPER, timeout_ms), "10", RANGE(100, 5 * MINUTE),
      .help = "Time limit of a scrape."},

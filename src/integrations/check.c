@@ -379,7 +379,7 @@ static void next_step(struct check_run *x)
     x->web.body = step->body != NULL ? strbuf_str(&x->body) : STR_NULL;
     x->web.timeout_ms = x->config.timeout_ms;
     x->web.max_bytes = x->which == INTEGRATION_METRICS_SCRAPER
-                           ? EXPOSITION_MAX_BYTES
+                           ? x->config.body_size_limit
                            : WEB_ANSWER_MAX_BYTES;
     x->web.done = on_answer;
     web_send(x->s->web, &x->web);

@@ -10,6 +10,7 @@
 #include "integrations/sample_rule.h"
 #include "integrations/web.h"
 #include "model/notice.h"
+#include "wire/exposition.h"
 
 #define SECOND 1000ULL
 #define MINUTE (60 * SECOND)
@@ -37,12 +38,18 @@ const struct integration_field integration_fields[] = {
     {"targets", FIELD_URLS, .of = BIT(METRICS_SCRAPER), AT(targets)},
     {"metrics", FIELD_RULES, .of = BIT(METRICS_SCRAPER), AT(metrics)},
     {"resend_interval", FIELD_DURATION, .of = BIT(METRICS_SCRAPER),
-     AT(resend_interval_ms), .min_ms = SECOND, .max_ms = DAY},
+     AT(resend_interval_ms), .min = SECOND, .max = DAY},
     {"scrape_interval", FIELD_DURATION,
      .of = BIT(PROMETHEUS) | BIT(METRICS_SCRAPER), AT(scrape_interval_ms),
-     .min_ms = SECOND, .max_ms = DAY},
-    {"timeout", FIELD_DURATION, .of = ALL, AT(timeout_ms), .min_ms = 100,
-     .max_ms = 5 * MINUTE},
+     .min = SECOND, .max = DAY},
+    {"honor_labels", FIELD_BOOL, .of = BIT(METRICS_SCRAPER), AT(honor_labels)},
+    {"sample_limit", FIELD_NUMBER, .of = BIT(METRICS_SCRAPER), AT(sample_limit),
+     .min = 1, .max = EXPOSITION_SAMPLES_MAX},
+    {"body_size_limit", FIELD_NUMBER, .of = BIT(METRICS_SCRAPER),
+     AT(body_size_limit), .min = 1024, .max = EXPOSITION_MAX_BYTES},
+    {"insecure_http", FIELD_BOOL, .of = ALL, AT(insecure_http)},
+    {"timeout", FIELD_DURATION, .of = ALL, AT(timeout_ms), .min = 100,
+     .max = 5 * MINUTE},
 };
 
 const size_t integration_field_count = ARRAY_LEN(integration_fields);
@@ -71,6 +78,11 @@ bool field_is_list(const struct integration_field *f)
     return f->kind >= FIELD_WORDS;
 }
 
+bool field_is_text(const struct integration_field *f)
+{
+    return f->kind < FIELD_DURATION;
+}
+
 /* ---- values ---------------------------------------------------------------
  */
 
@@ -91,10 +103,16 @@ const char *const *field_list(const struct integration_config *c,
     return *(const char *const *const *)((const char *)c + f->offset);
 }
 
-uint64_t field_ms(const struct integration_config *c,
-                  const struct integration_field *f)
+uint64_t field_number(const struct integration_config *c,
+                      const struct integration_field *f)
 {
     return *(const uint64_t *)((const char *)c + f->offset);
+}
+
+bool field_bool(const struct integration_config *c,
+                const struct integration_field *f)
+{
+    return *(const bool *)((const char *)c + f->offset);
 }
 
 void field_set_text(struct integration_config *c,
@@ -246,11 +264,38 @@ static int check_ms(const struct integration_field *f, const json_t *value,
                        "%s: a number of seconds or a duration expected",
                        f->name);
     }
-    if (ms < f->min_ms || ms > f->max_ms) {
-        duration_format(f->min_ms, lo);
-        duration_format(f->max_ms, hi);
+    if (ms < f->min || ms > f->max) {
+        duration_format(f->min, lo);
+        duration_format(f->max, hi);
         return err_set(reterr, -ERANGE, "%s: must be between %s and %s",
                        f->name, lo, hi);
+    }
+    return 0;
+}
+
+/* A whole number, also as a text: the command line has nothing else. */
+static int read_number(const json_t *value, uint64_t *ret)
+{
+    if (json_is_integer(value) && json_integer_value(value) >= 0) {
+        *ret = (uint64_t)json_integer_value(value);
+        return 0;
+    }
+    return json_is_string(value)
+               ? str_to_u64(json_text(value), 0, UINT64_MAX, ret)
+               : -EINVAL;
+}
+
+static int check_number(const struct integration_field *f, const json_t *value,
+                        struct err *reterr)
+{
+    uint64_t number = 0;
+    if (read_number(value, &number) < 0) {
+        return err_set(reterr, -EINVAL, "%s: a whole number expected", f->name);
+    }
+    if (number < f->min || number > f->max) {
+        return err_set(reterr, -ERANGE, "%s: must be between %llu and %llu",
+                       f->name, (unsigned long long)f->min,
+                       (unsigned long long)f->max);
     }
     return 0;
 }
@@ -264,6 +309,14 @@ int field_check(const struct integration_field *f, const json_t *value,
     }
     if (f->kind == FIELD_DURATION) {
         return check_ms(f, value, reterr);
+    }
+    if (f->kind == FIELD_NUMBER) {
+        return check_number(f, value, reterr);
+    }
+    if (f->kind == FIELD_BOOL) {
+        return json_is_boolean(value)
+                   ? 0
+                   : json_wrong_type(reterr, f->name, "true or false", value);
     }
     if (field_is_list(f)) {
         return check_list(f, value, reterr);
@@ -288,13 +341,19 @@ void field_set_json(struct integration_config *c,
         set_list(c, f, list);
         return;
     }
-    if (f->kind != FIELD_DURATION) {
+    if (field_is_text(f)) {
         field_set_text(c, f, json_string_value(value), a);
         return;
     }
-    uint64_t ms = 0;
-    if (read_ms(value, &ms) == 0) {
-        *(uint64_t *)at(c, f->offset) = ms;
+    if (f->kind == FIELD_BOOL) {
+        *(bool *)at(c, f->offset) = json_is_true(value);
+        return;
+    }
+    uint64_t number = 0;
+    int r = f->kind == FIELD_NUMBER ? read_number(value, &number)
+                                    : read_ms(value, &number);
+    if (r == 0) {
+        *(uint64_t *)at(c, f->offset) = number;
     }
 }
 
@@ -310,11 +369,17 @@ json_t *field_json(const struct integration_config *c,
         }
         return list;
     }
-    if (f->kind != FIELD_DURATION) {
+    if (field_is_text(f)) {
         const char *text = field_text(c, f);
         return text != NULL ? json_string(text) : json_null();
     }
-    uint64_t ms = field_ms(c, f);
+    if (f->kind == FIELD_BOOL) {
+        return json_boolean(field_bool(c, f));
+    }
+    uint64_t ms = field_number(c, f);
+    if (f->kind == FIELD_NUMBER) {
+        return json_integer((json_int_t)ms);
+    }
     return ms % 1000 == 0 ? json_integer((json_int_t)(ms / 1000))
                           : json_real((double)ms / 1000);
 }
@@ -327,7 +392,7 @@ integration_config_copy(const struct integration_config *from, struct arena *a)
         const struct integration_field *f = &integration_fields[i];
         if (field_is_list(f)) {
             set_list(&c, f, copy_list(field_list(from, f), a));
-        } else if (f->kind != FIELD_DURATION) {
+        } else if (field_is_text(f)) {
             field_set_text(&c, f, field_text(from, f), a);
         }
     }
@@ -357,10 +422,12 @@ bool integration_config_equal(const struct integration_config *a,
         const struct integration_field *f = &integration_fields[i];
         if (field_is_list(f)) {
             same = same_list(field_list(a, f), field_list(b, f));
-        } else if (f->kind == FIELD_DURATION) {
-            same = field_ms(a, f) == field_ms(b, f);
-        } else {
+        } else if (field_is_text(f)) {
             same = same_text(field_text(a, f), field_text(b, f));
+        } else if (f->kind == FIELD_BOOL) {
+            same = field_bool(a, f) == field_bool(b, f);
+        } else {
+            same = field_number(a, f) == field_number(b, f);
         }
     }
     return same;

@@ -38,14 +38,20 @@ struct integration_config {
     uint64_t scrape_interval_ms;
     uint64_t resend_interval_ms;
     uint64_t timeout_ms;
+    uint64_t sample_limit;    /* of one scrape */
+    uint64_t body_size_limit; /* the same, bytes */
+    bool honor_labels;
+    bool insecure_http; /* secrets may go over http to any host */
 };
 
 enum field_kind {
     FIELD_URL,
     FIELD_SECRET,
     FIELD_SECRET_URL, /* a URL that is a secret itself */
-    FIELD_DURATION,
     FIELD_TEXT,
+    FIELD_DURATION, /* no text from here on: uint64_t milliseconds */
+    FIELD_NUMBER,   /* uint64_t */
+    FIELD_BOOL,
     FIELD_WORDS, /* a list from here on: of enum notice_kind */
     FIELD_URLS,
     FIELD_RULES /* sample_rule.h */
@@ -56,10 +62,10 @@ enum field_kind {
 struct integration_field {
     const char *name;
     enum field_kind kind;
-    uint32_t of;   /* bit per enum integration */
-    size_t offset; /* in struct integration_config */
-    size_t target; /* secrets: where the URL stands that they are sent to */
-    uint64_t min_ms, max_ms;
+    uint32_t of;       /* bit per enum integration */
+    size_t offset;     /* in struct integration_config */
+    size_t target;     /* secrets: where the URL stands that they are sent to */
+    uint64_t min, max; /* of FIELD_DURATION, in ms, and FIELD_NUMBER */
 };
 
 extern const struct integration_field integration_fields[];
@@ -71,14 +77,17 @@ const struct integration_field *integration_field_find(enum integration which,
 
 bool field_is_secret(const struct integration_field *f);
 bool field_is_list(const struct integration_field *f);
+bool field_is_text(const struct integration_field *f); /* secrets included */
 
-/* The value of a text, a list (NULL: not set), a number. */
+/* The value of a text, a list (NULL: not set), a number, a truth. */
 const char *field_text(const struct integration_config *c,
                        const struct integration_field *f);
 const char *const *field_list(const struct integration_config *c,
                               const struct integration_field *f);
-uint64_t field_ms(const struct integration_config *c,
-                  const struct integration_field *f);
+uint64_t field_number(const struct integration_config *c,
+                      const struct integration_field *f);
+bool field_bool(const struct integration_config *c,
+                const struct integration_field *f);
 
 /* Sets a text; the arena keeps a copy. NULL unsets it. */
 void field_set_text(struct integration_config *c,

@@ -60,6 +60,7 @@ int integrations_new(const struct integrations_options *options,
     pthread_mutex_init(&s->change_lock, NULL);
     pthread_cond_init(&s->stored, NULL);
     list_init(&s->checks);
+    list_init(&s->scrapes_read);
     list_init(&s->scrapes_done);
     os_random(&s->random, sizeof(s->random));
     struct err err = ERR_INIT;

@@ -108,6 +108,8 @@ struct integrations {
     struct map open;       /* incidents by key: the service's thread */
     _Atomic(uint64_t) incidents_forgotten;
     struct scraper *scraper; /* replaced under the lock; else the thread's */
+    struct pages *pages;     /* the thread's; NULL: no page was scraped yet */
+    struct list scrapes_read;
     struct list scrapes_done;
     uint32_t scrapes_storing;
     _Atomic(uint64_t) scrapes[2]; /* good, bad */
@@ -192,7 +194,7 @@ struct scraper;
 /* Scrapes what is due; the monotonic time to look again. */
 uint64_t scraper_run(struct integrations *s, uint64_t now_ms);
 
-/* Waits for the store. */
+/* Ends the pages' thread and waits for the store. */
 void scraper_settle(struct integrations *s);
 void scraper_free(struct scraper *p);
 

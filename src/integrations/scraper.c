@@ -4,7 +4,9 @@
  * committed, or refused when the queue is full. A rule with a threshold tells
  * of a series when it begins to hold and every resend_interval while it does,
  * so that a value which stays high is not an event with every scrape; what the
- * store did not take is told again at the next scrape.
+ * store did not take is told again at the next scrape. Pages are read on a
+ * thread of their own (scrape_page.h); everything else here is the
+ * integrations' thread, except where it says otherwise.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +16,7 @@
 #include "base/mem.h"
 #include "data/json.h"
 #include "integrations/integrations_priv.h"
-#include "integrations/sample_rule.h"
+#include "integrations/scrape_page.h"
 #include "model/event_json.h"
 #include "os/clock.h"
 #include "os/random.h"
@@ -22,6 +24,8 @@
 #include "wire/exposition.h"
 
 #define TIME_SLACK_MS (10ULL * 60 * 1000)
+#define READING_SHARE 10 /* a target's pages are read a tenth of the time */
+#define EXPORTED "exported_"
 
 /* When a series was last told of: the value of scraper.told, by key. */
 struct told {
@@ -45,11 +49,11 @@ struct target {
 };
 
 struct scraper {
-    struct arena arena; /* of the rules */
-    uint32_t revision;
+    struct arena arena;
+    uint32_t revision;                /* of the settings, which say the same */
+    uint32_t generation;              /* of this */
     struct integration_config config; /* its texts in the arena */
-    struct sample_rule *rules;
-    uint32_t rule_count;
+    struct rule_set *rules;
     struct target *targets;
     uint32_t target_count;
 };
@@ -58,15 +62,15 @@ struct scraper {
 struct scrape {
     struct web_request web;
     struct integrations *s;
-    struct target *target;
-    uint32_t revision;
+    const char *target; /* its url */
+    uint32_t generation;
     struct arena arena;
+    struct page page;
     VEC(struct event) events;
-    VEC(struct told *) told; /* one per event; NULL: a rule without threshold */
-    uint64_t samples;
-    uint64_t over; /* more events than may be */
+    VEC(const char *) told; /* key per event; NULL: a rule without threshold */
+    uint64_t over;          /* more events than may be */
     struct store_op op;
-    struct list link; /* in scrapes_done */
+    struct list link; /* in scrapes_read, scrapes_done */
 };
 
 /* ---- settings
@@ -87,9 +91,7 @@ void scraper_free(struct scraper *p)
     if (p == NULL) {
         return;
     }
-    for (uint32_t i = 0; i < p->rule_count; i++) {
-        sample_rule_deinit(&p->rules[i]);
-    }
+    rule_set_unref(p->rules);
     for (uint32_t i = 0; i < p->target_count; i++) {
         forget_told(&p->targets[i]);
         mem_free(p->targets[i].url);
@@ -129,18 +131,10 @@ static void add_target(struct scraper *p, const char *url)
 static struct scraper *scraper_new(const struct member *m)
 {
     struct scraper *p = MEM_NEW(struct scraper);
-    struct err ignored = ERR_INIT; /* checked when it was set */
     p->revision = m->revision;
     p->config = settings_copy(m, &p->arena);
-    size_t rules = list_count(p->config.metrics);
     size_t targets = list_count(p->config.targets);
-    p->rules = ARENA_ARRAY(&p->arena, rules + 1, struct sample_rule);
-    for (size_t i = 0; i < rules; i++) {
-        if (sample_rule_parse(str_c(p->config.metrics[i]), &p->arena,
-                              &p->rules[p->rule_count], &ignored) == 0) {
-            p->rule_count++;
-        }
-    }
+    p->rules = rule_set_new(p->config.metrics);
     p->targets = mem_alloc(targets + 1, sizeof(struct target));
     if (p->config.url != NULL) {
         add_target(p, p->config.url);
@@ -151,18 +145,39 @@ static struct scraper *scraper_new(const struct member *m)
     return p;
 }
 
+static struct target *find_target(struct scraper *p, const char *url)
+{
+    for (uint32_t i = 0; p != NULL && i < p->target_count; i++) {
+        if (strcmp(p->targets[i].url, url) == 0) {
+            return &p->targets[i];
+        }
+    }
+    return NULL;
+}
+
+/* Other settings are no other world: what was told of stays told, and what was
+ * counted stays counted. */
+static void carry_over(struct scraper *from, struct scraper *to)
+{
+    for (uint32_t i = 0; i < to->target_count; i++) {
+        struct target *t = &to->targets[i];
+        struct target *old = find_target(from, t->url);
+        if (old != NULL) {
+            t->round = old->round;
+            t->samples = old->samples;
+            t->events = old->events;
+            t->told = old->told;
+            old->told = MAP_INIT;
+        }
+    }
+}
+
 /* ---- samples to events
  * ---------------------------------------------------------- */
 
 /* The series' memory; NULL when there are too many. */
-static struct told *told_of(struct target *t, uint32_t rule, struct str name,
-                            const struct labels *labels)
+static struct told *told_of(struct target *t, const char *key)
 {
-    char fingerprint[17];
-    char key[EXPOSITION_NAME_MAX_BYTES + 64];
-    labels_fingerprint(labels, fingerprint);
-    (void)snprintf(key, sizeof(key), "%u/%s/%.*s", rule, fingerprint,
-                   STR_ARG(name));
     struct told *old = map_get(&t->told, str_c(key));
     if (old != NULL || map_count(&t->told) >= SCRAPE_SERIES_MAX) {
         return old;
@@ -174,14 +189,34 @@ static struct told *told_of(struct target *t, uint32_t rule, struct str name,
     return fresh;
 }
 
+/* Whoever is scraped says what it likes, but not for others. */
+static void export_instance(json_t *labels)
+{
+    json_t *said = json_incref(json_object_get(labels, "instance"));
+    char name[128] = EXPORTED "instance";
+    if (said == NULL) {
+        return;
+    }
+    while (json_object_get(labels, name) != NULL &&
+           strlen(name) + sizeof(EXPORTED) < sizeof(name)) {
+        memmove(name + sizeof(EXPORTED) - 1, name, strlen(name) + 1);
+        memcpy(name, EXPORTED, sizeof(EXPORTED) - 1);
+    }
+    (void)json_object_set_new(labels, name, said);
+    (void)json_object_del(labels, "instance");
+}
+
 static void set_labels(json_t *event, const struct target *t,
-                       const struct labels *labels)
+                       const struct labels *labels, bool honor)
 {
     json_t *out = json_object();
     for (uint32_t i = 0; i < labels->count; i++) {
         const struct label *l = &labels->at[i];
         (void)json_object_setn_new(out, l->name.at, l->name.len,
                                    json_stringn(l->value.at, l->value.len));
+    }
+    if (!honor) {
+        export_instance(out);
     }
     if (json_object_get(out, "instance") == NULL) {
         (void)json_object_set_new(out, "instance", json_string(t->host));
@@ -190,10 +225,11 @@ static void set_labels(json_t *event, const struct target *t,
 }
 
 /* False: it does not fit into an event. */
-static bool make_event(struct scrape *x, const struct sample_rule *rule,
-                       const struct exposition_sample *sample,
-                       struct event *ret)
+static bool make_event(struct scrape *x, const struct target *t,
+                       const struct hit *hit, struct event *ret)
 {
+    const struct exposition_sample *sample = hit->sample;
+    struct str rule = hit->rule->text;
     struct err err = ERR_INIT;
     uint64_t now_ms = os_epoch_ms();
     json_auto_t *event = json_object();
@@ -207,10 +243,10 @@ static bool make_event(struct scrape *x, const struct sample_rule *rule,
         (void)json_object_set_new(event, "timestamp",
                                   json_real((double)sample->time_ms / 1000));
     }
-    set_labels(event, x->target, &sample->labels);
+    set_labels(event, t, &sample->labels, x->s->scraper->config.honor_labels);
     (void)json_object_set_new(
         event, "annotations",
-        json_pack("{s:s#}", "rule", rule->text.at, (int)rule->text.len));
+        json_pack("{s:s#}", "rule", rule.at, (int)rule.len));
     return event_from_json(event, &x->arena, ret, &err) == 0;
 }
 
@@ -220,46 +256,30 @@ static bool is_due(struct integrations *s, const struct told *t)
     return t->at_ms == 0 || os_monotonic_ms() >= t->at_ms + resend_ms;
 }
 
-/* What this rule wants of the sample: the event and its memory, or nothing. */
-static void apply_rule(struct scrape *x, uint32_t i,
-                       const struct exposition_sample *sample)
+/* The event of a hit and its memory, or nothing. */
+static void take_hit(struct scrape *x, struct target *t, const struct hit *hit)
 {
-    const struct sample_rule *rule = &x->s->scraper->rules[i];
-    struct told *told = NULL;
     struct event event = {0};
-    if (!sample_rule_covers(rule, sample->name, &sample->labels) ||
-        !sample_rule_holds(rule, sample->value)) {
-        return;
-    }
-    if (rule->op != SAMPLE_ANY) {
-        told = told_of(x->target, i, sample->name, &sample->labels);
+    bool remembered = hit->rule->op != SAMPLE_ANY;
+    if (remembered) {
+        struct told *told = told_of(t, hit->key);
         if (told == NULL) {
             x->over++;
             return;
         }
-        told->seen = x->target->round;
+        told->seen = t->round;
         if (!is_due(x->s, told)) {
             return;
         }
     }
     if (x->events.count >= SCRAPE_EVENTS_MAX) {
         x->over++;
-    } else if (make_event(x, rule, sample, &event)) {
+    } else if (make_event(x, t, hit, &event)) {
         VEC_PUSH(&x->events, event);
-        VEC_PUSH(&x->told, told);
+        VEC_PUSH(&x->told, remembered ? hit->key : NULL);
     } else {
         atomic_fetch_add(&x->s->scrape_dropped, 1);
     }
-}
-
-static int on_sample(void *context, const struct exposition_sample *sample)
-{
-    struct scrape *x = context;
-    x->samples++;
-    for (uint32_t i = 0; i < x->s->scraper->rule_count; i++) {
-        apply_rule(x, i, sample);
-    }
-    return 0;
 }
 
 /* Series that no longer hold are forgotten: the next time they do is news. */
@@ -283,9 +303,26 @@ static void scrape_free(struct scrape *x)
 {
     VEC_DEINIT(&x->events);
     VEC_DEINIT(&x->told);
+    rule_set_unref(x->page.rules);
+    page_deinit(&x->page);
     web_request_deinit(&x->web);
     arena_deinit(&x->arena);
     mem_free(x);
+}
+
+/* Told of, as of now; 0: not told of after all. */
+static void mark_told(struct integrations *s, const struct scrape *x,
+                      uint64_t at_ms)
+{
+    struct target *t = find_target(s->scraper, x->target);
+    for (size_t i = 0; t != NULL && i < x->told.count; i++) {
+        struct told *told = x->told.at[i] != NULL
+                                ? map_get(&t->told, str_c(x->told.at[i]))
+                                : NULL;
+        if (told != NULL) {
+            told->at_ms = at_ms;
+        }
+    }
 }
 
 /* On the committer's thread. */
@@ -338,6 +375,7 @@ static void ingest(struct scrape *x)
                                           struct store_ingested)},
         .done = on_ingested,
     };
+    mark_told(s, x, os_monotonic_ms());
     list_init(&x->link);
     pthread_mutex_lock(&s->lock);
     s->scrapes_storing++;
@@ -360,14 +398,16 @@ static void record_health(struct integrations *s, uint64_t took_ms)
     check_record(s, INTEGRATION_METRICS_SCRAPER, error, took_ms);
 }
 
-static void end_round(struct scrape *x, const char *why)
+static void end_round(struct scrape *x, struct target *t, const char *why)
 {
-    struct target *t = x->target;
+    uint64_t over = x->over + x->page.over;
+    uint64_t rest_ms = os_monotonic_ms() + x->page.took_ms * READING_SHARE;
     pthread_mutex_lock(&x->s->lock);
     t->running = false;
     t->ok = why == NULL;
+    t->due_ms = MAX(t->due_ms, rest_ms);
     t->scraped_ms = os_epoch_ms();
-    t->samples = x->samples;
+    t->samples = x->page.samples;
     t->error[0] = '\0';
     if (why != NULL) {
         (void)snprintf(t->error, sizeof(t->error), "%s integration: %s: %s",
@@ -376,102 +416,150 @@ static void end_round(struct scrape *x, const char *why)
     }
     pthread_mutex_unlock(&x->s->lock);
     atomic_fetch_add(&x->s->scrapes[why == NULL ? 0 : 1], 1);
-    if (x->over != 0) {
-        atomic_fetch_add(&x->s->scrape_dropped, x->over);
+    if (over != 0) {
+        atomic_fetch_add(&x->s->scrape_dropped, over);
         integrations_log(x->s, LOG_WARNING,
                          "metrics scraper: %llu samples of %s are not told of: "
                          "more than %u events in one scrape",
-                         (unsigned long long)x->over, t->host,
-                         SCRAPE_EVENTS_MAX);
+                         (unsigned long long)over, t->host, SCRAPE_EVENTS_MAX);
     }
     record_health(x->s, x->web.took_ms);
 }
 
-/* Parses the page; NULL or what is wrong, in the room. */
-static const char *read_page(struct scrape *x,
-                             char room[INTEGRATION_ERROR_SIZE])
+/* The target, unless the settings are others since it was asked. */
+static struct target *current_target(const struct scrape *x)
 {
-    struct err err = ERR_INIT;
+    struct scraper *p = x->s->scraper;
+    return p != NULL && x->generation == p->generation
+               ? find_target(p, x->target)
+               : NULL;
+}
+
+/* On the pages' thread. */
+static void on_read(struct page *page)
+{
+    struct scrape *x = page->context;
+    struct integrations *s = x->s;
+    list_init(&x->link);
+    pthread_mutex_lock(&s->lock);
+    list_push(&s->scrapes_read, &x->link);
+    if (s->web != NULL) {
+        web_wake(s->web);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* Has the page read; NULL or what is wrong, in the room. */
+static const char *read_later(struct scrape *x,
+                              char room[INTEGRATION_ERROR_SIZE])
+{
     char status[48];
+    struct integrations *s = x->s;
     const struct web_request *w = &x->web;
-    if (w->result < 0) {
-        (void)snprintf(room, INTEGRATION_ERROR_SIZE, "%s", w->error);
-        return room;
-    }
-    if (w->status != 200) {
+    if (w->result < 0 || w->status != 200) {
         (void)snprintf(room, INTEGRATION_ERROR_SIZE, "%s",
-                       web_status_text(w->status, status));
+                       w->result < 0 ? w->error
+                                     : web_status_text(w->status, status));
         return room;
     }
-    if (exposition_read(strbuf_str(&w->answer), exposition_format_of(w->type),
-                        on_sample, x, &err) < 0) {
-        (void)snprintf(room, INTEGRATION_ERROR_SIZE,
-                       "not a page of metrics: "
-                       "%.200s",
-                       err.message);
-        return room;
+    if (s->pages == NULL && pages_new(&s->pages) < 0) {
+        return "no thread could be started to read the page";
     }
+    x->page.text = strbuf_str(&w->answer);
+    x->page.format = exposition_format_of(w->type);
+    x->page.rules = rule_set_ref(s->scraper->rules);
+    x->page.sample_limit = s->scraper->config.sample_limit;
+    x->page.hits_max = SCRAPE_SERIES_MAX;
+    x->page.done = on_read;
+    x->page.context = x;
+    pages_add(s->pages, &x->page);
     return NULL;
 }
 
 static void on_page(struct web_request *web)
 {
     struct scrape *x = CONTAINER_OF(web, struct scrape, web);
-    struct integrations *s = x->s;
     char room[INTEGRATION_ERROR_SIZE];
-    if (web->result == -ECANCELED || x->revision != s->scraper->revision) {
-        scrape_free(x); /* stopping, or its target is no longer there */
+    struct target *t = web->result == -ECANCELED ? NULL : current_target(x);
+    if (t == NULL) {
+        scrape_free(x); /* stopping, or asked with other settings */
         return;
     }
-    x->target->round++;
-    const char *why = read_page(x, room);
+    t->round++;
+    const char *why = read_later(x, room);
     if (why != NULL) {
-        x->events.count = x->told.count = 0; /* a bad page says nothing */
-    } else {
-        forget_over(x->target);
+        end_round(x, t, why);
+        scrape_free(x);
     }
-    end_round(x, why);
+}
+
+static void take_page(struct scrape *x)
+{
+    struct target *t = current_target(x);
+    if (t == NULL) {
+        scrape_free(x);
+        return;
+    }
+    bool good = x->page.why[0] == '\0';
+    for (size_t i = 0; i < x->page.hits.count; i++) {
+        take_hit(x, t, &x->page.hits.at[i]);
+    }
+    if (good) {
+        forget_over(t);
+    }
+    end_round(x, t, good ? NULL : x->page.why);
     if (x->events.count != 0) {
-        x->target->running = true; /* until the store has answered */
+        t->running = true; /* until the store has answered */
         ingest(x);
     } else {
         scrape_free(x);
     }
 }
 
-/* Its target is told of what the store has answered, if it is still there. */
+static struct scrape *pop_scrape(struct integrations *s, struct list *from)
+{
+    pthread_mutex_lock(&s->lock);
+    struct list *first = list_pop(from);
+    pthread_mutex_unlock(&s->lock);
+    return first != NULL ? CONTAINER_OF(first, struct scrape, link) : NULL;
+}
+
+static void take_pages(struct integrations *s)
+{
+    struct scrape *x = NULL;
+    while ((x = pop_scrape(s, &s->scrapes_read)) != NULL) {
+        take_page(x);
+    }
+}
+
+/* What the store has answered. */
 static void take_answer(struct integrations *s, struct scrape *x)
 {
     bool stored = x->op.result == 0;
     atomic_fetch_add(stored ? &s->scrape_events : &s->scrape_dropped,
                      x->events.count);
-    if (s->scraper == NULL || x->revision != s->scraper->revision) {
+    if (!stored) {
+        mark_told(s, x, 0);
+    }
+    struct target *t = find_target(s->scraper, x->target);
+    if (t == NULL) {
         return;
     }
-    for (size_t i = 0; stored && i < x->told.count; i++) {
-        if (x->told.at[i] != NULL) {
-            x->told.at[i]->at_ms = os_monotonic_ms();
-        }
-    }
     pthread_mutex_lock(&s->lock);
-    x->target->events += stored ? x->events.count : 0;
-    x->target->running = false;
+    t->events += stored ? x->events.count : 0;
+    if (t == current_target(x)) {
+        t->running = false;
+    }
     pthread_mutex_unlock(&s->lock);
 }
 
 static void take_done(struct integrations *s)
 {
-    struct list *done = NULL;
-    do {
-        pthread_mutex_lock(&s->lock);
-        done = list_pop(&s->scrapes_done);
-        pthread_mutex_unlock(&s->lock);
-        if (done != NULL) {
-            struct scrape *x = CONTAINER_OF(done, struct scrape, link);
-            take_answer(s, x);
-            scrape_free(x);
-        }
-    } while (done != NULL);
+    struct scrape *x = NULL;
+    while ((x = pop_scrape(s, &s->scrapes_done)) != NULL) {
+        take_answer(s, x);
+        scrape_free(x);
+    }
 }
 
 /* ---- starting
@@ -485,11 +573,11 @@ static void scrape(struct integrations *s, struct target *t)
     char line[FIELD_TEXT_MAX_BYTES + 64];
     char target[WEB_ORIGIN_SIZE];
     x->s = s;
-    x->target = t;
-    x->revision = p->revision;
-    x->web.url = t->url;
+    x->target = arena_strdup(&x->arena, str_c(t->url));
+    x->generation = p->generation;
+    x->web.url = x->target;
     x->web.timeout_ms = p->config.timeout_ms;
-    x->web.max_bytes = EXPOSITION_MAX_BYTES;
+    x->web.max_bytes = p->config.body_size_limit;
     x->web.done = on_page;
     x->web.headers[0] =
         "Accept: application/openmetrics-text;version=1.0.0;q=0.6,"
@@ -506,19 +594,34 @@ static void scrape(struct integrations *s, struct target *t)
     explicit_bzero(line, sizeof(line));
 }
 
+/* Under the lock: new settings that say the same only ask for a new look. */
+static void look_again(struct scraper *p, uint32_t revision)
+{
+    p->revision = revision;
+    for (uint32_t i = 0; i < p->target_count; i++) {
+        p->targets[i].due_ms = 0;
+    }
+}
+
 /* Puts new settings in force; false when nothing is to be scraped. */
 static bool renew(struct integrations *s)
 {
     struct member *m = &s->members[INTEGRATION_METRICS_SCRAPER];
-    struct scraper *fresh = NULL;
+    struct scraper *old = NULL;
     pthread_mutex_lock(&s->lock);
     const struct settings *n = m->now;
     bool wanted = n->enabled && n->complete && !n->paused;
-    if (s->scraper == NULL || s->scraper->revision != m->revision) {
-        fresh = scraper_new(m);
+    if (s->scraper != NULL &&
+        integration_config_equal(&s->scraper->config, &n->config)) {
+        if (s->scraper->revision != m->revision) {
+            look_again(s->scraper, m->revision);
+        }
+    } else {
+        old = s->scraper;
+        s->scraper = scraper_new(m);
+        s->scraper->generation = old != NULL ? old->generation + 1 : 0;
+        carry_over(old, s->scraper);
     }
-    struct scraper *old = fresh != NULL ? s->scraper : NULL;
-    s->scraper = fresh != NULL ? fresh : s->scraper;
     pthread_mutex_unlock(&s->lock);
     scraper_free(old);
     return wanted;
@@ -527,8 +630,10 @@ static bool renew(struct integrations *s)
 uint64_t scraper_run(struct integrations *s, uint64_t now_ms)
 {
     uint64_t next_ms = UINT64_MAX;
+    bool wanted = renew(s);
+    take_pages(s);
     take_done(s);
-    if (!renew(s)) {
+    if (!wanted) {
         return next_ms;
     }
     struct scraper *p = s->scraper;
@@ -549,6 +654,12 @@ uint64_t scraper_run(struct integrations *s, uint64_t now_ms)
 
 void scraper_settle(struct integrations *s)
 {
+    struct scrape *x = NULL;
+    pages_free(s->pages);
+    s->pages = NULL;
+    while ((x = pop_scrape(s, &s->scrapes_read)) != NULL) {
+        scrape_free(x);
+    }
     pthread_mutex_lock(&s->lock);
     while (s->scrapes_storing != 0) {
         pthread_cond_wait(&s->stored, &s->lock);

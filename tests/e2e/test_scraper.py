@@ -1,7 +1,7 @@
 """The metrics scraper: pages of metrics become metric events, and no flood."""
 import pytest
 
-from harness import wait_until
+from harness import adctl, wait_until
 from partners import Partner
 
 PAGE = """\
@@ -51,7 +51,7 @@ def detail(d):
 
 
 def scrapes(page):
-    return page.paths().count("/metrics")
+    return sum(p.startswith("/metrics") for p in page.paths())
 
 
 def wait_scrapes(page, more):
@@ -164,6 +164,95 @@ def test_several_targets_and_credentials_of_their_own(make_daemon, page):
         assert [s["ok"] for s in detail(d)["scrapes"]] == [True, False]
     finally:
         other.close()
+
+
+def test_what_was_told_stays_told_whatever_is_set(make_daemon, page):
+    page.metrics = PAGE.format(load=9)
+    d = make_daemon(config=config(page))
+    wait_until(lambda: len(events(d)) == 2, what="both")
+
+    def more(change):
+        change()
+        wait_scrapes(page, 2)
+        return len(events(d)) - 2
+
+    def put(body):
+        d.api("PUT", "/api/integrations/metrics-scraper", body, 200)
+
+    assert more(lambda: d.post("/api/admin/reload-config")) == 0
+    assert more(lambda: put({"timeout": 3})) == 0
+    d.post("/api/integrations/metrics-scraper/pause", {})
+    assert more(lambda: d.post(
+        "/api/integrations/metrics-scraper/resume", {})) == 0
+    # Other rules: only what is new is told.
+    rules = ["load1 > 4", "requests_total > 1"]
+    assert more(lambda: put({"metrics": rules})) == 1
+    d.write_config(config(page, scrape_interval="2s"))
+    assert more(lambda: d.post("/api/admin/reload-config")) == 1
+
+
+def test_a_page_speaks_for_itself_only(make_daemon, page):
+    page.metrics = ('load1{instance="db-primary:9100",job="a"} 9\n'
+                    'load1{exported_instance="x",instance="y"} 8\n')
+    d = make_daemon(config=config(page))
+    found = wait_until(lambda: len(e := events(d)) == 2 and e, what="both")
+    host = page.url.removeprefix("http://")
+    assert {e["value"]: e["labels"] for e in found} == {
+        9: {"instance": host, "job": "a",
+            "exported_instance": "db-primary:9100"},
+        8: {"instance": host, "exported_instance": "x",
+            "exported_exported_instance": "y"}}
+    d.api("PUT", "/api/integrations/metrics-scraper",
+          {"honor_labels": True, "metrics": ["load1 > 5"]}, 200)
+    found = wait_until(lambda: len(e := events(d)) == 4 and e, what="again")
+    assert {"db-primary:9100", "y"} <= {e["labels"]["instance"] for e in found}
+
+
+def test_a_target_has_limits(make_daemon, page):
+    page.metrics = "".join(f'x{{i="{i}"}} {i}\n' for i in range(1000))
+    d = make_daemon(config=config(page, sample_limit=999))
+
+    def error():
+        return detail(d)["error"] or ""
+
+    wait_until(lambda: "more than 999 samples" in error(), what="the limit")
+    assert "sample_limit" in error() and events(d) == []
+    scraper = "/api/integrations/metrics-scraper"
+    d.api("PUT", scraper, {"sample_limit": 1000, "body_size_limit": 2048}, 200)
+    wait_until(lambda: "larger than 2048 bytes" in error(), what="the limit")
+    d.api("PUT", scraper, {"body_size_limit": "100000"}, 200)
+    wait_until(lambda: detail(d)["health"] == "healthy", what="health")
+    for body in ({"sample_limit": 0}, {"sample_limit": 100001},
+                 {"body_size_limit": 1023}, {"sample_limit": "a"},
+                 {"body_size_limit": 10 * 1024 * 1024 + 1},
+                 {"honor_labels": "yes"}):
+        answer = d.api("PUT", scraper, body, 400)
+        assert answer["detail"]["field"] in body
+    shown = adctl(d, "integration", "set", "metrics-scraper",
+                  "sample_limit=5000", "honor_labels=true").stdout
+    assert "5000" in shown
+
+
+def test_costly_pages_delay_no_notice(make_daemon, page):
+    """Reading them takes longer than Slack's time limit."""
+    page.metrics = "".join(f'x{{i="{"a" * 60}{i}"}} 1\n'
+                           for i in range(90000))
+    rules = ['x{i=~"(a|aa)+[b-z]%d"} > 0' % i for i in range(64)]
+    targets = [f"{page.url}/metrics?{i}" for i in range(20)]
+    d = make_daemon(config=config(
+        page, metrics=rules, targets=targets, sample_limit=100000,
+        body_size_limit="10MiB", timeout="5m"))
+    hook = Partner()
+    try:
+        d.api("PUT", "/api/integrations/slack", {
+            "webhook_url": hook.url + "/services/T/B/x", "timeout": 5}, 200)
+        wait_until(lambda: scrapes(page) >= 3, 60, "some scrapes")
+        for _ in range(3):
+            d.post("/api/integrations/slack/test")
+        assert len(hook.messages) == 3
+        assert all(s["last_scrape"] is None for s in detail(d)["scrapes"][-5:])
+    finally:
+        hook.close()
 
 
 def test_rules_are_checked(daemon):

@@ -94,11 +94,57 @@ static void values(void **state)
         check(s, "channel", long_text(FIELD_CHANNEL_MAX_BYTES + 1)), -EINVAL);
 }
 
+static void numbers_and_truths(void **state)
+{
+    (void)state;
+    const enum integration m = INTEGRATION_METRICS_SCRAPER;
+    assert_int_equal(check(m, "sample_limit", json_integer(1)), 0);
+    assert_int_equal(check(m, "sample_limit", json_string("100000")), 0);
+    assert_int_equal(check(m, "sample_limit", json_integer(0)), -ERANGE);
+    assert_int_equal(check(m, "sample_limit", json_integer(100001)), -ERANGE);
+    assert_int_equal(check(m, "sample_limit", json_integer(-1)), -EINVAL);
+    assert_int_equal(check(m, "sample_limit", json_real(1.5)), -EINVAL);
+    assert_int_equal(check(m, "body_size_limit", json_integer(1023)), -ERANGE);
+    assert_int_equal(check(m, "honor_labels", json_true()), 0);
+    assert_int_equal(check(m, "honor_labels", json_string("true")), -EINVAL);
+    assert_int_equal(check(m, "honor_labels", json_null()), 0);
+}
+
+static void equal_is_what_says_the_same(void **state)
+{
+    (void)state;
+    static const char *const one[] = {"a", NULL};
+    static const char *const two[] = {"a", "b", NULL};
+    const struct integration_config a = {
+        .url = "http://h", .targets = one, .timeout_ms = 5};
+    struct integration_config b = a;
+    assert_true(integration_config_equal(&a, &b));
+    b.targets = two;
+    assert_false(integration_config_equal(&a, &b));
+    b = a;
+    b.honor_labels = true;
+    assert_false(integration_config_equal(&a, &b));
+    b = a;
+    b.timeout_ms = 6;
+    assert_false(integration_config_equal(&a, &b));
+    b = a;
+    b.url = NULL;
+    assert_false(integration_config_equal(&a, &b));
+    b = a;
+    b.set = 1;
+    assert_false(integration_config_equal(&a, &b));
+    b = a;
+    b.enabled = true;
+    assert_false(integration_config_equal(&a, &b));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_has_its_fields),
         cmocka_unit_test(values),
+        cmocka_unit_test(numbers_and_truths),
+        cmocka_unit_test(equal_is_what_says_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
