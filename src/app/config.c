@@ -353,31 +353,6 @@ void config_read_override(struct config_reader *r, const char *assignment)
     }
 }
 
-/* Which fields of integrations somebody has set: the API's settings yield to
- * those only. */
-static void note_fields(struct config *c)
-{
-    for (size_t i = 0; i < config_option_count; i++) {
-        if (c->origins[i].source == NULL) {
-            continue;
-        }
-        for (int which = 0; which < INTEGRATIONS; which++) {
-            const char *name =
-                below(config_options[i].key,
-                      config_integration_key((enum integration)which));
-            const struct integration_field *f =
-                name != NULL
-                    ? integration_field_find((enum integration)which, name)
-                    : NULL;
-            if (f != NULL) {
-                c->integrations[which].set |= 1U << (f - integration_fields);
-            } else if (name != NULL && strcmp(name, "enabled") == 0) {
-                c->integrations[which].set |= 1U << FIELD_ENABLED;
-            }
-        }
-    }
-}
-
 int config_read_finish(struct config_reader *r, struct config **ret)
 {
     r->file = r->report->file;
@@ -386,7 +361,7 @@ int config_read_finish(struct config_reader *r, struct config **ret)
         check_server(r);
         check_limits(r);
         apply_loglevel(r);
-        note_fields(r->config);
+        config_check_partners(r);
     }
     if (r->report->error_count != 0) {
         config_free(r->config);

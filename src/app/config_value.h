@@ -64,6 +64,11 @@ bool config_value_is_list(struct config_reader *r,
                           const struct config_option *o,
                           const struct yaml_node *n);
 
+/* Notes which fields of integrations somebody has set, which is all that
+ * overrules the API's settings, and warns of secrets that would go over http
+ * and of keys that are not enough (config_partners.c). */
+void config_check_partners(struct config_reader *r);
+
 /* Reads executor.run_as_allowed (config_run_as.c). */
 void config_run_as_set(struct config_reader *r, const struct config_option *o,
                        const struct yaml_node *n);

@@ -23,7 +23,8 @@
 
 struct check_run {
     struct web_request web;
-    struct list link; /* in integrations.checks while it waits */
+    struct list link;   /* in integrations.checks, or another's joined */
+    struct list joined; /* those who want to know the same */
     struct integrations *s;
     struct integration_check *asked; /* NULL: a background check */
     enum integration which;
@@ -187,10 +188,12 @@ static const struct step *step_of(const struct check_run *x)
     return all[x->step].path != NULL ? &all[x->step] : NULL;
 }
 
-bool check_has_probe(enum integration which, const struct integration_config *c)
+/* PagerDuty's asks with the api_key, also when nothing can be sent. */
+bool check_has_probe(enum integration which, const struct settings *n)
 {
-    return probes[which][0].path != NULL &&
-           (!probes[which][0].at_api_url || c->api_key != NULL);
+    const struct step *first = &probes[which][0];
+    return first->path != NULL &&
+           (first->at_api_url ? n->config.api_key != NULL : n->complete);
 }
 
 /* ---- health
@@ -257,35 +260,55 @@ void check_record(struct integrations *s, enum integration which,
 /* ---- running
  * ------------------------------------------------------------------ */
 
+static void answer(struct check_run *x, const struct check_run *made,
+                   int result, const char *error)
+{
+    struct integration_check *c = x->asked;
+    if (c != NULL) {
+        c->result = result;
+        c->steps = made->step;
+        c->took_ms = made->took_ms;
+        (void)snprintf(c->error, sizeof(c->error), "%s",
+                       error != NULL ? error : "");
+        c->done(c);
+    }
+}
+
+static void run_free(struct check_run *x)
+{
+    settings_wipe(&x->config);
+    strbuf_deinit(&x->body);
+    web_request_deinit(&x->web);
+    arena_deinit(&x->arena);
+    mem_free(x);
+}
+
 /* Takes the lock when it is for the record. */
 static void finish(struct check_run *x, int result, const char *error)
 {
     struct integrations *s = x->s;
     struct member *m = &s->members[x->which];
+    struct list *next = NULL;
     pthread_mutex_lock(&s->lock);
-    if (x->asked == NULL) {
-        m->health.running = false;
+    if (m->health.asking == x) {
+        m->health.asking = NULL;
     }
     s->check_count -= x->asked != NULL;
+    LIST_EACH (&x->joined, it) {
+        s->check_count--;
+    }
     bool counts = result == 0 || result == -EHOSTDOWN;
     if (counts && x->revision == m->revision && x->step > 0) {
         record(s, x->which, result < 0 ? error : NULL, x->took_ms);
     }
     pthread_mutex_unlock(&s->lock);
-    settings_wipe(&x->config);
-    if (x->asked != NULL) {
-        struct integration_check *c = x->asked;
-        c->result = result;
-        c->steps = x->step;
-        c->took_ms = x->took_ms;
-        (void)snprintf(c->error, sizeof(c->error), "%s",
-                       error != NULL ? error : "");
-        c->done(c);
+    answer(x, x, result, error);
+    while ((next = list_pop(&x->joined)) != NULL) {
+        struct check_run *other = CONTAINER_OF(next, struct check_run, link);
+        answer(other, x, result, error);
+        run_free(other);
     }
-    strbuf_deinit(&x->body);
-    web_request_deinit(&x->web);
-    arena_deinit(&x->arena);
-    mem_free(x);
+    run_free(x);
 }
 
 static void finish_bad(struct check_run *x, int result, const char *why)
@@ -390,12 +413,9 @@ static int prepare(struct check_run *x, char why[INTEGRATION_ERROR_SIZE])
 {
     struct member *m = &x->s->members[x->which];
     const struct settings *n = m->now;
-    if (!n->complete) {
-        const struct integration_field *f =
-            integration_field_find(x->which, n->missing);
-        const char *problem = n->secrets[f - integration_fields].problem;
-        (void)snprintf(why, INTEGRATION_ERROR_SIZE, "not configured (%s %s)",
-                       n->missing, problem != NULL ? problem : "is not set");
+    bool probed = x->kind == CHECK_HEALTH && check_has_probe(x->which, n);
+    if (!n->complete && !probed) {
+        settings_explain(x->which, n, why);
         return -EOPNOTSUPP;
     }
     if (!n->enabled) {
@@ -407,22 +427,55 @@ static int prepare(struct check_run *x, char why[INTEGRATION_ERROR_SIZE])
     return 0;
 }
 
+/* Under the lock: is it to be asked anew because somebody says so? */
+static bool may_force(const struct check_run *x)
+{
+    struct member *m = &x->s->members[x->which];
+    struct health *h = &m->health;
+    uint64_t now_ms = os_monotonic_ms();
+    if (!x->asked->force ||
+        (h->forced_ms != 0 && h->forced_revision == m->revision &&
+         now_ms < h->forced_ms + INTEGRATION_FORCED_MS)) {
+        return false;
+    }
+    h->forced_ms = now_ms;
+    h->forced_revision = m->revision;
+    return true;
+}
+
 /* What is known is fresh enough, or all that can be known. */
 static bool take_known(struct check_run *x, char why[INTEGRATION_ERROR_SIZE],
                        int *ret_result)
 {
     const struct member *m = &x->s->members[x->which];
     const struct health *h = &m->health;
-    if (x->kind != CHECK_HEALTH) {
+    if (x->kind != CHECK_HEALTH || h->asking != NULL) {
         return false;
     }
-    bool fresh = !x->asked->force && h->revision == m->revision &&
+    bool forced = may_force(x);
+    bool fresh = !forced && h->revision == m->revision &&
                  h->fresh_until_ms > os_monotonic_ms();
-    if (!fresh && check_has_probe(x->which, &m->now->config)) {
+    if (!fresh && check_has_probe(x->which, m->now)) {
         return false;
     }
     *ret_result = h->word == HEALTH_UNHEALTHY ? -EHOSTDOWN : 0;
     (void)snprintf(why, INTEGRATION_ERROR_SIZE, "%s", h->error);
+    return true;
+}
+
+/* Under the lock: one question at a time, whoever wants to know. One about
+ * settings that are no longer is not waited for. */
+static bool join(struct check_run *x)
+{
+    struct health *h = &x->s->members[x->which].health;
+    if (x->kind != CHECK_HEALTH) {
+        return false;
+    }
+    if (h->asking == NULL || h->asking->revision != x->revision) {
+        h->asking = x;
+        return false;
+    }
+    list_push(&h->asking->joined, &x->link);
     return true;
 }
 
@@ -433,12 +486,13 @@ static void begin(struct check_run *x)
     pthread_mutex_lock(&x->s->lock);
     int r = prepare(x, why);
     bool done = r == 0 && x->asked != NULL && take_known(x, why, &known);
+    bool joined = r == 0 && !done && join(x);
     pthread_mutex_unlock(&x->s->lock);
     if (r < 0) {
         finish_bad(x, r, why);
     } else if (done) {
         finish(x, known, why);
-    } else {
+    } else if (!joined) {
         next_step(x);
     }
 }
@@ -453,6 +507,7 @@ static struct check_run *run_new(struct integrations *s, enum integration which,
     x->kind = kind;
     x->asked = asked;
     list_init(&x->link);
+    list_init(&x->joined);
     return x;
 }
 
@@ -498,12 +553,11 @@ static uint64_t run_background(struct integrations *s, enum integration which,
     uint64_t next_ms = UINT64_MAX;
     pthread_mutex_lock(&s->lock);
     const struct settings *n = m->now;
-    bool wanted =
-        n->enabled && n->complete && check_has_probe(which, &n->config);
-    if (wanted && !m->health.running) {
+    bool wanted = n->enabled && check_has_probe(which, n);
+    if (wanted && (m->health.asking == NULL ||
+                   m->health.asking->revision != m->revision)) {
         next_ms = m->health.due_ms;
         if (next_ms <= now_ms) {
-            m->health.running = true;
             x = run_new(s, which, CHECK_HEALTH, NULL);
             next_ms = UINT64_MAX;
         }

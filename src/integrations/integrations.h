@@ -19,10 +19,11 @@
 #include "telemetry/telemetry.h"
 
 #define INTEGRATION_ERROR_SIZE 320
-#define INTEGRATION_CHECKS_MAX 32 /* at a time */
-#define INTEGRATION_FRESH_MS 5000 /* a health that needs no new look */
-#define SCRAPE_EVENTS_MAX 100U    /* of one scrape of one target */
-#define SCRAPE_SERIES_MAX 10000U  /* of one target, that rules hold for */
+#define INTEGRATION_CHECKS_MAX 32  /* at a time */
+#define INTEGRATION_FRESH_MS 5000  /* a health that needs no new look */
+#define INTEGRATION_FORCED_MS 5000 /* between two that are asked for anew */
+#define SCRAPE_EVENTS_MAX 100U     /* of one scrape of one target */
+#define SCRAPE_SERIES_MAX 10000U   /* of one target, that rules hold for */
 
 struct service;
 struct store_ingest;
@@ -103,7 +104,8 @@ NODISCARD int integrations_change(struct integrations *s,
  */
 
 enum integration_check_kind {
-    CHECK_HEALTH, /* without side effects; a fresh one is not repeated */
+    CHECK_HEALTH, /* without side effects; a fresh one is not repeated, one
+                     that is under way is waited for */
     CHECK_TEST    /* visible at the partner, labelled as a test */
 };
 
@@ -112,7 +114,8 @@ enum integration_check_kind {
 struct integration_check {
     enum integration which;
     enum integration_check_kind kind;
-    bool force; /* CHECK_HEALTH: also when there is a fresh one */
+    bool force; /* CHECK_HEALTH: also when there is a fresh one, but once in
+                   INTEGRATION_FORCED_MS */
     void (*done)(struct integration_check *c);
     /* outcome */
     int result;     /* 0: it is well; -EHOSTDOWN: it is not (error);

@@ -48,7 +48,9 @@ struct health {
     uint32_t revision;       /* of the settings that it is about */
     uint64_t fresh_until_ms; /* monotonic */
     uint64_t due_ms;         /* monotonic: the next background check */
-    bool running;            /* a background check */
+    uint64_t forced_ms;      /* monotonic: when it was last asked for anew */
+    uint32_t forced_revision;
+    struct check_run *asking; /* a check that is under way; the thread's */
 };
 
 /* A partner that notices go to. */
@@ -133,6 +135,10 @@ struct integration_config settings_copy(const struct member *m,
                                         struct arena *a);
 void settings_wipe(struct integration_config *c);
 
+/* "not configured (routing_key is not set)": why it is not used. */
+void settings_explain(enum integration which, const struct settings *n,
+                      char ret[INTEGRATION_ERROR_SIZE]);
+
 /* What a stored object says in public: secrets as "set". New reference. */
 json_t *settings_public(const json_t *stored);
 
@@ -161,9 +167,8 @@ void check_record(struct integrations *s, enum integration which,
 /* Ends all that wait, with -ECANCELED. */
 void check_cancel_all(struct integrations *s);
 
-/* Is there a way to ask without side effects? */
-bool check_has_probe(enum integration which,
-                     const struct integration_config *c);
+/* Is there a way to ask without side effects, with what is set? */
+bool check_has_probe(enum integration which, const struct settings *n);
 
 /* About so long: 0.8 to 1.2 times. */
 uint64_t check_jitter(struct integrations *s, uint64_t ms);

@@ -193,6 +193,20 @@ static void target_origin(const struct integration_config *c,
     web_origin(url, ret);
 }
 
+/* The secret may go where it is for, or is not used. */
+static void take_secret(struct settings *n, const struct integration_field *f,
+                        const char *text, const char *origin)
+{
+    if (n->config.insecure_http || web_keeps_secrets(origin)) {
+        field_set_text(&n->config, f, text, &n->arena);
+    } else {
+        field_set_text(&n->config, f, NULL, &n->arena);
+        n->secrets[f - integration_fields].problem =
+            "would go over http, where others can read it: set an https url, "
+            "or insecure_http";
+    }
+}
+
 static void use_stored_secret(struct integrations *s, enum integration which,
                               const struct integration_field *f,
                               const json_t *secret, struct settings *n)
@@ -214,7 +228,7 @@ static void use_stored_secret(struct integrations *s, enum integration which,
     } else {
         target_origin(&n->config, f, text, origin);
         if (strcmp(origin, stored) == 0) {
-            field_set_text(&n->config, f, text, &n->arena);
+            take_secret(n, f, text, origin);
         } else {
             view->problem = "it was set for another host; set it again";
         }
@@ -242,6 +256,8 @@ static void use_file_secret(const struct member *m,
         field_set_text(&n->config, f, NULL, &n->arena);
         view->problem = "the configuration file has it for another host; set "
                         "it for this one";
+    } else {
+        take_secret(n, f, text, now);
     }
 }
 
@@ -355,6 +371,20 @@ void settings_wipe(struct integration_config *c)
     }
 }
 
+void settings_explain(enum integration which, const struct settings *n,
+                      char ret[INTEGRATION_ERROR_SIZE])
+{
+    const struct integration_field *f =
+        integration_field_find(which, n->missing);
+    const char *problem = n->secrets[f - integration_fields].problem;
+    bool key_alone =
+        which == INTEGRATION_PAGERDUTY && n->config.api_key != NULL;
+    (void)snprintf(ret, INTEGRATION_ERROR_SIZE, "not configured (%s %s%s)",
+                   n->missing, problem != NULL ? problem : "is not set",
+                   key_alone ? "; with the api_key alone nothing can be sent"
+                             : "");
+}
+
 /* ---- changing ---------------------------------------------------------------
  */
 
@@ -465,6 +495,13 @@ static int seal_secret(struct integrations *s,
         err_hint(reterr, "set the url in the same request");
         return err_set(reterr, -EINVAL,
                        "%s: there is no url yet that it could be for", f->name);
+    }
+    if (!n->config.insecure_http && !web_keeps_secrets(origin)) {
+        err_field(reterr, "%s", f->name);
+        err_hint(reterr, "set an https url, or insecure_http: true");
+        return err_set(reterr, -EINVAL,
+                       "%s: it would go over http, where others can read it",
+                       f->name);
     }
     struct strbuf room = STRBUF_INIT(4096);
     struct strbuf sealed = STRBUF_INIT(SEAL_TEXT_MAX_BYTES);

@@ -15,19 +15,22 @@ const char *health_text(const struct member *m)
                                         [HEALTH_HEALTHY] = "healthy",
                                         [HEALTH_UNHEALTHY] = "unhealthy"};
     const struct settings *n = m->now;
-    return !n->enabled    ? "disabled"
-           : !n->complete ? "not_configured"
-           : n->paused    ? "paused"
-                          : words[m->health.word];
+    bool bad = m->health.word == HEALTH_UNHEALTHY;
+    return !n->enabled            ? "disabled"
+           : !n->complete && !bad ? "not_configured"
+           : n->paused            ? "paused"
+                                  : words[m->health.word];
 }
 
 json_t *health_json(const struct member *m)
 {
     const struct settings *n = m->now;
-    if (!n->enabled || !n->complete || m->health.word == HEALTH_UNKNOWN) {
-        return json_null();
+    bool well = m->health.word == HEALTH_HEALTHY;
+    if (!n->enabled || m->health.word == HEALTH_UNKNOWN ||
+        (!n->complete && well)) {
+        return json_null(); /* a key that is good does not make it usable */
     }
-    return json_boolean(m->health.word == HEALTH_HEALTHY);
+    return json_boolean(well);
 }
 
 static void set_instant(json_t *out, const char *key, uint64_t ms)
@@ -52,11 +55,32 @@ static void set_text(json_t *out, const char *key, const char *text)
 /* ---- health
  * ------------------------------------------------------------------- */
 
+/* Somebody wants to use it, but what is set is not enough. */
+static bool is_half_set(const struct member *m)
+{
+    const struct settings *n = m->now;
+    return n->enabled && !n->complete && (m->file.configured || n->by_api);
+}
+
+static void set_error(json_t *out, const struct member *m,
+                      enum integration which)
+{
+    char why[INTEGRATION_ERROR_SIZE];
+    char error[INTEGRATION_ERROR_SIZE + 64];
+    if (m->health.word == HEALTH_UNHEALTHY || !is_half_set(m)) {
+        set_text(out, "error", m->now->enabled ? m->health.error : NULL);
+        return;
+    }
+    settings_explain(which, m->now, why);
+    (void)snprintf(error, sizeof(error), "%s integration: %s",
+                   integration_title(which), why);
+    set_text(out, "error", error);
+}
+
 static json_t *row(const struct member *m, enum integration which)
 {
     const struct settings *n = m->now;
     const struct health *h = &m->health;
-    bool measured = n->enabled && n->complete;
     json_t *out = json_object();
     set_text(out, "name", integration_name(which));
     (void)json_object_set_new(out, "enabled", json_boolean(n->enabled));
@@ -64,7 +88,8 @@ static json_t *row(const struct member *m, enum integration which)
     (void)json_object_set_new(out, "healthy", health_json(m));
     (void)json_object_set_new(out, "paused", json_boolean(n->paused));
     (void)json_object_set_new(out, "configured", json_boolean(n->complete));
-    set_text(out, "error", measured ? h->error : NULL);
+    set_text(out, "missing", n->complete ? NULL : n->missing);
+    set_error(out, m, which);
     set_instant(out, "last_check", h->checked_ms);
     return out;
 }
@@ -163,7 +188,6 @@ json_t *integrations_detail(struct integrations *s, enum integration which)
     json_t *out = row(m, which);
     set_text(out, "title", integration_title(which));
     set_url(out, m->now, which);
-    set_text(out, "missing", m->now->complete ? NULL : m->now->missing);
     set_health(out, &m->health);
     set_fields(out, m->now, which);
     if (integration_field_find(which, "notify_on") != NULL) {
@@ -197,7 +221,7 @@ void integrations_state(struct integrations *s, struct telemetry_state *ret)
         ret->notices_retried[i] = atomic_load(&c->retried);
         ret->notices_dropped[i] = atomic_load(&c->dropped);
         ret->integrations_failing[i] =
-            used && m->health.word == HEALTH_UNHEALTHY;
+            m->now->enabled && m->health.word == HEALTH_UNHEALTHY;
     }
     pthread_mutex_unlock(&s->lock);
 }

@@ -1,5 +1,6 @@
 #include "integrations/web.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -130,6 +131,31 @@ void web_origin(const char *url, char ret[WEB_ORIGIN_SIZE])
     for (char *c = ret; *c != '\0'; c++) {
         *c = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
     }
+}
+
+bool web_keeps_secrets(const char *origin)
+{
+    struct str host = str_c(origin);
+    char room[256];
+    struct in_addr address;
+    if (str_starts(host, STR("https://"))) {
+        return true;
+    }
+    if (!str_starts(host, STR("http://"))) {
+        return false;
+    }
+    host = str_slice(host, sizeof("http://") - 1, host.len);
+    while (host.len != 0 && host.at[host.len - 1] != ':') {
+        host.len--; /* the port */
+    }
+    host.len -= host.len != 0;
+    (void)snprintf(room, sizeof(room), "%.*s", STR_ARG(host));
+    if (inet_pton(AF_INET, room, &address) == 1) {
+        return (ntohl(address.s_addr) >> 24) == IN_LOOPBACKNET;
+    }
+    bool letter = host.len != 0 && host.at[0] >= 'a' && host.at[0] <= 'z';
+    return str_eq_c(host, "[::1]") || str_ends(host, STR(".localhost")) ||
+           (letter && str_find(host, '.') < 0);
 }
 
 /* ---- what comes back ------------------------------------------------------

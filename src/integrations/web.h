@@ -79,6 +79,10 @@ NODISCARD int web_url_check(struct str url, struct err *reterr);
  * what is no URL. */
 void web_origin(const char *url, char ret[WEB_ORIGIN_SIZE]);
 
+/* May a secret go to this origin: https, or a host that is near? That is
+ * loopback, or a name without a dot, which names of the public network have. */
+bool web_keeps_secrets(const char *origin);
+
 /* "401 Unauthorized"; a status without a name is the number alone. */
 const char *web_status_text(unsigned status, char room[48]);
 

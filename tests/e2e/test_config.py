@@ -63,6 +63,37 @@ def test_the_manuals_file_is_valid_without_the_variable(manual):
     assert "PAGERDUTY_API_KEY is not set" in done.stderr
     done = run("check-config", manual, PAGERDUTY_API_KEY="k")
     assert done.returncode == 0 and "PAGERDUTY" not in done.stderr
+    assert f"{manual}: OK" in done.stdout
+    assert f"{manual}:18:5: warning: integrations.pagerduty.api_key" in \
+        done.stderr
+    assert "set routing_key" in done.stderr
+
+
+def test_secrets_over_http_are_warned_of(tmp_path):
+    path = tmp_path / "config.yaml"
+    text = """integrations:
+  pagerduty: {url: "http://events.example.com", routing_key: LITERAL}
+  slack: {webhook_url: "http://hooks.example.com/x"}
+  prometheus: {url: "http://prometheus:9090", bearer_token: t}
+  alertmanager: {url: "http://127.0.0.1:9093", bearer_token: t}
+"""
+    path.write_text(text)
+
+    def warnings():
+        report = json.loads(run("check-config", "--json", str(path)).stdout)
+        assert report["valid"] is True
+        return [w for w in report["warnings"]
+                if w["field"].startswith("integrations")]
+
+    found = warnings()
+    assert [(w["field"], w["line"]) for w in found] == [
+        ("integrations.pagerduty.routing_key", 2),
+        ("integrations.slack.webhook_url", 3)]
+    assert "LITERAL" not in json.dumps(found)
+    assert "insecure_http" in found[0]["hint"]
+    path.write_text(text.replace('.com",', '.com", insecure_http: true,')
+                    .replace('com/x"', 'com/x", insecure_http: true'))
+    assert warnings() == []
 
 
 def test_the_manuals_file_starts_the_engine(tmp_path):

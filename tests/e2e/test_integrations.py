@@ -1,6 +1,7 @@
 """Partner systems: settings, health, tests, against a local server that plays
 them and against the real Prometheus and Alertmanager."""
 import base64
+import concurrent.futures
 import json
 import os
 import sqlite3
@@ -261,6 +262,89 @@ def test_a_reload_that_changes_nothing_forgets_no_health(make_daemon, partner):
     wait_health(d, "prometheus", "healthy")
     assert row(d, "alertmanager")["health"] == "healthy"
     assert len(partner.requests) == asked + 2  # of Prometheus, once more
+
+
+def test_the_manuals_pagerduty_is_tried_and_says_what_is_missing(make_daemon,
+                                                                 partner):
+    """api_key alone, as the manual has it: it only asks for health."""
+    partner.api_key = "rest"
+    d = make_daemon(config={"integrations": {
+        "health_interval": "1s",
+        "pagerduty": {"api_url": partner.url, "api_key": "rest"}}})
+    wait_until(lambda: "/abilities" in partner.paths(), what="the question")
+    shown = d.post("/api/integrations/pagerduty/health")
+    assert (shown["configured"], shown["missing"], shown["healthy"]) == (
+        False, "routing_key", None)
+    assert shown["health"] == "not_configured" and shown["last_check"]
+    assert shown["error"] == (
+        "PagerDuty integration: not configured (routing_key is not set; with "
+        "the api_key alone nothing can be sent)")
+    listed = next(r for r in d.get("/api/integrations/health")
+                  if r["name"] == "pagerduty")
+    assert listed["missing"] == "routing_key" and listed["error"]
+    assert d.get("/api/integrations/pagerduty/test", status=409)["error"] == \
+        shown["error"]
+    partner.api_key = "another"
+    bad = wait_health(d, "pagerduty", "unhealthy")
+    assert bad["error"] == "PagerDuty integration: 401 Unauthorized"
+    assert bad["healthy"] is False
+    text = d.raw("GET", "/metrics")[2].decode()
+    assert 'integration_failing{integration="pagerduty"} 1' in text
+    partner.api_key = "rest"
+    put(d, "pagerduty", {"url": partner.url,
+                         "routing_key": "routing-key-0123456789"})
+    wait_health(d, "pagerduty", "healthy")
+    # What nobody has mentioned is missed by nobody.
+    assert row(d, "slack")["error"] is None
+    assert row(d, "slack")["missing"] == "webhook_url"
+
+
+def test_one_question_serves_all_who_ask(make_daemon, partner):
+    d = make_daemon(config={"integrations": {
+        "health_interval": "1h", "alertmanager": {"url": partner.url}}})
+    wait_health(d, "alertmanager", "healthy")
+    before = len(partner.requests)
+    health = "/api/integrations/alertmanager/health"
+    partner.delay = 0.5
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: d.post(health), range(16)))
+    assert all(a["healthy"] for a in answers)
+    for _ in range(100):
+        d.post(health)
+    assert len(partner.requests) == before + 2  # the two of one check
+    # Other settings are another question, also at once.
+    partner.delay = 0
+    put(d, "alertmanager", {"timeout": 3})
+    partner.token = "wanted"
+    wait_health(d, "alertmanager", "unhealthy")
+
+
+def test_no_secret_goes_over_http_to_a_far_host(make_daemon, partner):
+    far = "http://events.example.com"
+    d = make_daemon(config={"integrations": {
+        "pagerduty": {"url": far, "routing_key": "r"},
+        "prometheus": {"url": far}}})
+    shown = d.get("/api/integrations/pagerduty")
+    assert shown["configured"] is False and "http" in shown["error"]
+    assert "insecure_http" in shown["routing_key"]["problem"]
+    refused = put(d, "prometheus", {"url": far, "bearer_token": "x"}, 400)
+    assert "over http" in refused["error"]
+    assert refused["detail"]["field"] == "bearer_token"
+    refused = put(d, "slack", {"webhook_url": far + "/services/x"}, 400)
+    assert "over http" in refused["error"]
+    for body in ({"url": far, "bearer_token": "x", "insecure_http": True},
+                 # as the manual prints it
+                 {"url": "http://prometheus:9090", "bearer_token": "new-token",
+                  "insecure_http": None},
+                 {"url": "https://events.example.com", "bearer_token": "x"}):
+        shown = put(d, "prometheus", body)
+        assert shown["bearer_token"]["set"] and \
+            shown["bearer_token"]["problem"] is None, body
+    put(d, "prometheus", {"url": far, "bearer_token": "x",
+                          "insecure_http": True})
+    shown = put(d, "prometheus", {"insecure_http": False})
+    assert "insecure_http" in shown["bearer_token"]["problem"]
+    assert shown["configured"] is True  # it is asked, without the secret
 
 
 def test_background_health_notices_both_ways(make_daemon, partner):

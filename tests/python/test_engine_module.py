@@ -162,18 +162,30 @@ def test_an_integrations_name_stays_one_segment(engine):
 def test_credentials_of_the_integrations_in_use(engine, capsys):
     engine.answers["/api/integrations"] = (200, [
         {"name": "prometheus", "enabled": True, "configured": True},
-        {"name": "slack", "enabled": False, "configured": True},
-        {"name": "pagerduty", "enabled": True, "configured": False}])
-    engine.answers["/api/integrations/prometheus/test"] = (
-        200, {"healthy": True})
-    assert ae.verify_credentials() == [
-        {"name": "prometheus", "ok": True, "error": None}]
-    engine.answers["/api/integrations/prometheus/test"] = (
-        502, {"error": "Prometheus integration: 401 Unauthorized"})
+        {"name": "alertmanager", "enabled": False, "configured": True},
+        {"name": "metrics-scraper", "enabled": True, "configured": False,
+         "error": None},
+        {"name": "pagerduty", "enabled": True, "configured": False,
+         "error": "PagerDuty integration: not configured (routing_key)"},
+        {"name": "slack", "enabled": True, "configured": True}])
+
+    def health(name, healthy, error=None):
+        engine.answers[f"/api/integrations/{name}/health"] = (
+            200, {"healthy": healthy, "error": error})
+
+    health("prometheus", True)
+    health("pagerduty", None, "PagerDuty integration: not configured (r)")
+    health("slack", None)
+    assert [(r["name"], r["ok"]) for r in ae.verify_credentials()] == [
+        ("prometheus", True), ("pagerduty", None), ("slack", None)]
+    out = capsys.readouterr().out
+    assert "prometheus: ok\nPagerDuty integration: not configured (r)\n" in out
+    assert "test_integration('slack') sends a test" in out
+    health("prometheus", False, "Prometheus integration: 401 Unauthorized")
     with pytest.raises(ae.EngineError, match="401 Unauthorized"):
         ae.verify_credentials()
-    asked = [path for path, _ in engine.asked]
-    assert not any("slack" in a or "pagerduty" in a for a in asked)
+    # Whoever investigates pages nobody.
+    assert not any(path.endswith("/test") for path, _ in engine.asked)
 
 
 # ---- files -------------------------------------------------------------------

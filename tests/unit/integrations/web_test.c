@@ -99,9 +99,43 @@ static void statuses(void **state)
     assert_string_equal(web_status_text(418, room), "418");
 }
 
+static void secrets_stay_near_or_under_tls(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url;
+        bool keeps;
+    } cases[] = {
+        {"https://events.example.com", true},
+        {"http://events.example.com", false},
+        {"http://localhost:9090", true},
+        {"http://LOCALHOST", true},
+        {"http://a.localhost", true},
+        {"http://127.0.0.1:9090", true},
+        {"http://127.1.2.3", true},
+        {"http://[::1]:9090", true},
+        {"http://prometheus:9090", true}, /* the manual's */
+        {"http://10.0.0.1", false},
+        {"http://8.8.8.8", false},
+        {"http://134744072", false},
+        {"http://0x08080808", false},
+        {"http://[2001:db8::1]", false},
+        {"http://127.0.0.1.example.com", false},
+        {"http://localhost.example.com", false},
+        {"http://notlocalhost.", false},
+        {"", false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char origin[WEB_ORIGIN_SIZE];
+        web_origin(cases[i].url, origin);
+        assert_int_equal(web_keeps_secrets(origin), cases[i].keeps);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(secrets_stay_near_or_under_tls),
         cmocka_unit_test(urls),
         cmocka_unit_test(origins),
         cmocka_unit_test(retry_after),
