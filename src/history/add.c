@@ -270,7 +270,7 @@ int history_add(struct history *h, const struct history_sample *s,
         r = history_error(h, write_all(h, s), reterr);
     }
     if (r == -EBADMSG) {
-        history_set_aside(h);
+        history_set_aside(h, NULL);
     }
     ASSERT(pthread_mutex_unlock(&h->lock) == 0);
     return r == 0 && opened.created ? 1 : r;

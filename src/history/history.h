@@ -6,7 +6,8 @@
  *
  * It is never worth stopping for: what is damaged or cannot be written is set
  * aside or left out, and the caller is told once. At most 10 s are lost when
- * the process is killed (the store keeps what matters).
+ * the process is killed (the store keeps what matters). The file of an earlier
+ * version is brought up to date, that of a later one is left as it is.
  *
  * Any thread; calls wait for each other, never for long. Rows of results live
  * in the caller's arena.
@@ -20,6 +21,9 @@
 #include "base/err.h"
 
 #define HISTORY_FILE "metrics.db"
+#define HISTORY_ASIDE_MAX                                                      \
+    3 /* damaged files that are kept; the last gives way */
+#define HISTORY_ASIDE_SIZE 32
 #define HISTORY_STEP_S 10
 #define HISTORY_LEVELS 3
 
@@ -48,11 +52,12 @@ struct history;
 
 /* What opening found. */
 struct history_opened {
-    bool created;      /* it knows nothing of before */
-    bool set_aside;    /* it was damaged: metrics.db.damaged */
-    bool unclean;      /* the last run was not closed */
-    uint64_t last_ms;  /* of the last sample; 0: none */
-    uint64_t accepted; /* marks of that sample */
+    bool created;                   /* it knows nothing of before */
+    bool set_aside;                 /* it was damaged */
+    char aside[HISTORY_ASIDE_SIZE]; /* then: its name now */
+    bool unclean;                   /* the last run was not closed */
+    uint64_t last_ms;               /* of the last sample; 0: none */
+    uint64_t accepted;              /* marks of that sample */
     uint64_t processed;
 };
 

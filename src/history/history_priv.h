@@ -1,6 +1,7 @@
 /*
- * Inside the history: one connection, used under one lock. It alone has the
- * file (exclusive lock), so the library needs no shared memory for it.
+ * Inside the history: one connection, used under one lock. adctl backup reads
+ * the file at the same time, from another process, so the library shares
+ * memory with it (metrics.db-shm).
  */
 #pragma once
 
@@ -13,7 +14,6 @@
 struct history {
     pthread_mutex_t lock;
     char *path;
-    char *damaged_path;
     sqlite3 *db; /* NULL: the file cannot be used */
     ino_t inode; /* of the file, to notice that it was removed */
     uint64_t run_no;
@@ -37,8 +37,9 @@ NODISCARD int history_connect(struct history *h, uint64_t now_ms,
                               struct history_opened *ret, struct err *reterr);
 void history_disconnect(struct history *h);
 
-/* Moves the file away, so that the next connect makes a new one. */
-void history_set_aside(struct history *h);
+/* Moves the file away, so that the next connect makes a new one. The name that
+ * it has then, unless NULL. */
+void history_set_aside(struct history *h, char ret_name[HISTORY_ASIDE_SIZE]);
 
 /* Has the library keep the file within its bound; a library code. */
 NODISCARD int history_set_bound(struct history *h);

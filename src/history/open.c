@@ -14,12 +14,18 @@
 #define APPLICATION_ID 0x4144504D /* "ADPM" */
 #define SCHEMA_VERSION 1
 
+#define LATER_VERSION SQLITE_NOTICE /* the library itself never says so */
+
 #define TEXT_OF(x) #x
 #define TEXT(x) TEXT_OF(x)
 
-/* point is written at its end (by level); a metric is read by passing over the
+/* From version i to i + 1, each a transaction that sets user_version. A change
+ * of the schema is a new element, and the number above: a file that has been
+ * written somewhere is never begun anew for it.
+ *
+ * point is written at its end (by level); a metric is read by passing over the
  * others, which is cheap, and seldom. run: when the engine was up. */
-static const char schema[] =
+static const char *const migrations[SCHEMA_VERSION] = {
     "BEGIN IMMEDIATE;"
     "CREATE TABLE metric ("
     " no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;"
@@ -36,10 +42,10 @@ static const char schema[] =
     " no INTEGER PRIMARY KEY, from_ms INTEGER NOT NULL,"
     " last_ms INTEGER NOT NULL, closed INTEGER NOT NULL,"
     " accepted INTEGER NOT NULL, processed INTEGER NOT NULL) STRICT;"
-    "PRAGMA application_id = " TEXT(
-        APPLICATION_ID) ";"
-                        "PRAGMA user_version = " TEXT(SCHEMA_VERSION) ";"
-                                                                      "COMMIT;";
+    "PRAGMA application_id = " TEXT(APPLICATION_ID) ";"
+                                                    "PRAGMA user_version = 1;"
+                                                    "COMMIT;",
+};
 
 /* Before the first access. Not locked for ourselves alone: adctl backup reads
  * it while we write. Synchronous NORMAL: a power cut may take the last samples,
@@ -55,6 +61,13 @@ int history_error(struct history *h, int rc, struct err *reterr)
     int code = rc & 0xFF;
     if (rc == SQLITE_OK) {
         return 0;
+    }
+    if (code == LATER_VERSION) {
+        err_hint(reterr, "install that version, or move the file away");
+        return err_set(reterr, -ENOTSUP,
+                       "%s was written by a later version: it is left as it "
+                       "is, and nothing is kept",
+                       h->path);
     }
     int r = code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? -EBADMSG
             : code == SQLITE_FULL                           ? -ENOSPC
@@ -137,15 +150,12 @@ static int begin_run(struct history *h, uint64_t now_ms)
     return history_finish(st, sqlite3_step(st));
 }
 
-static int set_up(struct history *h, struct history_opened *ret)
+/* What is in the file: its version, 0 when it is empty. */
+static int read_version(struct history *h, uint64_t *ret)
 {
-    uint64_t version = 0;
     uint64_t application = 0;
     uint64_t tables = 0;
-    int rc = sqlite3_exec(h->db, settings, NULL, NULL, NULL);
-    if (rc == SQLITE_OK) {
-        rc = history_query_u64(h, "PRAGMA user_version", &version);
-    }
+    int rc = history_query_u64(h, "PRAGMA user_version", ret);
     if (rc == SQLITE_OK) {
         rc = history_query_u64(h, "PRAGMA application_id", &application);
     }
@@ -154,11 +164,27 @@ static int set_up(struct history *h, struct history_opened *ret)
             history_query_u64(h, "SELECT count(*) FROM sqlite_schema", &tables);
     }
     if (rc == SQLITE_OK && tables == 0) {
-        ret->created = true;
-        rc = sqlite3_exec(h->db, schema, NULL, NULL, NULL);
+        *ret = 0;
     } else if (rc == SQLITE_OK &&
-               (version != SCHEMA_VERSION || application != APPLICATION_ID)) {
-        rc = SQLITE_NOTADB; /* not ours, or of another version */
+               (application != APPLICATION_ID || *ret == 0)) {
+        rc = SQLITE_NOTADB; /* not ours */
+    }
+    return rc;
+}
+
+static int set_up(struct history *h, struct history_opened *ret)
+{
+    uint64_t version = 0;
+    int rc = sqlite3_exec(h->db, settings, NULL, NULL, NULL);
+    if (rc == SQLITE_OK) {
+        rc = read_version(h, &version);
+    }
+    ret->created = rc == SQLITE_OK && version == 0;
+    if (rc == SQLITE_OK && version > SCHEMA_VERSION) {
+        return LATER_VERSION;
+    }
+    while (rc == SQLITE_OK && version < SCHEMA_VERSION) {
+        rc = sqlite3_exec(h->db, migrations[version++], NULL, NULL, NULL);
     }
     if (rc == SQLITE_OK) {
         rc = read_last(h, ret);
@@ -191,15 +217,31 @@ void history_disconnect(struct history *h)
     h->db = NULL;
 }
 
-void history_set_aside(struct history *h)
+void history_set_aside(struct history *h, char ret_name[HISTORY_ASIDE_SIZE])
 {
-    CLEANUP(mem_freep) char *log = NULL;
-    struct strbuf name = STRBUF_INIT(PATH_MAX * 2);
+    struct strbuf to = STRBUF_INIT(PATH_MAX * 2);
+    char name[HISTORY_ASIDE_SIZE] = HISTORY_FILE ".damaged";
     history_disconnect(h);
-    (void)rename(h->path, h->damaged_path);
-    strbuf_addf(&name, "%s-wal", h->path);
-    log = strbuf_take(&name);
-    (void)unlink(log); /* the new file must not take it for its own */
+    for (int i = 1; i <= HISTORY_ASIDE_MAX; i++) {
+        if (i > 1) {
+            (void)snprintf(name, sizeof(name), HISTORY_FILE ".damaged-%d", i);
+        }
+        strbuf_reset(&to);
+        strbuf_addf(&to, "%.*s%s",
+                    (int)(strlen(h->path) - (sizeof(HISTORY_FILE) - 1)),
+                    h->path, name);
+        if (access(to.at, F_OK) < 0) {
+            break;
+        }
+    }
+    (void)rename(h->path, to.at);
+    strbuf_reset(&to);
+    strbuf_addf(&to, "%s-wal", h->path);
+    (void)unlink(to.at); /* the new file must not take it for its own */
+    strbuf_deinit(&to);
+    if (ret_name != NULL) {
+        memcpy(ret_name, name, sizeof(name));
+    }
 }
 
 static int try_open(struct history *h, uint64_t now_ms,
@@ -229,8 +271,8 @@ int history_connect(struct history *h, uint64_t now_ms,
     int rc = try_open(h, now_ms, &opened);
     int r = history_error(h, rc, reterr);
     if (r == -EBADMSG) {
-        history_set_aside(h);
         opened = (struct history_opened){.set_aside = true};
+        history_set_aside(h, opened.aside);
         *reterr = ERR_INIT;
         rc = try_open(h, now_ms, &opened);
         r = history_error(h, rc, reterr);
@@ -261,8 +303,6 @@ int history_open(const char *directory, uint64_t now_ms, struct history **ret,
         strbuf_add(&path, strbuf_str(&real));
     }
     h->path = strbuf_take(&path);
-    strbuf_addf(&path, "%s.damaged", h->path);
-    h->damaged_path = strbuf_take(&path);
     h->keep = HISTORY_KEEP_DEFAULT;
     *ret_opened = (struct history_opened){.created = true};
     *ret = h;
@@ -288,6 +328,5 @@ void history_close(struct history *h, uint64_t now_ms)
     history_disconnect(h);
     (void)pthread_mutex_destroy(&h->lock);
     mem_free(h->path);
-    mem_free(h->damaged_path);
     mem_free(h);
 }

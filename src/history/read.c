@@ -39,7 +39,7 @@ static int each_row(struct history *h, sqlite3_stmt *st,
     }
     int r = history_error(h, history_finish(st, rc), &err);
     if (r == -EBADMSG) {
-        history_set_aside(h);
+        history_set_aside(h, NULL);
     }
     return r < 0 ? -EIO : 0;
 }

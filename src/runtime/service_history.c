@@ -490,8 +490,8 @@ void service_history_open(struct service *s)
     if (opened.set_aside) {
         service_log(s, LOG_WARNING,
                     "history of metrics: %s/" HISTORY_FILE " was damaged and "
-                    "is now " HISTORY_FILE ".damaged; begun anew",
-                    s->state_directory);
+                    "is now %s; begun anew",
+                    s->state_directory, opened.aside);
     }
     x->import = opened.created;
     if (opened.last_ms != 0) {

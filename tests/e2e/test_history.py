@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import sqlite3
 
 from harness import adctl, wait_until
 
@@ -96,6 +97,35 @@ def test_a_history_that_is_gone_is_made_from_the_store(make_daemon):
                what="the success rate from the store")
     wait_until(lambda: total(d, "workflows_succeeded") == 3,
                what="the trend from the store")
+
+
+def test_a_history_of_a_later_version_is_left_alone(make_daemon):
+    """An upgrade that was taken back costs a gap, not 90 days."""
+    d = make_daemon()
+    d.stop()
+
+    def version(number=None):
+        sql = sqlite3.connect(state(d, "metrics.db"))
+        try:
+            if number is not None:
+                sql.execute(f"PRAGMA user_version = {number}")
+            sql.commit()
+            return (sql.execute("PRAGMA user_version").fetchone()[0],
+                    sql.execute("SELECT count(*) FROM run").fetchone()[0])
+        finally:
+            sql.close()
+
+    runs = version(2)[1]
+    d.start()
+    d.event(type="alert")
+    assert "was written by a later version" in d.log()
+    d.stop()
+    assert version() == (2, runs)
+    assert not os.path.exists(state(d, "metrics.db.damaged"))
+    version(1)
+    d.start()
+    d.stop()
+    assert version() == (1, runs + 1)
 
 
 def test_a_damaged_history_stops_nothing(make_daemon):

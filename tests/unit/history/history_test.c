@@ -396,6 +396,23 @@ static void a_damaged_file_is_set_aside(void **state)
     history_close(h, T0);
 }
 
+static void what_was_set_aside_stays(void **state)
+{
+    (void)state;
+    struct history_opened opened;
+    static const char *const names[] = {"damaged", "damaged-2", "damaged-3",
+                                        "damaged-3"};
+    for (size_t i = 0; i < 4; i++) {
+        struct history *h = open_at(T0, &opened);
+        history_close(h, T0);
+        damage();
+        h = open_at(T0, &opened);
+        history_close(h, T0);
+        assert_true(opened.set_aside);
+        assert_string_equal(opened.aside + strlen("metrics.db."), names[i]);
+    }
+}
+
 static void a_file_that_is_removed_is_made_again(void **state)
 {
     (void)state;
@@ -477,6 +494,7 @@ int main(void)
         TEST(availability_is_time_up_of_time_known),
         TEST(a_run_that_was_killed_ends_with_its_last_sample),
         TEST(a_damaged_file_is_set_aside),
+        TEST(what_was_set_aside_stays),
         TEST(a_file_that_is_removed_is_made_again),
         TEST(a_file_that_cannot_be_used_stops_nothing),
         TEST(names_have_a_limit),
