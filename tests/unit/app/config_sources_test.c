@@ -338,7 +338,8 @@ static void credentials_are_read(void **state)
     write_file(b, "config.yaml", API_KEY("${credential:pagerduty.key}"));
     load(b);
     assert_int_equal(b->result, 0);
-    assert_int_equal(b->report.problems.count, 0);
+    assert_int_equal(b->report.problems.count, 1); /* it cannot send */
+    assert_non_null(strstr(b->report.problems.at[0].err.hint, "routing_key"));
     assert_string_equal(api_key(b), "from-a-file");
     write_file(b, "config.yaml", API_KEY("${SECRET_KEY}"));
     load(b);

@@ -123,7 +123,10 @@ static void the_manuals_file_loads(void **state)
     setenv("PAGERDUTY_API_KEY", "k-123 ${HOME}", 1);
     struct load l = load(manual);
     assert_int_equal(l.result, 0);
-    assert_int_equal(l.report.problems.count, 0);
+    assert_int_equal(l.report.problems.count, 1); /* it cannot send */
+    const struct config_problem *p = &l.report.problems.at[0];
+    assert_true(p->warning && p->err.at.line == 18);
+    assert_string_equal(p->err.field, "integrations.pagerduty.api_key");
     const struct integration_config *in = l.config->integrations;
     assert_true(in[INTEGRATION_PROMETHEUS].configured);
     assert_string_equal(in[INTEGRATION_PROMETHEUS].url,
