@@ -139,6 +139,8 @@ def test_one_scrape_makes_no_flood(make_daemon, page):
 def test_a_full_queue_is_respected(make_daemon, page):
     d = make_daemon(config={**config(page), "engine": {
         "event_processing": {"queue_size": 1}}})
+    # From here on each scrape has one event more: two never fit.
+    wait_until(lambda: events(d), what="the first event")
     d.post("/api/admin/pause-processing", {})
     d.raw("POST", "/api/events", {"type": "alert"})
     page.metrics = PAGE.format(load=9)
