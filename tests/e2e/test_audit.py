@@ -261,6 +261,11 @@ def validate(d):
     return Send("/api/runbooks/validate", {"runbook_path": "slow.yaml"})
 
 
+@case("general", "POST", "/api/expr/eval")
+def evaluate(d):
+    return Send("/api/expr/eval", {"expr": "1 + 1"})
+
+
 @case("general", "POST", "/api/runbooks/disable")
 def disable(d):
     return Send("/api/runbooks/disable", {"runbook": "quick.yaml",
