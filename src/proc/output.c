@@ -76,11 +76,44 @@ static void add_tail(struct output *o, struct piece *p)
     }
 }
 
+/* What is far from the end cannot be in the last line that we keep. */
+static void note_line(struct output *o, struct str data)
+{
+    if (data.len > 2 * OUTPUT_LAST_LINE_BYTES) {
+        data = str_slice(data, data.len - 2 * OUTPUT_LAST_LINE_BYTES, data.len);
+    }
+    for (size_t i = 0; i < data.len; i++) {
+        char c = data.at[i];
+        if (c == '\n' || c == '\r') {
+            o->last_line_ended = true;
+            continue;
+        }
+        if (o->last_line_ended && (c == ' ' || c == '\t')) {
+            continue;
+        }
+        if (o->last_line_ended) {
+            o->last_line_bytes = 0;
+            o->last_line_ended = false;
+        }
+        if (o->last_line_bytes < sizeof(o->last_line)) {
+            o->last_line[o->last_line_bytes++] = c;
+        }
+    }
+}
+
+struct str output_last_line(const struct output *o)
+{
+    return str_trim(str_n(o->last_line, o->last_line_bytes));
+}
+
 void output_add(struct output *o, enum output_stream stream, uint64_t at_ms,
                 struct str data)
 {
     ASSERT(!o->finished && data.len > 0);
     o->written_bytes += data.len;
+    if (stream == OUTPUT_STDERR) {
+        note_line(o, data);
+    }
     /* Once something is in the tail, what follows it is too. */
     bool open = list_empty(&o->tail) && o->dropped_bytes == 0 &&
                 o->head_count < OUTPUT_PIECES_MAX;

@@ -14,6 +14,8 @@
  * not cost more than one that writes the same in blocks. */
 #define OUTPUT_PIECES_MAX 8192
 
+#define OUTPUT_LAST_LINE_BYTES 200
+
 struct output {
     struct list head;
     struct list tail;
@@ -25,6 +27,9 @@ struct output {
     uint32_t tail_count;
     uint64_t written_bytes; /* by the step, kept or not */
     uint64_t dropped_bytes;
+    char last_line[OUTPUT_LAST_LINE_BYTES]; /* of stderr: its beginning */
+    size_t last_line_bytes;
+    bool last_line_ended; /* the next visible byte begins another */
     bool finished;
 };
 
@@ -43,6 +48,10 @@ void output_add(struct output *o, enum output_stream stream, uint64_t at_ms,
 
 /* The step has ended: the tail joins the head. */
 void output_finish(struct output *o, uint64_t at_ms);
+
+/* The newest line on standard error that is not blank, as far as it was read
+ * and cut to what is kept of it: most often why a program failed. */
+struct str output_last_line(const struct output *o);
 
 /* Bytes held in memory. */
 uint64_t output_kept_bytes(const struct output *o);

@@ -196,6 +196,19 @@ static void give_back(struct run *r, bool ran)
     }
 }
 
+/* "exited with status 1" helps nobody at night; what the program said last, in
+ * its own words and without secrets, most often does. */
+static void quote_last_line(struct run *r)
+{
+    struct str line = output_last_line(&r->output);
+    CLEANUP(strbuf_deinit)
+    struct strbuf text = STRBUF_INIT(8UL * OUTPUT_LAST_LINE_BYTES);
+    if (r->error == NULL && line.len != 0) {
+        strbuf_add_visible(&text, line);
+        set_error(r, strbuf_str(&text).at);
+    }
+}
+
 /* The row is final: gives back what the run held of the system, unless it
  * hangs. */
 static void finish(struct run *r, enum attempt_state state)
@@ -205,6 +218,9 @@ static void finish(struct run *r, enum attempt_state state)
     redactor_deinit(&r->redactor);
     output_finish(&r->output, os_epoch_ms());
     attempts_count(r);
+    if (state == ATTEMPT_FAILED) {
+        quote_last_line(r);
+    }
     if (state == ATTEMPT_SUCCEEDED && r->last_step) {
         bindings_end(x, r->key.workflow_id);
     }

@@ -63,7 +63,7 @@ static const struct log_message_row rows[LOG_MESSAGES] = {
          "Somebody cancelled or killed it; its processes are gone."},
     [LOG_WORKFLOW_UNSTARTABLE] =
         {"workflow.unstartable", "0bcc0d1cd5a9414599ba695ab78d8387",
-         PRIORITY_WARNING, "Workflow @ADP_WORKFLOW@ could not start",
+         PRIORITY_ERROR, "Workflow @ADP_WORKFLOW@ could not start",
          "An event matched a trigger of @ADP_RUNBOOK@, but gives no valid "
          "parameters.\n"
          "\n"
@@ -94,7 +94,7 @@ static const struct log_message_row rows[LOG_MESSAGES] = {
          "it again\n"
          "or clears it.\n"
          "\n"
-         "See: curl http://localhost:9000/api/admin/poison-messages"},
+         "See: adctl poison list"},
     [LOG_EVENT_SUPPRESSED] = {"event.suppressed",
                               "dbc01b3d2ea2438ca4e166c70794a750", PRIORITY_INFO,
                               "An event started nothing",

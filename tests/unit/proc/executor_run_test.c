@@ -325,6 +325,20 @@ static void two_attempts_share_no_folder(void **state)
     (void)lab_wait_ended(l, 1);
 }
 
+static void a_failure_is_told_in_the_programs_words(void **state)
+{
+    struct lab *l = *state;
+    const struct lab_attempt *a = lab_run(
+        l, 1,
+        "echo out; echo first >&2; printf 'no such unit\\033[31m\\n' >&2; "
+        "exit 1");
+    assert_int_equal(a->row.state, ATTEMPT_FAILED);
+    assert_string_equal(a->error, "no such unit\\x1b[31m");
+    a = lab_run(l, 2, "echo fine >&2");
+    assert_int_equal(a->row.state, ATTEMPT_SUCCEEDED);
+    assert_int_equal(a->row.error.len, 0);
+}
+
 /* A folder that serves again is as good as a new one. */
 static void a_folder_is_not_handed_on_with_anything_in_it(void **state)
 {
@@ -396,6 +410,7 @@ int main(void)
         CASE(signals_come_through),
         CASE(a_program_that_is_missing_is_refused),
         CASE(nothing_stays_in_the_folder),
+        CASE(a_failure_is_told_in_the_programs_words),
         CASE(many_at_once),
         CASE(many_side_by_side),
         CASE(output_streams_are_apart),

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "base/attr.h"
 #include "base/strbuf.h"
 #include "proc/output.h"
 
@@ -223,6 +224,34 @@ static void is_restored_as_it_was_told(void **state)
     output_deinit(&restored);
 }
 
+static void the_last_line_of_errors_is_known(void **state)
+{
+    (void)state;
+    static const struct {
+        enum output_stream stream;
+        const char *text;
+        const char *last;
+    } cases[] = {
+        {OUTPUT_STDOUT, "not this\n", ""},
+        {OUTPUT_STDERR, "one\ntw", "tw"},
+        {OUTPUT_STDERR, "o\n", "two"},
+        {OUTPUT_STDOUT, "not this\n", "two"},
+        {OUTPUT_STDERR, "\n  \n\r\n", "two"},
+        {OUTPUT_STDERR, "   indented  \n", "indented"},
+    };
+    struct output o;
+    output_init(&o, 0);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        output_add(&o, cases[i].stream, 10, str_c(cases[i].text));
+        assert_true(str_eq_c(output_last_line(&o), cases[i].last));
+    }
+    char flood[3 * OUTPUT_LAST_LINE_BYTES];
+    memset(flood, 'x', sizeof(flood));
+    output_add(&o, OUTPUT_STDERR, 10, str_n(flood, sizeof(flood)));
+    assert_int_equal(output_last_line(&o).len, OUTPUT_LAST_LINE_BYTES);
+    output_deinit(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +264,7 @@ int main(void)
         cmocka_unit_test(pieces_are_bounded),
         cmocka_unit_test(nothing_may_be_kept),
         cmocka_unit_test(is_restored_as_it_was_told),
+        cmocka_unit_test(the_last_line_of_errors_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
