@@ -14,8 +14,6 @@ struct saying {
 
 PRINTF_LIKE(2, 0)
 static void listen_to(void *context, const char *fmt, va_list args)
-    PRINTF_LIKE(2, 0);
-static void listen_to(void *context, const char *fmt, va_list args)
 {
     struct saying *s = context;
     if (s->text[0] == '\0') {
