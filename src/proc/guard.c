@@ -22,8 +22,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,6 +37,7 @@
 
 #define FILE_MAX_BYTES (64UL * 1024)
 #define LIVES_MAX 256
+#define MAPS_MAX_BYTES (1024UL * 1024)
 #define IDENTITY_SIZE 128
 #define BOOT_ID_LEN 36 /* a line end is behind it */
 #define LOCK_WAIT_MS 15000
@@ -218,6 +221,49 @@ static void keep_only(int fd)
     (void)close_range((unsigned)fd + 1, ~0U, 0);
 }
 
+/* A mapping as /proc/self/smaps begins to tell of it. */
+struct mapping {
+    uintptr_t from;
+    uintptr_t to;
+    bool is_file; /* that cannot be written */
+};
+
+static void look_at_line(struct mapping *m, const char *line)
+{
+    char *end = NULL;
+    uintptr_t from = strtoul(line, &end, 16);
+    if (*end == '-') {
+        m->from = from;
+        m->to = strtoul(end + 1, &end, 16);
+        m->is_file = strncmp(end, " r", 2) == 0 && end[2] == '-' &&
+                     strchr(end, '/') != NULL;
+    } else if (m->is_file && strncmp(line, "Anonymous:", 10) == 0 &&
+               strtoul(line + 10, NULL, 10) == 0) {
+        (void)syscall(SYS_madvise, m->from, m->to - m->from, MADV_DONTNEED);
+    }
+}
+
+/* The pages of program and libraries are the executor's as well, which keeps
+ * those that it uses; we read the few again that we need. What has been
+ * changed in memory (Anonymous) stays. */
+static void give_back_pages(void)
+{
+    CLEANUP(strbuf_deinit) struct strbuf maps = STRBUF_INIT(MAPS_MAX_BYTES);
+    if (os_read_file(AT_FDCWD, "/proc/self/smaps", &maps) < 0) {
+        return;
+    }
+    strbuf_addch(&maps, '\0');
+    struct mapping m = {0};
+    for (char *line = maps.at; *line != '\0';) {
+        char *next = line + strcspn(line, "\n");
+        if (*next == '\n') {
+            *next++ = '\0';
+        }
+        look_at_line(&m, line);
+        line = next;
+    }
+}
+
 /* Passes on what asks the executor to end, until it has. Its wait status. */
 static int await_executor(pid_t executor, const sigset_t *signals)
 {
@@ -271,6 +317,7 @@ static NORETURN void stand(const struct guard *g, pid_t executor,
     uint32_t killed = 0;
     (void)prctl(PR_SET_NAME, GUARD_NAME);
     keep_only(g->fd);
+    give_back_pages();
     int status = await_executor(executor, signals);
     if (end_all(&killed)) {
         (void)!ftruncate(g->fd, g->own_at);
