@@ -29,7 +29,7 @@ struct seal {
 static int open_key(const char *path, struct err *reterr)
 {
     struct stat st;
-    CLEANUP(os_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) {
         return err_set(reterr, -errno,
                        "cannot read the key of stored secrets "
@@ -37,14 +37,13 @@ static int open_key(const char *path, struct err *reterr)
                        path, strerror(errno));
     }
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (st.st_mode & 077) != 0) {
+        os_close(fd);
         err_hint(reterr, "chmod 600 %s", path);
         return err_set(reterr, -EINVAL,
                        "the key of stored secrets %s can be read by others",
                        path);
     }
-    int taken = fd;
-    fd = -1;
-    return taken;
+    return fd;
 }
 
 static int read_key(const char *path, struct seal *s, struct err *reterr)
