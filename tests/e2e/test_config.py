@@ -78,6 +78,7 @@ def test_secrets_over_http_are_warned_of(tmp_path):
   alertmanager: {url: "http://127.0.0.1:9093", bearer_token: t}
 """
     path.write_text(text)
+    path.chmod(0o600)
 
     def warnings():
         report = json.loads(run("check-config", "--json", str(path)).stdout)

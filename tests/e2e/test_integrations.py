@@ -314,8 +314,8 @@ def test_one_question_serves_all_who_ask(make_daemon, partner):
     assert len(partner.requests) == before + 2  # the two of one check
     # Other settings are another question, also at once.
     partner.delay = 0
-    put(d, "alertmanager", {"timeout": 3})
     partner.token = "wanted"
+    put(d, "alertmanager", {"timeout": 3})
     wait_health(d, "alertmanager", "unhealthy")
 
 
