@@ -1,9 +1,10 @@
 /*
  * Integrations: what is known of each partner system, whether it is well, and
  * the thread that talks to all of them. Settings come from the configuration
- * file; what the API changes wins until that section of the file changes, and
- * is kept in the store. Credentials are write-only: sealed at rest, bound to
- * integration, field and host, and shown as "set" only.
+ * file; what the API changes wins, field by field, until the file says
+ * something else of that field, and is kept in the store. Credentials are
+ * write-only: sealed at rest, bound to integration, field and host, and shown
+ * as "set" only.
  *
  * Order of life: integrations_new, integrations_load while the service opens
  * the store, integrations_start with the service; integrations_halt before the
