@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "app/cli_busy.h"
 #include "app/cli_commands.h"
 #include "app/cli_http.h"
 #include "app/cli_output.h"
@@ -29,6 +30,7 @@ int cli_fail(struct cli *cli, int code, const char *next, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
+    cli_busy(cli, NULL);
     (void)fflush(cli->out);
     print_message(cli->err, fmt, args);
     va_end(args);
@@ -45,6 +47,7 @@ void cli_note(struct cli *cli, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
+    cli_busy(cli, NULL);
     (void)fflush(cli->out);
     print_message(cli->err, fmt, args);
     va_end(args);

@@ -69,10 +69,11 @@ struct cli {
     VEC(const char *) words;           /* behind the command's own */
     VEC(struct cli_given) given;
     bool help;
-    const char *server; /* URL without a slash at the end */
-    const char *token;  /* NULL: none */
-    uint64_t now_ms;    /* what ages are relative to */
-    void *curl;         /* of cli_http.c, NULL until the first request */
+    const char *server;    /* URL without a slash at the end */
+    const char *token;     /* NULL: none */
+    uint64_t now_ms;       /* what ages are relative to */
+    void *curl;            /* of cli_http.c, NULL until the first request */
+    struct cli_busy *busy; /* of cli_busy.c; NULL: nothing is said */
 };
 
 /* The value of a flag, the last one given; NULL if it was not. */

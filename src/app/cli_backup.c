@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/cli_busy.h"
 #include "app/cli_commands.h"
 #include "app/cli_http.h"
 #include "app/cli_output.h"
@@ -185,13 +186,12 @@ static void print_one(struct cli *cli, const struct site *p,
 static void show_progress(void *context, uint64_t done, uint64_t total)
 {
     struct cli *cli = context;
-    if (total >= PROGRESS_FROM_PAGES && cli->terminal.tty) {
-        (void)fprintf(cli->err, "\r%3llu %% of %s",
-                      (unsigned long long)(done * 100 / total),
-                      size_text(cli, total * 4096));
-        if (done == total) {
-            (void)fputc('\n', cli->err);
-        }
+    if (total >= PROGRESS_FROM_PAGES) {
+        cli_busy(cli, done == total
+                          ? "verifying the copy"
+                          : cli_text(cli, "copying the store: %llu %% of %s",
+                                     (unsigned long long)(done * 100 / total),
+                                     size_text(cli, total * 4096)));
     }
 }
 
@@ -235,7 +235,10 @@ int cli_backup_make(struct cli *cli)
         .now_ms = cli->now_ms,
         .progress = {.fn = show_progress, .context = cli},
     };
-    if (backup_make(&options, &cli->arena, &info, &err) < 0) {
+    cli_busy(cli, "making the backup");
+    int made = backup_make(&options, &cli->arena, &info, &err);
+    cli_busy(cli, NULL);
+    if (made < 0) {
         return explain(cli, &err,
                        err.errnum == -ENOENT && cli_value(cli, "config") == NULL
                            ? "adctl backup -c FILE, if the engine has another "
@@ -333,12 +336,14 @@ static int choose(struct cli *cli, struct site *p, enum privilege_use use,
     if (code != CLI_OK) {
         return code;
     }
+    cli_busy(cli, "verifying the backup");
     if (name != NULL) {
         r = backup_verify(p->directory, name, &cli->arena, ret, &err);
     } else {
         r = backup_newest(p->directory, &cli->arena, ret, tell_broken, cli,
                           &err);
     }
+    cli_busy(cli, NULL);
     return r < 0 ? explain(cli, &err, "adctl backup list") : 0;
 }
 
@@ -366,6 +371,8 @@ int cli_backup_acknowledge(struct cli *cli)
     int code = CLI_OK;
     const char *word = cli_get_raw(a.body, "code");
     if (a.status == 409 && word != NULL && strcmp(word, "not_restored") == 0) {
+        json_auto_t *nothing = json_pack("{s:n}", "restored");
+        (void)cli_print_item(cli, nothing, "restored");
         cli_note(cli, "there is nothing to acknowledge: %s",
                  cli_get(cli, a.body, "error"));
     } else if (a.status != 200) {
@@ -387,12 +394,17 @@ static int begin_empty(struct cli *cli, const struct site *p)
                          &aside, &err) < 0) {
         return explain(cli, &err, "sudo systemctl stop autonomous-devops");
     }
-    (void)fprintf(cli->out,
-                  aside.len != 0
-                      ? "the store is set aside in %.*s; the next start makes "
-                        "an empty one\n"
-                      : "there was no store%.*s\n",
-                  STR_ARG(aside));
+    json_auto_t *item =
+        json_pack("{s:s?}", "aside",
+                  aside.len != 0 ? arena_strdup(&cli->arena, aside) : NULL);
+    if (!cli_print_item(cli, item, "aside")) {
+        (void)fprintf(cli->out,
+                      aside.len != 0
+                          ? "the store is set aside in %.*s; the next start "
+                            "makes an empty one\n"
+                          : "there was no store%.*s\n",
+                      STR_ARG(aside));
+    }
     return CLI_OK;
 }
 
@@ -423,6 +435,7 @@ static int restore(struct cli *cli, const struct site *p,
             str_c(cli_text(cli, "adctl restore by uid %u", (unsigned)getuid())),
         .salvage = cli_has(cli, "salvage"),
     };
+    cli_busy(cli, "restoring the backup");
     if (backup_restore_archive(p->directory, options.name,
                                config_archive_directory(p->config, &cli->arena),
                                &cli->arena, &archived, &err) < 0) {
@@ -431,6 +444,7 @@ static int restore(struct cli *cli, const struct site *p,
     if (backup_restore(&options, &cli->arena, &aside, &err) < 0) {
         return explain(cli, &err, "sudo systemctl stop autonomous-devops");
     }
+    cli_busy(cli, NULL);
     print_one(cli, p, b, "restored");
     if (archived != 0) {
         cli_note(cli, "%s of the archive %s put back",

@@ -9,6 +9,8 @@
 
 #include <curl/curl.h>
 
+#include "app/cli_busy.h"
+
 #include "app/cli_output.h"
 #include "base/mem.h"
 #include "data/json.h"
@@ -198,7 +200,14 @@ void cli_send(struct cli *cli, const struct cli_request *request,
     (void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_data);
     (void)curl_easy_setopt(c, CURLOPT_WRITEDATA, &ret->text);
     (void)curl_easy_setopt(c, CURLOPT_ERRORBUFFER, why);
+    bool alone = !cli_is_busy(cli);
+    if (alone) {
+        cli_busy(cli, "waiting for the engine's answer");
+    }
     CURLcode r = curl_easy_perform(c);
+    if (alone) {
+        cli_busy(cli, NULL);
+    }
     if (r == CURLE_OK) {
         struct curl_header *date = NULL;
         (void)curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &ret->status);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "app/cli_busy.h"
 #include "app/cli_commands.h"
 #include "app/cli_http.h"
 #include "app/cli_output.h"
@@ -148,6 +149,14 @@ static int finish(struct cli *cli, json_t *w, int code, enum waiting waiting)
     return code;
 }
 
+static const char *waiting_text(struct cli *cli, const json_t *w)
+{
+    const char *step = cli_get(cli, w, "current_step");
+    return step[0] != '\0'
+               ? cli_text(cli, "waiting for the end of the step \"%s\"", step)
+               : "waiting for the workflow";
+}
+
 static int wait_until(struct cli *cli, const char *id, uint64_t deadline_ms,
                       enum waiting waiting)
 {
@@ -163,14 +172,18 @@ static int wait_until(struct cli *cli, const char *id, uint64_t deadline_ms,
         const char *state = state_of(cli, w);
         int code = result_of(w);
         if (strcmp(state, before) != 0) {
+            cli_busy(cli, NULL);
             show_change(cli, w);
+            cli_busy(cli, waiting_text(cli, w));
             before = state;
             round = 0;
         }
         if (code >= 0) {
+            cli_busy(cli, NULL);
             return finish(cli, w, code, waiting);
         }
         if (os_monotonic_ms() >= deadline_ms) {
+            cli_busy(cli, NULL);
             print_document(cli, w, waiting);
             return cli_fail(cli, CLI_TIMEOUT,
                             cli_text(cli, "adctl workflow show %s", id),
@@ -279,6 +292,7 @@ static int wait_settled(struct cli *cli, const char *path, const char *id,
                         uint64_t deadline_ms, json_t **ret)
 {
     enum { ROUND_OF_DOUBT = 4 }; /* by then it should have been taken */
+    cli_busy(cli, "waiting for the event to be processed");
     for (unsigned round = 0;;) {
         json_auto_t *e = NULL;
         int r = cli_fetch(cli, path, "adctl event list", &e);
@@ -286,6 +300,7 @@ static int wait_settled(struct cli *cli, const char *path, const char *id,
             return r;
         }
         if (is_settled(cli_get_raw(e, "status"))) {
+            cli_busy(cli, NULL);
             *ret = json_incref(e);
             return 0;
         }
@@ -295,6 +310,7 @@ static int wait_settled(struct cli *cli, const char *path, const char *id,
         if (round == ROUND_OF_DOUBT && is_paused(cli)) {
             cli_note(cli, "event processing is paused: the event waits until "
                           "somebody runs: adctl queue resume");
+            cli_busy(cli, "waiting for event processing to be resumed");
         }
         cli_pause(&round);
     }

@@ -513,6 +513,66 @@ def test_tables_fit_80_columns(engine):
                                 "wide").read()
 
 
+class Slow(http.server.BaseHTTPRequestHandler):
+    """An engine that answers when it is let."""
+    let = None
+
+    def do_GET(self):
+        type(self).let.wait(60)
+        body = b"{}"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+def on_a_terminal_of_stderr(url, *args):
+    """(process, what reads until a text has come)"""
+    master, slave = pty.openpty()
+    p = subprocess.Popen([ADCTL, "--server", url, *args], stderr=slave,
+                         stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                         text=True)
+    os.close(slave)
+    seen = []
+
+    def until(text):
+        while text not in "".join(seen):
+            ready, _, _ = select.select([master], [], [], 60)
+            assert ready, seen
+            seen.append(os.read(master, 4096).decode())
+        return "".join(seen)
+    return p, until
+
+
+def test_what_takes_long_says_so_and_goes(engine):
+    """On a terminal: the line counts, and is erased when it is over."""
+    url = f"http://127.0.0.1:{engine.port}"
+    p, until = on_a_terminal_of_stderr(url, "runbook", "run", "long.yaml",
+                                       "--wait")
+    said = until("3 s")
+    assert 'waiting for the end of the step "Waits" ... 2 s' in said
+    engine.go.touch()
+    assert until("3 s\r\033[K")
+    out, _ = p.communicate(timeout=60)
+    assert p.returncode == 0 and "succeeded" in out and "..." not in out
+
+
+def test_a_slow_answer_is_waited_for_visibly():
+    Slow.let = threading.Event()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        p, until = on_a_terminal_of_stderr(
+            f"http://127.0.0.1:{server.server_address[1]}", "version")
+        until("waiting for the engine's answer ... 2 s")
+        Slow.let.set()
+        out, _ = p.communicate(timeout=60)
+        assert out.startswith("adctl ")
+        server.shutdown()
+
+
 def test_headers_and_colours_only_where_they_help(engine):
     run(engine, "event", "send", "--type", "t", "--wait")
     assert "STATUS" in Terminal(engine, "event", "list").read()
