@@ -200,6 +200,30 @@ PLANTED = [
     ("headers.sh", plant("src/low/low.h", "#pragma once\n",
                          "struct low { int a; };\n"), "redefinition"),
 
+    ("links.py", lambda tree: None, ""),
+    ("links.py", add("doc/a.md", "# One\n[b](b.md)\n"),
+     "doc/a.md:2: links to b.md, which is not there"),
+    ("links.py", add("doc/a.md", "# Two words: `x`\n[b](a.md#two-words-x)\n"
+                     "[c](#two-words-x) [d](https://example.org/x)\n"
+                     "[e](../src/low)\n"), ""),
+    ("links.py", add("doc/a.md", "# Two\n[b](a.md#three)\n"),
+     "links to a.md#three, which has no such heading"),
+    ("links.py", add("doc/a.scd", "`low.c`, `src/low/l*.h`, `low/low.h`,\n"
+                     "`src/NAME/x.c`, `doc/${x}`, `other/x`\n"), ""),
+    ("links.py", add("doc/a.scd", "\n`gone.c`\n"),
+     "doc/a.scd:2: names gone.c: no such file"),
+    ("links.py", add("doc/a.md", "`src/low/gone.c`\n"),
+     "names src/low/gone.c, which is not there"),
+    ("links.py", lambda tree: (
+        tree.write("contrib/config.yaml.example",
+                   "server:\n  tls:\n    cert: a\n#    key: b\n"),
+        tree.write("doc/a.md", "`server.tls.key: x`, `server.tls`, "
+                   "`server.c.md`, `other.x`\n")), ""),
+    ("links.py", lambda tree: (
+        tree.write("contrib/config.yaml.example", "server:\n  port: 1\n"),
+        tree.write("doc/a.md", "`server.prot: 2`\n")),
+     "names server.prot, which is no option"),
+
     ("scripts.sh", lambda tree: None, ""),
     ("scripts.sh", add("a.sh", "#!/bin/bash\nrm -rf $1/\n"), "a.sh:2"),
     ("scripts.sh", add("a.py", "def f(:\n"), "a.py:1"),
