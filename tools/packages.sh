@@ -11,8 +11,8 @@ build_packages=(gcc libc6-dev meson ninja-build pkg-config
 # What the tests need besides.
 # shellcheck disable=SC2034
 check_packages=(clang clang-format clang-tidy libclang-rt-dev llvm shellcheck
-    ccache git jq curl bc sqlite3 procps tzdata python3-pytest python3-yaml
-    prometheus prometheus-alertmanager)
+    ccache git jq curl bc sqlite3 procps tzdata zsh fish python3-pytest
+    python3-yaml prometheus prometheus-alertmanager)
 
 # What packaging/build-deb needs besides, and the tests of the package.
 # shellcheck disable=SC2034

@@ -141,7 +141,10 @@ static int finish(struct cli *cli, json_t *w, int code, enum waiting waiting)
     }
     if (code == CLI_FAILED) {
         (void)cli_fail(cli, code, cli_text(cli, "adctl workflow logs %s", id),
-                       "the workflow %s is %s", id, cli_get(cli, w, "status"));
+                       strcmp(cli_get(cli, w, "status"), "failed") == 0
+                           ? "the workflow %s has %s"
+                           : "the workflow %s was %s",
+                       id, cli_get(cli, w, "status"));
     } else if (code == CLI_PENDING) {
         (void)cli_fail(cli, code, cli_text(cli, "adctl workflow show %s", id),
                        "the workflow %s is held: an operator must decide", id);

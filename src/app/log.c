@@ -15,6 +15,7 @@
 #include "base/strbuf.h"
 #include "data/timestamp.h"
 #include "os/clock.h"
+#include "os/journal.h"
 
 #define LINE_MAX_BYTES 4096
 #define FIELDS_MAX 12
@@ -33,26 +34,10 @@ static const struct {
     [LOG_LEVEL_DEBUG] = {"DEBUG", LOG_DEBUG},
 };
 
-/* systemd says which stream is the journal's; stderr may have been sent
- * elsewhere since. */
-static bool stderr_is_journal(void)
-{
-    const char *stream = getenv("JOURNAL_STREAM");
-    struct stat st;
-    char ours[64];
-    if (stream == NULL || fstat(STDERR_FILENO, &st) < 0) {
-        return false;
-    }
-    (void)snprintf(ours, sizeof(ours), "%llu:%llu",
-                   (unsigned long long)st.st_dev,
-                   (unsigned long long)st.st_ino);
-    return strcmp(stream, ours) == 0;
-}
-
 void log_init(enum log_level level)
 {
     atomic_store(&threshold, (int)level);
-    atomic_store(&for_journal, stderr_is_journal());
+    atomic_store(&for_journal, os_stderr_is_journal());
 }
 
 void log_set_ports(const struct log_ports *p)

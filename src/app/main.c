@@ -14,6 +14,7 @@
 #include "app/serve.h"
 #include "base/assert.h"
 #include "base/mem.h"
+#include "proc/say.h"
 
 /* What the command line says. */
 struct arguments {
@@ -114,8 +115,8 @@ static int refresh_executor(void *context, struct executor_options *ret)
     struct config *next = NULL;
     if (load_beside(c->arguments, &next) < 0 || !trusts_writers(next)) {
         config_free(next);
-        (void)fprintf(stderr, "<4>executor: the configuration is not read "
-                              "again, the old one stays\n");
+        executor_say(LOG_WARNING,
+                     "the configuration is not read again, the old one stays");
         return -EINVAL;
     }
     config_free(c->current);
@@ -130,11 +131,11 @@ static int run_executor(const struct arguments *arguments)
     if (load_beside(arguments, &config) < 0 || !trusts_writers(config)) {
         return EX_CONFIG;
     }
-    if (geteuid() == 0 && config->executor_user == NULL) {
-        (void)fprintf(stderr,
-                      "<4>executor: steps of runbooks run as root: "
-                      "set executor.user to a user with fewer rights\n");
-    }
+    static const int priorities[] = {[LOG_LEVEL_ERROR] = LOG_ERR,
+                                     [LOG_LEVEL_WARNING] = LOG_WARNING,
+                                     [LOG_LEVEL_INFO] = LOG_INFO,
+                                     [LOG_LEVEL_DEBUG] = LOG_DEBUG};
+    executor_say_up_to(priorities[config->log_level]);
     struct executor_config c = {.arguments = arguments};
     struct executor_options options = config_executor(config);
     options.refresh = refresh_executor;

@@ -21,6 +21,7 @@
 #include "os/fd.h"
 #include "os/random.h"
 #include "proc/executor_priv.h"
+#include "proc/say.h"
 
 #define END_GRACE_MS 5000
 
@@ -205,10 +206,10 @@ static void clean_up_after_last_life(struct executor *x)
     group_pool_init(&x->groups, name);
     uint32_t killed = tree_kill_leftovers(&x->groups, x->mark);
     if (killed != 0) {
-        (void)fprintf(stderr,
-                      "<4>executor: killed %" PRIu32
-                      " processes that the last executor left behind\n",
-                      killed);
+        executor_say(LOG_WARNING,
+                     "killed %" PRIu32
+                     " processes that the last executor left behind",
+                     killed);
     }
     /* Not before nobody is left who writes there. */
     folder_pool_init(&x->folders, x->work);
@@ -217,8 +218,8 @@ static void clean_up_after_last_life(struct executor *x)
 static void warn_of_root(const struct executor *x)
 {
     if (geteuid() == 0 && x->options.default_user == NULL) {
-        (void)fprintf(stderr, "<4>executor: steps run as root: set "
-                              "executor.user to whom they shall run as\n");
+        executor_say(LOG_WARNING, "steps run as root: set "
+                                  "executor.user to whom they shall run as");
     }
 }
 

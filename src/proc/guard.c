@@ -34,6 +34,7 @@
 #include "os/fd.h"
 #include "os/process.h"
 #include "proc/executor_priv.h"
+#include "proc/say.h"
 
 #define FILE_MAX_BYTES (64UL * 1024)
 #define LIVES_MAX 256
@@ -322,16 +323,16 @@ static NORETURN void stand(const struct guard *g, pid_t executor,
     if (end_all(&killed)) {
         (void)!ftruncate(g->fd, g->own_at);
     } else {
-        (void)fprintf(stderr,
-                      "<3>executor: what it left behind has not ended %d s "
-                      "after SIGKILL; steps that were running stay held\n",
-                      END_WAIT_MS / 1000);
+        executor_say(LOG_ERR,
+                     "what it left behind has not ended %d s "
+                     "after SIGKILL; steps that were running stay held",
+                     END_WAIT_MS / 1000);
     }
     if (killed != 0) {
-        (void)fprintf(stderr,
-                      "<4>executor: it ended and left %u processes, which were "
-                      "killed\n",
-                      killed);
+        executor_say(LOG_WARNING,
+                     "it ended and left %u processes, which were "
+                     "killed",
+                     killed);
     }
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 }

@@ -25,6 +25,7 @@
 #include "os/fd.h"
 #include "proc/executor_priv.h"
 #include "proc/run_plan_priv.h"
+#include "proc/say.h"
 
 #define LEFTOVER_GRACE_MS 2000
 #define DRAIN_READS 256
@@ -311,7 +312,7 @@ static void give_up(struct run *r, uint32_t count)
     char text[160];
     struct err err = ERR_INIT;
     if (guard_doubt(r->x, &err) < 0) {
-        (void)fprintf(stderr, "<3>executor: %s\n", err.message);
+        executor_say(LOG_ERR, "%s", err.message);
     }
     (void)snprintf(text, sizeof(text),
                    "%" PRIu32 " of its processes do not end after SIGKILL: "
@@ -333,8 +334,7 @@ static void look_at_hanging(struct run *r)
         set_timer(r, POLL_TOLD_MS);
         return;
     }
-    (void)fprintf(stderr, "<5>executor: all processes of %s have ended\n",
-                  r->name);
+    executor_say(LOG_NOTICE, "all processes of %s have ended", r->name);
     r->hangs = false;
     x->hanging--;
     give_back(r, true);
@@ -361,10 +361,10 @@ static void kill_again(struct run *r)
     }
     if (!r->told && since_ms >= KILL_TOLD_MS) {
         r->told = true;
-        (void)fprintf(stderr,
-                      "<3>executor: %" PRIu32 " processes of %s have not ended "
-                      "%d s after SIGKILL; the step waits for them\n",
-                      count, r->name, KILL_TOLD_MS / 1000);
+        executor_say(LOG_ERR,
+                     "%" PRIu32 " processes of %s have not ended "
+                     "%d s after SIGKILL; the step waits for them",
+                     count, r->name, KILL_TOLD_MS / 1000);
     }
     set_timer(r, r->told ? POLL_TOLD_MS : next_poll_ms(r));
 }

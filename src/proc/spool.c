@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "os/fd.h"
 #include "proc/executor_priv.h"
+#include "proc/say.h"
 
 #define FILE_MAX_BYTES (160UL * 1024 * 1024)
 
@@ -47,10 +48,10 @@ static void save(struct executor *x, struct run *r)
     e = e < 0 ? e : os_replace_file(x->outcomes, r->name, strbuf_str(&text));
     r->spooled = e == 0;
     if (e < 0) {
-        (void)fprintf(stderr,
-                      "<3>executor: the outcome of %s is lost: cannot write "
-                      "%s/outcomes/%s: %s\n",
-                      r->name, x->options.spool, r->name, strerror(-e));
+        executor_say(LOG_ERR,
+                     "the outcome of %s is lost: cannot write "
+                     "%s/outcomes/%s: %s",
+                     r->name, x->options.spool, r->name, strerror(-e));
     }
 }
 
@@ -114,8 +115,8 @@ static void restore(struct executor *x, const char *name, struct str text)
         attempts_name(&m.ended.key, proper);
     }
     if (strcmp(name, proper) != 0) {
-        (void)fprintf(stderr, "<4>executor: %s/outcomes/%s is no outcome\n",
-                      x->options.spool, name);
+        executor_say(LOG_WARNING, "%s/outcomes/%s is no outcome",
+                     x->options.spool, name);
         return;
     }
     struct run *r = attempts_new(x, &m.ended.key);

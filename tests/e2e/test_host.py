@@ -209,6 +209,9 @@ def test_steps_that_run_as_root_are_told(make_daemon):
     d = make_daemon()
     d.wait_executor()
     assert "steps of runbooks run as root" in d.log()
+    # A plain file has no priorities of the journal in it.
+    assert " WARNING executor: steps run as root: " in d.log()
+    assert "<4>" not in d.log()
     p = adctl(d, "doctor", "--config", d.config_path, "-o", "json", check=False)
     found = {i["check"]: i for i in json.loads(p.stdout)["items"]}
     assert found["steps"]["status"] == "warning"
