@@ -26,23 +26,8 @@ static void listen_to(void *context, const char *fmt, va_list args)
     }
 }
 
-static enum MHD_Result refuse(void *context, struct MHD_Connection *mhd,
-                              const char *url, const char *method,
-                              const char *version, const char *data,
-                              size_t *size, void **user)
-{
-    (void)context;
-    (void)mhd;
-    (void)url;
-    (void)method;
-    (void)version;
-    (void)data;
-    (void)size;
-    (void)user;
-    return MHD_NO;
-}
-
-/* Only the library that will use the pair knows whether it can. */
+/* Only the library that will use the pair knows whether it can. Nothing ever
+ * connects to this one. */
 static int try_pair(const char *certificate, const char *key,
                     struct err *reterr)
 {
@@ -50,8 +35,8 @@ static int try_pair(const char *certificate, const char *key,
     struct MHD_Daemon *daemon = MHD_start_daemon(
         MHD_USE_TLS | MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET |
             MHD_USE_ERROR_LOG,
-        0, NULL, NULL, refuse, NULL, MHD_OPTION_EXTERNAL_LOGGER, listen_to,
-        &saying, MHD_OPTION_HTTPS_MEM_CERT, certificate,
+        0, NULL, NULL, http_on_access, NULL, MHD_OPTION_EXTERNAL_LOGGER,
+        listen_to, &saying, MHD_OPTION_HTTPS_MEM_CERT, certificate,
         MHD_OPTION_HTTPS_MEM_KEY, key, MHD_OPTION_END);
     if (daemon != NULL) {
         MHD_stop_daemon(daemon);
