@@ -293,6 +293,9 @@ static void check_folders(struct host *h)
     check_files(h);
     check_secrets(h);
     check_folder(h, "backup.directory", c->backup_directory, true);
+    if (c->archive_directory != NULL) {
+        check_folder(h, "archive.directory", c->archive_directory, true);
+    }
     if (c->executor_autostart) { /* else they are seen by another unit */
         check_folder(h, "executor.socket", c->executor_socket, false);
         check_folder(h, "executor.spool", c->executor_spool, true);

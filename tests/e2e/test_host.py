@@ -73,6 +73,8 @@ def wrong(folder, pem):
          f"storage.url: {a_file} is not a folder"),
         ({"backup": {"directory": "/sys/x"}}, "directory",
          "backup.directory: no folder can be made in /sys"),
+        ({"archive": {"directory": f"{a_file}/x"}}, "directory",
+         f"archive.directory: {a_file} is not a folder"),
         ({"runbooks": {"repository": a_file}}, "repository",
          f"runbooks.repository: {a_file} is not a folder"),
     ]
