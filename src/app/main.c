@@ -92,10 +92,8 @@ static bool trusts_writers(const struct config *config)
     for (const char *const *file = config->files;
          geteuid() == 0 && file != NULL && *file != NULL; file++) {
         if (executor_trusts_file(*file, &err) < 0) {
-            (void)fprintf(stderr,
-                          "<3>executor: the configuration is not "
-                          "trusted: %s\n",
-                          err.message);
+            executor_say(LOG_ERR, "the configuration is not trusted: %s",
+                         err.message);
             ok = false;
         }
     }

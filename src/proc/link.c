@@ -22,6 +22,7 @@
 #include "os/fd.h"
 #include "os/peer.h"
 #include "proc/executor_priv.h"
+#include "proc/say.h"
 
 #define QUEUE_SOFT_BYTES (1024UL * 1024)
 #define BUFFER_BYTES (1024 * 1024)
@@ -260,11 +261,11 @@ static void tell_newcomer(struct link *l, const struct os_peer *peer, bool let)
         return;
     }
     l->told_ms = let ? l->told_ms : now_ms;
-    (void)fprintf(stderr, "%sexecutor: process %d of user %u %s\n",
-                  let ? "<6>" : "<4>", (int)peer->pid, (unsigned)peer->uid,
-                  let ? "connects"
-                      : "is turned away: it may not connect, or not while "
-                        "the engine is connected");
+    executor_say(let ? LOG_INFO : LOG_WARNING, "process %d of user %u %s",
+                 (int)peer->pid, (unsigned)peer->uid,
+                 let ? "connects"
+                     : "is turned away: it may not connect, or not while "
+                       "the engine is connected");
 }
 
 static int on_accept(sd_event_source *source, int listener, uint32_t events,
