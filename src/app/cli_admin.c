@@ -493,7 +493,7 @@ static void print_verified(struct cli *cli, const json_t *answer)
     }
     (void)fprintf(cli->out,
                   "%s rows, none changed or missing\n"
-                  "to check later that they are still there, keep: %s:%s\n",
+                  "to check later that they are still there,\nkeep: %s:%s\n",
                   rows, rows, cli_get(cli, answer, "last_hash"));
 }
 

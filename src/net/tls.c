@@ -12,7 +12,9 @@ struct saying {
     char text[192];
 };
 
-PRINTF_LIKE(2, 0)
+static void listen_to(void *context, const char *fmt, va_list args)
+    PRINTF_LIKE(2, 0);
+
 static void listen_to(void *context, const char *fmt, va_list args)
 {
     struct saying *s = context;

@@ -115,6 +115,9 @@ class World:
         example = example.replace("evt-01jc", self.poison[-1])
         if "wf-01jc" in example:
             example = example.replace("wf-01jc", self.running())
+        if "--known" in example:
+            example = re.sub(r"\d+:[0-9a-f]+\.\.\.", lambda _: self.kept(),
+                             example)
         if "mis-01" in example:
             example = re.sub(r"mis-\w+", lambda _: self.missed(), example)
         words = shlex.split(example)[1:]
@@ -127,6 +130,10 @@ class World:
     def judged(self):
         """The newest workflow, started by an event."""
         self.run("event send --type alert --label alertname=Restart --wait")
+
+    def kept(self):
+        row = json.loads(self.run("audit verify -o json").stdout)
+        return f"{row['rows']}:{row['last_hash']}"
 
     def newest(self):
         return json.loads(self.run("backup list -o json").stdout)[
