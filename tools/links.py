@@ -89,7 +89,8 @@ class Tree:
             return None if word in self.names else f"names {word}: no such file"
         if word.split("/")[0] in self.tops and "/" in word:
             for start in (self.root, self.root / "src"):
-                if any(start.glob(word)):
+                # With ".c" behind it: a program is built from that.
+                if any(start.glob(word)) or any(start.glob(word + ".c")):
                     return None
             return f"names {word}, which is not there"
         m = OPTION.match(text)

@@ -21,6 +21,7 @@
 #include "os/clock.h"
 #include "os/fd.h"
 #include "proc/executor_priv.h"
+#include "proc/say.h"
 
 #define FILE_NAME "workflows"
 #define BOUND_MAX 32768
@@ -101,12 +102,11 @@ static void remember(struct bindings *b, const struct record_bytes *r)
 static void tell(struct executor *x, int e)
 {
     if (e < 0 && !x->bindings->told) {
-        (void)fprintf(stderr,
-                      "<4>executor: cannot write %s/" FILE_NAME
-                      ": %s; workflows "
-                      "whose runbook is withdrawn may not outlive this "
-                      "executor\n",
-                      x->options.spool, strerror(-e));
+        executor_say(LOG_WARNING,
+                     "cannot write %s/" FILE_NAME
+                     ": %s; workflows whose runbook is withdrawn may not "
+                     "outlive this executor",
+                     x->options.spool, strerror(-e));
     }
     x->bindings->told = e < 0;
 }
