@@ -38,7 +38,6 @@ struct run *attempts_new(struct executor *x, const struct attempt_key *key)
     r->x = x;
     r->key = *key;
     r->phase = RUN_ENDED; /* nothing runs yet */
-    r->report = -1;
     r->folder.fd = -1;
     r->attached = true;
     r->row = (struct attempt_row){.key = *key,

@@ -73,7 +73,6 @@ struct run {
     uint64_t grace_ms;
     uint64_t kill_at_ms; /* monotonic: when the grace is over */
     uint64_t killed_ms;  /* monotonic: when KILL was sent first */
-    int report;          /* spawn_failure's descriptor, or -1 */
     sd_event_source *out;
     sd_event_source *err;
     sd_event_source *timer;

@@ -229,7 +229,6 @@ static void finish(struct run *r, enum attempt_state state)
     r->row.finished_ms = os_epoch_ms();
     r->row.output_bytes = r->output.written_bytes;
     r->row.output_truncated = r->output.dropped_bytes != 0;
-    os_closep(&r->report);
     bool ran = r->phase != RUN_ENDED;
     r->phase = RUN_ENDED;
     if (r->hangs) {
@@ -258,11 +257,6 @@ static void name_limit(struct run *r)
 
 static enum attempt_state final_state(struct run *r)
 {
-    struct err err = ERR_INIT;
-    if (spawn_failure(r->report, &err) < 0) {
-        set_error(r, err.message);
-        return ATTEMPT_REFUSED;
-    }
     if (r->timed_out) {
         return ATTEMPT_TIMED_OUT;
     }
@@ -504,8 +498,7 @@ static int spawn(struct run *r, struct spawn_request *request,
 {
     request->group = r->tree.group;
     int e = spawn_start(request, ret, reterr);
-    if (request->group >= 0 && (e == -ENOENT || e == -ENODEV) &&
-        tree_replace_group(&r->tree)) {
+    if (request->group >= 0 && e == -ENODEV && tree_replace_group(&r->tree)) {
         request->group = r->tree.group;
         e = spawn_start(request, ret, reterr);
     }
@@ -536,7 +529,6 @@ static int begin(struct run *r, struct run_plan *p,
     if (e < 0) {
         return e;
     }
-    r->report = spawned.report;
     r->limits = x->options.limits;
     tree_started(&r->tree, spawned.pid);
     r->row.pid = (uint32_t)spawned.pid;

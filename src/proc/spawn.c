@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -21,7 +22,6 @@
 #include "os/fd.h"
 
 #define PATH_BYTES 4096
-#define REPORT_FD 3
 
 /* What went wrong between the birth of the process and its program. */
 enum stage {
@@ -43,9 +43,11 @@ static const char *const stage_texts[STAGES] = {
     [STAGE_PROGRAM] = "cannot execute the step's program",
 };
 
+/* In memory that the child shares with us: it writes, and we read when we go
+ * on, which is when it has become its program or is gone. */
 struct report {
-    uint32_t stage;
-    int32_t errnum;
+    enum stage stage; /* STAGES: nothing went wrong */
+    int errnum;
 };
 
 /* Everything that the child needs, made ready before it is born. */
@@ -58,7 +60,7 @@ struct plan {
     int null;
     int out;
     int err;
-    int report;
+    volatile struct report *report;
 };
 
 /* ---- in the child: no memory is allocated, no lock is taken ---------------
@@ -116,11 +118,7 @@ static int set_files(const struct plan *p)
         dup2(p->err, STDERR_FILENO) < 0) {
         return -errno;
     }
-    /* The report closes by itself when the program begins. */
-    if (p->report != REPORT_FD && dup3(p->report, REPORT_FD, O_CLOEXEC) < 0) {
-        return -errno;
-    }
-    if (close_range(REPORT_FD + 1, ~0U, 0) < 0) {
+    if (close_range(STDERR_FILENO + 1, ~0U, 0) < 0) {
         return -errno;
     }
     (void)umask(077);
@@ -171,10 +169,10 @@ static int execute(const struct plan *p)
     return worst;
 }
 
-static NORETURN void give_up(int report, enum stage stage, int errnum)
+static NORETURN void give_up(const struct plan *p, enum stage stage, int errnum)
 {
-    struct report r = {.stage = stage, .errnum = errnum};
-    (void)!write(report, &r, sizeof(r));
+    p->report->errnum = errnum;
+    p->report->stage = stage;
     _exit(127);
 }
 
@@ -183,30 +181,30 @@ static void child(const void *context)
     const struct plan *p = context;
     const struct spawn_request *q = p->request;
     if (setsid() < 0) {
-        give_up(p->report, STAGE_SESSION, -errno);
+        give_up(p, STAGE_SESSION, -errno);
     }
     if (fchdir(q->folder) < 0) {
-        give_up(p->report, STAGE_FOLDER, -errno);
+        give_up(p, STAGE_FOLDER, -errno);
     }
     int r = set_limits(p);
     if (r < 0) {
-        give_up(p->report, STAGE_LIMITS, r);
+        give_up(p, STAGE_LIMITS, r);
     }
     r = set_files(p);
     if (r < 0) {
-        give_up(p->report, STAGE_FILES, r);
+        give_up(p, STAGE_FILES, r);
     }
     r = q->user != NULL ? become(q->user) : 0;
     if (r < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
-        give_up(REPORT_FD, STAGE_USER, r < 0 ? r : -errno);
+        give_up(p, STAGE_USER, r < 0 ? r : -errno);
     }
     /* After the change of user, which would undo it. If we lost our parent
      * before this line, there is nobody to run for. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != p->parent) {
-        give_up(REPORT_FD, STAGE_SESSION, -ECANCELED);
+        give_up(p, STAGE_SESSION, -ECANCELED);
     }
     reset_signals();
-    give_up(REPORT_FD, STAGE_PROGRAM, execute(p));
+    give_up(p, STAGE_PROGRAM, execute(p));
 }
 
 /* ---- in the parent --------------------------------------------------------
@@ -260,13 +258,14 @@ static pid_t birth(int group, void (*fn)(const void *), const void *arg)
     struct clone_args args;
     memset(&args, 0, sizeof(args));
     args.exit_signal = SIGCHLD;
+    args.flags = CLONE_VFORK;
     if (group >= 0) {
-        args.flags = CLONE_INTO_CGROUP;
+        args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = (__u64)group;
     }
 #if BIRTH_SHARES_MEMORY
     static _Alignas(16) char stack[BIRTH_STACK_BYTES];
-    args.flags |= CLONE_VM | CLONE_VFORK;
+    args.flags |= CLONE_VM;
     args.stack = (__u64)(uintptr_t)stack;
     args.stack_size = sizeof(stack);
     return (pid_t)clone3_call(&args, fn, arg);
@@ -293,14 +292,12 @@ static const char *path_of(char *const *env)
 struct pipes {
     int out[2];
     int err[2];
-    int report[2];
     int null;
 };
 
 static void pipes_close(struct pipes *p)
 {
-    int *all[] = {&p->out[0],    &p->out[1],    &p->err[0], &p->err[1],
-                  &p->report[0], &p->report[1], &p->null};
+    int *all[] = {&p->out[0], &p->out[1], &p->err[0], &p->err[1], &p->null};
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
         os_closep(all[i]);
     }
@@ -310,7 +307,6 @@ static int pipes_open(struct pipes *p, const struct spawn_user *user)
 {
     int r = os_pipe_nonblock(p->out);
     r = r < 0 ? r : os_pipe_nonblock(p->err);
-    r = r < 0 ? r : os_pipe_nonblock(p->report);
     if (r < 0) {
         return r;
     }
@@ -323,14 +319,41 @@ static int pipes_open(struct pipes *p, const struct spawn_user *user)
     return p->null < 0 ? -errno : 0;
 }
 
+/* One is enough: nothing else is born while a child reports. */
+static volatile struct report *report_page(void)
+{
+    static void *page = MAP_FAILED;
+    if (page == MAP_FAILED) {
+        page = mmap(NULL, sizeof(struct report), PROT_READ | PROT_WRITE,
+                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    }
+    return page != MAP_FAILED ? page : NULL;
+}
+
+/* What the child says; it is reaped when it never became its program. */
+static int outcome(pid_t pid, const volatile struct report *report,
+                   struct err *reterr)
+{
+    enum stage stage = report->stage;
+    int errnum = report->errnum;
+    if (stage >= STAGES) {
+        return 0;
+    }
+    while (waitid(P_PID, (id_t)pid, NULL, WEXITED) < 0 && errno == EINTR) {
+    }
+    return err_set(reterr, errnum, "%s: %s", stage_texts[stage],
+                   strerror(-errnum));
+}
+
 int spawn_start(const struct spawn_request *request, struct spawned *ret,
                 struct err *reterr)
 {
     ASSERT(request->argv[0] != NULL && request->folder >= 0);
-    CLEANUP(pipes_close)
-    struct pipes p = {{-1, -1}, {-1, -1}, {-1, -1}, -1};
+    CLEANUP(pipes_close) struct pipes p = {{-1, -1}, {-1, -1}, -1};
     int r = pipes_open(&p, request->user);
-    if (r < 0) {
+    volatile struct report *report = report_page();
+    if (r < 0 || report == NULL) {
+        r = r < 0 ? r : -ENOMEM;
         return err_set(reterr, r, "cannot make pipes: %s", strerror(-r));
     }
     struct plan plan = {
@@ -340,28 +363,22 @@ int spawn_start(const struct spawn_request *request, struct spawned *ret,
         .null = p.null,
         .out = p.out[1],
         .err = p.err[1],
-        .report = p.report[1],
+        .report = report,
     };
     plan.limit_count = step_rlimits(&request->limits, plan.limits);
+    report->stage = STAGES;
     pid_t pid = birth(request->group, child, &plan);
     if (pid < 0) {
-        return err_set(reterr, pid, "cannot start a process: %s",
-                       strerror(-pid));
+        /* A control group that has been removed is one or the other. */
+        r = request->group >= 0 && pid == -ENOENT ? -ENODEV : pid;
+        return err_set(reterr, r, "cannot start a process: %s", strerror(-pid));
     }
-    *ret = (struct spawned){pid, p.out[0], p.err[0], p.report[0]};
-    p.out[0] = p.err[0] = p.report[0] = -1;
-    return 0;
-}
-
-int spawn_failure(int report, struct err *reterr)
-{
-    struct report r;
-    ssize_t n = read(report, &r, sizeof(r));
-    if (n != (ssize_t)sizeof(r) || r.stage >= STAGES || r.errnum >= 0) {
-        return 0;
+    r = outcome(pid, report, reterr);
+    if (r == 0) {
+        *ret = (struct spawned){pid, p.out[0], p.err[0]};
+        p.out[0] = p.err[0] = -1;
     }
-    return err_set(reterr, r.errnum, "%s: %s", stage_texts[r.stage],
-                   strerror(-r.errnum));
+    return r;
 }
 
 static void leave(const void *context)

@@ -41,18 +41,14 @@ struct spawned {
     pid_t pid;
     int out; /* read ends, non-blocking */
     int err;
-    int report; /* for spawn_failure */
 };
 
-/* Starts it. 0 means that there is a process, which will either become the
- * program or exit at once: spawn_failure tells, when it has exited. The caller
- * reaps it and closes the three descriptors. */
+/* Starts it, and stands still until the program has begun: 0, and the caller
+ * reaps the process and closes the two descriptors. Else there is no process,
+ * and a negative errno with the reason: -ENODEV when it could not be born in
+ * the group, which has been removed. */
 NODISCARD int spawn_start(const struct spawn_request *request,
                           struct spawned *ret, struct err *reterr);
-
-/* After the process has exited: 0 if the program had begun, else negative
- * errno with the reason why it could not. */
-NODISCARD int spawn_failure(int report, struct err *reterr);
 
 /* Tries whether processes can be born, and live, in this cgroup; 0 or
  * -errno. */

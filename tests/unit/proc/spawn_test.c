@@ -89,15 +89,16 @@ static void run(struct fixture *f, char *const *argv)
     strbuf_reset(&f->err);
     f->reason = ERR_INIT;
     unsigned before = open_descriptors();
-    assert_int_equal(spawn_start(&request, &s, &f->reason), 0);
-    assert_true(s.pid > 0);
-    read_both(&s, f);
-    assert_int_equal(waitid(P_PID, (id_t)s.pid, &f->end, WEXITED), 0);
-    f->failure = spawn_failure(s.report, &f->reason);
-    (void)close(s.out);
-    (void)close(s.err);
-    (void)close(s.report);
+    f->failure = spawn_start(&request, &s, &f->reason);
+    if (f->failure == 0) {
+        assert_true(s.pid > 0);
+        read_both(&s, f);
+        assert_int_equal(waitid(P_PID, (id_t)s.pid, &f->end, WEXITED), 0);
+        (void)close(s.out);
+        (void)close(s.err);
+    }
     assert_int_equal(open_descriptors(), before);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* nothing is left */
     strbuf_addch(&f->out, '\0');
     strbuf_addch(&f->err, '\0');
 }
@@ -333,8 +334,6 @@ static void expect_failure(struct fixture *f, char *program, int errnum)
     assert_int_equal(f->failure, errnum);
     assert_int_equal(f->reason.errnum, errnum);
     assert_non_null(strstr(f->reason.message, "step's program"));
-    assert_int_equal(f->end.si_code, CLD_EXITED);
-    assert_int_equal(f->end.si_status, 127);
 }
 
 static void a_missing_program_is_told(void **state)

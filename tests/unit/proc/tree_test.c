@@ -149,7 +149,6 @@ static void end(struct sample *s)
 {
     os_close(s->spawned.out);
     os_close(s->spawned.err);
-    os_close(s->spawned.report);
     tree_deinit(&s->tree);
 }
 
