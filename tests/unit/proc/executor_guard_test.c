@@ -108,8 +108,17 @@ static bool end_napper(void *context, const struct os_process *p)
     return true;
 }
 
+/* A guard that a test has stopped. If that test fails, it would keep our output
+ * open for ever, and whoever waits for its end. */
+static pid_t stopped_guard;
+
 static int tear_down(void **state)
 {
+    if (stopped_guard != 0) {
+        (void)kill(stopped_guard, SIGKILL);
+        (void)waitpid(stopped_guard, NULL, 0);
+        stopped_guard = 0;
+    }
     assert_int_equal(os_process_each(end_napper, NULL), 0);
     return lab_tear_down(state);
 }
@@ -146,6 +155,7 @@ static void the_next_one_waits_for_the_guard(void **state)
     pid_t guard = l->executor;
     begin_to_hide(l, 1);
     assert_int_equal(kill(guard, SIGSTOP), 0);
+    stopped_guard = guard;
     assert_int_equal(kill(l->process, SIGKILL), 0);
     lab_disconnect(l);
     l->executor = 0;
@@ -159,6 +169,7 @@ static void the_next_one_waits_for_the_guard(void **state)
     lab_connect(l);
     assert_false(lab_process_has_argument(nap()));
     assert_int_equal(waitpid(guard, NULL, 0), guard);
+    stopped_guard = 0;
 }
 
 /* ---- the guard is killed --------------------------------------------------
