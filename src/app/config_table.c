@@ -320,8 +320,9 @@ const struct config_option config_options[] = {
      .help = "Of older ones the last of each day is kept for so many days."},
     {"backup.max_bytes", CONFIG_SIZE, 0, AT(backup_max_bytes), "20GiB",
      RANGE(MIB, 1024 * 1024 * 1024 * MIB),
-     .help = "Older backups go when all together are larger; the last two "
-             "always stay."},
+     .help = "When all together are larger, backups are thinned out: first "
+             "within the hour, then within the day, at last the oldest days "
+             "go; the last two always stay."},
     {"backup.warn_after", CONFIG_DURATION, 0, AT(backup_warn_ms), "30m",
      RANGE(0, 366 * DAY),
      .help = "When the newest backup is older, the health is degraded and "

@@ -70,9 +70,10 @@ NODISCARD int backup_make(const struct backup_make_options *options,
                           struct arena *a, struct backup_info *ret,
                           struct err *reterr);
 
-/* Which are kept: all that are younger than keep_all_ms, the newest of each
- * UTC day for keep_days days, of these the newest that together have at most
- * max_bytes; but always the newest two. */
+/* Which are kept: all that are younger than keep_all_ms, and the newest of each
+ * UTC day for keep_days days. What together has more than max_bytes is thinned
+ * out: first those within an hour go, then those within a day, at last the
+ * oldest days; but never the newest two. */
 struct backup_keep {
     uint64_t keep_all_ms;
     uint32_t keep_days;

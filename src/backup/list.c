@@ -12,7 +12,8 @@
 #include "os/fd.h"
 #include "os/remove.h"
 
-#define DAY_MS (24ULL * 3600 * 1000)
+#define HOUR_MS (3600ULL * 1000)
+#define DAY_MS (24 * HOUR_MS)
 #define KEEP_MIN 2
 
 /* ---- one ----------------------------------------------------------------- */
@@ -297,37 +298,79 @@ int backup_newest(const char *directory, struct arena *a,
 
 /* ---- keeping ------------------------------------------------------------- */
 
+/* Where room is short, one of each day is worth more than a tenth of this
+ * hour: a mistake is often found late. In this order they get their place. */
+enum keep_class {
+    KEEP_NEWEST, /* the last two: whatever their size */
+    KEEP_DAILY,  /* the last of a UTC day */
+    KEEP_HOURLY, /* the last of an hour */
+    KEEP_YOUNG,
+    KEEP_CLASSES /* none of these: goes */
+};
+
 struct keeping {
     const struct backup_keep *keep;
     uint64_t now_ms;
     uint64_t bytes;        /* of those that are kept, without what they share */
     uint64_t shared_bytes; /* the most that one of them shares */
-    uint32_t count;
-    uint64_t last_day; /* of which one is kept; UINT64_MAX: none yet */
 };
 
-/* Asked of the newest first. */
-static bool is_kept(struct keeping *k, const struct backup_info *b)
+/* `after` is the next newer good one, NULL for the newest; `place` counts the
+ * good ones from there. */
+static enum keep_class class_of(const struct keeping *k,
+                                const struct backup_info *b,
+                                const struct backup_info *after, size_t place)
 {
     uint64_t age_ms = k->now_ms - MIN(b->made_ms, k->now_ms);
-    uint64_t day = b->made_ms / DAY_MS;
-    bool young = age_ms < k->keep->keep_all_ms;
-    if (b->broken.len != 0) {
-        return false;
+    uint64_t after_ms = after != NULL ? after->made_ms : UINT64_MAX;
+    if (place < KEEP_MIN) {
+        return KEEP_NEWEST;
     }
+    if (age_ms < k->keep->keep_days * DAY_MS &&
+        b->made_ms / DAY_MS != after_ms / DAY_MS) {
+        return KEEP_DAILY;
+    }
+    if (age_ms >= k->keep->keep_all_ms) {
+        return KEEP_CLASSES;
+    }
+    return b->made_ms / HOUR_MS != after_ms / HOUR_MS ? KEEP_HOURLY
+                                                      : KEEP_YOUNG;
+}
+
+static bool has_room(struct keeping *k, const struct backup_info *b,
+                     enum keep_class class)
+{
     uint64_t bytes = k->bytes + b->bytes - b->shared_bytes;
     uint64_t shared = MAX(k->shared_bytes, b->shared_bytes);
-    if (k->count >= KEEP_MIN &&
-        (bytes + shared > k->keep->max_bytes ||
-         (!young &&
-          (day == k->last_day || age_ms >= k->keep->keep_days * DAY_MS)))) {
+    if (class != KEEP_NEWEST && bytes + shared > k->keep->max_bytes) {
         return false;
     }
-    k->count++;
     k->bytes = bytes;
     k->shared_bytes = shared;
-    k->last_day = day;
     return true;
+}
+
+/* Which of the list are kept, newest first within each class. */
+static bool *choose(struct keeping *k, const struct backup_list *l,
+                    struct arena *a)
+{
+    bool *kept = ARENA_ARRAY(a, l->items.count, bool);
+    for (int class = 0; class < KEEP_CLASSES; class ++) {
+        const struct backup_info *after = NULL;
+        size_t place = 0;
+        for (size_t i = 0; i < l->items.count; i++) {
+            const struct backup_info *b = &l->items.at[i];
+            if (b->broken.len != 0) {
+                continue;
+            }
+            if (class_of(k, b, after, place) == (enum keep_class) class) {
+                kept[i] = has_room(k, b, (enum keep_class) class);
+            }
+            after = b;
+            place++;
+        }
+    }
+    return kept;
 }
 
 /* A broken one has no time but its name's; it goes when a good one that is
@@ -352,7 +395,7 @@ int backup_prune(const char *directory, const struct backup_keep *keep,
     CLEANUP(os_closep) int all = -1;
     CLEANUP(os_closep) int lock = -1;
     struct backup_list list = {0};
-    struct keeping k = {.keep = keep, .now_ms = now_ms, .last_day = UINT64_MAX};
+    struct keeping k = {.keep = keep, .now_ms = now_ms};
     *ret_removed = 0;
     int r = backup_open_directory(directory, false, &all, reterr);
     r = r < 0 ? r
@@ -360,9 +403,10 @@ int backup_prune(const char *directory, const struct backup_keep *keep,
                             "another backup is being made or restored", &lock,
                             reterr);
     r = r < 0 ? r : backup_list(directory, &a, &list, reterr);
+    const bool *kept = r == 0 ? choose(&k, &list, &a) : NULL;
     for (size_t i = 0; r == 0 && i < list.items.count; i++) {
         const struct backup_info *b = &list.items.at[i];
-        if (is_kept(&k, b) || (b->broken.len != 0 && !is_old(&list, i, &k))) {
+        if (kept[i] || (b->broken.len != 0 && !is_old(&list, i, &k))) {
             continue;
         }
         const char *name = arena_strdup(&a, b->name);

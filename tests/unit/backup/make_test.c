@@ -290,6 +290,41 @@ static void old_ones_go(void **state)
     assert_int_equal(prune(l, now + 400 * DAY_MS, 1), 0);
 }
 
+/* A store that grows must not make the backups of other days vanish for those
+ * of the last minutes. */
+static void what_room_there_is_goes_to_other_days_first(void **state)
+{
+    struct lab *l = *state;
+    uint64_t one = 0;
+    for (unsigned day = 0; day < 4; day++) {
+        (void)lab_make(l, day * DAY_MS);
+    }
+    for (unsigned i = 0; i < 12; i++) { /* every ten minutes, two hours long */
+        (void)lab_make(l, 4 * DAY_MS + i * HOUR_MS / 6);
+    }
+    uint64_t now = 4 * DAY_MS + 2 * HOUR_MS;
+    struct backup_list list;
+    assert_int_equal(backup_list(l->backups, &l->arena, &list, &l->err), 0);
+    for (size_t i = 0; i < list.items.count; i++) {
+        one = MAX(one, list.items.at[i].bytes);
+    }
+    backup_list_deinit(&list);
+    assert_int_equal(prune(l, now, UINT64_MAX), 0);
+    /* The last two, four days, and one of each hour before. */
+    assert_int_equal(prune(l, now, 8 * one), 8);
+    assert_int_equal(backup_list(l->backups, &l->arena, &list, &l->err), 0);
+    assert_int_equal(list.items.count, 8);
+    uint64_t oldest = list.items.at[7].made_ms;
+    assert_int_equal(list.items.at[4].made_ms, T0_MS + 3 * DAY_MS);
+    backup_list_deinit(&list);
+    assert_int_equal(oldest, T0_MS);
+    /* Less still: the oldest days go. */
+    assert_int_equal(prune(l, now, 4 * one), 4);
+    assert_int_equal(backup_list(l->backups, &l->arena, &list, &l->err), 0);
+    assert_int_equal(list.items.at[3].made_ms, T0_MS + 2 * DAY_MS);
+    backup_list_deinit(&list);
+}
+
 static void broken_ones_go_when_they_are_old(void **state)
 {
     struct lab *l = *state;
@@ -317,6 +352,7 @@ int main(void)
         LAB(the_newest_good_one_is_found),
         LAB(the_last_one_is_told),
         LAB(old_ones_go),
+        LAB(what_room_there_is_goes_to_other_days_first),
         LAB(broken_ones_go_when_they_are_old),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
