@@ -379,6 +379,32 @@ def test_upgrade_keeps_state_and_running_steps(installed, deb, tmp_path):
     end_slow(installed, workflow)
 
 
+def test_an_upgrade_does_not_exchange_what_would_not_come_back(installed):
+    """A configuration with an error, under an engine that runs."""
+    config = "/etc/autonomous-devops/config.yaml"
+    installed.run(f"cp -p {config} /root/good.yaml; "
+                  f"sed -i 's/workers: 4/workers: x/' {config}", status=0)
+    before = [show(installed, u, "MainPID") for u in (ENGINE, EXECUTOR)]
+    result = installed.run("dpkg -i /root/autonomous-devops_99.0_all.deb",
+                           status=0)
+    assert "go on as they are" in result.err
+    assert [show(installed, u, "MainPID")
+            for u in (ENGINE, EXECUTOR)] == before
+    ready(installed)
+    installed.run(f"cp -p /root/good.yaml {config}; "
+                  f"systemctl reload {ENGINE}", status=0)
+
+
+def test_an_upgrade_starts_nothing_that_was_stopped(installed):
+    installed.run(f"systemctl stop {ENGINE}", status=0)
+    result = installed.run("dpkg -i /root/autonomous-devops_99.0_all.deb",
+                           status=0)
+    assert f"{ENGINE} was stopped and stays so" in result.out
+    assert installed.run(f"systemctl is-active {ENGINE}").out == "inactive\n"
+    installed.run(f"systemctl start {ENGINE}", status=0)
+    ready(installed)
+
+
 def test_reinstall_and_downgrade_keep_state(installed, deb):
     event = mark(installed)
     executor = show(installed, EXECUTOR, "MainPID")
