@@ -7,6 +7,15 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import Daemon  # noqa: E402
 
 
+@pytest.fixture(autouse=True)
+def room(tmp_path):
+    """Each store reserves 64 MiB, and pytest keeps the folders of hundreds of
+    tests: where /tmp is small they would fill it."""
+    yield
+    for reserve in tmp_path.rglob("engine.ballast"):
+        reserve.unlink(missing_ok=True)
+
+
 @pytest.fixture
 def make_daemon(tmp_path):
     """make_daemon(runbooks={...}, config={...}) gives one that is started."""
