@@ -75,9 +75,11 @@ void service_worker_begins(struct service *s, struct match_job *job)
     pthread_mutex_unlock(&s->status_lock);
 }
 
-static void worker_rests(struct service *s, struct worker_stat *w)
+static void worker_rests(struct service *s, struct worker_stat *w,
+                         uint32_t processed)
 {
     pthread_mutex_lock(&s->status_lock);
+    w->processed += processed;
     add_busy(w, w->since_us, os_monotonic_us());
     w->since_ms = 0;
     w->job = NULL;
@@ -90,8 +92,7 @@ bool service_worker_ends(struct service *s, struct match_job *job)
     if (w->job != job) {
         return false; /* it was given up */
     }
-    w->processed += w->events;
-    worker_rests(s, w);
+    worker_rests(s, w, w->events);
     return true;
 }
 
@@ -193,10 +194,12 @@ static void give_up(struct service *s, struct worker_stat *w, uint64_t now_ms)
 {
     struct match_job *job = w->job;
     uint32_t events = w->events;
-    worker_rests(s, w);
+    worker_rests(s, w, 0); /* before the job goes: others look at it */
     s->jobs_running--;
     uint32_t matched = runtime_batch_lost(s->runtime, job);
+    pthread_mutex_lock(&s->status_lock);
     w->processed += matched;
+    pthread_mutex_unlock(&s->status_lock);
     telemetry_event_error(s->telemetry, now_ms, events - matched);
 }
 
