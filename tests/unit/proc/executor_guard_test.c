@@ -79,6 +79,15 @@ static off_t note_size(const struct lab *l)
     return st.st_size;
 }
 
+/* Killed is not gone: until it is a zombie, its socket still listens. */
+static void await_end(pid_t pid)
+{
+    struct os_process p;
+    while (os_process_read(pid, &p) == 0 && p.state != 'Z') {
+        (void)usleep(1000);
+    }
+}
+
 /* Neither comes to anything any more. */
 static void kill_both(struct lab *l)
 {
@@ -86,10 +95,7 @@ static void kill_both(struct lab *l)
     assert_int_equal(kill(l->executor, SIGKILL), 0);
     assert_int_equal(kill(l->process, SIGKILL), 0);
     (void)lab_wait_exit(l);
-    struct os_process p;
-    while (os_process_read(l->process, &p) == 0 && p.state != 'Z') {
-        (void)usleep(1000);
-    }
+    await_end(l->process);
     lab_disconnect(l);
 }
 
@@ -157,6 +163,7 @@ static void the_next_one_waits_for_the_guard(void **state)
     assert_int_equal(kill(guard, SIGSTOP), 0);
     stopped_guard = guard;
     assert_int_equal(kill(l->process, SIGKILL), 0);
+    await_end(l->process);
     lab_disconnect(l);
     l->executor = 0;
     lab_launch(l);
