@@ -32,32 +32,15 @@ static void test_loops_end(void **state)
                  "b >= 0) && false)");
 }
 
-static void test_doubling_ends(void **state)
+/* x is `first`, then 39 times bound anew to `more`, and asked for in `last`. */
+static void assert_binds_are_spent(const char *first, const char *more,
+                                   const char *last)
 {
     struct strbuf text = STRBUF_INIT(4096);
-    (void)state;
     for (int i = 0; i < 40; i++) {
-        strbuf_addf(&text, "cel.bind(x, %s, ", i == 0 ? "'ab'" : "x + x");
+        strbuf_addf(&text, "cel.bind(x, %s, ", i == 0 ? first : more);
     }
-    strbuf_addc(&text, "x.size()");
-    for (int i = 0; i < 40; i++) {
-        strbuf_addch(&text, ')');
-    }
-    assert_spent(text.at);
-    strbuf_reset(&text);
-    for (int i = 0; i < 40; i++) {
-        strbuf_addf(&text, "cel.bind(x, %s, ", i == 0 ? "[1]" : "[x, x]");
-    }
-    strbuf_addc(&text, "x == x");
-    for (int i = 0; i < 40; i++) {
-        strbuf_addch(&text, ')');
-    }
-    assert_spent(text.at);
-    strbuf_reset(&text);
-    for (int i = 0; i < 40; i++) {
-        strbuf_addf(&text, "cel.bind(x, %s, ", i == 0 ? "[1]" : "[x, x]");
-    }
-    strbuf_addc(&text, "'%s'.format([x]).size()");
+    strbuf_addc(&text, last);
     for (int i = 0; i < 40; i++) {
         strbuf_addch(&text, ')');
     }
@@ -65,21 +48,19 @@ static void test_doubling_ends(void **state)
     strbuf_deinit(&text);
 }
 
+static void test_doubling_ends(void **state)
+{
+    (void)state;
+    assert_binds_are_spent("'ab'", "x + x", "x.size()");
+    assert_binds_are_spent("[1]", "[x, x]", "x == x");
+    assert_binds_are_spent("[1]", "[x, x]", "'%s'.format([x]).size()");
+}
+
 /* The same with maps: the types of these nest, too. */
 static void test_nested_maps_end(void **state)
 {
-    struct strbuf text = STRBUF_INIT(4096);
     (void)state;
-    for (int i = 0; i < 40; i++) {
-        strbuf_addf(&text, "cel.bind(x, %s, ",
-                    i == 0 ? "{'a': 1}" : "{'a': x, 'b': x}");
-    }
-    strbuf_addc(&text, "x == x");
-    for (int i = 0; i < 40; i++) {
-        strbuf_addch(&text, ')');
-    }
-    assert_spent(text.at);
-    strbuf_deinit(&text);
+    assert_binds_are_spent("{'a': 1}", "{'a': x, 'b': x}", "x == x");
 }
 
 /* Every name's type is a map that has the next name's type in it twice. */
