@@ -64,6 +64,9 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
     struct executor *x = context;
     (void)source;
     (void)info;
+    if (x->ending) {
+        return 0; /* what is being stopped has been interrupted all the same */
+    }
     x->ending = true;
     (void)sd_notify(0, "STOPPING=1");
     size_t cursor = 0;

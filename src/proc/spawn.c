@@ -28,8 +28,8 @@ enum stage {
     STAGE_SESSION,
     STAGE_FOLDER,
     STAGE_FILES,
-    STAGE_LIMITS,
     STAGE_USER,
+    STAGE_LIMITS,
     STAGE_PROGRAM,
     STAGES
 };
@@ -186,11 +186,7 @@ static void child(const void *context)
     if (fchdir(q->folder) < 0) {
         give_up(p, STAGE_FOLDER, -errno);
     }
-    int r = set_limits(p);
-    if (r < 0) {
-        give_up(p, STAGE_LIMITS, r);
-    }
-    r = set_files(p);
+    int r = set_files(p);
     if (r < 0) {
         give_up(p, STAGE_FILES, r);
     }
@@ -204,6 +200,12 @@ static void child(const void *context)
         give_up(p, STAGE_SESSION, -ECANCELED);
     }
     reset_signals();
+    /* Last: what a sanitizer has mapped is more than the limit, and each call
+     * of the C library may make it want more. */
+    r = set_limits(p);
+    if (r < 0) {
+        give_up(p, STAGE_LIMITS, r);
+    }
     give_up(p, STAGE_PROGRAM, execute(p));
 }
 
@@ -351,10 +353,13 @@ int spawn_start(const struct spawn_request *request, struct spawned *ret,
     ASSERT(request->argv[0] != NULL && request->folder >= 0);
     CLEANUP(pipes_close) struct pipes p = {{-1, -1}, {-1, -1}, -1};
     int r = pipes_open(&p, request->user);
-    volatile struct report *report = report_page();
-    if (r < 0 || report == NULL) {
-        r = r < 0 ? r : -ENOMEM;
+    if (r < 0) {
         return err_set(reterr, r, "cannot make pipes: %s", strerror(-r));
+    }
+    volatile struct report *report = report_page();
+    if (report == NULL) {
+        return err_set(reterr, -ENOMEM, "cannot get a page to report on: %s",
+                       strerror(ENOMEM));
     }
     struct plan plan = {
         .request = request,

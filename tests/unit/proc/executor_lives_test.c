@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "os/fd.h"
 #include "tests/unit/proc/executor_lab.h"
 
 /* A number of seconds to sleep that no other process sleeps. */
@@ -233,6 +235,33 @@ static void an_orderly_end_stops_what_runs(void **state)
     assert_string_equal(a->out.at, "up\nbye\n");
 }
 
+/* systemd tells the guard, which passes it on, and us. */
+static void told_twice_to_end_it_ends_the_same(void **state)
+{
+    struct lab *l = *state;
+    char go_on[128];
+    char command[256];
+    (void)snprintf(go_on, sizeof(go_on), "%s/go-on", l->folder);
+    (void)snprintf(command, sizeof(command),
+                   "trap 'echo bye; until [ -e %s ]; do sleep 0.01; done; "
+                   "exit 9' TERM\necho up\nsleep 1000 & wait",
+                   go_on);
+    lab_begin(l, 1, command);
+    lab_wait_output(l, 1, "up");
+    assert_int_equal(kill(l->process, SIGTERM), 0);
+    lab_wait_output(l, 1, "bye");
+    assert_int_equal(kill(l->process, SIGTERM), 0);
+    int fd = open(go_on, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+    assert_true(fd >= 0);
+    os_close(fd);
+    (void)lab_wait_exit(l);
+    lab_disconnect(l);
+    restart(l);
+    const struct lab_attempt *a = lab_wait_ended(l, 1);
+    assert_int_equal(a->row.state, ATTEMPT_UNKNOWN);
+    assert_int_equal(a->row.exit_code, 9);
+}
+
 /* Two files with one key, as somebody's copy would be. */
 static void a_copied_outcome_is_none(void **state)
 {
@@ -400,6 +429,7 @@ int main(void)
         CASE(outcomes_outlive_an_orderly_end),
         CASE(an_old_start_gets_the_true_outcome),
         CASE(an_orderly_end_stops_what_runs),
+        CASE(told_twice_to_end_it_ends_the_same),
         CASE(a_copied_outcome_is_none),
         CASE(a_damaged_outcome_is_none),
         CASE(after_a_crash_leftovers_end_and_outcomes_are_unknown),
