@@ -114,7 +114,7 @@ static bool pair_open(struct pair *p, uid_t uid, const char *server,
                       const char *client)
 {
     uint16_t port = 0;
-    p->listener = listen_on(server, &port);
+    *p = (struct pair){.listener = listen_on(server, &port), .served = -1};
     if (p->listener < 0) {
         return false;
     }
