@@ -362,34 +362,60 @@ void control_set_priority(struct call *c)
 
 /* ---- workers ------------------------------------------------------------ */
 
+/* How many the configuration has, and who has set another number. */
+static void put_workers_origin(struct call *c, struct strbuf *out)
+{
+    struct controls *controls = service_controls(c->api->service);
+    const struct setting_row *row = controls_scaled(controls);
+    put_u64(out, "configured",
+            service_status(c->api->service).workers_configured);
+    put_text_or_null(out, "set_by", row != NULL ? row->by : STR(""));
+    put_instant(out, "set_at", row != NULL ? row->at_ms : 0);
+    controls_unref(controls);
+}
+
 static void put_workers(struct changing *x, struct strbuf *out)
 {
     put_u64(out, "workers", service_status(x->call->api->service).workers);
+    put_workers_origin(x->call, out);
+}
+
+/* The number, null for that of the configuration: 0. */
+static int read_workers(const json_t *body, int64_t *ret, struct err *reterr)
+{
+    const struct json_range range = {.min = 1, .max = ENGINE_WORKERS_MAX};
+    if (json_is_null(json_object_get(body, "workers"))) {
+        return 0;
+    }
+    int r = json_get_int(body, "workers", range, ret, reterr);
+    if (r == 0) {
+        err_field(reterr, "workers");
+        err_hint(reterr, "as in {\"workers\": 8}; null is the number of the "
+                         "configuration");
+        r = err_set(reterr, -EINVAL, "say how many workers there are to be");
+    }
+    return r;
 }
 
 void control_scale_workers(struct call *c)
 {
     static const char *const names[] = {"workers"};
-    const struct json_range range = {.min = 1, .max = ENGINE_WORKERS_MAX};
     struct err err = ERR_INIT;
     int64_t workers = 0;
     json_t *body = call_read_object(c, names, ARRAY_LEN(names));
     if (body == NULL) {
         return;
     }
-    int r = json_get_int(body, "workers", range, &workers, &err);
+    int r = read_workers(body, &workers, &err);
     json_decref(body);
-    if (r == 0) {
-        err_field(&err, "workers");
-        err_hint(&err, "as in {\"workers\": 8}");
-        r = err_set(&err, -EINVAL, "say how many workers there are to be");
-    }
     if (r < 0) {
         answer_err(c, 400, "bad_request", &err);
         return;
     }
-    char value[8];
-    (void)snprintf(value, sizeof(value), "%d", (int)workers);
+    char value[8] = "";
+    if (workers != 0) {
+        (void)snprintf(value, sizeof(value), "%d", (int)workers);
+    }
     struct changing *x = change_new(c, put_workers);
     x->request.change.setting = (struct setting_row){
         .key = STR(CONTROL_WORKERS),
@@ -454,6 +480,7 @@ void control_workers(struct call *c)
     }
     put_close(out, ']');
     put_u64(out, "count", count);
+    put_workers_origin(c, out);
     put_close(out, '}');
     answer_json(c, 200);
 }

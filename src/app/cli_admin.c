@@ -242,6 +242,20 @@ static const struct cli_column worker_columns[] = {
     {"SINCE", CLI_RIGHT},     {NULL, 0},
 };
 
+/* Said when an operator has set another number than the configuration. */
+static void note_origin(struct cli *cli, const json_t *answer,
+                        const char *workers)
+{
+    if (json_is_string(json_object_get(answer, "set_by"))) {
+        cli_note(cli,
+                 "%s set by %s %s ago, and lasts; the configuration says %s; "
+                 "to go back: adctl worker scale default",
+                 cli_get(cli, answer, workers), cli_get(cli, answer, "set_by"),
+                 cli_age(cli, answer, "set_at"),
+                 cli_get(cli, answer, "configured"));
+    }
+}
+
 int cli_worker_list(struct cli *cli)
 {
     json_auto_t *answer = NULL;
@@ -272,6 +286,7 @@ int cli_worker_list(struct cli *cli)
         cli_cell(&t, json_is_object(task) ? cli_age(cli, task, "since") : "");
     }
     cli_table_print(&t);
+    note_origin(cli, answer, "count");
     if (stuck != 0) {
         cli_note(cli, "%zu stuck; to replace them: adctl worker restart",
                  stuck);
@@ -283,15 +298,18 @@ int cli_worker_scale(struct cli *cli)
 {
     json_auto_t *body = json_object();
     json_auto_t *answer = NULL;
-    json_t *workers = NULL;
-    int r = read_number(cli, cli_word(cli, 0), &workers);
+    json_t *workers = json_null(); /* that of the configuration */
+    bool scale = strcmp(cli_word(cli, 0), "default") != 0;
+    int r = scale ? read_number(cli, cli_word(cli, 0), &workers) : 0;
     if (r == 0) {
         (void)json_object_set_new(body, "workers", workers);
         r = post(cli, "/api/admin/scale-workers", body, &answer);
     }
     if (r == 0 && !print_answer(cli, answer)) {
-        (void)fprintf(cli->out, "%s workers\n",
-                      cli_get(cli, answer, "workers"));
+        (void)fprintf(cli->out, "%s workers%s\n",
+                      cli_get(cli, answer, "workers"),
+                      scale ? "" : ", as configured");
+        note_origin(cli, answer, "workers");
     }
     return r;
 }

@@ -416,9 +416,12 @@ const struct cli_command cli_commands[] = {
     {"worker", "list", "", 0, 0, CLI_NO_SUBJECT, no_flags,
      "the event workers and what each is doing", NULL, "adctl worker list\n",
      cli_worker_list},
-    {"worker", "scale", "NUMBER", 1, 1, CLI_NO_SUBJECT, no_flags,
-     "set the number of event workers", NULL, "adctl worker scale 8\n",
-     cli_worker_scale},
+    {"worker", "scale", "NUMBER|default", 1, 1, CLI_NO_SUBJECT, no_flags,
+     "set the number of event workers",
+     "Holds over restarts and instead of engine.event_processing.workers of "
+     "the configuration, until default goes back to that. adctl worker list "
+     "tells who has set it.",
+     "adctl worker scale 8\nadctl worker scale default\n", cli_worker_scale},
     {"worker", "restart", "", 0, 0, CLI_NO_SUBJECT, no_flags,
      "new worker threads; events of stuck ones are queued again", NULL,
      "adctl worker restart\n", cli_worker_restart},

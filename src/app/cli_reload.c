@@ -35,6 +35,7 @@ static void print_config(struct cli *cli, const json_t *config)
     const json_t *restart = json_object_get(config, "restart_required");
     size_t i = 0;
     json_t *warning = NULL;
+    json_t *other = NULL;
     cli_print_field(cli, "configuration", "reloaded");
     cli_print_field(cli, "changed",
                     list_of(cli, json_object_get(config, "changed")));
@@ -42,6 +43,13 @@ static void print_config(struct cli *cli, const json_t *config)
         cli_note(cli, "%s:%s: %s: %s", cli_get(cli, warning, "file"),
                  cli_get(cli, warning, "line"), cli_get(cli, warning, "field"),
                  cli_get(cli, warning, "message"));
+    }
+    json_array_foreach (json_object_get(config, "not_in_force"), i, other) {
+        cli_note(cli,
+                 "%s is not in force: set to %s by %s at %s; to go back: "
+                 "adctl worker scale default",
+                 cli_get(cli, other, "key"), cli_get(cli, other, "value"),
+                 cli_get(cli, other, "by"), cli_get(cli, other, "at_iso"));
     }
     if (json_array_size(restart) != 0) {
         cli_note(cli,

@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/put.h"
 #include "app/config_host.h"
 #include "app/log.h"
 #include "base/mem.h"
+#include "data/timestamp.h"
 #include "integrations/integrations.h"
 #include "os/clock.h"
 #include "runtime/service.h"
@@ -142,6 +144,33 @@ static void configured(struct service_request *request)
     mem_free(request);
 }
 
+/* Options that the API has set to something else: the configuration's value
+ * does not count until that is withdrawn. */
+static void add_not_in_force(struct reload *r, const struct config *after,
+                             struct strbuf *ret)
+{
+    static const char key[] = "engine.event_processing.workers";
+    struct controls *controls = service_controls(r->service);
+    const struct setting_row *row = controls_scaled(controls);
+    uint32_t workers = controls_workers(controls);
+    put_open(ret, "not_in_force", '[');
+    if (row != NULL && workers != config_engine(after).workers) {
+        char when[TIMESTAMP_TEXT_SIZE];
+        timestamp_format(MIN(row->at_ms, TIMESTAMP_MAX_MS), when);
+        put_open(ret, NULL, '{');
+        put_text_c(ret, "key", key);
+        put_u64(ret, "value", workers);
+        put_text(ret, "by", row->by);
+        put_instant(ret, "at", row->at_ms);
+        put_close(ret, '}');
+        log_warning("%s is not in force: set to %u by %.*s at %s; to go back: "
+                    "adctl worker scale default",
+                    key, workers, STR_ARG(row->by), when);
+    }
+    put_close(ret, ']');
+    controls_unref(controls);
+}
+
 static void put_in_force(struct reload *r, const struct config *after)
 {
     struct service_request *request = MEM_NEW(struct service_request);
@@ -196,6 +225,7 @@ static int take(struct reload *r, struct config *after,
     add_keys(ret, &changed);
     strbuf_addc(ret, ",\"restart_required\":");
     add_keys(ret, &restart);
+    add_not_in_force(r, after, ret);
     strbuf_addc(ret, ",\"warnings\":");
     config_report_add_problems(report, true, ret);
     put_in_force(r, after);

@@ -13,7 +13,8 @@ struct controls {
     struct arena arena;               /* holds the strings and rows below */
     const struct setting_row *paused; /* NULL: no */
     uint32_t workers;
-    struct control_rule *rules; /* the most telling first */
+    const struct setting_row *scaled; /* NULL: nobody has set `workers` */
+    struct control_rule *rules;       /* the most telling first */
     uint32_t rule_count;
     struct map disabled;                /* path -> struct setting_row */
     const struct setting_row *restored; /* NULL: no */
@@ -35,6 +36,7 @@ static void take_workers(struct controls *c, const struct setting_row *row,
     uint64_t n = 0;
     if (str_to_u64(row->value, 0, ENGINE_WORKERS_MAX, &n) == 0) {
         c->workers = (uint32_t)n;
+        c->scaled = n != 0 ? row : NULL;
     }
 }
 
@@ -162,6 +164,11 @@ const struct setting_row *controls_pause(const struct controls *c)
 uint32_t controls_workers(const struct controls *c)
 {
     return c->workers;
+}
+
+const struct setting_row *controls_scaled(const struct controls *c)
+{
+    return c->scaled;
 }
 
 bool controls_has_priorities(const struct controls *c)

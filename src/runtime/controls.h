@@ -40,6 +40,9 @@ const struct setting_row *controls_pause(const struct controls *c);
 /* Event workers, or 0: as configured. */
 uint32_t controls_workers(const struct controls *c);
 
+/* The setting that says so (who, when), or NULL. */
+const struct setting_row *controls_scaled(const struct controls *c);
+
 /* The priority of such an event, `otherwise` unless a rule matches it; the
  * rule that says most decides: type and severity, type, severity. */
 uint8_t controls_priority(const struct controls *c, struct str type,

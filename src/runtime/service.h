@@ -147,6 +147,7 @@ struct service_status {
     uint64_t queue_depth;
     uint64_t queue_limit;
     uint32_t workers;
+    uint32_t workers_configured; /* unless an operator has set others */
     struct engine_counts engine;
     uint64_t generation;
     uint32_t runbooks_loaded;

@@ -221,6 +221,7 @@ int service_configure(struct service *s)
     runtime_set_config(s->runtime, &config);
     pthread_mutex_lock(&s->status_lock);
     s->status.workers = config.workers;
+    s->status.workers_configured = s->engine.workers;
     pthread_mutex_unlock(&s->status_lock);
     return pool_resize(s->pool, config.workers);
 }

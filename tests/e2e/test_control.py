@@ -203,3 +203,31 @@ def test_workers_scale_and_stay_scaled(make_daemon):
     row = d.get("/api/admin/audit?limit=1")["audit"][0]
     assert row["before"] == 8 and row["after"] == 2
     assert json.dumps(row["who"])
+
+
+def test_scaling_says_that_it_overrides_the_configuration(make_daemon):
+    d = make_daemon({})
+    seen = d.get("/api/admin/workers")
+    assert (seen["configured"], seen["set_by"], seen["set_at"]) == (
+        4, None, None)
+    assert d.post("/api/admin/reload-config", {})["not_in_force"] == []
+    scaled = d.post("/api/admin/scale-workers", {"workers": 8})
+    assert scaled["configured"] == 4 and scaled["set_by"].startswith("uid:")
+    d.write_config({"engine": {"event_processing": {"workers": 6}}})
+    reloaded = d.post("/api/admin/reload-config", {})
+    assert reloaded["changed"] == ["engine.event_processing.workers"]
+    [other] = reloaded["not_in_force"]
+    assert other["key"] == "engine.event_processing.workers"
+    assert other["value"] == 8 and other["by"] == scaled["set_by"]
+    assert other["at_iso"] == scaled["set_at_iso"]
+    assert "is not in force: set to 8 by uid:" in d.log()
+    seen = d.get("/api/admin/workers")
+    assert (seen["count"], seen["configured"]) == (8, 6)
+    back = d.post("/api/admin/scale-workers", {"workers": None})
+    assert (back["workers"], back["set_by"]) == (6, None)
+    row = d.get("/api/admin/audit?limit=1")["audit"][0]
+    assert row["action"] == "workers.scale" and row["before"] == 8
+    d.kill9()
+    d.start()
+    assert d.get("/api/admin/workers")["count"] == 6
+    assert d.post("/api/admin/reload-config", {})["not_in_force"] == []

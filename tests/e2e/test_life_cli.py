@@ -74,8 +74,16 @@ def test_workers(engine):
     assert len(rows(d, "worker", "list")) == 8
     assert out(d, "workers").count("idle") == 8
     assert "none of 8 workers is stuck" in out(d, "worker", "restart")
-    assert as_json(d, "worker", "scale", "2") == {"workers": 2}
+    assert as_json(d, "worker", "scale", "2")["workers"] == 2
     assert adctl(d, "worker", "scale", "0", check=False).returncode == 2
+    for told in (adctl(d, "worker", "list"), adctl(d, "worker", "scale", "2")):
+        assert "2 set by uid:" in told.stderr
+        assert "the configuration says 4" in told.stderr
+        assert "adctl worker scale default" in told.stderr
+    assert "is not in force: set to 2 by uid:" in adctl(
+        d, "reload", "config").stderr
+    assert "4 workers, as configured" in out(d, "worker", "scale", "default")
+    assert adctl(d, "worker", "list").stderr == ""
 
 
 def test_poison_messages(make_daemon):

@@ -127,6 +127,14 @@ static void workers_are_1_to_64(void **state)
     struct controls *c = service_controls(NULL);
     assert_int_equal(controls_workers(c), 8);
     controls_unref(c);
+    assert_true(says("\"set_by\":\"uid:"));
+    assert_int_equal(post("/api/admin/scale-workers", "{\"workers\":null}"),
+                     200);
+    assert_true(says("\"set_by\":null"));
+    c = service_controls(NULL);
+    assert_int_equal(controls_workers(c), 0);
+    assert_null(controls_scaled(c));
+    controls_unref(c);
 }
 
 static void workers_are_shown(void **state)
