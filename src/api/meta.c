@@ -1,41 +1,12 @@
 /* Health, metrics, probes, the description of the API. */
 #include "api/api_priv.h"
+#include "api/health.h"
 #include "api/hub.h"
 #include "integrations/integrations.h"
 #include "os/clock.h"
 
 /* ---- health
  * ------------------------------------------------------------------- */
-
-static struct api_config_status config_status(const struct call *c)
-{
-    struct api_config_status status;
-    c->api->config.status(c->api->config.context, &status);
-    return status;
-}
-
-static const char *overall(const struct service_status *s, bool config_ok,
-                           uint64_t now_ms)
-{
-    if (s->store_failed) {
-        return "failed";
-    }
-    if (s->stopping) {
-        return "stopping";
-    }
-    return s->executor_up && s->runbooks_rejected == 0 && !s->restored &&
-                   !s->disk_full && !s->paused && config_ok &&
-                   !service_backup_is_old(s, now_ms) &&
-                   s->queue_depth < s->queue_limit
-               ? "ok"
-               : "degraded";
-}
-
-static void put_check(struct strbuf *out, const char *name, bool ok)
-{
-    put_open(out, name, '{');
-    put_bool(out, "ok", ok);
-}
 
 /* What a restored backup means, until somebody has acknowledged it. */
 static void put_restored(struct call *c, struct strbuf *out)
@@ -58,63 +29,65 @@ static void put_paused(struct call *c, struct strbuf *out)
 }
 
 /* Backups are made by others; the engine only looks. */
-static void put_backup(struct strbuf *out, const struct service_status *s,
-                       uint64_t now_ms)
+static void put_backup(struct strbuf *out, const struct health *h)
 {
-    bool old = service_backup_is_old(s, now_ms);
-    put_check(out, "backup", !old);
-    put_instant(out, "last_success_at", s->backup_ms);
-    if (s->backup_ms == 0) {
+    uint64_t made_ms = h->service.backup_ms;
+    health_open_check(h, out, "backup");
+    put_instant(out, "last_success_at", made_ms);
+    if (made_ms == 0) {
         put_null(out, "age_seconds");
     } else {
         put_u64(out, "age_seconds",
-                now_ms > s->backup_ms ? (now_ms - s->backup_ms) / 1000 : 0);
+                h->now_ms > made_ms ? (h->now_ms - made_ms) / 1000 : 0);
     }
-    put_text_or_null(out, "hint",
-                     old ? STR("sudo adctl backup; systemctl status "
-                               "autonomous-devops-backup.timer")
-                         : STR(""));
+    put_close(out, '}');
+}
+
+static void put_checks(struct call *c, const struct health *h)
+{
+    const struct service_status *s = &h->service;
+    struct strbuf *out = call_out(c);
+    health_open_check(h, out, "store");
+    put_bool(out, "page_checksums", s->page_sums);
+    put_restored(c, out);
+    put_close(out, '}');
+    health_open_check(h, out, "disk");
+    put_close(out, '}');
+    put_backup(out, h);
+    health_open_check(h, out, "executor");
+    put_close(out, '}');
+    health_open_check(h, out, "runbooks");
+    put_u64(out, "loaded", s->runbooks_loaded);
+    put_u64(out, "rejected", s->runbooks_rejected);
+    put_u64(out, "disabled", s->runbooks_disabled);
+    put_close(out, '}');
+    health_open_check(h, out, "config");
+    put_instant(out, "loaded_at", h->config.loaded_ms);
+    put_close(out, '}');
+    health_open_check(h, out, "queue");
+    put_u64(out, "depth", s->queue_depth);
+    put_u64(out, "limit", s->queue_limit);
+    put_paused(c, out);
     put_close(out, '}');
 }
 
 void meta_health(struct call *c)
 {
-    struct service_status s = service_status(c->api->service);
-    struct api_config_status config = config_status(c);
+    struct health h;
+    health_look(c->api, &h);
     struct strbuf *out = call_out(c);
-    uint64_t now_ms = os_epoch_ms();
     put_open(out, NULL, '{');
-    put_text_c(out, "status", overall(&s, config.ok, now_ms));
+    put_text_c(out, "status", health_word(&h));
     put_text_c(out, "version", ADP_VERSION);
     put_u64(out, "uptime_seconds",
-            now_ms > s.started_ms ? (now_ms - s.started_ms) / 1000 : 0);
+            h.now_ms > h.service.started_ms
+                ? (h.now_ms - h.service.started_ms) / 1000
+                : 0);
     put_open(out, "checks", '{');
-    put_check(out, "store", !s.store_failed && !s.restored);
-    put_bool(out, "page_checksums", s.page_sums);
-    put_restored(c, out);
-    put_close(out, '}');
-    put_check(out, "disk", !s.disk_full);
-    put_close(out, '}');
-    put_backup(out, &s, now_ms);
-    put_check(out, "executor", s.executor_up);
-    put_close(out, '}');
-    put_check(out, "runbooks", s.runbooks_rejected == 0);
-    put_u64(out, "loaded", s.runbooks_loaded);
-    put_u64(out, "rejected", s.runbooks_rejected);
-    put_u64(out, "disabled", s.runbooks_disabled);
-    put_close(out, '}');
-    put_check(out, "config", config.ok);
-    put_instant(out, "loaded_at", config.loaded_ms);
-    put_text_or_null(out, "error", str_c(config.error));
-    put_close(out, '}');
-    put_check(out, "queue", s.queue_depth < s.queue_limit && !s.paused);
-    put_u64(out, "depth", s.queue_depth);
-    put_u64(out, "limit", s.queue_limit);
-    put_paused(c, out);
+    put_checks(c, &h);
     put_close(out, '}');
     put_close(out, '}');
-    put_close(out, '}');
-    answer_json(c, s.store_failed || s.stopping ? 503 : 200);
+    answer_json(c, h.service.store_failed || h.service.stopping ? 503 : 200);
 }
 
 /* ---- probes: no telemetry, no store, nothing that could be stuck
@@ -146,11 +119,11 @@ void meta_ready(struct call *c)
 
 static void read_state(struct call *c, struct telemetry_state *ret)
 {
-    struct service_status status = service_status(c->api->service);
-    struct api_config_status config = config_status(c);
-    service_state(&status, ret);
-    ret->config_reload_ok = config.ok;
-    ret->config_loaded_seconds = config.loaded_ms / 1000;
+    struct health h;
+    health_look(c->api, &h);
+    service_state(&h.service, ret);
+    ret->config_reload_ok = h.config.ok;
+    ret->config_loaded_seconds = h.config.loaded_ms / 1000;
     if (c->api->integrations != NULL) {
         integrations_state(c->api->integrations, ret);
     }

@@ -3,6 +3,7 @@
 #include <sodium.h>
 
 #include "api/api_priv.h"
+#include "api/health.h"
 #include "data/timestamp.h"
 
 #define ROWS 10
@@ -65,7 +66,7 @@ void page_add_html(struct strbuf *out, struct str s)
  * ------------------------------------- */
 
 struct page {
-    struct service_status status;
+    struct health health;
     struct event_view *events;
     uint32_t event_count;
     struct workflow_view *workflows;
@@ -76,7 +77,7 @@ static int load(struct call *c, struct page *p)
 {
     struct event_filter events = {.status = -1, .limit = ROWS};
     struct workflow_filter workflows = {.status = -1, .limit = ROWS};
-    p->status = service_status(c->api->service);
+    health_look(c->api, &p->health);
     int r = c->reader->ops->events(c->reader, &events, call_arena(c),
                                    &p->events, &p->event_count);
     if (r == 0) {
@@ -122,28 +123,14 @@ static struct row workflow_row(struct arena *a, const struct workflow_view *v)
     }};
 }
 
-static const char *state_text(const struct service_status *s)
+/* It may quote the configuration: not safe for HTML or a terminal yet. */
+static struct str state_text(const struct page *p, struct arena *a)
 {
-    if (s->store_failed) {
-        return "failed: the store does not work";
-    }
-    if (s->stopping) {
-        return "stopping";
-    }
-    if (s->disk_full) {
-        return "degraded: the disk is full, events are refused";
-    }
-    if (!s->executor_up) {
-        return "degraded: the executor is not connected";
-    }
-    if (s->restored) {
-        return "degraded: the store was restored from a backup";
-    }
-    if (s->paused) {
-        return "degraded: event processing is paused (adctl queue resume)";
-    }
-    return s->runbooks_rejected != 0 ? "degraded: some runbooks do not load"
-                                     : "ok";
+    struct strbuf text = STRBUF_INIT(4096);
+    health_add_text(&p->health, &text);
+    struct str copy = arena_str(a, strbuf_str(&text));
+    strbuf_deinit(&text);
+    return copy;
 }
 
 static void add_numbers(struct strbuf *out, const struct service_status *s,
@@ -190,9 +177,11 @@ static void add_text_row(struct strbuf *out, const struct row *row)
 
 static void add_text(struct strbuf *out, const struct page *p, struct arena *a)
 {
-    strbuf_addf(out, "Autonomous DevOps Platform %s\n\n%-18s %s\n", ADP_VERSION,
-                "state", state_text(&p->status));
-    add_numbers(out, &p->status, "text");
+    strbuf_addf(out, "Autonomous DevOps Platform %s\n\n%-18s ", ADP_VERSION,
+                "state");
+    strbuf_add_visible(out, state_text(p, a));
+    strbuf_addch(out, '\n');
+    add_numbers(out, &p->health.service, "text");
     strbuf_addc(out, "\nlatest events\n");
     for (uint32_t i = 0; i < p->event_count; i++) {
         struct row row = event_row(a, &p->events[i]);
@@ -227,9 +216,11 @@ static void add_html(struct strbuf *out, const struct page *p, struct arena *a)
                 "<meta name=\"viewport\" content=\"width=device-width\">"
                 "<title>Autonomous DevOps Platform</title><style>%s</style>"
                 "<h1>Autonomous DevOps Platform</h1><table>"
-                "<tr><th>state</th><td>%s</td></tr>",
-                style, state_text(&p->status));
-    add_numbers(out, &p->status, "html");
+                "<tr><th>state</th><td>",
+                style);
+    page_add_html(out, state_text(p, a));
+    strbuf_addc(out, "</td></tr>");
+    add_numbers(out, &p->health.service, "html");
     strbuf_addc(out, "</table><h2>Latest events</h2><table><tr><th>received"
                      "<th>type<th>name or source<th>status</tr>");
     for (uint32_t i = 0; i < p->event_count; i++) {

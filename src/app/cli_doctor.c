@@ -115,12 +115,42 @@ static void check_version(struct visit *v)
     }
 }
 
+/* What a check of the engine says of itself; false: nothing. */
+static bool say_as_told(struct visit *v, const json_t *check)
+{
+    const char *warning = cli_get_raw(check, "warning");
+    const char *error = cli_get_raw(check, "error");
+    const char *next = cli_get_raw(check, "hint");
+    bool ok = json_is_true(json_object_get(check, "ok"));
+    if (ok && warning != NULL) {
+        doctor_say(v, WARNING, next, "%s", warning);
+    } else if (!ok) {
+        doctor_say(v, BAD, next, "%s",
+                   error != NULL ? error : "the engine says no more of it");
+    }
+    return !ok || warning != NULL;
+}
+
+/* What the engine has read is not what a file says now. */
+static void check_in_force(struct visit *v)
+{
+    const json_t *known = doctor_health(v, "config");
+    if (known == NULL) {
+        doctor_say(v, SKIPPED, NULL, "the engine does not say");
+    } else if (!say_as_told(v, known)) {
+        doctor_say(v, GOOD, NULL, "the configuration was loaded %s ago",
+                   cli_age(v->cli, known, "loaded_at"));
+    }
+}
+
 static void check_store(struct visit *v)
 {
     const json_t *restored =
         json_object_get(doctor_health(v, "store"), "restored");
     if (!doctor_is_known(v)) {
         doctor_say(v, SKIPPED, NULL, "the engine does not say");
+    } else if (doctor_is_well(v, "store") && !doctor_is_well(v, "disk")) {
+        doctor_say(v, BAD, NULL, "it refuses events: the disk is full");
     } else if (doctor_is_well(v, "store")) {
         doctor_say(v, GOOD, NULL, "it takes events");
     } else if (json_is_object(restored)) {
@@ -199,6 +229,26 @@ static void check_people(struct visit *v)
     }
     if (v->warnings == before) {
         doctor_say(v, GOOD, NULL, "nothing waits for a decision");
+    }
+}
+
+/* Whatever else the engine looks at. */
+static void check_others(struct visit *v)
+{
+    static const char *const told[] = {
+        "store", "disk", "executor", "runbooks", "config", "queue", "backup"};
+    const char *name = NULL;
+    json_t *check = NULL;
+    json_object_foreach (json_object_get(v->health.body, "checks"), name,
+                         check) {
+        bool known = false;
+        for (size_t i = 0; i < ARRAY_LEN(told); i++) {
+            known = known || strcmp(told[i], name) == 0;
+        }
+        if (!known) {
+            v->check = cli_text(v->cli, "%s", name);
+            (void)say_as_told(v, check);
+        }
     }
 }
 
@@ -350,21 +400,15 @@ static const struct {
     const char *name;
     void (*run)(struct visit *v);
 } checks[] = {
-    {"configuration", check_config},
-    {"server", check_server},
-    {"access", check_access},
-    {"version", check_version},
-    {"store", check_store},
-    {"executor", check_executor},
-    {"queue", check_queue},
-    {"runbooks", check_runbooks},
-    {"permissions", doctor_permissions},
-    {"steps", doctor_steps},
-    {"folders", doctor_folders},
-    {"backups", doctor_backups},
-    {"disk space", doctor_space},
-    {"clock", doctor_clock},
-    {"decisions", check_people},
+    {"configuration", check_config}, {"server", check_server},
+    {"access", check_access},        {"version", check_version},
+    {"in force", check_in_force},    {"store", check_store},
+    {"executor", check_executor},    {"queue", check_queue},
+    {"runbooks", check_runbooks},    {"permissions", doctor_permissions},
+    {"steps", doctor_steps},         {"folders", doctor_folders},
+    {"backups", doctor_backups},     {"disk space", doctor_space},
+    {"clock", doctor_clock},         {"decisions", check_people},
+    {"others", check_others},
 };
 
 static void print_checks(const struct visit *v)

@@ -36,19 +36,38 @@ static void print_line(const struct status *s, const char *name, bool ok,
     print_word(s, name, ok ? "ok" : "failed", text);
 }
 
+/* What to do, below its line. */
+static void print_next(const struct status *s, const char *next)
+{
+    if (next[0] != '\0') {
+        (void)fprintf(s->cli->out, "%-14stry: %s\n", "", next);
+    }
+}
+
 /* One that was restored takes events, but what it lost must be known. */
 static void print_store(const struct status *s)
 {
     const json_t *store = check_of(s, "store");
+    const json_t *disk = check_of(s, "disk");
     const json_t *restored = json_object_get(store, "restored");
     if (json_is_object(restored)) {
         print_word(s, "store", "warning",
                    cli_text(s->cli, "restored from %s",
                             cli_get(s->cli, restored, "backup")));
         (void)fprintf(s->cli->out, "%-14sthen: adctl backup acknowledge\n", "");
+    } else if (json_is_false(json_object_get(disk, "ok"))) {
+        print_line(s, "store", false, cli_get(s->cli, disk, "error"));
     } else {
-        print_line(s, "store", json_is_true(json_object_get(store, "ok")), "");
+        print_line(s, "store", json_is_true(json_object_get(store, "ok")),
+                   cli_get(s->cli, store, "error"));
     }
+}
+
+static void print_executor(const struct status *s)
+{
+    const json_t *executor = check_of(s, "executor");
+    print_line(s, "executor", json_is_true(json_object_get(executor, "ok")),
+               cli_get(s->cli, executor, "error"));
 }
 
 static void print_queue(const struct status *s)
@@ -86,10 +105,10 @@ static void print_backup(const struct status *s)
                    ? cli_text(cli, "the newest was made %s ago",
                               cli_span(cli, json_number_value(age)))
                    : "there is none");
-    (void)fprintf(cli->out, "%-14stry: %s\n", "", cli_get(cli, backup, "hint"));
+    print_next(s, cli_get(cli, backup, "hint"));
 }
 
-static void print_checks(const struct status *s)
+static void print_runbooks(const struct status *s)
 {
     struct cli *cli = s->cli;
     const json_t *runbooks = check_of(s, "runbooks");
@@ -98,10 +117,6 @@ static void print_checks(const struct status *s)
         cli_get_number(runbooks, "rejected") > 0 || disabled > 0
             ? "; see: adctl runbook list"
             : "";
-    print_store(s);
-    print_line(s, "executor",
-               json_is_true(json_object_get(check_of(s, "executor"), "ok")),
-               "");
     print_line(
         s, "runbooks", json_is_true(json_object_get(runbooks, "ok")),
         cli_text(cli, "%.0f in force, %s refused%s%s",
@@ -109,8 +124,56 @@ static void print_checks(const struct status *s)
                  cli_get(cli, runbooks, "rejected"),
                  disabled > 0 ? cli_text(cli, ", %.0f disabled", disabled) : "",
                  refused));
-    print_queue(s);
-    print_backup(s);
+}
+
+/* Any other check: said only when there is something to say. */
+static void print_other(const struct status *s, const char *name,
+                        const json_t *check)
+{
+    struct cli *cli = s->cli;
+    const char *warning = cli_get(cli, check, "warning");
+    if (!json_is_true(json_object_get(check, "ok"))) {
+        print_word(s, name, "failed", cli_get(cli, check, "error"));
+    } else if (warning[0] != '\0') {
+        print_word(s, name, "warning", warning);
+    } else {
+        return;
+    }
+    print_next(s, cli_get(cli, check, "hint"));
+}
+
+/* Those that are always said, or in words of their own. */
+static const struct {
+    const char *name;
+    void (*print)(const struct status *s);
+} rows[] = {
+    {"store", print_store},       {"executor", print_executor},
+    {"runbooks", print_runbooks}, {"queue", print_queue},
+    {"backup", print_backup},
+};
+
+static bool has_row(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (strcmp(rows[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void print_checks(const struct status *s)
+{
+    const char *name = NULL;
+    json_t *check = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        rows[i].print(s);
+    }
+    json_object_foreach (json_object_get(s->health, "checks"), name, check) {
+        if (!has_row(name)) {
+            print_other(s, name, check);
+        }
+    }
 }
 
 /* What waits for a person; nothing is said when there is nothing. */

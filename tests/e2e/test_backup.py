@@ -518,8 +518,9 @@ def test_the_age_of_the_newest_backup_is_told(make_daemon, tmp_path):
     health = d.get("/api/health")
     assert health["status"] == "degraded" or health["checks"]["backup"]["ok"]
     assert health["checks"]["backup"] == {
-        "ok": True, "last_success_at": None, "last_success_at_iso": None,
-        "age_seconds": None, "hint": None}
+        "ok": True, "error": None, "warning": None, "hint": None,
+        "last_success_at": None, "last_success_at_iso": None,
+        "age_seconds": None}
     assert gauge(d) == 0
     assert doctor(d)["status"] == "ok" and "yet" in doctor(d)["detail"]
     made = backup(d)

@@ -330,7 +330,11 @@ static void health_and_metrics_tell_of_the_configuration(void **state)
     json_t *check = json_object_get(json_object_get(j, "checks"), "config");
     assert_true(json_is_false(json_object_get(check, "ok")));
     assert_string_equal(text_of(check, "error"), "c.yaml:3: no");
+    assert_non_null(strstr(text_of(check, "hint"), "check-config"));
     json_decref(j);
+    assert_int_equal(get("/"), 200);
+    assert_non_null(
+        strstr(answer.body, "the configuration was not reloaded: c.yaml:3"));
 }
 
 static void reload_reports_problems(void **state)
@@ -368,6 +372,53 @@ static void health_says_how_it_is(void **state)
     assert_int_equal(get("/api/health"), 503);
     assert_non_null(strstr(answer.body, "\"status\":\"failed\""));
     assert_int_equal(get("/-/healthy"), 503);
+}
+
+/* The member of a check as text; "" for null. */
+static const char *of_check(json_t *health, const char *check, const char *key)
+{
+    json_t *checks = json_object_get(health, "checks");
+    const char *text =
+        json_string_value(json_object_get(json_object_get(checks, check), key));
+    return text != NULL ? text : "";
+}
+
+/* Whatever makes the engine degraded has a reason and a next step. */
+static void health_says_why(void **state)
+{
+    (void)state;
+    const struct service_status well = fake.status;
+    const struct {
+        const char *check, *error, *hint;
+    } rows[] = {
+        {"disk", "events are refused (507)", "df -h"},
+        {"executor", "no step can run", "journalctl"},
+        {"queue", "full and paused", "adctl queue resume"},
+        {"queue", "the queue is full", "adctl event list"},
+        {"queue", "processing is paused", "adctl queue resume"},
+        {"runbooks", "do not load", "adctl runbook list"},
+        {"store", "restored", "adctl backup acknowledge"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct service_status *s = &fake.status;
+        *s = well;
+        s->disk_full = i == 0;
+        s->executor_up = i != 1;
+        s->queue_depth = i == 2 || i == 3 ? s->queue_limit : 0;
+        s->paused = i == 2 || i == 4;
+        s->runbooks_rejected = i == 5;
+        s->restored = i == 6;
+        assert_int_equal(get("/api/health"), 200);
+        json_t *j = json();
+        assert_string_equal(text_of(j, "status"), "degraded");
+        assert_non_null(
+            strstr(of_check(j, rows[i].check, "error"), rows[i].error));
+        assert_non_null(
+            strstr(of_check(j, rows[i].check, "hint"), rows[i].hint));
+        assert_int_equal(get("/"), 200);
+        assert_non_null(strstr(answer.body, rows[i].error));
+        json_decref(j);
+    }
 }
 
 static void metrics_have_the_manuals_keys(void **state)
@@ -412,6 +463,7 @@ int main(void)
         CASE(health_and_metrics_tell_of_the_configuration),
         CASE(reload_reports_problems),
         CASE(health_says_how_it_is),
+        CASE(health_says_why),
         CASE(metrics_have_the_manuals_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,80 @@
+"""Why is it not well? Whatever troubles the engine has its name, its reason and
+a next step in adctl status, adctl doctor and the API."""
+import json
+import os
+import subprocess
+
+import pytest
+
+from harness import adctl, wait_until
+from test_refusals import EVENT, fill, small_disk  # noqa: F401
+
+
+def status(d, code=1):
+    p = adctl(d, "status", check=False)
+    assert p.returncode == code, (p.returncode, p.stdout, p.stderr)
+    return p.stdout
+
+
+def line(text, name):
+    """The line of a row, and those that belong to it."""
+    lines = text.splitlines()
+    start = next((i for i, row in enumerate(lines)
+                  if row.startswith(name + " ")), None)
+    assert start is not None, text
+    end = start + 1
+    while end < len(lines) and lines[end].startswith(" "):
+        end += 1
+    return "\n".join(lines[start:end])
+
+
+def findings(d, *args):
+    p = adctl(d, "doctor", "-c", d.config_path, "-o", "json", *args,
+              check=False)
+    return {i["check"]: i for i in json.loads(p.stdout)["items"]}
+
+
+# ---- the configuration -------------------------------------------------------
+
+
+def test_a_reload_that_failed_is_named(make_daemon):
+    d = make_daemon()
+    d.wait_executor()
+    with open(d.config_path, encoding="utf-8") as f:
+        good = f.read()
+    with open(d.config_path, "a", encoding="utf-8") as f:
+        f.write("\nnonsense\n")
+    d.post("/api/admin/reload-config", {}, 422)
+    # Mended, but not read again: the file has nothing to show.
+    with open(d.config_path, "w", encoding="utf-8") as f:
+        f.write(good)
+    health = d.get("/api/health")["checks"]["config"]
+    assert health["error"].startswith(d.config_path)
+    row = line(status(d), "config")
+    assert "failed" in row and d.config_path in row
+    assert "adctl reload" in row
+    found = findings(d)["in force"]
+    assert found["status"] == "failed" and d.config_path in found["detail"]
+    assert "adctl reload" in found["next"]
+    d.post("/api/admin/reload-config")
+    assert "config" not in status(d, 0)
+    assert findings(d)["in force"]["status"] == "ok"
+
+
+# ---- the disk ----------------------------------------------------------------
+
+
+def test_a_full_disk_is_named(make_daemon, small_disk):  # noqa: F811
+    d = make_daemon(config={"storage": {
+        "url": f"sqlite://{small_disk}/state/engine.db"}})
+    d.wait_executor()
+    fill(small_disk / "filler")
+    wait_until(lambda: d.raw("POST", "/api/events", EVENT)[0] == 507, 60,
+               "the refusal")
+    text = status(d)
+    assert "failed" in line(text, "disk") and "df -h" in line(text, "disk")
+    assert "failed" in line(text, "store") and "full" in line(text, "store")
+    found = findings(d)
+    assert found["store"]["status"] == "failed"
+    assert "takes events" not in found["store"]["detail"]
+    assert found["disk space"]["status"] == "failed"
