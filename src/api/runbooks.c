@@ -5,6 +5,7 @@
 #include "api/runbook_json.h"
 #include "data/json.h"
 #include "model/runbook_load.h"
+#include "model/runbook_schema.h"
 
 /* ---- lists
  * ------------------------------------------------------------------- */
@@ -169,4 +170,14 @@ void runbooks_validate(struct call *c)
         return;
     }
     json_decref(body);
+}
+
+/* ---- for editors --------------------------------------------------------- */
+
+void runbooks_schema(struct call *c)
+{
+    json_t *schema = runbook_schema();
+    json_write(schema, call_out(c));
+    json_decref(schema);
+    answer_json(c, 200);
 }

@@ -1,6 +1,7 @@
 #include "app/cli_commands.h"
 
 #include "app/config.h"
+#include "model/runbook_schema.h"
 
 static const char *const severities[] = {"info", "warning", "critical", NULL};
 static const char *const event_statuses[] = {
@@ -304,6 +305,12 @@ const struct cli_command cli_commands[] = {
      "adctl runbook validate remediation/high-cpu-usage.yaml\n"
      "adctl runbook validate --all /var/lib/autonomous-devops/runbooks\n",
      cli_runbook_validate},
+    {"runbook", "schema", "", 0, 0, CLI_NO_SUBJECT, no_flags,
+     "print the JSON Schema of a runbook, for editors",
+     "Draft 7, as yaml-language-server reads it. The package installs it "
+     "as " RUNBOOK_SCHEMA_PATH "; a runbook names it in its first line: "
+     "# yaml-language-server: $schema=FILE",
+     "adctl runbook schema > runbook.json\n", cli_runbook_schema},
     {"runbook", "run", "RUNBOOK", 1, 1, CLI_RUNBOOK_PATH, run_flags,
      "run a runbook and print the workflow's id",
      "With --wait the result of the workflow becomes the exit status, and "

@@ -102,6 +102,7 @@ int cli_runbook_list(struct cli *cli);
 int cli_runbook_show(struct cli *cli);
 int cli_runbook_validate(struct cli *cli);
 int cli_runbook_run(struct cli *cli);
+int cli_runbook_schema(struct cli *cli);
 int cli_workflow_list(struct cli *cli);
 int cli_workflow_show(struct cli *cli);
 int cli_workflow_logs(struct cli *cli);

@@ -3,9 +3,10 @@
 #define WORD_MAX RUNBOOK_WORD_MAX_BYTES
 #define AT(type, field) .offset = offsetof(struct type, field)
 #define COUNT_AT(type, field) .count_offset = offsetof(struct type, field)
-#define TABLE(of, rows)                                                        \
+#define TABLE(of, rows, between)                                               \
     {                                                                          \
-        .what = (of), .keys = (rows), .count = ARRAY_LEN(rows)                 \
+        .what = (of), .keys = (rows), .count = ARRAY_LEN(rows),                \
+        .rules = (between)                                                     \
     }
 
 static bool is_lower(char c)
@@ -45,80 +46,188 @@ static bool is_word(struct str s)
     return str_find(s, ' ') < 0;
 }
 
+#define LINE_PATTERN "^[^\\x00-\\x1f\\x7f]*$"
+#define WORD_PATTERN "^[^ \\x00-\\x1f\\x7f]*$"
+#define STEP_ID_PATTERN "^[a-z_][a-z0-9_]*$"
+#define USER_PATTERN "^[a-z_][a-z0-9_-]{0,31}$"
+
 /* Parameters stand in front of what refers to them: a mapping is read in the
  * order of its table, not of the file. */
 static const struct key top_keys[] = {
     {"name", KEY_LINE, .required = true, AT(runbook, name),
-     .max = RUNBOOK_NAME_MAX_BYTES},
+     .max = RUNBOOK_NAME_MAX_BYTES, .pattern = LINE_PATTERN,
+     .help = "What people call the runbook."},
     {"description", KEY_BLOCK, AT(runbook, description),
-     .max = RUNBOOK_DESCRIPTION_MAX_BYTES},
+     .max = RUNBOOK_DESCRIPTION_MAX_BYTES,
+     .help = "What it does and when, in one or more lines."},
     {"category", KEY_LINE, AT(runbook, category), .max = WORD_MAX,
-     .valid = is_word, .expected = "one word"},
-    {"parameters", KEY_READ, .read = runbook_read_params},
-    {"triggers", KEY_READ, .read = runbook_read_triggers},
+     .valid = is_word, .expected = "one word", .pattern = WORD_PATTERN,
+     .help = "One word to list runbooks by, such as remediation."},
+    {"parameters", KEY_READ, .read = runbook_read_params,
+     .schema = schema_of_params,
+     .help = "The values it takes, by name. A step sees NAME as "
+             "$ADP_PARAM_NAME and as ${{ parameters.name }}."},
+    {"triggers", KEY_READ, .read = runbook_read_triggers,
+     .schema = schema_of_triggers,
+     .help = "An event that fits one of these starts a workflow. Without "
+             "triggers the runbook only runs by hand."},
     {"concurrency", KEY_COUNT, AT(runbook, max_concurrent), .min = 1,
-     .max = 1000},
+     .max = 1000,
+     .help = "At most this many workflows of the runbook at a time; further "
+             "ones wait. Without it there is no limit of its own."},
     {"timeout", KEY_DURATION, AT(runbook, timeout_ms), .min = 1000,
-     .max = RUNBOOK_TIMEOUT_MAX_MS},
-    {"steps", KEY_READ, .required = true, .read = runbook_read_steps},
+     .max = RUNBOOK_TIMEOUT_MAX_MS,
+     .help = "The longest that a workflow may take, 1s to 7d. Without it: as "
+             "configured."},
+    {"steps", KEY_READ, .required = true, .read = runbook_read_steps,
+     .schema = schema_of_steps, .help = "What it does, one after another."},
 };
 
 static const struct key param_keys[] = {
-    {"type", KEY_READ, .read = param_read_type},
+    {"type", KEY_READ, .read = param_read_type, .schema = schema_of_param_type,
+     .standard = "\"string\"", .help = "What kind of value it takes."},
     {"description", KEY_BLOCK, AT(param, description),
-     .max = RUNBOOK_DESCRIPTION_MAX_BYTES},
-    {"required", KEY_BOOL, AT(param, required)},
-    {"secret", KEY_BOOL, AT(param, secret)},
-    {"allow_leading_dash", KEY_BOOL, AT(param, allow_leading_dash)},
-    {"pattern", KEY_READ, .read = param_read_pattern},
-    {"values", KEY_READ, .read = param_read_values},
-    {"default", KEY_READ, .read = param_read_default},
+     .max = RUNBOOK_DESCRIPTION_MAX_BYTES, .help = "What it is for."},
+    {"required", KEY_BOOL, AT(param, required), .standard = "false",
+     .help = "A workflow without it is refused."},
+    {"secret", KEY_BOOL, AT(param, secret), .standard = "false",
+     .help = "Its value is shown as *** everywhere. It has no default and no "
+             "trigger fills it."},
+    {"allow_leading_dash", KEY_BOOL, AT(param, allow_leading_dash),
+     .standard = "false",
+     .help = "A text may begin with -, which programs take for an option."},
+    {"pattern", KEY_READ, .read = param_read_pattern,
+     .schema = schema_of_pattern,
+     .help = "A regular expression that the whole text must match; for "
+             "strings."},
+    {"values", KEY_READ, .read = param_read_values, .schema = schema_of_values,
+     .help = "The values of an enum."},
+    {"default", KEY_READ, .read = param_read_default,
+     .schema = schema_of_default, .help = "Its value when none is given."},
 };
 
 static const struct key trigger_keys[] = {
     {"type", KEY_LINE, AT(trigger, type), .max = WORD_MAX, .valid = is_word,
-     .expected = "one word"},
-    {"state", KEY_READ, .read = trigger_read_state},
-    {"on", KEY_READ, .read = trigger_read_state},
+     .expected = "one word", .pattern = WORD_PATTERN,
+     .help = "The event's type: alert, metric, webhook, change or one's own. "
+             "Without it: any."},
+    {"state", KEY_READ, .read = trigger_read_state, .schema = schema_of_state,
+     .standard = "\"firing\"",
+     .help = "Which alerts: firing, resolved or any."},
+    {"on", KEY_READ, .read = trigger_read_state, .schema = schema_of_state,
+     .standard = "\"firing\"", .help = "Another name of state."},
     {"severity", KEY_LINES, AT(trigger, severities),
      COUNT_AT(trigger, severity_count), .max = WORD_MAX, .valid = is_word,
-     .expected = "one word"},
+     .expected = "one word", .pattern = WORD_PATTERN,
+     .help = "One severity, or a list of which one must be the event's."},
     {"source", KEY_LINES, AT(trigger, sources), COUNT_AT(trigger, source_count),
-     .max = RUNBOOK_SOURCE_MAX_BYTES},
-    {"labels", KEY_READ, .read = trigger_read_labels},
-    {"matchers", KEY_READ, .read = trigger_read_matchers},
-    {"parameters", KEY_READ, .read = trigger_read_parameters},
+     .max = RUNBOOK_SOURCE_MAX_BYTES, .pattern = LINE_PATTERN,
+     .help = "One source, or a list of which one must be the event's."},
+    {"labels", KEY_READ, .read = trigger_read_labels,
+     .schema = schema_of_labels,
+     .help = "Labels with the value that each must have."},
+    {"matchers", KEY_READ, .read = trigger_read_matchers,
+     .schema = schema_of_matchers,
+     .help = "Alertmanager's matchers, all of which must hold: "
+             "instance=~\"web-.+\", team!=db."},
+    {"parameters", KEY_READ, .read = trigger_read_parameters,
+     .schema = schema_of_bindings,
+     .help = "The workflow's parameters, from the event: "
+             "${{ event.labels.unit }}."},
 };
 
 static const struct key step_keys[] = {
     {"name", KEY_LINE, .required = true, AT(step, name),
-     .max = RUNBOOK_NAME_MAX_BYTES},
+     .max = RUNBOOK_NAME_MAX_BYTES, .pattern = LINE_PATTERN,
+     .help = "What people call the step; no two are the same."},
     {"id", KEY_LINE, AT(step, id), .max = WORD_MAX, .valid = is_step_id,
-     .expected = "lower-case letters, digits and _, a letter first"},
-    {"action", KEY_READ, .read = step_read_action},
-    {"command", KEY_READ, .read = step_read_command},
-    {"argv", KEY_READ, .read = step_read_argv},
-    {"env", KEY_READ, .read = step_read_env},
+     .expected = "lower-case letters, digits and _, a letter first",
+     .pattern = STEP_ID_PATTERN,
+     .help = "A short name: lower-case letters, digits and _."},
+    {"action", KEY_READ, .read = step_read_action, .schema = schema_of_action,
+     .standard = "\"exec\"", .help = "What the step does: it runs a program."},
+    {"command", KEY_READ, .read = step_read_command,
+     .schema = schema_of_command,
+     .help = "Constant text for /bin/sh. Values come as variables, "
+             "\"$ADP_PARAM_NAME\"; ${{ }} is an error here."},
+    {"argv", KEY_READ, .read = step_read_argv, .schema = schema_of_argv,
+     .help = "Instead of command: the program and its arguments, each passed "
+             "as one whatever it contains."},
+    {"env", KEY_READ, .read = step_read_env, .schema = schema_of_env,
+     .help = "More environment variables."},
     {"run_as", KEY_LINE, AT(step, run_as), .max = WORD_MAX,
-     .valid = is_user_name, .expected = "the name of a user"},
+     .valid = is_user_name, .expected = "the name of a user",
+     .pattern = USER_PATTERN,
+     .help = "The user to run it as, one that executor.run_as_allowed "
+             "permits. Without it: the executor's own."},
     {"timeout", KEY_DURATION, AT(step, timeout_ms), .min = 1,
-     .max = RUNBOOK_STEP_TIMEOUT_MAX_MS},
-    {"continue_on_error", KEY_BOOL, AT(step, continue_on_error)},
-    {"idempotent", KEY_BOOL, AT(step, idempotent)},
-    {"retry", KEY_READ, .read = step_read_retry},
+     .max = RUNBOOK_STEP_TIMEOUT_MAX_MS,
+     .help = "The longest that one attempt may take, at most 1h. Without it: "
+             "as configured, 1m unless changed."},
+    {"continue_on_error", KEY_BOOL, AT(step, continue_on_error),
+     .standard = "false", .help = "The next step runs even if this one fails."},
+    {"idempotent", KEY_BOOL, AT(step, idempotent), .standard = "false",
+     .help = "It may be run again when nobody knows whether it took effect. "
+             "Without it the workflow is held then, for a person to decide."},
+    {"retry", KEY_READ, .read = step_read_retry, .schema = schema_of_retry,
+     .help = "How often it is tried, or {attempts: 3, backoff: 5s, "
+             "max_backoff: 1m}."},
 };
 
 static const struct key retry_keys[] = {
     {"attempts", KEY_COUNT, AT(step, max_attempts), .min = 1,
-     .max = RUNBOOK_MAX_ATTEMPTS},
+     .max = RUNBOOK_MAX_ATTEMPTS,
+     .help = "How often it is tried. Without it: as configured, 3 unless "
+             "changed."},
     {"backoff", KEY_DURATION, AT(step, backoff_ms), .min = 0,
-     .max = RUNBOOK_BACKOFF_LIMIT_MS},
+     .max = RUNBOOK_BACKOFF_LIMIT_MS, .standard = "\"1s\"",
+     .help = "The pause before the second attempt; it doubles with each "
+             "further one."},
     {"max_backoff", KEY_DURATION, AT(step, backoff_max_ms), .min = 0,
-     .max = RUNBOOK_BACKOFF_LIMIT_MS},
+     .max = RUNBOOK_BACKOFF_LIMIT_MS, .standard = "\"1m\"",
+     .help = "The longest pause."},
 };
 
-const struct key_table runbook_keys = TABLE("a runbook", top_keys);
-const struct key_table runbook_param_keys = TABLE("a parameter", param_keys);
-const struct key_table runbook_trigger_keys = TABLE("a trigger", trigger_keys);
-const struct key_table runbook_step_keys = TABLE("a step", step_keys);
-const struct key_table runbook_retry_keys = TABLE("retry", retry_keys);
+/* ---- what holds between keys --------------------------------------------
+ * As JSON Schema; the loader's readers check the same. */
+
+static const char param_rules[] =
+    "{\"allOf\":["
+    "{\"if\":{\"properties\":{\"type\":{\"const\":\"enum\"}},"
+    "\"required\":[\"type\"]},"
+    "\"then\":{\"required\":[\"values\"]},"
+    "\"else\":{\"not\":{\"required\":[\"values\"]}}},"
+    "{\"if\":{\"properties\":{\"type\":{\"not\":{\"const\":\"string\"}}},"
+    "\"required\":[\"type\"]},"
+    "\"then\":{\"properties\":{\"pattern\":{\"not\":{}}}}},"
+    "{\"if\":{\"not\":{\"properties\":{\"allow_leading_dash\":"
+    "{\"const\":true}},\"required\":[\"allow_leading_dash\"]}},"
+    "\"then\":{\"properties\":{\"default\":{\"minimum\":0,"
+    "\"not\":{\"type\":\"string\",\"pattern\":\"^-\"}}}}},"
+    "{\"if\":{\"properties\":{\"type\":{\"const\":\"integer\"}},"
+    "\"required\":[\"type\"]},"
+    "\"then\":{\"properties\":{\"default\":{\"type\":\"integer\"}}}},"
+    "{\"if\":{\"properties\":{\"type\":{\"const\":\"number\"}},"
+    "\"required\":[\"type\"]},"
+    "\"then\":{\"properties\":{\"default\":{\"type\":\"number\"}}}},"
+    "{\"if\":{\"properties\":{\"type\":{\"const\":\"boolean\"}},"
+    "\"required\":[\"type\"]},"
+    "\"then\":{\"properties\":{\"default\":{\"type\":\"boolean\"}}}},"
+    "{\"if\":{\"properties\":{\"secret\":{\"const\":true}},"
+    "\"required\":[\"secret\"]},"
+    "\"then\":{\"not\":{\"required\":[\"default\"]}}}]}";
+
+static const char trigger_rules[] =
+    "{\"not\":{\"required\":[\"state\",\"on\"]}}";
+
+static const char step_rules[] = "{\"oneOf\":[{\"required\":[\"command\"]},"
+                                 "{\"required\":[\"argv\"]}]}";
+
+const struct key_table runbook_keys = TABLE("a runbook", top_keys, NULL);
+const struct key_table runbook_param_keys =
+    TABLE("a parameter", param_keys, param_rules);
+const struct key_table runbook_trigger_keys =
+    TABLE("a trigger", trigger_keys, trigger_rules);
+const struct key_table runbook_step_keys =
+    TABLE("a step", step_keys, step_rules);
+const struct key_table runbook_retry_keys = TABLE("retry", retry_keys, NULL);

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "data/yaml.h"
 #include "model/runbook_load.h"
 
@@ -55,6 +57,9 @@ enum key_kind {
 typedef void key_read_fn(struct loader *l, const struct yaml_node *n,
                          void *object);
 
+/* What such a value looks like, as a JSON Schema. */
+typedef json_t *key_schema_fn(void);
+
 struct key {
     const char *name;
     enum key_kind kind;
@@ -66,12 +71,18 @@ struct key {
     bool (*valid)(struct str text); /* for KEY_LINE(S), may be NULL */
     const char *expected;           /* what `valid` wants, for the message */
     key_read_fn *read;
+    /* For editors: runbook_schema.c. */
+    const char *help;      /* one sentence */
+    const char *standard;  /* what is meant without the key, as JSON, or NULL */
+    const char *pattern;   /* the same as `valid`, as a regular expression */
+    key_schema_fn *schema; /* for KEY_READ */
 };
 
 struct key_table {
     const char *what; /* "a step" */
     const struct key *keys;
     size_t count;
+    const char *rules; /* between keys, as JSON Schema; NULL: none */
 };
 
 extern const struct key_table runbook_keys;
@@ -146,6 +157,32 @@ key_read_fn step_read_command;
 key_read_fn step_read_argv;
 key_read_fn step_read_env;
 key_read_fn step_read_retry;
+
+/* ---- shapes (runbook_schema.c) ------------------------------------------ */
+
+key_schema_fn schema_of_params;
+key_schema_fn schema_of_triggers;
+key_schema_fn schema_of_steps;
+key_schema_fn schema_of_param_type;
+key_schema_fn schema_of_pattern;
+key_schema_fn schema_of_values;
+key_schema_fn schema_of_default;
+key_schema_fn schema_of_state;
+key_schema_fn schema_of_labels;
+key_schema_fn schema_of_matchers;
+key_schema_fn schema_of_bindings;
+key_schema_fn schema_of_action;
+key_schema_fn schema_of_command;
+key_schema_fn schema_of_argv;
+key_schema_fn schema_of_env;
+key_schema_fn schema_of_retry;
+
+/* Name i of the variables that no step may set, one that ends in * standing
+ * for all that begin so; NULL behind the last. */
+const char *step_refused_variable(size_t i);
+
+/* Name i of the states that a trigger may ask for; NULL behind the last. */
+const char *trigger_state_word(size_t i);
 
 /* The declared parameter of this name; NULL, and the nearest declared name in
  * *ret_nearest (NULL if none is near), when there is none. */

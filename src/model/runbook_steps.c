@@ -70,6 +70,11 @@ static const char *const refused_names[] = {
     "GLIBC_TUNABLES", "CDPATH",   "PERLLIB",      "JAVA_TOOL_OPTIONS",
 };
 
+const char *step_refused_variable(size_t i)
+{
+    return i < ARRAY_LEN(refused_names) ? refused_names[i] : NULL;
+}
+
 static bool is_refused(struct str name)
 {
     for (size_t i = 0; i < ARRAY_LEN(refused_names); i++) {

@@ -14,6 +14,11 @@ static const struct {
     {"any", TRIGGER_ON_ANY},
 };
 
+const char *trigger_state_word(size_t i)
+{
+    return i < ARRAY_LEN(states) ? states[i].name : NULL;
+}
+
 void trigger_read_state(struct loader *l, const struct yaml_node *n,
                         void *object)
 {

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <jansson.h>
 
+#include "model/runbook_schema.h"
 #include "store/committer.h"
 #include "tests/unit/api/fake.h"
 
@@ -124,6 +125,17 @@ static void validates_files_and_texts(void **state)
     assert_int_equal(post("/api/runbooks/validate", "{\"text\":\"name: [\"}"),
                      200);
     assert_non_null(strstr(answer.body, "\"valid\":false"));
+}
+
+static void gives_the_schema(void **state)
+{
+    (void)state;
+    assert_int_equal(get("/api/runbooks/schema"), 200);
+    json_t *j = json();
+    json_t *made = runbook_schema();
+    assert_true(json_equal(j, made));
+    json_decref(made);
+    json_decref(j);
 }
 
 static void validate_refuses_what_is_no_question(void **state)
@@ -452,6 +464,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(lists_and_finds),
         CASE(validates_files_and_texts),
+        CASE(gives_the_schema),
         CASE(validate_refuses_what_is_no_question),
         CASE(starts_a_workflow),
         CASE(dry_run_shows_the_plan_without_secrets),
