@@ -32,6 +32,9 @@ void service_state(const struct service_status *s, struct telemetry_state *ret)
     for (size_t i = 0; i < WORKFLOW_STATUSES; i++) {
         ret->workflows[i] = s->counts.workflows[i];
     }
+    ret->workflows[TELEMETRY_DRY_RUN] = s->counts.dry_runs;
+    ret->workflows[WORKFLOW_SUCCEEDED] -=
+        MIN(s->counts.dry_runs, s->counts.workflows[WORKFLOW_SUCCEEDED]);
 }
 
 bool service_backup_is_old(const struct service_status *status, uint64_t now_ms)

@@ -314,6 +314,7 @@ static int check(struct store *s, struct err *reterr)
             real.removed_workflows++;
         } else {
             real.workflows[s->workflows.at[i]->row.status]++;
+            real.dry_runs += s->workflows.at[i]->row.dry_run;
         }
     }
     if (claimable != s->queue.count) {

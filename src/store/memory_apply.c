@@ -71,6 +71,7 @@ static int workflow_new(struct store *s, const struct workflow_row *r)
         memory_put(s, &s->starts, start, w);
     }
     s->counts.workflows[w->row.status]++;
+    s->counts.dry_runs += r->dry_run;
     return 0;
 }
 

@@ -178,6 +178,7 @@ uint64_t memory_workflow_drop(struct store *s,
     }
     remove_kin(s, d, &w->row);
     s->counts.workflows[w->row.status]--;
+    s->counts.dry_runs -= w->row.dry_run;
     s->counts.removed_workflows++;
     return chunks + w->attempts.count + 1;
 }

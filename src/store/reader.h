@@ -75,6 +75,7 @@ struct store_counts {
     uint64_t accepted;
     uint64_t events[EVENT_STATUSES];
     uint64_t workflows[WORKFLOW_STATUSES];
+    uint64_t dry_runs;          /* of workflows[WORKFLOW_SUCCEEDED] */
     uint64_t removed_events;    /* of events[EVENT_ARCHIVED]: without a row */
     uint64_t removed_workflows; /* in none of workflows[] any more */
 };

@@ -85,6 +85,7 @@ struct found {
     uint64_t owner;
     uint64_t rev;
     enum workflow_status status;
+    bool dry_run;
 };
 
 /* 1: found, 0: not there, or the doom. */
@@ -100,6 +101,7 @@ static int find_workflow(struct store *s, const struct id *id,
             .owner = stmt_u64(st, 1),
             .rev = stmt_u64(st, 2),
             .status = (enum workflow_status)stmt_u32(st, 3),
+            .dry_run = stmt_u32(st, 4) != 0,
         };
     }
     (void)sqlite3_reset(st);
@@ -132,6 +134,7 @@ static int workflow_new(struct store *s, const struct workflow_row *r)
     if (run == 0) {
         s->tally.last_workflow++;
         s->tally.counts.workflows[r->status]++;
+        s->tally.counts.dry_runs += r->dry_run;
     }
     return run;
 }
@@ -300,6 +303,7 @@ static int workflow_drop(struct store *s, const struct record_workflow_drop *d,
     }
     if (r == 0) {
         s->tally.counts.workflows[w.status]--;
+        s->tally.counts.dry_runs -= w.dry_run;
         s->tally.counts.removed_workflows++;
     }
     return r;

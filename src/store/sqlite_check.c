@@ -141,7 +141,8 @@ static int count_rows(struct store *s, struct store_counts *ret)
         "SELECT 0, 0, count(*) FROM event UNION ALL"
         " SELECT 1, status, sum(last_seq - first_seq + 1) FROM event_span"
         " GROUP BY status UNION ALL"
-        " SELECT 2, status, count(*) FROM workflow GROUP BY status";
+        " SELECT 2, status, count(*) FROM workflow GROUP BY status UNION ALL"
+        " SELECT 4, 0, count(*) FROM workflow WHERE dry_run <> 0";
     sqlite3_stmt *st = NULL;
     int rc = sqlite3_prepare_v2(s->db, sql, -1, &st, NULL);
     if (rc == SQLITE_OK) {
@@ -212,9 +213,10 @@ int sqlite_check_structure(struct store *s, struct err *reterr)
     return run_check(s, "PRAGMA integrity_check(1)", reterr);
 }
 
-/* What the ledger table says is what the rows say. */
-static int check_ledger(struct store *s, struct store_counts *ret,
-                        struct err *reterr)
+/* What the ledger table says is what the rows say; in a file of before, it
+ * does not say how many dry runs there are. */
+static int check_ledger(struct store *s, uint32_t schema,
+                        struct store_counts *ret, struct err *reterr)
 {
     struct store_counts written;
     sqlite3_stmt *st = NULL;
@@ -229,6 +231,8 @@ static int check_ledger(struct store *s, struct store_counts *ret,
     if (rc == SQLITE_OK) {
         ret->removed_events = written.removed_events;
         ret->removed_workflows = written.removed_workflows;
+        written.dry_runs =
+            schema < SCHEMA_DRY_RUNS ? ret->dry_runs : written.dry_runs;
         ret->accepted += written.removed_events;
         ret->events[EVENT_ARCHIVED] += written.removed_events;
     }
@@ -264,7 +268,7 @@ int sqlite_check_rows(struct store *s, uint32_t schema,
 {
     int r = sqlite_check_structure(s, reterr);
     if (r == 0) {
-        r = check_ledger(s, ret, reterr);
+        r = check_ledger(s, schema, ret, reterr);
     }
     if (r == 0 && schema == sqlite_schema_newest()) {
         r = check_contradictions(s, reterr);

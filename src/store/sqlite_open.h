@@ -31,6 +31,9 @@ NODISCARD int sqlite_schema_version(struct store *s, uint32_t *ret_version,
 
 uint32_t sqlite_schema_newest(void);
 
+/* From here on the ledger says how many dry runs there are. */
+#define SCHEMA_DRY_RUNS 9
+
 /* Applies what is missing, each step in a transaction of its own. */
 NODISCARD int sqlite_schema_migrate(struct store *s, uint32_t from,
                                     uint32_t *ret_to, struct err *reterr);

@@ -180,8 +180,14 @@ static const char schema_8[] =
     "INSERT INTO audit_end SELECT 1, seq, hash FROM audit"
     " ORDER BY seq DESC LIMIT 1;";
 
-static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4,
-                                    schema_5, schema_6, schema_7, schema_8};
+/* The ledger's kind 4: dry runs, which are counted apart. */
+static const char schema_9[] =
+    "INSERT OR REPLACE INTO ledger"
+    " SELECT 4, 0, count(*) FROM workflow WHERE dry_run <> 0;";
+
+static const char *const steps[] = {schema_1, schema_2, schema_3,
+                                    schema_4, schema_5, schema_6,
+                                    schema_7, schema_8, schema_9};
 
 uint32_t sqlite_schema_newest(void)
 {

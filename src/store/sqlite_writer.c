@@ -59,7 +59,7 @@ static const char *const texts[SQL_STATEMENTS] = {
     [SQL_RUNBOOK_INSERT] = "INSERT OR IGNORE INTO runbook (hash, path, text)"
                            " VALUES (?1, ?2, ?3)",
     [SQL_WORKFLOW_FIND] =
-        "SELECT seq, owner, rev, status FROM workflow WHERE id = ?1",
+        "SELECT seq, owner, rev, status, dry_run FROM workflow WHERE id = ?1",
     [SQL_WORKFLOW_INSERT] =
         "INSERT INTO workflow (" STMT_WORKFLOW_COLUMNS ", owner) VALUES (?1,"
         " ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"
@@ -180,7 +180,8 @@ enum {
     LEDGER_ACCEPTED = 0,
     LEDGER_EVENTS = 1,
     LEDGER_WORKFLOWS = 2,
-    LEDGER_REMOVED = 3 /* status 0: events, 1: workflows */
+    LEDGER_REMOVED = 3, /* status 0: events, 1: workflows */
+    LEDGER_DRY_RUNS = 4
 };
 
 /* ---- statements --------------------------------------------------------- */
@@ -274,6 +275,9 @@ static int write_ledger(struct store *s)
     if (r == 0 && now->removed_workflows != old->removed_workflows) {
         r = write_count(s, LEDGER_REMOVED, 1, now->removed_workflows);
     }
+    if (r == 0 && now->dry_runs != old->dry_runs) {
+        r = write_count(s, LEDGER_DRY_RUNS, 0, now->dry_runs);
+    }
     return r;
 }
 
@@ -292,6 +296,8 @@ static void load_count(struct store_counts *counts, sqlite3_stmt *st)
         counts->removed_events = n;
     } else if (kind == LEDGER_REMOVED && status == 1) {
         counts->removed_workflows = n;
+    } else if (kind == LEDGER_DRY_RUNS) {
+        counts->dry_runs = n;
     }
 }
 

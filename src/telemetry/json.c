@@ -61,10 +61,9 @@ static void add_ledger(struct strbuf *out, const struct telemetry_state *s)
                     event_status_name((enum event_status)i), s->events[i]);
     }
     strbuf_addc(out, "},\"workflows\":{");
-    for (unsigned i = 0; i < WORKFLOW_STATUSES; i++) {
+    for (unsigned i = 0; i < TELEMETRY_ENDS; i++) {
         strbuf_addf(out, "%s\"%s\":%" PRIu64, i > 0 ? "," : "",
-                    workflow_status_name((enum workflow_status)i),
-                    s->workflows[i]);
+                    telemetry_end_name(i), s->workflows[i]);
     }
     strbuf_addc(out, "}},");
 }

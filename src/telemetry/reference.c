@@ -21,7 +21,8 @@ static void add_json_keys(struct strbuf *out)
                 TELEMETRY_TYPES_MAX);
     strbuf_addc(out,
                 "| `ledger` | events and workflows in the store by status; "
-                "`accepted` is the sum of `events` |\n"
+                "`accepted` is the sum of `events`, dry runs are counted by "
+                "themselves |\n"
                 "| `latency_seconds` | count and estimated quantiles since "
                 "the start, of:");
     for (unsigned i = 0; i < TELEMETRY_TIMINGS; i++) {

@@ -5,9 +5,11 @@ static const char *event_label(unsigned i)
     return event_status_name((enum event_status)i);
 }
 
-static const char *workflow_label(unsigned i)
+const char *telemetry_end_name(unsigned i)
 {
-    return workflow_status_name((enum workflow_status)i);
+    return i == TELEMETRY_DRY_RUN
+               ? workflow_result_name(RESULT_DRY_RUN)
+               : workflow_status_name((enum workflow_status)i);
 }
 
 static const char *attempt_label(unsigned i)
@@ -139,11 +141,12 @@ const struct metric_row telemetry_metric_rows[] = {
              "failed before their first step: a parameter could not be filled, "
              "or a regular expression ran into its limit."},
     {"workflows_finished_total", COUNTER(workflows_finished),
-     LABELLED("status", workflow_label, WORKFLOW_STATUSES),
-     .help = "Workflows that reached a final status since the start."},
+     LABELLED("status", telemetry_end_name, TELEMETRY_ENDS),
+     .help = "Workflows that reached a final status since the start; dry runs "
+             "by themselves."},
     {"ledger_workflows", STATE("gauge", workflows),
-     LABELLED("status", workflow_label, WORKFLOW_STATUSES),
-     .help = "Workflows in the store by status."},
+     LABELLED("status", telemetry_end_name, TELEMETRY_ENDS),
+     .help = "Workflows in the store by status; dry runs by themselves."},
     {"oldest_active_workflow_created_seconds", STATE("gauge", oldest_active_ms),
      .unit = UNIT_MILLISECONDS,
      .help = "Creation of the oldest workflow under way (held ones are not), "

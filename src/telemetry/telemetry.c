@@ -140,7 +140,8 @@ void telemetry_workflow_finished(struct telemetry *t, uint64_t now_ms,
                                  uint64_t duration_ms, bool dry_run)
 {
     ASSERT(workflow_status_is_final(status));
-    count(&t->workflows_finished[status], 1);
+    unsigned end = dry_run ? TELEMETRY_DRY_RUN : (unsigned)status;
+    count(&t->workflows_finished[end], 1);
     if (dry_run || status == WORKFLOW_CANCELLED) {
         return;
     }

@@ -69,7 +69,7 @@ void telemetry_workflow_started(struct telemetry *t);
 /* A workflow that an event asked for was born failed: it could not start. */
 void telemetry_workflow_unstartable(struct telemetry *t);
 
-/* A workflow reached a final status. Dry runs count in the total only; the
+/* A workflow reached a final status. Dry runs have a count of their own; the
  * rates and durations are of those that succeeded, failed or were killed: a
  * cancelled one is somebody's choice. */
 void telemetry_workflow_finished(struct telemetry *t, uint64_t now_ms,
@@ -112,11 +112,16 @@ enum telemetry_worker { WORKER_RESTING, WORKER_CLAIMING, TELEMETRY_WORKERS };
 
 /* What others know at this moment, as plain numbers. Fields are uint64_t (0
  * or 1 for yes and no) because the table addresses them by offset. */
+/* Workflows by status, and dry runs, which are in none of these: they are
+ * born succeeded, and nothing has run. */
+#define TELEMETRY_DRY_RUN WORKFLOW_STATUSES
+#define TELEMETRY_ENDS (WORKFLOW_STATUSES + 1)
+
 struct telemetry_state {
     /* the ledger: accepted = sum of events[] (I1) */
     uint64_t accepted;
     uint64_t events[EVENT_STATUSES];
-    uint64_t workflows[WORKFLOW_STATUSES];
+    uint64_t workflows[TELEMETRY_ENDS];
     uint64_t oldest_active_ms; /* when that workflow was created; 0: none */
     uint64_t backup_ms;        /* when the newest backup was made; 0: none */
     uint64_t queue_depth;      /* events that wait to be claimed */

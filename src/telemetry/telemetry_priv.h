@@ -53,7 +53,7 @@ struct telemetry {
     counter alerts_truncated;
     counter workflows_started;
     counter workflows_unstartable;
-    counter workflows_finished[WORKFLOW_STATUSES];
+    counter workflows_finished[TELEMETRY_ENDS];
     counter steps_finished[ATTEMPT_STATES];
     counter http_answers[HTTP_CLASSES];
     struct type_slot types[TELEMETRY_TYPES_MAX];
@@ -116,6 +116,9 @@ extern const size_t telemetry_metric_row_count;
 extern const struct timing_row telemetry_timing_rows[TELEMETRY_TIMINGS];
 extern const struct json_row telemetry_json_rows[];
 extern const size_t telemetry_json_row_count;
+
+/* "succeeded", ..., "dry_run". */
+const char *telemetry_end_name(unsigned i);
 
 /* How many types have a name by now; their slots may be read. */
 uint32_t telemetry_type_count(const struct telemetry *t);

@@ -294,6 +294,12 @@ def test_a_dry_run_is_no_success(engine):
     assert "dry_run" in p.stdout.splitlines()[1]
     w = d.get("/api/workflows")["workflows"][0]
     assert w["dry_run"] is True and w["result"] == "dry_run"
+    wait_until(lambda: d.get("/api/metrics")["ledger"]["workflows"][
+        "dry_run"] == 1, what="its count")
+    assert d.get("/api/metrics")["ledger"]["workflows"]["succeeded"] == 0
+    status = adctl(d, "status", check=False).stdout
+    assert "1 dry_run" in status and "succeeded" not in status
+    assert "no workflow has ended yet" in status
 
 
 def test_attempts_are_told_apart(engine):

@@ -235,6 +235,23 @@ static void an_old_file_can_be_copied_and_verified(void **state)
     assert_int_equal(s.counts.accepted, 5);
 }
 
+/* There the ledger did not say how many dry runs there were. */
+static void one_of_before_dry_runs_were_counted_too(void **state)
+{
+    struct fixture *f = *state;
+    struct workflow_row w = fixture_workflow(f);
+    struct err err;
+    w.dry_run = true;
+    w.status = WORKFLOW_SUCCEEDED;
+    assert_int_equal(fixture_workflow_new(f, &w), 0);
+    fixture_close(f);
+    fixture_exec(f, "DELETE FROM ledger WHERE kind = 4;"
+                    "PRAGMA user_version = 8");
+    assert_int_equal(copy(f, "copy.db", &err), 0);
+    assert_int_equal(verify(f, "copy.db").schema, 8);
+    fixture_open(f);
+}
+
 #define CASE(name)                                                             \
     {                                                                          \
 #name, name, fixture_setup, fixture_teardown,                          \
@@ -251,6 +268,7 @@ int main(void)
         CASE(verifying_sees_wrong_rows),
         CASE(what_cannot_be_copied_or_verified),
         CASE(an_old_file_can_be_copied_and_verified),
+        CASE(one_of_before_dry_runs_were_counted_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -313,6 +313,26 @@ static void a_workflow_goes_with_all_that_it_has(void **state)
     assert_int_equal(fixture_counts(f).removed_workflows, 1);
 }
 
+/* They are succeeded rows, and counted apart. */
+static void dry_runs_are_counted(void **state)
+{
+    struct fixture *f = *state;
+    struct workflow_row w = fixture_workflow(f);
+    w.dry_run = true;
+    w.status = WORKFLOW_SUCCEEDED;
+    w.finished_ms = f->now_ms;
+    (void)ended_workflow(f, 1);
+    assert_int_equal(fixture_workflow_new(f, &w), 0);
+    assert_int_equal(fixture_counts(f).workflows[WORKFLOW_SUCCEEDED], 2);
+    assert_int_equal(fixture_counts(f).dry_runs, 1);
+    fixture_check(f);
+    fixture_restart(f);
+    assert_int_equal(fixture_counts(f).dry_runs, 1);
+    (void)drop_workflow(f, w.id, 2);
+    assert_int_equal(fixture_counts(f).dry_runs, 0);
+    fixture_check(f);
+}
+
 static void a_live_workflow_stays(void **state)
 {
     struct fixture *f = *state;
@@ -490,6 +510,7 @@ const struct conformance_case drop_cases[] = {
     {"a rolled back removal never was", a_rolled_back_removal_never_was},
     {"a workflow goes with all that it has",
      a_workflow_goes_with_all_that_it_has},
+    {"dry runs are counted", dry_runs_are_counted},
     {"a live workflow stays", a_live_workflow_stays},
     {"lists what ended before", lists_what_ended_before},
     {"workflow numbers are never given twice",

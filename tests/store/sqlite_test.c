@@ -379,6 +379,23 @@ static void a_trail_of_before_gets_an_end(void **state)
     assert_int_equal(store_sqlite.check(f->store, &err), 0);
 }
 
+static void dry_runs_of_before_are_counted(void **state)
+{
+    struct fixture *f = *state;
+    struct workflow_row w = fixture_workflow(f);
+    struct err err = ERR_INIT;
+    w.dry_run = true;
+    w.status = WORKFLOW_SUCCEEDED;
+    assert_int_equal(fixture_workflow_new(f, &w), 0);
+    fixture_close(f);
+    fixture_exec(f, "DELETE FROM ledger WHERE kind = 4;"
+                    "PRAGMA user_version = 8");
+    fixture_open(f);
+    assert_int_equal(f->opened.schema_from, 8);
+    assert_int_equal(store_sqlite.check(f->store, &err), 0);
+    assert_int_equal(fixture_counts(f).dry_runs, 1);
+}
+
 /* Two spans of two events each; in all but the last case their sum stays what
  * it was, so that the ledger alone would not tell. */
 static void the_check_sees_wrong_spans(void **state)
@@ -718,6 +735,7 @@ int main(void)
         CASE(the_check_sees_a_changed_trail),
         CASE(a_missing_end_stays_visible),
         CASE(a_trail_of_before_gets_an_end),
+        CASE(dry_runs_of_before_are_counted),
         CASE(nothing_is_acknowledged_into_removed_files),
         CASE(an_unclean_stop_leads_to_a_check),
         CASE(the_check_sees_a_wrong_ledger),

@@ -37,6 +37,7 @@ static struct telemetry *busy(struct telemetry_state *s)
     telemetry_event_error(t, T0, 14);
     telemetry_event_refused(t, REFUSAL_OVERLOAD, 15);
     telemetry_workflow_finished(t, T0, WORKFLOW_FAILED, 1500, false);
+    telemetry_workflow_finished(t, T0, WORKFLOW_SUCCEEDED, 0, true);
     telemetry_step_finished(t, ATTEMPT_TIMED_OUT, 250);
     telemetry_http_answered(t, 202);
     telemetry_http_answered(t, 503);
@@ -45,7 +46,7 @@ static struct telemetry *busy(struct telemetry_state *s)
     *s = (struct telemetry_state){
         .accepted = 21,
         .events = {[EVENT_QUEUED] = 22, [EVENT_ERROR] = 23},
-        .workflows = {[WORKFLOW_HELD] = 24},
+        .workflows = {[WORKFLOW_HELD] = 24, [TELEMETRY_DRY_RUN] = 26},
         .queue_depth = 25,
         .oldest_active_ms = 1764000000250,
         .backup_ms = 1764000001500,
@@ -102,6 +103,9 @@ static void says_what_was_counted(void **state)
         "executor_up 1",
         "store_commit_seconds_total 1.2345",
         "workflows_finished_total{status=\"failed\"} 1",
+        "workflows_finished_total{status=\"succeeded\"} 0",
+        "workflows_finished_total{status=\"dry_run\"} 1",
+        "ledger_workflows{status=\"dry_run\"} 26",
         "step_attempts_finished_total{state=\"timed_out\"} 1",
         "http_responses_total{class=\"2xx\"} 1",
         "http_responses_total{class=\"5xx\"} 1",
