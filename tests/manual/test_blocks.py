@@ -819,8 +819,12 @@ def backup_state(lab, run):
 
 @block(45)
 def complete_loss(lab, run):
-    """The manual's example addresses lead to repositories on this host."""
+    """The manual's example addresses lead to repositories on this host. It is
+    as good as new: the package's samples, which nobody has pushed to."""
     state = "/var/lib/autonomous-devops"
+    lab.host.write(f"{RUNBOOKS}/test/saved.yaml", lab.sh(
+        f"cat {RUNBOOKS}/test/noop.yaml").out)
+    lab.sh(f"cd {RUNBOOKS} && git add -A && git commit -qm saved")
     lab.sh(f"""mkdir -p /srv/git
         git clone -q --bare /opt/autonomous-devops /srv/git/autonomous-devops.git
         git clone -q --bare {RUNBOOKS} /srv/git/devops-runbooks.git
@@ -828,13 +832,21 @@ def complete_loss(lab, run):
         /etc/cron.hourly/autonomous-devops-backup
         systemctl stop {ENGINE}
         rm -rf /opt/autonomous-devops /etc/autonomous-devops/* \
-            {state}/runbooks {state}/state/*""")
+            {state}/runbooks {state}/runbooks.git {state}/state/*
+        hostname elsewhere
+        /usr/lib/autonomous-devops/setup runbooks""")
     begun = time.monotonic()
     r = lab.block(BLOCKS[45]["commands"])
     lab.ready()
     assert time.monotonic() - begun < 600  # the manual's RTO
     assert values(r.out)[-1] >= 5, r
     lab.sh(f"grep -q queue_size {CONFIG}; git -C {RUNBOOKS} status")
+    # What was restored is in force, and goes on as it was (blocks 17 and 29).
+    assert lab.get("/integrations/prometheus")["configured"]
+    lab.sh(f"cd {RUNBOOKS} && git log -1 --format=%s | grep -qx saved && "
+           "git push && git pull")
+    assert lab.sh(f"git -C {state}/runbooks.git log -1 --format=%s main"
+                  ).out == "saved\n"
     assert lab.sh("cd /opt/autonomous-devops && . venv/bin/activate && "
                   "pip --version && python -c 'from src.autonomous_engine "
                   "import get_queue_health as g; print(g()[\"status\"])'"
