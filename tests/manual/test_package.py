@@ -82,8 +82,10 @@ def test_the_package_keeps_its_bounds(deb):
                  "/usr/share/bash-completion/completions/adctl",
                  "/usr/share/zsh/vendor-completions/_adctl",
                  "/usr/share/fish/vendor_completions.d/adctl.fish",
-                 "/etc/autonomous-devops/config.yaml"):
+                 "/usr/share/autonomous-devops/config.yaml"):
         assert f" .{path}\n" in files, path
+    # dpkg would ask about it, and nobody answers.
+    assert " ./etc/autonomous-devops/config.yaml\n" not in files
     assert " root/root " in files and not re.search(r" (?!root/)\w+/\w+ +\d",
                                                     files)
 
@@ -181,6 +183,50 @@ def test_the_engine_reaches_neither_bus_nor_runbooks(installed):
     assert "Read-only" in refused.err
     assert installed.run(
         f"{inside} ls /run/dbus", status=0).out == ""
+
+
+def test_two_hosts_begin_alike(installed):
+    """Whoever made the repository, when and where: what was saved of one host
+    can be pushed and pulled on another."""
+    def heads():
+        return [installed.run(f"git -C {folder} rev-parse main", status=0).out
+                for folder in (RUNBOOKS, f"{RUNBOOKS}.git",
+                               "/opt/autonomous-devops")]
+
+    before = heads()
+    assert before[0] == before[1]
+    installed.run(f"""rm -rf {RUNBOOKS} {RUNBOOKS}.git /opt/autonomous-devops \
+            /var/lib/autonomous-devops/platform.git
+        hostname elsewhere
+        /usr/lib/autonomous-devops/setup""", status=0)
+    assert heads() == before
+    # Samples of another version have the same beginning.
+    first = installed.run(f"git -C {RUNBOOKS} rev-list --max-parents=0 main",
+                          status=0).out.strip()
+    assert installed.run(f"git -C {RUNBOOKS} ls-tree {first}").out == ""
+
+
+def test_setup_gives_back_what_was_pushed(installed):
+    installed.run(f"""set -e
+        cd {RUNBOOKS}
+        cp test/noop.yaml test/pushed.yaml
+        git add -A; git commit -qm mine; git push -q
+        rm -rf {RUNBOOKS}
+        /usr/lib/autonomous-devops/setup
+        cd {RUNBOOKS}
+        test -e test/pushed.yaml
+        git push; git pull
+        # Without a repository, as a backup gives them back.
+        rm -rf .git; echo '# restored' >>test/noop.yaml; rm test/pushed.yaml
+        /usr/lib/autonomous-devops/setup
+        test ! -e .git
+        /usr/lib/autonomous-devops/setup history""", status=0)
+    assert installed.run(f"git -C {RUNBOOKS} status --short", status=0).out == \
+        " M test/noop.yaml\n D test/pushed.yaml\n"
+    installed.run(f"""set -e
+        cd {RUNBOOKS}
+        git checkout -q .; git rm -q test/pushed.yaml; git commit -qm back
+        git push; git pull""", status=0)
 
 
 # ---- who may call, who may do -----------------------------------------------
@@ -340,14 +386,15 @@ def version_of(host):
                     status=0).out
 
 
-def make_newer(deb, folder):
+def make_newer(deb, folder, version="99.0", change=lambda tree: None):
     """The same package under a higher version."""
-    tree = folder / "tree"
+    tree = folder / f"tree-{version}"
     subprocess.run(["dpkg-deb", "-R", deb, tree], check=True)
     control = tree / "DEBIAN" / "control"
-    control.write_text(re.sub(r"(?m)^Version: .*$", "Version: 99.0",
+    control.write_text(re.sub(r"(?m)^Version: .*$", f"Version: {version}",
                               control.read_text()))
-    newer = folder / "autonomous-devops_99.0_all.deb"
+    change(tree)
+    newer = folder / f"autonomous-devops_{version}_all.deb"
     subprocess.run(["dpkg-deb", "--root-owner-group", "-Zgzip", "-b", tree,
                     newer], check=True, capture_output=True)
     return newer
@@ -413,6 +460,91 @@ def test_reinstall_and_downgrade_keep_state(installed, deb):
     assert version_of(installed) != "99.0"
     check_mark(installed, event)
     assert show(installed, EXECUTOR, "MainPID") != executor  # it was idle
+
+
+# ---- the configuration ------------------------------------------------------
+
+CONFIG = "/etc/autonomous-devops/config.yaml"
+SAMPLE = "usr/share/autonomous-devops/config.yaml"
+
+
+def say_more(tree):
+    """A version whose sample is another one."""
+    sample = tree / SAMPLE
+    sample.write_text(sample.read_text() + f"# more of {tree.name}\n")
+
+
+def as_conffile(tree):
+    """As earlier versions had it."""
+    (tree / "etc/autonomous-devops/config.yaml").write_text(
+        (tree / SAMPLE).read_text())
+    (tree / SAMPLE).unlink()
+    conffiles = tree / "DEBIAN" / "conffiles"
+    conffiles.write_text(f"{CONFIG}\n{conffiles.read_text()}")
+    postinst = tree / "DEBIAN" / "postinst"
+    text = postinst.read_text()
+    assert '    give_config "$2"\n' in text
+    postinst.write_text(text.replace('    give_config "$2"\n', ""))
+
+
+def dpkg(host, deb):
+    """With nobody to answer."""
+    shutil.copy(deb, f"{host.root}/root/{deb.name}")
+    return host.run(f"dpkg -i /root/{deb.name} </dev/null", 120, status=0)
+
+
+def reset(host, deb):
+    """The package as if nothing had been here."""
+    host.run("apt-get purge -y autonomous-devops", 120, status=0)
+    host.install(deb)
+    ready(host)
+
+
+@pytest.mark.parametrize("before", ["conffile", "given"])
+@pytest.mark.parametrize("own", [True, False])
+def test_an_upgrade_asks_nothing(installed, deb, tmp_path, before, own):
+    """About a configuration: one's own stays, what the package gave follows
+    the package."""
+    reset(installed, deb)
+    if before == "conffile":
+        installed.run("apt-get purge -y autonomous-devops", 120, status=0)
+        dpkg(installed, make_newer(deb, tmp_path, "97.0", as_conffile))
+        assert CONFIG in installed.run(
+            "dpkg-query -W -f '${Conffiles}' autonomous-devops").out
+        installed.run(f"chown root:autonomous-devops {CONFIG}; "
+                      f"chmod 640 {CONFIG}; systemctl restart {ENGINE}",
+                      status=0)
+    if own:
+        installed.run(f"echo '# mine' >>{CONFIG}", status=0)
+    text = installed.run(f"cat {CONFIG}", status=0).out
+    for version in ("98.0", "98.1"):
+        said = dpkg(installed,
+                    make_newer(deb, tmp_path, version, say_more)).out
+        ready(installed)
+        now = installed.run(f"cat {CONFIG}", status=0).out
+        assert now == text if own else f"# more of tree-{version}" in now
+        assert ("is your own and stays" in said) == (
+            own and (before == "given" or version == "98.1")), said
+        assert installed.run(f"stat -c '%U %G %a' {CONFIG}").out == \
+            "root autonomous-devops 640\n"
+    assert installed.run("ls /etc/autonomous-devops").out.split() == [
+        "config.d", "config.yaml", "units.allow"]
+    reset(installed, deb)
+
+
+def test_a_package_that_was_not_configured_is_removed_whole(installed, deb,
+                                                            tmp_path):
+    """dpkg then runs no prerm: what still runs is stopped all the same."""
+    newer = make_newer(deb, tmp_path, "98.5")
+    shutil.copy(newer, f"{installed.root}/root/{newer.name}")
+    assert show(installed, ENGINE, "ActiveState") == "active"
+    installed.run(f"dpkg --unpack /root/{newer.name}; "
+                  "apt-get remove -y autonomous-devops", 120, status=0)
+    assert installed.run("pgrep -x autonomous-devo").status != 0
+    assert installed.run("systemctl list-units --all --no-legend "
+                         "--state=failed,active 'autonomous*'").out == ""
+    installed.install(deb)
+    ready(installed)
 
 
 def test_remove_stops_and_keeps_state(installed, deb):
