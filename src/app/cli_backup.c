@@ -16,6 +16,7 @@
 #include "backup/backup.h"
 #include "data/timestamp.h"
 
+#define MISSING_TOLD 10
 #define PROGRESS_FROM_PAGES 50000 /* 200 MB: below that it is soon done */
 
 /* ---- where everything is ---- */
@@ -102,6 +103,20 @@ static void set_instant(json_t *o, const char *key, uint64_t ms)
                               ms != 0 ? json_string(text) : json_null());
 }
 
+static json_t *missing_to_json(struct cli *cli, const struct backup_info *b)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < b->missing_count; i++) {
+        const struct backup_missing *x = &b->missing[i];
+        (void)json_array_append_new(
+            list, json_pack("{s:s, s:s, s:b}", "path",
+                            arena_strdup(&cli->arena, x->path), "why",
+                            arena_strdup(&cli->arena, x->why), "harmless",
+                            x->is_harmless));
+    }
+    return list;
+}
+
 static json_t *to_json(struct cli *cli, const struct site *p,
                        const struct backup_info *b)
 {
@@ -141,6 +156,8 @@ static json_t *to_json(struct cli *cli, const struct site *p,
     (void)json_object_set_new(
         o, "runbook_commit",
         json_string(arena_strdup(&cli->arena, b->runbook_commit)));
+    (void)json_object_set_new(o, "complete", json_boolean(!b->is_incomplete));
+    (void)json_object_set_new(o, "missing", missing_to_json(cli, b));
     return o;
 }
 
@@ -179,6 +196,22 @@ static void print_one(struct cli *cli, const struct site *p,
                              (unsigned long long)b->accepted,
                              (unsigned long long)b->workflows, b->runbooks,
                              cli_count(cli, b->archives, "file")));
+}
+
+/* What it lacks, and why: the first of them. */
+static void tell_missing(struct cli *cli, const struct backup_info *b)
+{
+    for (uint32_t i = 0; i < b->missing_count && i < MISSING_TOLD; i++) {
+        cli_note(cli, "not in the backup: %.*s: %.*s",
+                 STR_ARG(b->missing[i].path), STR_ARG(b->missing[i].why));
+    }
+    if (b->missing_count > MISSING_TOLD) {
+        cli_note(cli, "%u more are named in its manifest.json",
+                 b->missing_count - MISSING_TOLD);
+    }
+    if (b->is_incomplete) {
+        cli_note(cli, "this backup is good, and it is incomplete");
+    }
 }
 
 /* ---- make ---- */
@@ -227,9 +260,7 @@ int cli_backup_make(struct cli *cli)
     const struct backup_make_options options = {
         .directory = p.directory,
         .state_directory = p.config->state_directory,
-        .repository = access(p.config->repository, F_OK) == 0
-                          ? p.config->repository
-                          : NULL,
+        .repository = p.config->repository,
         .archive = config_archive_directory(p.config, &cli->arena),
         .config = strbuf_str(&config),
         .now_ms = cli->now_ms,
@@ -246,8 +277,9 @@ int cli_backup_make(struct cli *cli)
                            : NULL);
     }
     print_one(cli, &p, &info, "made");
+    tell_missing(cli, &info);
     prune(cli, &p);
-    return CLI_OK;
+    return info.is_incomplete ? CLI_FINDINGS : CLI_OK;
 }
 
 /* ---- list, verify ---- */
@@ -294,7 +326,9 @@ int cli_backup_list(struct cli *cli)
             cli_cell(&t, cli_get(cli, o, "runbooks"));
             cli_cell(&t, cli_get(cli, o, "host"));
             cli_cell(&t, cli_get(cli, o, "version"));
-            cli_cell(&t, good ? "complete" : cli_get(cli, o, "broken"));
+            cli_cell(&t, !good              ? cli_get(cli, o, "broken")
+                         : b->is_incomplete ? "incomplete"
+                                            : "complete");
         }
         cli_table_print(&t);
     }
@@ -357,6 +391,7 @@ int cli_backup_verify(struct cli *cli)
     }
     if (code == 0) {
         print_one(cli, &p, &info, "good:");
+        tell_missing(cli, &info);
     }
     return code;
 }

@@ -461,7 +461,8 @@ const struct cli_command cli_commands[] = {
      "copy store, runbooks and configuration, and verify the copy",
      "\"adctl backup\" alone does the same. Works while the engine writes "
      "and while it is down. Secrets are not in it. Old backups are removed as "
-     "the configuration says.",
+     "the configuration says. Ends with 3 when the backup was made and is "
+     "incomplete: runbooks could not be read, and it says which and why.",
      "adctl backup\nadctl backup --to /mnt/backups -o json\n", cli_backup_make},
     {"backup", "list", "", 0, 0, CLI_NO_SUBJECT, backup_flags,
      "the backups that there are, newest first", NULL, "adctl backup list\n",

@@ -18,6 +18,7 @@
 #define ENGINE_UNIT "autonomous-devops.service"
 #define BACKUP_UNIT "autonomous-devops-backup.service"
 #define TIMER_UNIT "autonomous-devops-backup.timer"
+#define HOST "/var/lib/"
 #define SYSTEMD "org.freedesktop.systemd1"
 #define STATE_ROOT "/var/lib/"
 
@@ -253,17 +254,54 @@ void doctor_folders(struct visit *v)
 
 /* ---- backups ------------------------------------------------------------- */
 
+/* Do backups go with the disk of the state? Only for a host's service: who
+ * tries the engine in a folder of their own knows. */
+static bool is_on_the_same_disk(const struct config *c)
+{
+    struct stat state;
+    struct stat backups;
+    return c != NULL && str_starts(str_c(c->backup_directory), STR(HOST)) &&
+           stat(c->state_directory, &state) == 0 &&
+           stat(c->backup_directory, &backups) == 0 &&
+           state.st_dev == backups.st_dev;
+}
+
 static void tell_age(struct visit *v, bool old, bool any, double age_s)
 {
     struct cli *cli = v->cli;
+    bool same = is_on_the_same_disk(v->config);
     const char *next =
-        old ? "sudo adctl backup, then systemctl status " TIMER_UNIT : NULL;
+        old    ? "sudo adctl backup, then systemctl status " TIMER_UNIT
+        : same ? "copy the folder elsewhere: man autonomous-devops, BACKUPS "
+                 "AND RECOVERY"
+               : NULL;
     if (any) {
-        doctor_say(v, old ? WARNING : GOOD, next, "the newest was made %s ago",
-                   cli_span(cli, age_s));
+        doctor_say(v, old ? WARNING : GOOD, next,
+                   "the newest was made %s ago%s", cli_span(cli, age_s),
+                   same ? ", on the disk of the state" : "");
     } else {
         doctor_say(v, old ? WARNING : GOOD, next,
                    old ? "there is none" : "there is none yet");
+    }
+}
+
+/* The first that the newest lacks; who may not read it is told nothing. */
+static void tell_missing(struct visit *v)
+{
+    struct backup_info last = {0};
+    struct err unused = ERR_INIT;
+    if (v->config == NULL || backup_last(v->config->backup_directory,
+                                         &v->cli->arena, &last, &unused) < 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < last.missing_count; i++) {
+        const struct backup_missing *x = &last.missing[i];
+        if (!x->is_harmless) {
+            doctor_say(v, WARNING, "sudo adctl backup verify",
+                       "the newest lacks %.*s: %.*s", STR_ARG(x->path),
+                       STR_ARG(x->why));
+            return;
+        }
     }
 }
 
@@ -297,4 +335,5 @@ void doctor_backups(struct visit *v)
     } else {
         doctor_say(v, SKIPPED, NULL, "the folder is not known");
     }
+    tell_missing(v);
 }

@@ -29,6 +29,14 @@
 #define BACKUP_NAME_SIZE 40
 #define BACKUP_MAX_FILES 30100 /* of one backup: runbooks, archive, some */
 #define BACKUP_MANIFEST_MAX_BYTES (12UL * 1024 * 1024)
+#define BACKUP_MISSING_MAX 100 /* that are named; the last stands for more */
+
+/* What could not be copied when a backup was made. */
+struct backup_missing {
+    struct str path;  /* "runbooks/a.yaml", "runbooks": all of them */
+    struct str why;   /* one sentence */
+    bool is_harmless; /* nothing of ours, or nothing that is needed */
+};
 
 /* What a manifest says. Strings live in the caller's arena. */
 struct backup_info {
@@ -49,6 +57,9 @@ struct backup_info {
     uint64_t workflows;
     uint64_t last_event_seq;
     uint64_t last_event_ms; /* 0: there was none */
+    const struct backup_missing *missing;
+    uint32_t missing_count;
+    bool is_incomplete; /* some of it is not harmless */
 };
 
 /* ---- making ------------------------------------------------------------- */
@@ -65,7 +76,8 @@ struct backup_make_options {
 
 /* Makes one and verifies it. -EBUSY: another one is being made; -ENOENT: there
  * is no store; -EBADMSG: the store is damaged, or the copy is; -ENOSPC. What
- * was not finished is removed, at the latest by the next one. */
+ * was not finished is removed, at the latest by the next one. Runbooks and
+ * metrics that cannot be read fail nothing: *ret and the manifest name them. */
 NODISCARD int backup_make(const struct backup_make_options *options,
                           struct arena *a, struct backup_info *ret,
                           struct err *reterr);

@@ -33,6 +33,9 @@ struct backup_file {
 struct backup_manifest {
     struct backup_info info;
     VEC(struct backup_file) files;
+    /* While a backup is made; then they are in info. */
+    VEC(struct backup_missing) missing;
+    uint32_t missing_more; /* for which there is no room */
 };
 
 void backup_manifest_deinit(struct backup_manifest *m);
@@ -40,6 +43,9 @@ void backup_manifest_deinit(struct backup_manifest *m);
 /* ---- manifest.c ---------------------------------------------------------- */
 
 void backup_manifest_write(const struct backup_manifest *m, struct strbuf *out);
+
+/* Puts what is missing into info, in the arena. */
+void backup_manifest_take_missing(struct backup_manifest *m, struct arena *a);
 
 /* Reads what may have been written by anybody: paths are such as a backup can
  * have, each once. -EBADMSG. */
@@ -78,6 +84,25 @@ struct backup_archive_copy {
 NODISCARD int backup_copy_archive(const struct backup_archive_copy *copy,
                                   struct arena *a, struct backup_manifest *m,
                                   struct err *reterr);
+
+/* ---- runbook_copy.c ------------------------------------------------------ */
+
+struct backup_runbook_copy {
+    const char *repository;
+    int own; /* the folder of the new backup */
+    uint64_t now_ms;
+};
+
+/* Adds the runbooks to the new backup and its manifest. Trouble with them does
+ * not fail: what could not be read is named as missing. A symlink and a file
+ * that is gone by now are harmless, nothing else is. */
+NODISCARD int backup_copy_runbooks(const struct backup_runbook_copy *copy,
+                                   struct arena *a, struct backup_manifest *m,
+                                   struct err *reterr);
+
+/* Names one more that is missing, and why. */
+void backup_add_missing(struct backup_manifest *m, struct arena *a,
+                        struct str path, const struct err *why, bool harmless);
 
 /* ---- files.c ------------------------------------------------------------- */
 

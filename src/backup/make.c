@@ -13,7 +13,6 @@
 #include "base/map.h"
 #include "os/fd.h"
 #include "os/remove.h"
-#include "repo/repo.h"
 
 #define NAMES_MAX 100
 
@@ -124,6 +123,10 @@ static int copy_metrics(struct making *m, struct err *reterr)
         add_path(m, STR(BACKUP_METRICS));
     } else if (r == -ENOENT || r == -EBADMSG || r == -EBUSY || r == -ELOOP) {
         (void)unlinkat(m->own, BACKUP_METRICS, 0);
+        if (r != -ENOENT) {
+            backup_add_missing(&m->manifest, m->arena, STR(BACKUP_METRICS),
+                               &damage, true);
+        }
         r = 0;
     } else {
         *reterr = damage;
@@ -131,45 +134,15 @@ static int copy_metrics(struct making *m, struct err *reterr)
     return r;
 }
 
-static int copy_runbook(struct making *m, struct repo *repo, struct str path,
-                        struct err *reterr)
-{
-    CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
-    CLEANUP(strbuf_deinit) struct strbuf name = STRBUF_INIT(BACKUP_PATH_SIZE);
-    struct str text = STR_NULL;
-    struct runbook_hash unused;
-    struct err unreadable = ERR_INIT;
-    if (repo_read(repo, path, &a, &text, &unused, &unreadable) < 0) {
-        return 0; /* a symlink, a file that is gone by now: not ours to keep */
-    }
-    strbuf_addf(&name, BACKUP_RUNBOOKS "/%.*s", STR_ARG(path));
-    add_path(m, strbuf_str(&name));
-    return backup_write_file(m->own, name.at, text, reterr);
-}
-
 static int copy_runbooks(struct making *m, struct err *reterr)
 {
-    struct repo *repo = NULL;
-    struct generation *g = NULL;
-    struct repo_changes changes;
-    const struct repo_load_options how = {.defaults = &RUNBOOK_DEFAULTS,
-                                          .now_ms = m->options->now_ms};
-    if (m->options->repository == NULL) {
-        return 0;
-    }
-    int r = repo_open(str_c(m->options->repository), &repo, reterr);
-    if (r == 0) {
-        r = repo_load(repo, &how, &g, &changes, reterr);
-    }
-    for (uint32_t i = 0; r == 0 && i < g->file_count; i++) {
-        r = copy_runbook(m, repo, g->files[i].path, reterr);
-    }
-    if (r == 0) {
-        m->manifest.info.runbook_commit = arena_str(m->arena, g->commit);
-    }
-    generation_unref(g);
-    repo_close(repo);
-    return r;
+    const struct backup_runbook_copy copy = {.repository =
+                                                 m->options->repository,
+                                             .own = m->own,
+                                             .now_ms = m->options->now_ms};
+    return copy.repository == NULL
+               ? 0
+               : backup_copy_runbooks(&copy, m->arena, &m->manifest, reterr);
 }
 
 static int copy_config(struct making *m, struct err *reterr)
@@ -207,6 +180,7 @@ static int sum_up(struct making *m, struct err *reterr)
             str_starts(f->path, STR(BACKUP_ARCHIVE "/"));
     }
     m->manifest.info.files = (uint32_t)m->manifest.files.count;
+    backup_manifest_take_missing(&m->manifest, m->arena);
     return r;
 }
 

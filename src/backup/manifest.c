@@ -15,6 +15,18 @@
 void backup_manifest_deinit(struct backup_manifest *m)
 {
     VEC_DEINIT(&m->files);
+    VEC_DEINIT(&m->missing);
+}
+
+void backup_manifest_take_missing(struct backup_manifest *m, struct arena *a)
+{
+    struct backup_missing *all =
+        ARENA_ARRAY(a, m->missing.count + 1, struct backup_missing);
+    VEC_EACH (&m->missing, i) {
+        all[i] = m->missing.at[i];
+    }
+    m->info.missing = all;
+    m->info.missing_count = (uint32_t)m->missing.count;
 }
 
 bool backup_name_is_good(struct str name)
@@ -84,6 +96,15 @@ static void add_file(struct strbuf *out, const struct backup_file *f)
                 (unsigned long long)f->bytes, hex);
 }
 
+static void add_missing(struct strbuf *out, const struct backup_missing *x)
+{
+    strbuf_addc(out, "  {\"path\": ");
+    strbuf_add_json_quoted(out, x->path);
+    strbuf_addc(out, ", \"why\": ");
+    strbuf_add_json_quoted(out, x->why);
+    strbuf_addf(out, ", \"harmless\": %s}", x->is_harmless ? "true" : "false");
+}
+
 void backup_manifest_write(const struct backup_manifest *m, struct strbuf *out)
 {
     const struct backup_info *i = &m->info;
@@ -99,6 +120,14 @@ void backup_manifest_write(const struct backup_manifest *m, struct strbuf *out)
     add_number(out, "last_event_seq", i->last_event_seq);
     add_instant(out, "last_event_at_ms", i->last_event_ms);
     add_text(out, "runbook_commit", i->runbook_commit);
+    if (i->missing_count != 0) {
+        strbuf_addc(out, " \"missing\": [");
+        for (uint32_t n = 0; n < i->missing_count; n++) {
+            strbuf_addc(out, n == 0 ? "\n" : ",\n");
+            add_missing(out, &i->missing[n]);
+        }
+        strbuf_addc(out, "\n ],\n");
+    }
     strbuf_addc(out, " \"files\": [");
     VEC_EACH (&m->files, n) {
         strbuf_addc(out, n == 0 ? "\n" : ",\n");
@@ -190,6 +219,31 @@ static int read_files(const json_t *list, struct arena *a,
     return r;
 }
 
+/* Earlier versions named nothing. */
+static int read_missing(const json_t *o, struct arena *a,
+                        struct backup_manifest *m, struct err *reterr)
+{
+    const json_t *list = NULL;
+    int r = json_get_array(o, "missing", &list, reterr);
+    size_t count = r == 1 ? json_array_size(list) : 0;
+    r = r < 0 ? -EBADMSG : 0;
+    if (count > BACKUP_MISSING_MAX) {
+        return err_set(reterr, -EBADMSG, "the manifest misses %zu files",
+                       count);
+    }
+    for (size_t i = 0; i < count && r == 0; i++) {
+        const json_t *item = json_array_get(list, i);
+        struct backup_missing x = {
+            .is_harmless = json_is_true(json_object_get(item, "harmless"))};
+        r = read_text(item, "path", a, &x.path, reterr);
+        r = r < 0 ? r : read_text(item, "why", a, &x.why, reterr);
+        m->info.is_incomplete = m->info.is_incomplete || !x.is_harmless;
+        VEC_PUSH(&m->missing, x);
+    }
+    backup_manifest_take_missing(m, a);
+    return r;
+}
+
 static int read_numbers(const json_t *o, struct backup_info *i,
                         struct err *reterr)
 {
@@ -245,6 +299,7 @@ static int read_object(const json_t *o, struct arena *a,
     if (r == 0) {
         r = need(json_get_array(o, "files", &files, reterr), "files", reterr);
     }
+    r = r < 0 ? r : read_missing(o, a, m, reterr);
     return r == 0 ? read_files(files, a, m, reterr) : r;
 }
 
@@ -255,7 +310,7 @@ int backup_manifest_read(struct str text, struct arena *a,
     json_t *o = NULL;
     struct backup_manifest m = {0};
     limits.bytes = BACKUP_MANIFEST_MAX_BYTES;
-    limits.values = BACKUP_MAX_FILES * 5 + 100;
+    limits.values = BACKUP_MAX_FILES * 5 + BACKUP_MISSING_MAX * 5 + 100;
     int r = json_read(text, &limits, &o, reterr);
     if (r == 0) {
         r = read_object(o, a, &m, reterr);

@@ -48,7 +48,7 @@ def tool(d, *args, user=None, code=0):
                    f"--regid={user.pw_gid}", "--clear-groups", *command]
     p = subprocess.run(command, capture_output=True, text=True, check=False,
                        stdin=subprocess.DEVNULL, timeout=60)
-    assert p.returncode == code, (args, p.returncode, p.stdout, p.stderr)
+    assert code in (None, p.returncode), (args, p.returncode, p.stdout, p.stderr)
     return p
 
 
@@ -83,6 +83,46 @@ def test_backups_of_root_and_of_the_service_take_turns(site):
         assert [i["name"] for i in listed] == [
             third["name"], second["name"], first["name"]]
         tool(d, "backup", "verify", user=user)
+
+
+def test_a_runbook_that_cannot_be_read_is_told(site):
+    """The service's user may not: nothing else is lost with it, nothing is
+    lost without a word."""
+    d = site
+    folder = os.path.join(d.folder, "runbooks")
+    os.mkdir(f"{folder}/locked", 0o700)
+    for name in ("mine.yaml", "secret.yaml", "locked/one.yaml"):
+        with open(f"{folder}/{name}", "w", encoding="utf-8") as f:
+            f.write("name: Mine\n")
+    os.chmod(f"{folder}/secret.yaml", 0o600)
+    for user in (None, NOBODY):
+        p = tool(d, "backup", "-o", "json", user=user, code=3)
+        made = json.loads(p.stdout)
+        assert made["runbooks"] >= 1 and made["events"] == 1
+        assert not made["complete"]
+        told = {m["path"]: m["why"] for m in made["missing"]}
+        assert set(told) == {"runbooks/secret.yaml", "runbooks/locked"}
+        for path, why in told.items():
+            assert "Permission denied" in why
+            assert f"not in the backup: {path}: {why}" in p.stderr
+        assert "incomplete" in tool(d, "backup", "list", user=user).stdout
+        p = tool(d, "backup", "verify", user=user)
+        assert "secret.yaml" in p.stderr
+        doctor = json.loads(tool(d, "doctor", "-o", "json", user=user,
+                                 code=None).stdout)["items"]
+        assert [i for i in doctor if i["status"] == "warning" and
+                i["detail"].startswith("the newest lacks runbooks/")], doctor
+    # Nor does a folder that is none.
+    os.rename(folder, f"{d.folder}/aside")
+    with open(folder, "w", encoding="utf-8") as f:
+        f.write("none\n")
+    made = json.loads(tool(d, "backup", "-o", "json", code=3).stdout)
+    assert made["events"] == 1 and made["runbooks"] == 0
+    os.unlink(folder)
+    os.rename(f"{d.folder}/aside", folder)
+    for name in ("secret.yaml", "locked"):
+        os.chmod(f"{folder}/{name}", 0o755)
+    assert backup(d)["complete"]
 
 
 def test_a_lock_that_root_has_left_is_given_back(site):

@@ -4,6 +4,8 @@
 #include <sqlite3.h>
 #include <sys/file.h>
 
+#include "model/runbook_load.h"
+
 #define HOUR_MS 3600000ULL
 #define DAY_MS (24 * HOUR_MS)
 
@@ -79,6 +81,78 @@ static void metrics_belong_to_it(void **state)
     name = lab_make(l, 1000);
     (void)snprintf(file, sizeof(file), "backups/%s/metrics.db", name);
     assert_false(lab_has(l, file));
+    assert_int_equal(l->info.missing_count, 1);
+    assert_false(l->info.is_incomplete);
+}
+
+static const struct backup_missing *missing(struct lab *l, const char *path)
+{
+    for (uint32_t i = 0; i < l->info.missing_count; i++) {
+        if (str_eq_c(l->info.missing[i].path, path)) {
+            return &l->info.missing[i];
+        }
+    }
+    return NULL;
+}
+
+/* Made, verified, and said by both. */
+static void make_incomplete(struct lab *l, uint64_t after_ms, const char *path)
+{
+    const char *name = lab_make(l, after_ms);
+    assert_true(l->info.is_incomplete);
+    assert_non_null(missing(l, path));
+    assert_int_equal(lab_verify(l, name), 0);
+    assert_true(l->info.is_incomplete);
+    assert_non_null(missing(l, path));
+    assert_true(missing(l, path)->why.len != 0);
+    assert_false(missing(l, path)->is_harmless);
+    assert_int_equal(l->info.accepted, 50);
+}
+
+static void trouble_with_the_runbooks_stops_nothing(void **state)
+{
+    struct lab *l = *state;
+    assert_int_equal(rmdir(l->runbooks), 0);
+    make_incomplete(l, 0, "runbooks");
+    lab_write(l, "runbooks", "this is no folder\n");
+    make_incomplete(l, 1000, "runbooks");
+}
+
+static void no_runbook_is_dropped_without_a_word(void **state)
+{
+    struct lab *l = *state;
+    char path[128];
+    lab_write(l, "runbooks/a.yaml", "name: a\n");
+    (void)snprintf(path, sizeof(path), "%s/link.yaml", l->runbooks);
+    assert_int_equal(symlink("a.yaml", path), 0);
+    const char *name = lab_make(l, 0);
+    assert_false(l->info.is_incomplete);
+    assert_true(missing(l, "runbooks/link.yaml")->is_harmless);
+    assert_int_equal(lab_verify(l, name), 0);
+    assert_int_equal(l->info.missing_count, 1);
+    /* Names that no backup can hold, and a file that is too large. */
+    lab_write(l, "runbooks/a b.yaml", "name: b\n");
+    make_incomplete(l, 1000, "runbooks/a b.yaml");
+    (void)snprintf(path, sizeof(path), "%s/a b.yaml", l->runbooks);
+    assert_int_equal(unlink(path), 0);
+    lab_write(l, "runbooks/large.yaml", "");
+    (void)snprintf(path, sizeof(path), "%s/large.yaml", l->runbooks);
+    assert_int_equal(truncate(path, RUNBOOK_MAX_BYTES + 1), 0);
+    make_incomplete(l, 2000, "runbooks/large.yaml");
+    assert_int_equal(l->info.runbooks, 1);
+}
+
+static void what_is_missing_is_named_up_to_a_limit(void **state)
+{
+    struct lab *l = *state;
+    char path[128];
+    for (int i = 0; i < BACKUP_MISSING_MAX + 5; i++) {
+        (void)snprintf(path, sizeof(path), "runbooks/a %d.yaml", i);
+        lab_write(l, path, "name: a\n");
+    }
+    make_incomplete(l, 0, "runbooks");
+    assert_int_equal(l->info.missing_count, BACKUP_MISSING_MAX);
+    assert_true(str_starts(missing(l, "runbooks")->why, STR("6 more")));
 }
 
 static void two_at_a_time_are_refused(void **state)
@@ -344,6 +418,9 @@ int main(void)
         LAB(a_backup_has_everything),
         LAB(it_is_what_was_there_then),
         LAB(metrics_belong_to_it),
+        LAB(trouble_with_the_runbooks_stops_nothing),
+        LAB(no_runbook_is_dropped_without_a_word),
+        LAB(what_is_missing_is_named_up_to_a_limit),
         LAB(two_at_a_time_are_refused),
         LAB(what_was_not_finished_goes),
         LAB(no_store_no_backup),
