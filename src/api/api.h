@@ -43,6 +43,9 @@ struct api_config_status {
     bool ok;            /* the last reading worked */
     uint64_t loaded_ms; /* the last one that did */
     char error[384];    /* why the last one did not */
+    const char *file;   /* its file, NULL: none; lives as long as the API */
+    char changed[384];  /* "FILE has changed" since then; "": nothing has */
+    char restart[384];  /* options that wait for a restart, in words; "" */
 };
 
 /* Whoever keeps a record of changes of the configuration. */

@@ -1,8 +1,10 @@
 #include "api/health.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "api/api_priv.h"
+#include "data/timestamp.h"
 #include "os/clock.h"
 
 void health_look(struct api *a, struct health *ret)
@@ -10,6 +12,14 @@ void health_look(struct api *a, struct health *ret)
     ret->service = service_status(a->service);
     a->config.status(a->config.context, &ret->config);
     ret->now_ms = os_epoch_ms();
+    char since[TIMESTAMP_TEXT_SIZE];
+    timestamp_format(ret->config.loaded_ms, since);
+    (void)snprintf(ret->changed, sizeof(ret->changed), "%s since %s",
+                   ret->config.changed, since);
+    (void)snprintf(ret->check, sizeof(ret->check),
+                   "autonomous-devops check-config%s%s, then adctl reload",
+                   ret->config.file != NULL ? " " : "",
+                   ret->config.file != NULL ? ret->config.file : "");
 }
 
 /* ---- what can be wrong ----------------------------------------------------
@@ -55,6 +65,16 @@ static bool config_is_old(const struct health *h)
     return !h->config.ok;
 }
 
+static bool config_has_changed(const struct health *h)
+{
+    return h->config.changed[0] != '\0';
+}
+
+static bool config_waits(const struct health *h)
+{
+    return h->config.restart[0] != '\0';
+}
+
 static bool runbooks_are_bad(const struct health *h)
 {
     return h->service.runbooks_rejected != 0;
@@ -65,39 +85,91 @@ static bool backup_is_old(const struct health *h)
     return service_backup_is_old(&h->service, h->now_ms);
 }
 
+/* ---- in words of the moment ---------------------------------------------- */
+
+static const char *reload_error(const struct health *h)
+{
+    return h->config.error;
+}
+
+static const char *check_hint(const struct health *h)
+{
+    return h->check;
+}
+
+static const char *what_changed(const struct health *h)
+{
+    return h->changed;
+}
+
+static const char *what_waits(const struct health *h)
+{
+    return h->config.restart;
+}
+
 /* The first that holds for a check is what is said of it; the first of all is
  * what the status page says. */
 static const struct trouble {
     const char *check;
     bool (*holds)(const struct health *h);
-    bool warning;     /* the check is ok all the same */
-    const char *text; /* NULL: what the configuration says */
+    bool warning; /* the check is ok all the same */
+    const char *text;
     const char *hint;
+    /* Instead of text and hint, where they are not always the same. */
+    const char *(*say)(const struct health *h);
+    const char *(*next)(const struct health *h);
 } troubles[] = {
-    {"store", has_failed, false, "the store has failed: no event is accepted",
-     "journalctl -u autonomous-devops -n 50, then restart it"},
-    {"disk", disk_is_full, false, "the disk is full: events are refused (507)",
-     "df -h, then make room: events are taken again by itself"},
-    {"queue", is_full_and_paused, false,
-     "the queue is full and paused: events are refused (503)",
-     "adctl queue resume"},
-    {"queue", queue_is_full, false,
-     "the queue is full: events are refused (503)",
-     "adctl event list --status queued"},
-    {"executor", executor_is_down, false,
-     "the executor is not connected: no step can run",
-     "journalctl -t autonomous-devops -n 50"},
-    {"store", was_restored, false, "the store was restored from a backup",
-     "adctl backup acknowledge, once what is held is known"},
-    {"queue", is_paused, false,
-     "event processing is paused: events wait, nothing starts",
-     "adctl queue resume"},
-    {"config", config_is_old, false, NULL,
-     "autonomous-devops check-config, then adctl reload"},
-    {"runbooks", runbooks_are_bad, false, "some runbooks do not load",
-     "adctl runbook list"},
-    {"backup", backup_is_old, false, "the newest backup is too old",
-     "sudo adctl backup; systemctl status autonomous-devops-backup.timer"},
+    {.check = "store",
+     .holds = has_failed,
+     .text = "the store has failed: no event is accepted",
+     .hint = "journalctl -u autonomous-devops -n 50, then restart it"},
+    {.check = "disk",
+     .holds = disk_is_full,
+     .text = "the disk is full: events are refused (507)",
+     .hint = "df -h, then make room: events are taken again by itself"},
+    {.check = "queue",
+     .holds = is_full_and_paused,
+     .text = "the queue is full and paused: events are refused (503)",
+     .hint = "adctl queue resume"},
+    {.check = "queue",
+     .holds = queue_is_full,
+     .text = "the queue is full: events are refused (503)",
+     .hint = "adctl event list --status queued"},
+    {.check = "executor",
+     .holds = executor_is_down,
+     .text = "the executor is not connected: no step can run",
+     .hint = "journalctl -t autonomous-devops -n 50"},
+    {.check = "store",
+     .holds = was_restored,
+     .text = "the store was restored from a backup",
+     .hint = "adctl backup acknowledge, once what is held is known"},
+    {.check = "queue",
+     .holds = is_paused,
+     .text = "event processing is paused: events wait, nothing starts",
+     .hint = "adctl queue resume"},
+    {.check = "config",
+     .holds = config_is_old,
+     .say = reload_error,
+     .next = check_hint},
+    {.check = "config",
+     .holds = config_has_changed,
+     .warning = true,
+     .say = what_changed,
+     .hint = "adctl reload"},
+    {.check = "config",
+     .holds = config_waits,
+     .warning = true,
+     .say = what_waits,
+     .hint = "systemctl restart autonomous-devops"},
+    {.check = "runbooks",
+     .holds = runbooks_are_bad,
+     .text = "some runbooks do not load",
+     .hint = "adctl runbook list"},
+    {.check = "backup",
+     .holds = backup_is_old,
+     .text = "the newest backup is too old",
+     .hint =
+         "sudo adctl backup; systemctl status autonomous-devops-backup.timer"},
 };
 
 /* check NULL: the worst of all that is not well. */
@@ -116,7 +188,12 @@ static const struct trouble *find(const struct health *h, const char *check,
 
 static const char *text_of(const struct health *h, const struct trouble *t)
 {
-    return t->text != NULL ? t->text : h->config.error;
+    return t->say != NULL ? t->say(h) : t->text;
+}
+
+static const char *hint_of(const struct health *h, const struct trouble *t)
+{
+    return t->next != NULL ? t->next(h) : t->hint;
 }
 
 /* ---- how it is told -------------------------------------------------------
@@ -136,9 +213,10 @@ void health_add_text(const struct health *h, struct strbuf *out)
     strbuf_addc(out, health_word(h));
     if (t != NULL && !h->service.stopping) {
         strbuf_addf(out, ": %s%s (%s)",
-                    t->text == NULL ? "the configuration was not reloaded: "
-                                    : "",
-                    text_of(h, t), t->hint);
+                    t->say == reload_error
+                        ? "the configuration was not reloaded: "
+                        : "",
+                    text_of(h, t), hint_of(h, t));
     }
 }
 
@@ -155,5 +233,5 @@ void health_open_check(const struct health *h, struct strbuf *out,
     put_text_or_null(out, "warning",
                      warning != NULL ? str_c(text_of(h, warning)) : STR(""));
     put_text_or_null(out, "hint",
-                     either != NULL ? str_c(either->hint) : STR(""));
+                     either != NULL ? str_c(hint_of(h, either)) : STR(""));
 }

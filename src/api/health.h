@@ -14,6 +14,8 @@ struct health {
     struct service_status service;
     struct api_config_status config;
     uint64_t now_ms;
+    char changed[512]; /* what has changed, and since when; private */
+    char check[512];   /* how to check the configuration; private */
 };
 
 /* Looks now. */

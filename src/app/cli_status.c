@@ -193,7 +193,12 @@ static double waiting(const struct status *s, size_t i)
 
 static void find_waiting(struct status *s)
 {
+    const char *name = NULL;
+    json_t *check = NULL;
     s->waits = cli_get_number(check_of(s, "runbooks"), "disabled") > 0;
+    json_object_foreach (json_object_get(s->health, "checks"), name, check) {
+        s->waits = s->waits || cli_get_raw(check, "warning") != NULL;
+    }
     for (size_t i = 0; i < ARRAY_LEN(people); i++) {
         s->waits = s->waits || waiting(s, i) > 0;
     }

@@ -66,11 +66,20 @@ struct config_origin {
     bool literal;       /* the value stands there, it is no ${reference} */
 };
 
+/* What a file was when it was read. */
+struct config_stamp {
+    int64_t changed_ns; /* its time of modification */
+    uint64_t inode;
+    uint64_t size;
+    uint8_t hash[32]; /* of its text */
+};
+
 /* Texts are NUL-terminated; NULL means not set. Lists end in NULL. */
 struct config {
     struct arena arena;
-    struct config_origin *origins; /* in the order of config_options */
-    const char *const *files;      /* that were read, in that order */
+    struct config_origin *origins;     /* in the order of config_options */
+    const char *const *files;          /* that were read, in that order */
+    const struct config_stamp *stamps; /* of these files */
 
     /* engine.event_processing */
     uint32_t workers;
@@ -181,6 +190,13 @@ NODISCARD int config_load(const char *path, struct config **ret,
 /* The same for a text; `name` is what the report calls it. */
 NODISCARD int config_parse(struct str text, const char *name,
                            struct config **ret, struct config_report *report);
+
+/* Are the files of the sources still those that the configuration was read
+ * from? If not, appends what the first other one is ("/etc/x.yaml has
+ * changed", "... is new", "... is gone") and returns true. Contents count, and
+ * are looked at only where size or time are others. */
+bool config_is_stale(const struct config *c,
+                     const struct config_sources *sources, struct strbuf *ret);
 
 void config_free(struct config *c); /* wipes secrets; NULL is fine */
 void config_freep(struct config **c);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <sodium.h>
@@ -18,14 +19,40 @@
 #define FOLDER "config.d"
 #define PATH_MAX_BYTES 4096
 
-/* Reads the whole file into text; a negative errno. */
-static int read_file(const char *path, struct strbuf *text)
+static void stamp_stat(int fd, struct config_stamp *ret)
+{
+    struct stat st;
+    if (fstat(fd, &st) == 0) {
+        ret->changed_ns =
+            (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+        ret->inode = st.st_ino;
+        ret->size = (uint64_t)st.st_size;
+    }
+}
+
+static bool same_stat(const struct config_stamp *a,
+                      const struct config_stamp *b)
+{
+    return a->changed_ns == b->changed_ns && a->inode == b->inode &&
+           a->size == b->size;
+}
+
+static void stamp_text(struct str text, struct config_stamp *ret)
+{
+    (void)crypto_generichash(ret->hash, sizeof(ret->hash),
+                             (const unsigned char *)text.at, text.len, NULL, 0);
+}
+
+static int open_file(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    return fd < 0 ? -errno : fd;
+}
+
+/* Reads the whole file into text, and closes it; a negative errno. */
+static int read_file(int fd, struct strbuf *text)
 {
     char room[8192];
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0) {
-        return -errno;
-    }
     ssize_t len = 0;
     do {
         len = read(fd, room, sizeof(room));
@@ -59,14 +86,20 @@ static void complain_file(struct config_reader *r, int errnum, bool is_main)
 }
 
 /* 0, or why the file could not be read (reported). */
-static int take_file(struct config_reader *r, const char *path, bool is_main)
+static int take_file(struct config_reader *r, const char *path, bool is_main,
+                     struct config_stamp *stamp)
 {
     struct strbuf text = STRBUF_INIT(CONFIG_MAX_BYTES);
     config_read_source(r, path, true);
-    int result = read_file(path, &text);
+    int result = open_file(path);
+    if (result >= 0) {
+        stamp_stat(result, stamp);
+        result = read_file(result, &text);
+    }
     if (result < 0) {
         complain_file(r, result, is_main);
     } else {
+        stamp_text(strbuf_str(&text), stamp);
         config_read_text(r, strbuf_str(&text));
     }
     wipe_text(&text);
@@ -92,22 +125,15 @@ static void folder_beside(const char *path, char room[PATH_MAX_BYTES])
     (void)snprintf(room, PATH_MAX_BYTES, "%.*s" FOLDER, (int)len, path);
 }
 
-/* The files in the order in which they are read; the first is the main one. */
-static int list_files(struct config_reader *r, const char *path,
+/* The files in the order in which they are read, in the arena; the first is
+ * the main one. 0 or why the folder cannot be read; then there is that one. */
+static int find_files(const char *folder, const char *path, struct arena *a,
                       const char ***ret)
 {
-    char folder[PATH_MAX_BYTES];
     struct dirent **names = NULL;
-    folder_beside(path, folder);
     int count = scandir(folder, &names, is_part, by_name);
-    int result = 0;
-    if (count < 0 && errno != ENOENT && errno != ENOTDIR) {
-        result = -errno;
-        config_read_source(r, folder, true);
-        complain_file(r, result, false);
-    }
+    int result = count < 0 && errno != ENOENT && errno != ENOTDIR ? -errno : 0;
     count = MAX(count, 0);
-    struct arena *a = &r->config->arena;
     const char **files = ARENA_ARRAY(a, (size_t)count + 2, const char *);
     files[0] = arena_strdup(a, str_c(path));
     for (int i = 0; i < count; i++) {
@@ -119,7 +145,29 @@ static int list_files(struct config_reader *r, const char *path,
     }
     free(names);
     *ret = files;
-    if (count >= CONFIG_MAX_FILES) {
+    return result;
+}
+
+static size_t count_files(const char *const *files)
+{
+    size_t count = 0;
+    while (files[count] != NULL) {
+        count++;
+    }
+    return count;
+}
+
+static int list_files(struct config_reader *r, const char *path,
+                      const char ***ret)
+{
+    char folder[PATH_MAX_BYTES];
+    folder_beside(path, folder);
+    int result = find_files(folder, path, &r->config->arena, ret);
+    if (result < 0) {
+        config_read_source(r, folder, true);
+        complain_file(r, result, false);
+    }
+    if (count_files(*ret) > CONFIG_MAX_FILES) {
         struct err e = ERR_INIT;
         result =
             err_set(&e, -E2BIG, "more than %d files", CONFIG_MAX_FILES - 1);
@@ -136,9 +184,12 @@ static int take_files(struct config_reader *r, const char *path)
     if (result < 0) {
         return result;
     }
+    struct config_stamp *stamps =
+        ARENA_ARRAY(&r->config->arena, count_files(files), struct config_stamp);
     r->config->files = files;
+    r->config->stamps = stamps;
     for (size_t i = 0; files[i] != NULL; i++) {
-        int one = take_file(r, files[i], i == 0);
+        int one = take_file(r, files[i], i == 0, &stamps[i]);
         result = result < 0 ? result : one;
     }
     return result;
@@ -175,4 +226,68 @@ int config_load(const char *path, struct config **ret,
 {
     const struct config_sources sources = {.path = path};
     return config_load_from(&sources, ret, report);
+}
+
+/* ---- have the files changed since? ----------------------------------------
+ */
+
+/* Is the file what the stamp says? One that cannot be read is not. */
+static bool is_same(const char *path, const struct config_stamp *then)
+{
+    struct config_stamp now = {.size = 0};
+    int fd = open_file(path);
+    if (fd < 0) {
+        return false;
+    }
+    stamp_stat(fd, &now);
+    if (same_stat(&now, then)) {
+        (void)close(fd);
+        return true;
+    }
+    struct strbuf text = STRBUF_INIT(CONFIG_MAX_BYTES);
+    bool same = read_file(fd, &text) == 0;
+    stamp_text(strbuf_str(&text), &now);
+    wipe_text(&text);
+    return same && memcmp(now.hash, then->hash, sizeof(now.hash)) == 0;
+}
+
+static void add_stale(const struct config *c, const char *const *now,
+                      struct strbuf *ret)
+{
+    size_t i = 0;
+    for (; c->files[i] != NULL && now[i] != NULL; i++) {
+        int order = strcmp(c->files[i], now[i]);
+        if (order != 0) {
+            strbuf_addf(ret, "%s is %s", order < 0 ? c->files[i] : now[i],
+                        order < 0 ? "gone" : "new");
+            return;
+        }
+        if (!is_same(now[i], &c->stamps[i])) {
+            strbuf_addf(ret, "%s %s", now[i],
+                        access(now[i], F_OK) == 0 ? "has changed" : "is gone");
+            return;
+        }
+    }
+    if (c->files[i] != NULL || now[i] != NULL) {
+        strbuf_addf(ret, "%s is %s", c->files[i] != NULL ? c->files[i] : now[i],
+                    c->files[i] != NULL ? "gone" : "new");
+    }
+}
+
+bool config_is_stale(const struct config *c,
+                     const struct config_sources *sources, struct strbuf *ret)
+{
+    char folder[PATH_MAX_BYTES];
+    const char **now = NULL;
+    size_t before = ret->len;
+    if (sources->path == NULL) {
+        return false;
+    }
+    struct arena a = ARENA_INIT;
+    folder_beside(sources->path, folder);
+    if (find_files(folder, sources->path, &a, &now) == 0) {
+        add_stale(c, now, ret);
+    }
+    arena_deinit(&a);
+    return ret->len != before;
 }

@@ -19,6 +19,9 @@
 /* The options that a reload changes, in the audit trail. */
 #define CHANGES_MAX_BYTES (8UL * 1024 * 1024)
 
+/* How often the files are looked at. */
+#define LOOK_USEC 2000000ULL
+
 struct reload {
     const struct config_sources *sources;
     const struct config *started;
@@ -28,6 +31,7 @@ struct reload {
     struct config *last;  /* read since; NULL: none was */
     pthread_mutex_t status_lock;     /* for moments only */
     struct api_config_status status; /* of the last reading */
+    sd_event_source *timer;          /* NULL: nobody looks at the files */
 };
 
 struct reload *reload_new(const struct config_sources *sources,
@@ -36,8 +40,8 @@ struct reload *reload_new(const struct config_sources *sources,
     struct reload *r = MEM_NEW(struct reload);
     r->sources = sources;
     r->started = started;
-    r->status =
-        (struct api_config_status){.ok = true, .loaded_ms = os_epoch_ms()};
+    r->status = (struct api_config_status){
+        .ok = true, .loaded_ms = os_epoch_ms(), .file = sources->path};
     pthread_mutex_init(&r->lock, NULL);
     pthread_mutex_init(&r->status_lock, NULL);
     return r;
@@ -46,6 +50,7 @@ struct reload *reload_new(const struct config_sources *sources,
 void reload_free(struct reload *r)
 {
     if (r != NULL) {
+        sd_event_source_disable_unref(r->timer);
         config_free(r->last);
         pthread_mutex_destroy(&r->lock);
         pthread_mutex_destroy(&r->status_lock);
@@ -75,6 +80,40 @@ static void port_status(void *context, struct api_config_status *ret)
     pthread_mutex_unlock(&r->status_lock);
 }
 
+/* ---- are the files still those that were read? ----------------------------
+ */
+
+static void look(struct reload *r)
+{
+    struct strbuf text = STRBUF_INIT(16UL * 1024);
+    const struct config *now = r->last != NULL ? r->last : r->started;
+    (void)config_is_stale(now, r->sources, &text);
+    pthread_mutex_lock(&r->status_lock);
+    (void)snprintf(r->status.changed, sizeof(r->status.changed), "%.*s",
+                   STR_ARG(strbuf_str(&text)));
+    pthread_mutex_unlock(&r->status_lock);
+    strbuf_deinit(&text);
+}
+
+static int on_look(sd_event_source *source, uint64_t usec, void *context)
+{
+    struct reload *r = context;
+    (void)usec;
+    if (pthread_mutex_trylock(&r->lock) == 0) { /* else they are being read */
+        look(r);
+        pthread_mutex_unlock(&r->lock);
+    }
+    (void)sd_event_source_set_time_relative(source, LOOK_USEC);
+    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+int reload_watch(struct reload *r, sd_event *loop)
+{
+    int result = sd_event_add_time_relative(loop, &r->timer, CLOCK_MONOTONIC,
+                                            LOOK_USEC, 0, on_look, r);
+    return result < 0 ? result : 0;
+}
+
 /* ---- what is said about it ------------------------------------------------
  */
 
@@ -97,6 +136,18 @@ static void log_keys(const struct config_keys *keys, const char *what)
         log_warning("%s: %s", what, strbuf_str(&list).at);
     }
     strbuf_deinit(&list);
+}
+
+static void say_restart(const struct config_keys *keys, char *ret, size_t size)
+{
+    if (keys->count != 0) {
+        (void)snprintf(ret, size, "takes effect at a restart only: %s",
+                       keys->keys[0]);
+    }
+    if (keys->count > 1) {
+        size_t len = strlen(ret);
+        (void)snprintf(ret + len, size - len, " and %u more", keys->count - 1);
+    }
 }
 
 static void log_problems(const struct config_report *report)
@@ -231,8 +282,10 @@ static int take(struct reload *r, struct config *after,
     put_in_force(r, after);
     config_free(r->last);
     r->last = after;
-    set_status(
-        r, &(struct api_config_status){.ok = true, .loaded_ms = os_epoch_ms()});
+    struct api_config_status status = {
+        .ok = true, .loaded_ms = os_epoch_ms(), .file = r->sources->path};
+    say_restart(&restart, status.restart, sizeof(status.restart));
+    set_status(r, &status);
     log_tell(LOG_CONFIG_LOADED, "configuration reloaded: %u options changed",
              changed.count);
     log_keys(&restart, "takes effect at a restart only");

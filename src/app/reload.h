@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <systemd/sd-event.h>
+
 #include "api/api.h"
 #include "app/config.h"
 
@@ -20,6 +22,12 @@ void reload_free(struct reload *r); /* NULL is fine */
 /* Whom a new configuration is told; before the first reading. */
 void reload_set_service(struct reload *r, struct service *service,
                         struct integrations *integrations);
+
+/* Looks now and then, on the loop of the calling thread, whether the files are
+ * still those that were read; the API's view tells when they are not. Until
+ * reload_free, which must be called before the loop goes. 0 or a negative
+ * errno. */
+NODISCARD int reload_watch(struct reload *r, sd_event *loop);
 
 /* Reads all sources, and puts them in force if they are good and the recorder
  * (NULL: none) does not object. Appends the members of a JSON object to *ret:

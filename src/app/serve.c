@@ -529,6 +529,13 @@ static int start(struct daemon *d, struct err *reterr)
         r = start_http(d, reterr);
     }
     if (r >= 0) {
+        r = reload_watch(d->reload, d->event);
+        if (r < 0) {
+            err_set(reterr, r, "cannot watch the configuration: %s",
+                    strerror(-r));
+        }
+    }
+    if (r >= 0) {
         r = watchdog_start(d->event, d->service, d->http, &d->watchdog);
         if (r < 0) {
             err_set(reterr, r, "cannot set up the watchdog: %s", strerror(-r));

@@ -78,3 +78,42 @@ def test_a_full_disk_is_named(make_daemon, small_disk):  # noqa: F811
     assert found["store"]["status"] == "failed"
     assert "takes events" not in found["store"]["detail"]
     assert found["disk space"]["status"] == "failed"
+
+
+def rewrite(d, old, new):
+    with open(d.config_path, encoding="utf-8") as f:
+        text = f.read()
+    assert old in text
+    with open(d.config_path, "w", encoding="utf-8") as f:
+        f.write(text.replace(old, new))
+
+
+def warning(d):
+    return d.get("/api/health")["checks"]["config"]["warning"]
+
+
+def test_a_file_that_is_not_in_force_is_named(make_daemon):
+    d = make_daemon()
+    d.wait_executor()
+    assert warning(d) is None
+    rewrite(d, '"debug"', '"info"')
+    wait_until(lambda: warning(d), what="the warning")
+    assert d.get("/api/health")["status"] == "ok"  # it is nothing wrong
+    row = line(status(d, 3), "config")
+    assert f"{d.config_path} has changed since 20" in row
+    assert "adctl reload" in row
+    found = findings(d)["in force"]
+    assert found["status"] == "warning" and found["next"] == "adctl reload"
+    assert "has changed" in found["detail"]
+    d.post("/api/admin/reload-config")
+    assert warning(d) is None
+    assert "config" not in status(d, 0)
+
+
+def test_what_waits_for_a_restart_is_named(make_daemon):
+    d = make_daemon()
+    d.wait_executor()
+    rewrite(d, '"idle_exit": "5s"', '"idle_exit": "6s"')
+    d.post("/api/admin/reload-config")
+    row = line(status(d, 3), "config")
+    assert "restart" in row and "executor.idle_exit" in row

@@ -186,6 +186,58 @@ static void files_have_a_limit(void **state)
     assert_says(b, "more than 63 files");
 }
 
+static void assert_stale(const struct bench *b, const char *says)
+{
+    const struct config_sources sources = {.path = b->path};
+    struct strbuf text = STRBUF_INIT(8192);
+    bool stale = config_is_stale(b->config, &sources, &text);
+    assert_int_equal(stale, says != NULL);
+    if (says != NULL && strstr(strbuf_str(&text).at, says) == NULL) {
+        print_error("wanted \"%s\", got \"%s\"\n", says, strbuf_str(&text).at);
+        fail();
+    }
+    strbuf_deinit(&text);
+}
+
+static void remove_file(const struct bench *b, const char *name)
+{
+    char path[256];
+    (void)snprintf(path, sizeof(path), "%s/%s", b->folder, name);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void files_that_have_changed_are_noticed(void **state)
+{
+    struct bench *b = *state;
+    make_folder(b, "config.d");
+    write_file(b, "config.yaml", "log: {level: info}\n");
+    write_file(b, "config.d/20.yaml", "runbooks: {auto_reload: true}\n");
+    load(b);
+    assert_stale(b, NULL);
+    /* Written again with what it had: nothing has changed. */
+    remove_file(b, "config.yaml");
+    write_file(b, "config.yaml", "log: {level: info}\n");
+    assert_stale(b, NULL);
+    write_file(b, "config.yaml", "log: {level: debug}\n");
+    assert_stale(b, "/config.yaml has changed");
+    load(b);
+    assert_stale(b, NULL);
+    write_file(b, "config.d/10.yaml", "");
+    assert_stale(b, "/config.d/10.yaml is new");
+    load(b);
+    write_file(b, "config.d/30.yaml", "");
+    assert_stale(b, "/config.d/30.yaml is new");
+    remove_file(b, "config.d/30.yaml");
+    remove_file(b, "config.d/10.yaml");
+    assert_stale(b, "/config.d/10.yaml is gone");
+    load(b);
+    remove_file(b, "config.d/20.yaml");
+    assert_stale(b, "/config.d/20.yaml is gone");
+    load(b);
+    remove_file(b, "config.yaml");
+    assert_stale(b, "/config.yaml is gone");
+}
+
 static void options_stand_above_and_below_the_files(void **state)
 {
     struct bench *b = *state;
@@ -451,6 +503,7 @@ int main(void)
         TEST(an_error_names_its_own_file),
         TEST(a_file_that_cannot_be_read_is_an_error),
         TEST(files_have_a_limit),
+        TEST(files_that_have_changed_are_noticed),
         TEST(options_stand_above_and_below_the_files),
         TEST(bad_options_are_refused),
         TEST(origins_are_known),
