@@ -11,6 +11,10 @@ void health_look(struct api *a, struct health *ret)
 {
     ret->service = service_status(a->service);
     a->config.status(a->config.context, &ret->config);
+    ret->integrations = (struct integrations_look){.used = 0};
+    if (a->integrations != NULL) {
+        ret->integrations = integrations_look(a->integrations);
+    }
     ret->now_ms = os_epoch_ms();
     char since[TIMESTAMP_TEXT_SIZE];
     timestamp_format(ret->config.loaded_ms, since);
@@ -80,6 +84,11 @@ static bool runbooks_are_bad(const struct health *h)
     return h->service.runbooks_rejected != 0;
 }
 
+static bool partners_are_bad(const struct health *h)
+{
+    return h->integrations.trouble[0] != '\0';
+}
+
 static bool backup_is_old(const struct health *h)
 {
     return service_backup_is_old(&h->service, h->now_ms);
@@ -105,6 +114,11 @@ static const char *what_changed(const struct health *h)
 static const char *what_waits(const struct health *h)
 {
     return h->config.restart;
+}
+
+static const char *what_partners(const struct health *h)
+{
+    return h->integrations.trouble;
 }
 
 /* The first that holds for a check is what is said of it; the first of all is
@@ -165,6 +179,11 @@ static const struct trouble {
      .holds = runbooks_are_bad,
      .text = "some runbooks do not load",
      .hint = "adctl runbook list"},
+    {.check = "integrations", /* the partner's trouble, not the engine's */
+     .holds = partners_are_bad,
+     .warning = true,
+     .say = what_partners,
+     .hint = "adctl integration list"},
     {.check = "backup",
      .holds = backup_is_old,
      .text = "the newest backup is too old",

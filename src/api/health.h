@@ -8,11 +8,13 @@
 
 #include "api/api.h"
 #include "base/strbuf.h"
+#include "integrations/integrations.h"
 #include "runtime/service.h"
 
 struct health {
     struct service_status service;
     struct api_config_status config;
+    struct integrations_look integrations;
     uint64_t now_ms;
     char changed[512]; /* what has changed, and since when; private */
     char check[512];   /* how to check the configuration; private */

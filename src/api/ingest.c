@@ -1,10 +1,14 @@
 #include "api/ingest.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include <sodium.h>
 
 #include "os/clock.h"
+
+#define RESUME "adctl queue resume"
+#define PAUSED_SIZE 384 /* of a sentence with who has paused */
 
 struct ingest {
     struct store_op op;
@@ -103,16 +107,36 @@ static const struct outcome {
     {0, 503, "store_failed", "the store failed; try again"},
 };
 
+/* A queue that rests gets no room by waiting: the sentence that says so, in
+ * room; NULL when it does not rest. */
+static const char *why_full(struct call *c, char room[PAUSED_SIZE])
+{
+    struct controls *controls = service_controls(c->api->service);
+    const struct setting_row *pause = controls_pause(controls);
+    if (pause != NULL) {
+        (void)snprintf(room, PAUSED_SIZE,
+                       "the event queue is full, and paused by %.*s; nothing "
+                       "was stored, and nothing will be until: " RESUME,
+                       STR_ARG(pause->by));
+    }
+    controls_unref(controls);
+    return pause != NULL ? room : NULL;
+}
+
 static void answer_refused(struct ingest *g)
 {
+    char room[PAUSED_SIZE];
     const struct outcome *o = outcomes;
     while (o->result != 0 && o->result != g->op.result) {
         o++;
     }
+    const char *paused = o->result == -EAGAIN ? why_full(g->call, room) : NULL;
+    const char *sentence = paused != NULL ? paused : o->sentence;
     if (g->shape == INGEST_ALERTS || g->shape == INGEST_REFUSED) {
-        answer_string(g->call, o->status, o->sentence);
+        answer_string(g->call, o->status, sentence);
     } else {
-        answer_error(g->call, o->status, o->code, o->sentence, STR(""));
+        answer_error(g->call, o->status, o->code, sentence,
+                     paused != NULL ? STR("\"hint\":\"" RESUME "\"") : STR(""));
     }
 }
 

@@ -69,6 +69,11 @@ static void put_checks(struct call *c, const struct health *h)
     put_u64(out, "limit", s->queue_limit);
     put_paused(c, out);
     put_close(out, '}');
+    health_open_check(h, out, "integrations");
+    put_u64(out, "used", h->integrations.used);
+    put_u64(out, "unhealthy", h->integrations.unhealthy);
+    put_u64(out, "paused", h->integrations.paused);
+    put_close(out, '}');
 }
 
 void meta_health(struct call *c)

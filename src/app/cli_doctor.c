@@ -185,14 +185,15 @@ static void check_queue(struct visit *v)
     if (!doctor_is_known(v)) {
         doctor_say(v, SKIPPED, NULL, "the engine does not say");
     } else if (json_is_true(json_object_get(queue, "paused"))) {
-        doctor_say(v, BAD, "adctl queue resume",
-                   "paused by %s: %s, nothing starts",
-                   cli_get(v->cli, queue, "paused_by"),
-                   depth == 1 ? "1 event waits"
-                              : cli_text(v->cli, "%.0f events wait", depth));
+        doctor_say(
+            v, BAD, "adctl queue resume", "paused by %s: %s, nothing starts%s",
+            cli_get(v->cli, queue, "paused_by"),
+            depth == 1 ? "1 event waits"
+                       : cli_text(v->cli, "%.0f events wait", depth),
+            depth >= limit ? "; it is full: new events are refused (503)" : "");
     } else if (!doctor_is_well(v, "queue")) {
         doctor_say(v, BAD, "adctl event list --status queued",
-                   "full: %.0f events wait, new ones get 503", depth);
+                   "full: %.0f events wait, new ones are refused (503)", depth);
     } else {
         doctor_say(v, depth > limit * QUEUE_LONG ? WARNING : GOOD,
                    depth > limit * QUEUE_LONG
@@ -232,11 +233,26 @@ static void check_people(struct visit *v)
     }
 }
 
+static void check_integrations(struct visit *v)
+{
+    const json_t *known = doctor_health(v, "integrations");
+    double used = cli_get_number(known, "used");
+    if (known == NULL) {
+        doctor_say(v, SKIPPED, NULL, "the engine does not say");
+    } else if (!say_as_told(v, known)) {
+        doctor_say(v, GOOD, NULL, "%s",
+                   used > 0
+                       ? cli_text(v->cli, "%.0f in use, none unhealthy", used)
+                       : "none is in use");
+    }
+}
+
 /* Whatever else the engine looks at. */
 static void check_others(struct visit *v)
 {
-    static const char *const told[] = {
-        "store", "disk", "executor", "runbooks", "config", "queue", "backup"};
+    static const char *const told[] = {"store",    "disk",        "executor",
+                                       "runbooks", "config",      "queue",
+                                       "backup",   "integrations"};
     const char *name = NULL;
     json_t *check = NULL;
     json_object_foreach (json_object_get(v->health.body, "checks"), name,
@@ -400,14 +416,23 @@ static const struct {
     const char *name;
     void (*run)(struct visit *v);
 } checks[] = {
-    {"configuration", check_config}, {"server", check_server},
-    {"access", check_access},        {"version", check_version},
-    {"in force", check_in_force},    {"store", check_store},
-    {"executor", check_executor},    {"queue", check_queue},
-    {"runbooks", check_runbooks},    {"permissions", doctor_permissions},
-    {"steps", doctor_steps},         {"folders", doctor_folders},
-    {"backups", doctor_backups},     {"disk space", doctor_space},
-    {"clock", doctor_clock},         {"decisions", check_people},
+    {"configuration", check_config},
+    {"server", check_server},
+    {"access", check_access},
+    {"version", check_version},
+    {"in force", check_in_force},
+    {"store", check_store},
+    {"executor", check_executor},
+    {"queue", check_queue},
+    {"runbooks", check_runbooks},
+    {"integrations", check_integrations},
+    {"permissions", doctor_permissions},
+    {"steps", doctor_steps},
+    {"folders", doctor_folders},
+    {"backups", doctor_backups},
+    {"disk space", doctor_space},
+    {"clock", doctor_clock},
+    {"decisions", check_people},
     {"others", check_others},
 };
 

@@ -292,7 +292,9 @@ int cli_explain(struct cli *cli, const struct cli_answer *a, const char *next)
             next = meanings[i].next != NULL ? meanings[i].next : next;
         }
     }
+    const char *hint = cli_get_raw(json_object_get(a->body, "detail"), "hint");
     if (message != NULL) {
+        next = hint != NULL ? hint : next;
         code = cli_fail(cli, code, next, "%s", message);
         print_details(cli, a->body);
         return code;

@@ -74,9 +74,12 @@ static void print_queue(const struct status *s)
 {
     struct cli *cli = s->cli;
     const json_t *queue = check_of(s, "queue");
-    const char *depth =
-        cli_text(cli, "%s of at most %s events wait",
-                 cli_get(cli, queue, "depth"), cli_get(cli, queue, "limit"));
+    const char *depth = cli_text(
+        cli, "%s of at most %s events wait%s", cli_get(cli, queue, "depth"),
+        cli_get(cli, queue, "limit"),
+        cli_get_number(queue, "depth") >= cli_get_number(queue, "limit")
+            ? ": new ones are refused"
+            : "");
     if (json_is_true(json_object_get(queue, "paused"))) {
         print_word(s, "queue", "paused",
                    cli_text(cli, "by %s; %s", cli_get(cli, queue, "paused_by"),
@@ -126,6 +129,21 @@ static void print_runbooks(const struct status *s)
                  refused));
 }
 
+/* Nothing of partners that nobody uses. */
+static void print_integrations(const struct status *s)
+{
+    struct cli *cli = s->cli;
+    const json_t *partners = check_of(s, "integrations");
+    const char *warning = cli_get(cli, partners, "warning");
+    double used = cli_get_number(partners, "used");
+    if (warning[0] != '\0') {
+        print_word(s, "integrations", "warning", warning);
+        print_next(s, cli_get(cli, partners, "hint"));
+    } else if (used > 0) {
+        print_line(s, "integrations", true, cli_text(cli, "%.0f in use", used));
+    }
+}
+
 /* Any other check: said only when there is something to say. */
 static void print_other(const struct status *s, const char *name,
                         const json_t *check)
@@ -149,7 +167,7 @@ static const struct {
 } rows[] = {
     {"store", print_store},       {"executor", print_executor},
     {"runbooks", print_runbooks}, {"queue", print_queue},
-    {"backup", print_backup},
+    {"backup", print_backup},     {"integrations", print_integrations},
 };
 
 static bool has_row(const char *name)

@@ -138,5 +138,14 @@ json_t *integrations_row(struct integrations *s, enum integration which);
 json_t *integrations_detail(struct integrations *s, enum integration which);
 json_t *integrations_health(struct integrations *s, enum integration which);
 
+/* How they are on the whole. */
+struct integrations_look {
+    uint32_t used; /* that are enabled, and set or known to be unhealthy */
+    uint32_t unhealthy;
+    uint32_t paused;
+    char trouble[256]; /* "1 of 3 unhealthy: slack; paused: pagerduty"; "" */
+};
+struct integrations_look integrations_look(struct integrations *s);
+
 /* Numbers for the metrics. */
 void integrations_state(struct integrations *s, struct telemetry_state *ret);

@@ -202,6 +202,54 @@ json_t *integrations_detail(struct integrations *s, enum integration which)
     return out;
 }
 
+/* ---- on the whole ---------------------------------------------------------
+ */
+
+static void add_name(struct strbuf *names, enum integration which)
+{
+    strbuf_addf(names, "%s%s", names->len != 0 ? ", " : "",
+                integration_name(which));
+}
+
+struct integrations_look integrations_look(struct integrations *s)
+{
+    struct integrations_look look = {.used = 0};
+    struct strbuf bad = STRBUF_INIT(sizeof(look.trouble));
+    struct strbuf paused = STRBUF_INIT(sizeof(look.trouble));
+    pthread_mutex_lock(&s->lock);
+    for (enum integration i = 0; i < INTEGRATIONS; i++) {
+        const struct member *m = &s->members[i];
+        bool unhealthy = m->health.word == HEALTH_UNHEALTHY;
+        if (!m->now->enabled || (!m->now->complete && !unhealthy)) {
+            continue;
+        }
+        look.used++;
+        if (m->now->paused) {
+            look.paused++;
+            add_name(&paused, i);
+        }
+        if (unhealthy) {
+            look.unhealthy++;
+            add_name(&bad, i);
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+    size_t len = 0;
+    if (look.unhealthy != 0) {
+        len = (size_t)snprintf(look.trouble, sizeof(look.trouble),
+                               "%u of %u unhealthy: %.*s", look.unhealthy,
+                               look.used, STR_ARG(strbuf_str(&bad)));
+    }
+    if (look.paused != 0) {
+        (void)snprintf(look.trouble + len, sizeof(look.trouble) - len,
+                       "%spaused: %.*s", len != 0 ? "; " : "",
+                       STR_ARG(strbuf_str(&paused)));
+    }
+    strbuf_deinit(&bad);
+    strbuf_deinit(&paused);
+    return look;
+}
+
 void integrations_state(struct integrations *s, struct telemetry_state *ret)
 {
     ret->incidents_forgotten = atomic_load(&s->incidents_forgotten);

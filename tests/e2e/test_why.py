@@ -1,12 +1,8 @@
 """Why is it not well? Whatever troubles the engine has its name, its reason and
 a next step in adctl status, adctl doctor and the API."""
 import json
-import os
-import subprocess
 
-import pytest
-
-from harness import adctl, wait_until
+from harness import adctl, free_port, wait_until
 from test_refusals import EVENT, fill, small_disk  # noqa: F401
 
 
@@ -117,3 +113,60 @@ def test_what_waits_for_a_restart_is_named(make_daemon):
     d.post("/api/admin/reload-config")
     row = line(status(d, 3), "config")
     assert "restart" in row and "executor.idle_exit" in row
+
+
+# ---- partner systems ---------------------------------------------------------
+
+
+def test_a_partner_that_is_down_is_named(make_daemon):
+    d = make_daemon()
+    d.wait_executor()
+    assert findings(d)["integrations"]["status"] == "ok"
+    assert "integrations" not in status(d, 0)
+    d.api("PUT", "/api/integrations/prometheus",
+          {"url": f"http://127.0.0.1:{free_port()}"})
+    d.post("/api/integrations/prometheus/health", {})
+    row = line(status(d, 3), "integrations")
+    assert "1 of 1 unhealthy: prometheus" in row
+    assert "adctl integration list" in row
+    found = findings(d)["integrations"]
+    assert found["status"] == "warning" and "prometheus" in found["detail"]
+    assert found["next"] == "adctl integration list"
+    health = d.get("/api/health")  # it is not the engine that is ill
+    assert health["status"] == "ok"
+    assert health["checks"]["integrations"]["ok"] is True
+    assert health["checks"]["integrations"]["unhealthy"] == 1
+    d.post("/api/integrations/prometheus/pause", {})
+    assert "paused: prometheus" in line(status(d, 3), "integrations")
+    d.post("/api/integrations/prometheus/disable", {})
+    assert "integrations" not in status(d, 0)
+
+
+# ---- the queue ---------------------------------------------------------------
+
+
+def test_a_queue_that_is_full_since_it_rests(make_daemon):
+    d = make_daemon(config={"engine": {"event_processing": {
+        "queue_size": 20}}})
+    d.wait_executor()
+    d.post("/api/admin/pause-processing")
+
+    def refusal():
+        status, _, body = d.raw("POST", "/api/events", EVENT)
+        return json.loads(body) if status == 503 else None
+    body = wait_until(refusal, what="the refusal")
+    assert body["code"] == "queue_full"
+    assert "paused by uid:" in body["error"]
+    assert "adctl queue resume" in body["error"]
+    p = adctl(d, "event", "send", "--type", "test", check=False)
+    assert p.returncode == 9 and "paused by uid:" in p.stderr
+    assert "try: adctl queue resume" in p.stderr
+    wait_until(lambda: "refused" in line(status(d), "queue"),
+               what="the word of it")
+    assert "adctl queue resume" in line(status(d), "queue")
+    found = findings(d)["queue"]
+    assert "refused" in found["detail"] and "paused by" in found["detail"]
+    assert found["next"] == "adctl queue resume"
+    d.post("/api/admin/resume-processing")
+    wait_until(lambda: d.raw("POST", "/api/events", EVENT)[0] == 202,
+               what="room")
