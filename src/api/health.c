@@ -84,6 +84,11 @@ static bool runbooks_are_bad(const struct health *h)
     return h->service.runbooks_rejected != 0;
 }
 
+static bool runbooks_are_old(const struct health *h)
+{
+    return h->service.runbooks_stale;
+}
+
 static bool partners_are_bad(const struct health *h)
 {
     return h->integrations.trouble[0] != '\0';
@@ -175,6 +180,11 @@ static const struct trouble {
      .warning = true,
      .say = what_waits,
      .hint = "systemctl restart autonomous-devops"},
+    {.check = "runbooks",
+     .holds = runbooks_are_old,
+     .text = "the last reload of the runbooks failed: those from before are in "
+             "force",
+     .hint = "adctl reload runbooks"},
     {.check = "runbooks",
      .holds = runbooks_are_bad,
      .text = "some runbooks do not load",

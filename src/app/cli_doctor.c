@@ -308,9 +308,11 @@ static void check_config(struct visit *v)
     struct config_report report = {0};
     const char *path = doctor_config_path(v);
     if (!cli_is_local(v->cli->server)) {
-        doctor_say(v, SKIPPED, NULL, "the engine is on another machine");
+        v->no_config = "the engine is on another machine";
+        doctor_say(v, SKIPPED, NULL, "%s", v->no_config);
         return;
     }
+    v->no_config = "the configuration cannot be read";
     int r = config_load(path, &v->config, &report);
     const char *next = cli_text(v->cli, "autonomous-devops check-config %s",
                                 path != NULL ? path : "");
@@ -382,7 +384,13 @@ static void check_repository(struct visit *v)
         count_rejected(v, g);
         generation_unref(g);
     } else {
-        doctor_say(v, BAD, "adctl doctor --config FILE, if it is elsewhere",
+        const char *file = v->config->files[0];
+        doctor_say(v, BAD,
+                   file != NULL ? cli_text(v->cli,
+                                           "mend runbooks.repository in %s, or "
+                                           "make the folder",
+                                           file)
+                                : "adctl doctor --config FILE",
                    "%s", e.message);
     }
     repo_close(repo);
@@ -396,6 +404,9 @@ static void check_runbooks(struct visit *v)
         doctor_say(v, WARNING, "adctl runbook list",
                    "%.0f loaded, %.0f disabled",
                    cli_get_number(known, "loaded"), disabled);
+    } else if (known != NULL && cli_get_number(known, "rejected") == 0 &&
+               say_as_told(v, known)) {
+        return; /* no file is bad, and something is */
     } else if (known != NULL) {
         bool well = doctor_is_well(v, "runbooks");
         doctor_say(v, well ? GOOD : BAD, well ? NULL : "adctl runbook list",
@@ -405,7 +416,7 @@ static void check_runbooks(struct visit *v)
     } else if (v->config != NULL) {
         check_repository(v);
     } else {
-        doctor_say(v, SKIPPED, NULL, "the folder is not known");
+        doctor_say(v, SKIPPED, NULL, "%s", v->no_config);
     }
 }
 
@@ -428,6 +439,7 @@ static const struct {
     {"integrations", check_integrations},
     {"permissions", doctor_permissions},
     {"steps", doctor_steps},
+    {"programs", doctor_programs},
     {"folders", doctor_folders},
     {"backups", doctor_backups},
     {"disk space", doctor_space},

@@ -18,6 +18,7 @@ struct visit {
     unsigned bad;
     unsigned warnings;
     struct config *config; /* NULL: none that can be read */
+    const char *no_config; /* why not */
     struct cli_answer health;
     json_t *metrics; /* NULL: unknown */
 };
@@ -36,10 +37,16 @@ bool doctor_is_known(const struct visit *v); /* did the engine say anything? */
 /* Who may write what decides what runs. */
 void doctor_permissions(struct visit *v);
 
-/* Whom steps run as, from the executors of this machine. */
-void doctor_steps(struct visit *v);
 void doctor_space(struct visit *v);
 void doctor_clock(struct visit *v);
+
+/* ---- checks of the processes (cli_doctor_programs.c) --------------------- */
+
+/* Whom steps run as, from the executors of this machine. */
+void doctor_steps(struct visit *v);
+
+/* Does what runs come from the files that are installed now? */
+void doctor_programs(struct visit *v);
 
 /* ---- checks of the service's units (cli_doctor_units.c) ------------------ */
 

@@ -232,8 +232,11 @@ void doctor_folders(struct visit *v)
     static const char *const units[] = {ENGINE_UNIT, BACKUP_UNIT};
     const char *path = doctor_config_path(v);
     bool well = true;
-    if (v->config == NULL || path == NULL ||
-        strcmp(path, CONFIG_PATH_DEFAULT) != 0) {
+    if (v->config == NULL) {
+        doctor_say(v, SKIPPED, NULL, "%s", v->no_config);
+        return;
+    }
+    if (path == NULL || strcmp(path, CONFIG_PATH_DEFAULT) != 0) {
         doctor_say(v, SKIPPED, NULL, "not the configuration of a service");
         return;
     }
@@ -333,7 +336,7 @@ void doctor_backups(struct visit *v)
     } else if (v->config != NULL) {
         look_at_backups(v);
     } else {
-        doctor_say(v, SKIPPED, NULL, "the folder is not known");
+        doctor_say(v, SKIPPED, NULL, "%s", v->no_config);
     }
     tell_missing(v);
 }

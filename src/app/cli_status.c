@@ -127,6 +127,12 @@ static void print_runbooks(const struct status *s)
                  cli_get(cli, runbooks, "rejected"),
                  disabled > 0 ? cli_text(cli, ", %.0f disabled", disabled) : "",
                  refused));
+    if (cli_get_number(runbooks, "rejected") == 0 &&
+        !json_is_true(json_object_get(runbooks, "ok"))) {
+        (void)fprintf(cli->out, "%-14s%s\n", "",
+                      cli_get(cli, runbooks, "error"));
+        print_next(s, cli_get(cli, runbooks, "hint"));
+    }
 }
 
 /* Nothing of partners that nobody uses. */

@@ -1,9 +1,21 @@
 """Why is it not well? Whatever troubles the engine has its name, its reason and
 a next step in adctl status, adctl doctor and the API."""
 import json
+import os
+import shutil
 
-from harness import adctl, free_port, wait_until
+import pytest
+
+import harness
+from harness import BUILD, adctl, free_port, wait_until
 from test_refusals import EVENT, fill, small_disk  # noqa: F401
+
+
+ONE = """
+name: One
+steps:
+  - {name: Nothing, action: exec, command: "true"}
+"""
 
 
 def status(d, code=1):
@@ -170,3 +182,65 @@ def test_a_queue_that_is_full_since_it_rests(make_daemon):
     d.post("/api/admin/resume-processing")
     wait_until(lambda: d.raw("POST", "/api/events", EVENT)[0] == 202,
                what="room")
+
+
+# ---- what cannot be looked at ------------------------------------------------
+
+
+def test_reasons_for_looking_away_are_true(make_daemon):
+    d = make_daemon()
+    d.stop()
+    with open(d.config_path, "w", encoding="utf-8") as f:
+        f.write("servr: 1\n")
+    found = findings(d)
+    for name in ("runbooks", "permissions", "steps", "programs", "folders",
+                 "backups", "disk space"):
+        assert found[name]["status"] == "skipped", found[name]
+        assert found[name]["detail"] == "the configuration cannot be read"
+    found = findings(d, "--server", "http://192.0.2.1:9")
+    assert found["disk space"]["detail"] == "the engine is on another machine"
+
+
+def test_a_wrong_repository_is_told_where_it_stands(make_daemon):
+    d = make_daemon()
+    d.stop()
+    rewrite(d, d.repo, d.repo + "z")
+    found = findings(d)["runbooks"]
+    assert found["status"] == "failed"
+    assert f"runbooks.repository in {d.config_path}" in found["next"]
+
+
+def test_runbooks_that_could_not_be_read_again_are_named(make_daemon):
+    d = make_daemon({"one.yaml": ONE})
+    d.wait_executor()
+    os.rename(d.repo, d.repo + "z")
+    d.post("/api/admin/reload-runbooks", {}, 500)
+    row = line(status(d), "runbooks")
+    assert "1 in force" in row and "last reload" in row
+    assert "adctl reload runbooks" in row
+    assert "last reload" in findings(d)["runbooks"]["detail"]
+    os.rename(d.repo + "z", d.repo)
+    d.post("/api/admin/reload-runbooks")
+    assert "last reload" not in status(d, 0)
+
+
+# ---- programs ----------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="others may not look")
+def test_a_program_from_before_an_upgrade_is_named(make_daemon, tmp_path,
+                                                   monkeypatch):
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("autonomous-devops", "adctl"):
+        shutil.copy2(os.path.join(BUILD, name), folder / name)
+    monkeypatch.setattr(harness, "BUILD", str(folder))
+    d = make_daemon()
+    d.wait_executor()
+    assert findings(d)["programs"]["status"] == "ok"
+    shutil.copy2(folder / "autonomous-devops", folder / "new")
+    os.rename(folder / "new", folder / "autonomous-devops")
+    p = adctl(d, "doctor", "-c", d.config_path, check=False)
+    assert "the engine (pid" in p.stdout and "the executor (pid" in p.stdout
+    assert "systemctl restart autonomous-devops-executor" in p.stdout
+    assert findings(d)["programs"]["status"] == "warning"

@@ -410,6 +410,7 @@ static void health_says_why(void **state)
         {"queue", "processing is paused", "adctl queue resume"},
         {"runbooks", "do not load", "adctl runbook list"},
         {"store", "restored", "adctl backup acknowledge"},
+        {"runbooks", "the last reload", "adctl reload runbooks"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct service_status *s = &fake.status;
@@ -420,6 +421,7 @@ static void health_says_why(void **state)
         s->paused = i == 2 || i == 4;
         s->runbooks_rejected = i == 5;
         s->restored = i == 6;
+        s->runbooks_stale = i == 7;
         assert_int_equal(get("/api/health"), 200);
         json_t *j = json();
         assert_string_equal(text_of(j, "status"), "degraded");
