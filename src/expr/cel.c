@@ -61,20 +61,29 @@ static struct cel_value run_with_locals(const struct cel_program *p,
     return cel_op_eval(p->root, run);
 }
 
-struct cel_value cel_program_run(const struct cel_program *p,
-                                 const struct cel_input *input,
-                                 struct cel_budget budget, struct arena *a)
+struct cel_value cel_program_spend(const struct cel_program *p,
+                                   const struct cel_input *input,
+                                   struct cel_budget *budget, struct arena *a)
 {
     struct cel_run run = {
         .arena = a,
         .input = input,
-        .units = budget.units,
-        .bytes = budget.bytes,
+        .units = budget->units,
+        .bytes = budget->bytes,
     };
     struct cel_value v = p->checked.local_count == 0
                              ? cel_op_eval(p->root, &run)
                              : run_with_locals(p, &run);
+    budget->units = run.units > 0 ? run.units : 0;
+    budget->bytes = run.bytes;
     return run.spent ? cel_spent(&run) : v;
+}
+
+struct cel_value cel_program_run(const struct cel_program *p,
+                                 const struct cel_input *input,
+                                 struct cel_budget budget, struct arena *a)
+{
+    return cel_program_spend(p, input, &budget, a);
 }
 
 void cel_program_issue(const struct cel_program *p, struct cel_value error,

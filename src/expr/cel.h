@@ -61,6 +61,12 @@ struct cel_value cel_program_run(const struct cel_program *p,
                                  const struct cel_input *input,
                                  struct cel_budget budget, struct arena *a);
 
+/* The same, and takes what it has used off the budget: for several
+ * evaluations that share one. */
+struct cel_value cel_program_spend(const struct cel_program *p,
+                                   const struct cel_input *input,
+                                   struct cel_budget *budget, struct arena *a);
+
 /* An error value as an issue of the program's text. */
 void cel_program_issue(const struct cel_program *p, struct cel_value error,
                        struct cel_issue *ret);

@@ -124,8 +124,8 @@ int event_eval(const struct event_eval *what, struct strbuf *out,
                               .context = &h};
     int r = event_cel_fill(&h.values, what->event, what->parameters,
                            what->now_ms, &a, reterr);
-    if (r == 0 &&
-        cel_program_new(event_cel_env(&a), what->expr, &a, &p, &issue) < 0) {
+    if (r == 0 && cel_program_new(event_cel_env(&a, EVENT_CEL_TRY), what->expr,
+                                  &a, &p, &issue) < 0) {
         put_refused(out, &issue, what->expr);
     } else if (r == 0) {
         put_result(out, p, cel_program_run(p, &input, CEL_BUDGET_DEFAULT, &a));

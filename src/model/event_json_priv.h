@@ -1,7 +1,7 @@
 /*
  * What the files that read an event share: its fields as numbers, and the
- * state of one reading. Private to event_json.c, event_fields.c, event_body.c
- * and event_plain.c.
+ * state of one reading. Private to event_json.c, event_fields.c,
+ * event_body.c, event_plain.c and what shows events to expressions.
  */
 #pragma once
 

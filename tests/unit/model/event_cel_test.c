@@ -33,7 +33,8 @@ static void assert_gives(const char *event, const char *expr,
     struct strbuf out = STRBUF_INIT(4096);
     json_t *json = event == NULL ? NULL : read_json(event);
     json_t *parameters = read_json("{\"service\":\"nginx\",\"n\":3}");
-    if (cel_program_new(event_cel_env(&a), str_c(expr), &a, &p, &issue) < 0) {
+    if (cel_program_new(event_cel_env(&a, EVENT_CEL_TRY), str_c(expr), &a, &p,
+                        &issue) < 0) {
         strbuf_addf(&out, "issue: %s (%s)", issue.err.message, issue.err.hint);
     } else {
         assert_int_equal(
