@@ -4,7 +4,7 @@
 
 #include <sodium.h>
 
-#include "api/api_priv.h"
+#include "api/filter.h"
 
 static void put_row(struct strbuf *out, const struct audit_row *row)
 {
@@ -20,29 +20,55 @@ static void put_row(struct strbuf *out, const struct audit_row *row)
     put_close(out, '}');
 }
 
+/* Page by page, as events are listed. */
+static int put_rows(struct filter *filter, uint64_t *ret_next)
+{
+    struct call *c = filter->call;
+    struct audit_filter f = {.before_seq = call_number(c, "cursor")};
+    struct arena page = ARENA_INIT;
+    uint32_t limit = (uint32_t)call_number(c, "limit");
+    uint32_t given = 0;
+    int r = 0;
+    bool more = true;
+    while (r == 0 && more && given < limit && filter_goes_on(filter)) {
+        struct audit_row *rows = NULL;
+        uint32_t count = 0;
+        uint32_t looked_at = filter_page_rows(filter, limit - given);
+        uint32_t i = 0;
+        arena_reset(&page);
+        f.limit = looked_at + 1;
+        r = c->reader->ops->audit(c->reader, &f, &page, &rows, &count);
+        for (; r == 0 && i < MIN(count, looked_at) && given < limit &&
+               filter_goes_on(filter);
+             i++) {
+            size_t start = call_out(c)->len;
+            put_row(call_out(c), &rows[i]);
+            given += filter_keeps_row(filter, start) ? 1 : 0;
+            f.before_seq = rows[i].seq;
+        }
+        more = count > i;
+    }
+    arena_deinit(&page);
+    *ret_next = more ? f.before_seq : 0;
+    return r;
+}
+
 void admin_audit(struct call *c)
 {
-    uint32_t limit = (uint32_t)call_number(c, "limit");
-    struct audit_filter f = {.before_seq = call_number(c, "cursor"),
-                             .limit = limit + 1};
-    struct audit_row *rows = NULL;
-    uint32_t count = 0;
-    int r = c->reader->ops->audit(c->reader, &f, call_arena(c), &rows, &count);
-    if (r < 0) {
-        answer_read_error(c, r);
-        return;
-    }
     struct strbuf *out = call_out(c);
-    uint32_t shown = MIN(count, limit);
-    put_open(out, NULL, '{');
-    put_open(out, "audit", '[');
-    for (uint32_t i = 0; i < shown; i++) {
-        put_row(out, &rows[i]);
+    struct filter filter;
+    uint64_t next = 0;
+    if (filter_open(c, &filter)) {
+        put_open(out, NULL, '{');
+        put_open(out, "audit", '[');
+        int r = put_rows(&filter, &next);
+        put_close(out, ']');
+        put_cursor(out, next);
+        filter_put(&filter);
+        put_close(out, '}');
+        filter_answer(&filter, r);
     }
-    put_close(out, ']');
-    put_cursor(out, count > shown ? rows[shown - 1].seq : 0);
-    put_close(out, '}');
-    answer_json(c, 200);
+    filter_close(&filter);
 }
 
 /* ---- is it whole? ----------------------------------------------------------

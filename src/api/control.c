@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "api/api_priv.h"
+#include "api/filter.h"
 #include "data/json.h"
 #include "repo/repo.h"
 
@@ -464,9 +464,16 @@ void control_workers(struct call *c)
     struct worker_view views[ENGINE_WORKERS_MAX];
     uint32_t count = service_workers(c->api->service, views, ARRAY_LEN(views));
     struct strbuf *out = call_out(c);
+    struct filter filter;
+    uint64_t shown = 0;
+    if (!filter_open(c, &filter)) {
+        filter_close(&filter);
+        return;
+    }
     put_open(out, NULL, '{');
     put_open(out, "workers", '[');
     for (uint32_t i = 0; i < count; i++) {
+        size_t start = out->len;
         char utilization[16];
         (void)snprintf(utilization, sizeof(utilization), "%.6f",
                        views[i].utilization);
@@ -477,11 +484,14 @@ void control_workers(struct call *c)
         put_u64(out, "events_processed", views[i].processed);
         put_raw(out, "utilization", str_c(utilization));
         put_close(out, '}');
+        shown += filter_keeps_row(&filter, start) ? 1 : 0;
     }
     put_close(out, ']');
-    put_u64(out, "count", count);
+    put_u64(out, "count", shown);
     put_workers_origin(c, out);
+    filter_put(&filter);
     put_close(out, '}');
+    filter_close(&filter);
     answer_json(c, 200);
 }
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/api_priv.h"
+#include "api/filter.h"
 #include "api/ingest.h"
 #include "data/json.h"
 #include "model/event_json.h"
@@ -185,31 +185,35 @@ static void put_event(struct strbuf *out, const struct event_view *v)
 }
 
 /* Reads page by page, so that what is held at once stays small, and one row
- * more than is shown, to know whether there is a next page. Sets *ret_next to
- * its cursor, or 0. */
-static int put_events(struct call *c, struct event_filter *f, uint32_t limit,
-                      uint64_t *ret_next)
+ * more than is looked at, to know whether there is a next page. Sets *ret_next
+ * to its cursor, or 0. */
+static int put_events(struct filter *filter, struct event_filter *f,
+                      uint32_t limit, uint64_t *ret_next)
 {
+    struct call *c = filter->call;
     struct strbuf *out = call_out(c);
     struct arena page = ARENA_INIT;
     uint32_t given = 0;
     int r = 0;
     bool more = true;
-    while (r == 0 && more && given < limit && out->len < API_LIST_MAX_BYTES) {
+    while (r == 0 && more && given < limit && filter_goes_on(filter)) {
         struct event_view *rows = NULL;
         uint32_t count = 0;
-        uint32_t shown = MIN(limit - given, API_LIST_PAGE_ROWS);
+        uint32_t looked_at = filter_page_rows(filter, limit - given);
         uint32_t i = 0;
         arena_reset(&page);
-        f->limit = shown + 1;
+        f->limit = looked_at + 1;
         r = c->reader->ops->events(c->reader, f, &page, &rows, &count);
-        for (; r == 0 && i < MIN(count, shown) && out->len < API_LIST_MAX_BYTES;
+        for (; r == 0 && i < MIN(count, looked_at) && given < limit &&
+               filter_goes_on(filter);
              i++) {
-            put_event(out, &rows[i]);
+            if (filter_keeps_event(filter, &rows[i])) {
+                put_event(out, &rows[i]);
+                given++;
+            }
             f->before_seq = rows[i].event.seq;
         }
         more = count > i;
-        given += i;
     }
     arena_deinit(&page);
     *ret_next = more ? f->before_seq : 0;
@@ -220,18 +224,19 @@ static void answer_list(struct call *c, const char *key, struct event_filter *f,
                         uint32_t limit)
 {
     struct strbuf *out = call_out(c);
+    struct filter filter;
     uint64_t next = 0;
-    put_open(out, NULL, '{');
-    put_open(out, key, '[');
-    int r = put_events(c, f, limit, &next);
-    if (r < 0) {
-        answer_read_error(c, r);
-        return;
+    if (filter_open(c, &filter)) {
+        put_open(out, NULL, '{');
+        put_open(out, key, '[');
+        int r = put_events(&filter, f, limit, &next);
+        put_close(out, ']');
+        put_cursor(out, next);
+        filter_put(&filter);
+        put_close(out, '}');
+        filter_answer(&filter, r);
     }
-    put_close(out, ']');
-    put_cursor(out, next);
-    put_close(out, '}');
-    answer_json(c, 200);
+    filter_close(&filter);
 }
 
 /* What every list of events can be asked for. */

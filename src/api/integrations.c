@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "api/api_priv.h"
+#include "api/filter.h"
 #include "data/json.h"
 
 static void answer_value(struct call *c, json_t *value)
@@ -46,12 +46,21 @@ static bool find(struct call *c, enum integration *ret)
 static void list_with(struct call *c, json_t *(*view)(struct integrations *s,
                                                       enum integration which))
 {
-    json_t *all = json_array();
-    for (int i = 0; i < INTEGRATIONS; i++) {
-        (void)json_array_append_new(
-            all, view(c->api->integrations, (enum integration)i));
+    struct strbuf *out = call_out(c);
+    struct filter filter;
+    if (filter_open(c, &filter)) {
+        put_open(out, NULL, '[');
+        for (int i = 0; i < INTEGRATIONS; i++) {
+            json_auto_t *row = view(c->api->integrations, (enum integration)i);
+            size_t start = out->len;
+            put_element(out);
+            json_write(row, out);
+            (void)filter_keeps_row(&filter, start);
+        }
+        put_close(out, ']');
+        filter_answer_bare(&filter);
     }
-    answer_value(c, all);
+    filter_close(&filter);
 }
 
 void integrations_list(struct call *c)
@@ -278,35 +287,63 @@ static void put_notice(struct strbuf *out, const struct notice_row *row)
     put_close(out, '}');
 }
 
+/* Page by page, as events are listed. */
+static int put_notices(struct filter *filter, struct notice_filter *f,
+                       uint32_t *ret_given, uint64_t *ret_next)
+{
+    struct call *c = filter->call;
+    struct arena page = ARENA_INIT;
+    uint32_t limit = (uint32_t)call_number(c, "limit");
+    uint32_t given = 0;
+    int r = 0;
+    bool more = true;
+    while (r == 0 && more && given < limit && filter_goes_on(filter)) {
+        struct notice_row *rows = NULL;
+        uint32_t count = 0;
+        uint32_t looked_at = filter_page_rows(filter, limit - given);
+        uint32_t i = 0;
+        arena_reset(&page);
+        f->limit = looked_at + 1;
+        r = c->reader->ops->notices(c->reader, f, &page, &rows, &count);
+        for (; r == 0 && i < MIN(count, looked_at) && given < limit &&
+               filter_goes_on(filter);
+             i++) {
+            size_t start = call_out(c)->len;
+            put_notice(call_out(c), &rows[i]);
+            given += filter_keeps_row(filter, start) ? 1 : 0;
+            f->before_seq = rows[i].seq;
+        }
+        more = count > i;
+    }
+    arena_deinit(&page);
+    *ret_given = given;
+    *ret_next = more ? f->before_seq : 0;
+    return r;
+}
+
 void integrations_outbox(struct call *c)
 {
-    struct notice_row *rows = NULL;
-    uint32_t count = 0;
-    const struct value *cursor = call_value(c, "cursor");
     struct notice_filter f = {
         .state = (enum notice_state)call_number(c, "state"),
-        .before_seq = cursor->number,
-        .limit = (uint32_t)call_number(c, "limit") + 1,
+        .before_seq = call_number(c, "cursor"),
     };
+    struct strbuf *out = call_out(c);
+    struct filter filter;
+    uint32_t given = 0;
+    uint64_t next = 0;
     if (!find(c, &f.channel)) {
         return;
     }
-    int r =
-        c->reader->ops->notices(c->reader, &f, call_arena(c), &rows, &count);
-    if (r < 0) {
-        answer_read_error(c, r);
-        return;
+    if (filter_open(c, &filter)) {
+        put_open(out, NULL, '{');
+        put_open(out, "notices", '[');
+        int r = put_notices(&filter, &f, &given, &next);
+        put_close(out, ']');
+        put_u64(out, "count", given);
+        put_cursor(out, next);
+        filter_put(&filter);
+        put_close(out, '}');
+        filter_answer(&filter, r);
     }
-    struct strbuf *out = call_out(c);
-    uint32_t shown = MIN(count, f.limit - 1);
-    put_open(out, NULL, '{');
-    put_open(out, "notices", '[');
-    for (uint32_t i = 0; i < shown; i++) {
-        put_notice(out, &rows[i]);
-    }
-    put_close(out, ']');
-    put_u64(out, "count", shown);
-    put_cursor(out, shown < count ? rows[shown - 1].seq : 0);
-    put_close(out, '}');
-    answer_json(c, 200);
+    filter_close(&filter);
 }

@@ -55,6 +55,7 @@ static void put_query_schema(struct strbuf *out, const struct query *q)
     case QUERY_SINCE:
     case QUERY_CURSOR:
     case QUERY_ID:
+    case QUERY_FILTER:
         put_text_c(out, "type", "string");
         break;
     }

@@ -93,6 +93,7 @@ static int read_value(struct call *c, const struct query *q, struct value *v,
 {
     switch (q->kind) {
     case QUERY_TEXT:
+    case QUERY_FILTER:
         return url_get_str(&c->url, q->name, &v->text, reterr);
     case QUERY_NUMBER:
         return url_get_u64(&c->url, q->name, (struct url_range){q->min, q->max},

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/api_priv.h"
+#include "api/filter.h"
 #include "api/pinned.h"
 #include "base/map.h"
 
@@ -213,7 +213,7 @@ static int by_path(const void *a, const void *b)
     return str_cmp((*x)->newest.runbook_path, (*y)->newest.runbook_path);
 }
 
-static void put_runbooks(struct report *p)
+static void put_runbooks(struct report *p, struct filter *filter)
 {
     struct call *c = p->call;
     size_t total = map_count(&p->runbooks);
@@ -229,7 +229,9 @@ static void put_runbooks(struct report *p)
     struct generation *g = service_generation(c->api->service);
     struct pinned_source from = {.generation = g, .reader = c->reader};
     for (size_t i = 0; i < total; i++) {
+        size_t start = call_out(c)->len;
         put_runbook(p, sums[i], &from);
+        (void)filter_keeps_row(filter, start);
     }
     generation_unref(g);
 }
@@ -257,19 +259,24 @@ void performance_show(struct call *c)
                                 .runbook = call_value(c, "runbook")->text,
                                 .since_ms = call_number(c, "since")};
     struct strbuf *out = call_out(c);
+    struct filter filter;
     int r = collect(&p, &f);
     if (r < 0) {
         answer_read_error(c, r);
-    } else {
+    } else if (filter_open(c, &filter)) {
         put_open(out, NULL, '{');
         put_instant(out, "since", f.since_ms);
         put_u64(out, "workflows", p.looked_at);
         put_bool(out, "complete", p.complete);
         put_open(out, "runbooks", '[');
-        put_runbooks(&p);
+        put_runbooks(&p, &filter);
         put_close(out, ']');
+        filter_put(&filter);
         put_close(out, '}');
         answer_json(c, 200);
+    }
+    if (r == 0) {
+        filter_close(&filter);
     }
     forget(&p);
 }

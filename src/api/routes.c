@@ -64,6 +64,12 @@ static const char *workflow_status_word(size_t i)
     {                                                                          \
         .name = (flag_name), .kind = QUERY_BOOL, .fallback = 1, .help = (text) \
     }
+#define FILTER(row, row_schema)                                                \
+    {                                                                          \
+        .name = "filter", .kind = QUERY_FILTER, .prefix = (row),               \
+        .schema = (row_schema),                                                \
+        .help = "only rows of which this CEL condition over '" row "' is true" \
+    }
 #define END                                                                    \
     {                                                                          \
         .name = NULL                                                           \
@@ -82,18 +88,21 @@ static const char *workflow_status_word(size_t i)
     }
 
 static const struct query query_events[] = {
-    EVENT_WORDS, EVENT_STATUS, SINCE, EXPORT_LIMIT, CURSOR, END,
+    EVENT_WORDS,  EVENT_STATUS, SINCE, FILTER("event", NULL),
+    EXPORT_LIMIT, CURSOR,       END,
 };
 
 static const struct query query_recent[] = {
-    EVENT_WORDS, EVENT_STATUS, LIMIT(API_PAGE_MAX), CURSOR, END,
+    EVENT_WORDS,         EVENT_STATUS, FILTER("event", NULL),
+    LIMIT(API_PAGE_MAX), CURSOR,       END,
 };
 
 static const struct query query_poison[] = {
-    EVENT_WORDS, SINCE, LIMIT(API_PAGE_MAX), CURSOR, END,
+    EVENT_WORDS, SINCE, FILTER("event", NULL), LIMIT(API_PAGE_MAX), CURSOR, END,
 };
 
-static const struct query query_audit[] = {LIMIT(API_PAGE_MAX), CURSOR, END};
+static const struct query query_audit[] = {FILTER("audit", "AuditRow"),
+                                           LIMIT(API_PAGE_MAX), CURSOR, END};
 
 static const struct query query_verify[] = {
     {.name = "known",
@@ -113,6 +122,7 @@ static const struct query query_workflows[] = {
      .prefix = ID_PREFIX_EVENT,
      .help = "id of the event that started it"},
     SINCE,
+    FILTER("workflow", "Workflow"),
     EXPORT_LIMIT,
     CURSOR,
     END,
@@ -123,6 +133,7 @@ static const struct query query_stats[] = {SINCE, END};
 static const struct query query_performance[] = {
     {.name = "runbook", .kind = QUERY_TEXT, .help = "path of the runbook"},
     SINCE,
+    FILTER("runbook", "RunbookPerformance"),
     END,
 };
 
@@ -138,6 +149,7 @@ static const struct query query_logs[] = {
      .kind = QUERY_NUMBER,
      .max = INT64_MAX,
      .help = "next_after of the page before"},
+    FILTER("chunk", "Chunk"),
     {.name = "limit",
      .kind = QUERY_NUMBER,
      .min = 1,
@@ -149,6 +161,7 @@ static const struct query query_logs[] = {
 
 static const struct query query_runbooks[] = {
     {.name = "category", .kind = QUERY_TEXT, .help = "exactly this one"},
+    FILTER("runbook", "Runbook"),
     END,
 };
 
@@ -156,6 +169,7 @@ static const struct query query_search[] = {
     {.name = "q",
      .kind = QUERY_TEXT,
      .help = "text in path, name, description or category, any case"},
+    FILTER("runbook", "Runbook"),
     END,
 };
 
@@ -169,6 +183,7 @@ static const struct query query_outbox[] = {
      .kind = QUERY_WORD,
      .word = notice_state_word,
      .help = "pending unless told"},
+    FILTER("notice", "Notice"),
     LIMIT(API_PAGE_MAX),
     CURSOR,
     END,
@@ -185,9 +200,18 @@ static const struct query query_history[] = {
     END,
 };
 
-static const struct query query_since[] = {SINCE, END};
+static const struct query query_slo[] = {SINCE, FILTER("slo", "Slo"), END};
 
-static const struct query query_missed[] = {SINCE, LIMIT(API_PAGE_MAX), END};
+static const struct query query_workers[] = {FILTER("worker", "Worker"), END};
+
+static const struct query query_partners[] = {
+    FILTER("integration", "Integration"), END};
+
+static const struct query query_health[] = {
+    FILTER("integration", "IntegrationHealth"), END};
+
+static const struct query query_missed[] = {
+    SINCE, FILTER("missed", "MissedIncident"), LIMIT(API_PAGE_MAX), END};
 
 static const struct query query_alerts[] = {
     FLAG("active", "show active alerts"),
@@ -359,7 +383,8 @@ const struct route routes[] = {
      .status = 200, .answer = "Restarted",
      .summary = "New worker threads; stuck events are queued again"},
     {"/api/admin/workers", HTTP_GET, SCOPE_READ, ON_SERVER,
-     .handler = control_workers, .status = 200, .answer = "WorkerList",
+     .handler = control_workers, .query = query_workers, .status = 200,
+     .answer = "WorkerList",
      .summary = "List the event workers and what each is doing"},
     {"/api/admin/poison-messages", HTTP_GET, SCOPE_READ, ON_READER,
      .handler = events_poison, .query = query_poison, .status = 200,
@@ -412,10 +437,10 @@ const struct route routes[] = {
      .summary = "Read the configuration anew, all or nothing"},
 
     {"/api/integrations", HTTP_GET, SCOPE_READ, ON_SERVER,
-     .handler = integrations_list, .status = 200, .answer = "IntegrationList",
-     .summary = "List the partner systems"},
+     .handler = integrations_list, .query = query_partners, .status = 200,
+     .answer = "IntegrationList", .summary = "List the partner systems"},
     {"/api/integrations/health", HTTP_GET, SCOPE_READ, ON_SERVER,
-     .handler = integrations_all_health, .status = 200,
+     .handler = integrations_all_health, .query = query_health, .status = 200,
      .answer = "IntegrationHealthList",
      .summary = "What is known of the health of each partner system"},
     {"/api/integrations/{id}", HTTP_GET, SCOPE_READ, ON_SERVER,
@@ -474,7 +499,7 @@ const struct route routes[] = {
      .answer = "MetricHistory",
      .summary = "How a metric went, or which have a history"},
     {"/api/slo", HTTP_GET, SCOPE_READ, ON_READER, .handler = meta_slo,
-     .query = query_since, .status = 200, .answer = "SloList",
+     .query = query_slo, .status = 200, .answer = "SloList",
      .summary = "The platform's objectives and how they stand"},
     {"/api/incidents/missed", HTTP_POST, SCOPE_EXECUTE, ON_SERVER, OTHER_BODY,
      .handler = verdicts_missed, .audit = "incident.missed", .status = 201,

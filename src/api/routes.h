@@ -37,7 +37,8 @@ enum query_kind {
     QUERY_SINCE,  /* 1h, 7d, RFC 3339, epoch seconds */
     QUERY_CURSOR, /* what next_cursor gave */
     QUERY_ID,     /* of the kind that prefix names */
-    QUERY_MANY    /* may be repeated: the handler reads it */
+    QUERY_MANY,   /* may be repeated: the handler reads it */
+    QUERY_FILTER  /* a condition about each row: see api/filter.h */
 };
 
 struct query {
@@ -47,7 +48,8 @@ struct query {
     uint64_t max;
     uint64_t fallback;
     const char *(*word)(size_t i); /* NULL at the end */
-    const char *prefix;
+    const char *prefix;            /* of the id; what a filter calls the row */
+    const char *schema;            /* of a filter's row; NULL: an event */
     const char *help;
 };
 

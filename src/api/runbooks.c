@@ -1,7 +1,7 @@
 /* /api/runbooks: lists and validation. Starting one is in execute.c. */
 #include <errno.h>
 
-#include "api/api_priv.h"
+#include "api/filter.h"
 #include "api/runbook_json.h"
 #include "data/json.h"
 #include "model/runbook_load.h"
@@ -27,16 +27,22 @@ static bool has_text(const struct runbook *rb, struct str q)
 static void answer_list(struct call *c, wanted_fn *wanted, struct str what)
 {
     struct strbuf *out = call_out(c);
+    struct filter filter;
+    uint64_t count = 0;
+    if (!filter_open(c, &filter)) {
+        filter_close(&filter);
+        return;
+    }
     struct generation *g = service_generation(c->api->service);
     struct controls *controls = service_controls(c->api->service);
-    uint64_t count = 0;
     put_open(out, NULL, '{');
     put_open(out, "runbooks", '[');
     for (uint32_t i = 0; i < g->file_count; i++) {
         if (g->files[i].runbook != NULL && wanted(g->files[i].runbook, what)) {
+            size_t start = out->len;
             runbook_put(out, &g->files[i],
                         controls_disabled(controls, g->files[i].path));
-            count++;
+            count += filter_keeps_row(&filter, start) ? 1 : 0;
         }
     }
     put_close(out, ']');
@@ -48,9 +54,11 @@ static void answer_list(struct call *c, wanted_fn *wanted, struct str what)
         }
     }
     put_close(out, ']');
+    filter_put(&filter);
     put_close(out, '}');
     controls_unref(controls);
     generation_unref(g);
+    filter_close(&filter);
     answer_json(c, 200);
 }
 

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "base/strbuf.h"
+#include "expr/cel_type.h"
 
 struct schema {
     const char *name;
@@ -19,6 +20,10 @@ struct schema {
 
 extern const struct schema schemas[];
 extern const size_t schema_count;
+
+/* What an expression sees of a row of that schema, an object type with all
+ * its fields, made in the arena; instants are timestamps. */
+const struct cel_type *schema_cel_type(const char *name, struct arena *a);
 
 /* Appends all of them as the members of components.schemas. */
 void schemas_add(struct strbuf *out);

@@ -1,5 +1,5 @@
 /* GET /api/slo: how the platform's objectives stand. */
-#include "api/api_priv.h"
+#include "api/filter.h"
 #include "data/duration.h"
 #include "os/clock.h"
 #include "runtime/objectives.h"
@@ -49,22 +49,32 @@ static void answer_objectives(struct call *c, uint64_t from_ms, uint64_t now_ms,
                               const struct slo_result results[SLOS])
 {
     struct strbuf *out = call_out(c);
+    struct filter filter;
+    uint64_t shown = 0;
     uint64_t seconds = (now_ms - from_ms) / 1000;
     uint64_t missed = 0;
     char window[DURATION_TEXT_SIZE];
     duration_format(seconds * 1000, window);
+    if (!filter_open(c, &filter)) {
+        filter_close(&filter);
+        return;
+    }
     put_open(out, NULL, '{');
     put_open(out, "slos", '[');
     for (unsigned i = 0; i < SLOS; i++) {
+        size_t start = out->len;
         put_objective(out, (enum slo)i, &results[i], window);
+        shown += filter_keeps_row(&filter, start) ? 1 : 0;
         missed += results[i].samples != 0 && !results[i].met;
     }
     put_close(out, ']');
-    put_u64(out, "count", SLOS);
+    put_u64(out, "count", shown);
     put_u64(out, "missed", missed);
     put_instant(out, "since", from_ms);
     put_u64(out, "window_seconds", seconds);
+    filter_put(&filter);
     put_close(out, '}');
+    filter_close(&filter);
     answer_json(c, 200);
 }
 

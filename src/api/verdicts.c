@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "api/api_priv.h"
+#include "api/filter.h"
 #include "data/json.h"
 #include "data/timestamp.h"
 #include "os/clock.h"
@@ -239,14 +239,48 @@ void verdicts_missed_withdraw(struct call *c)
     post(c, ID_PREFIX_MISSED, &v);
 }
 
+static void put_missed(struct strbuf *out, const struct verdict_row *row)
+{
+    put_open(out, NULL, '{');
+    put_id(out, "id", ID_PREFIX_MISSED, row->subject);
+    put_text(out, "summary", row->note);
+    put_instant(out, "occurred_at", row->about_ms);
+    put_text(out, "by", row->by);
+    put_instant(out, "recorded_at", row->at_ms);
+    put_close(out, '}');
+}
+
+static void list_missed(struct filter *filter, const struct verdict_row *rows,
+                        uint32_t count)
+{
+    struct call *c = filter->call;
+    struct strbuf *out = call_out(c);
+    uint64_t limit = call_number(c, "limit");
+    uint64_t given = 0;
+    put_open(out, NULL, '{');
+    put_open(out, "missed", '[');
+    for (uint32_t i = 0; i < count && given < limit; i++) {
+        size_t start = out->len;
+        put_missed(out, &rows[i]);
+        given += filter_keeps_row(filter, start) ? 1 : 0;
+    }
+    put_close(out, ']');
+    put_u64(out, "count", given);
+    filter_put(filter);
+    put_close(out, '}');
+    answer_json(c, 200);
+}
+
 void verdicts_missed_list(struct call *c)
 {
+    bool all = call_value(c, "filter")->given; /* there are few */
     struct verdict_filter f = {
         .verdict = VERDICT_MISSED,
         .since_ms = call_number(c, "since"),
-        .limit = (uint32_t)call_number(c, "limit"),
+        .limit = all ? API_FILTER_ROWS_MAX : (uint32_t)call_number(c, "limit"),
     };
     struct verdict_row *rows = NULL;
+    struct filter filter;
     uint32_t count = 0;
     int r =
         c->reader->ops->verdicts(c->reader, &f, call_arena(c), &rows, &count);
@@ -254,20 +288,8 @@ void verdicts_missed_list(struct call *c)
         answer_read_error(c, r);
         return;
     }
-    struct strbuf *out = call_out(c);
-    put_open(out, NULL, '{');
-    put_open(out, "missed", '[');
-    for (uint32_t i = 0; i < count; i++) {
-        put_open(out, NULL, '{');
-        put_id(out, "id", ID_PREFIX_MISSED, rows[i].subject);
-        put_text(out, "summary", rows[i].note);
-        put_instant(out, "occurred_at", rows[i].about_ms);
-        put_text(out, "by", rows[i].by);
-        put_instant(out, "recorded_at", rows[i].at_ms);
-        put_close(out, '}');
+    if (filter_open(c, &filter)) {
+        list_missed(&filter, rows, count);
     }
-    put_close(out, ']');
-    put_u64(out, "count", count);
-    put_close(out, '}');
-    answer_json(c, 200);
+    filter_close(&filter);
 }

@@ -1,7 +1,7 @@
 /* /api/workflows: lists, one with its steps, its output, stopping it. */
 #include <errno.h>
 
-#include "api/api_priv.h"
+#include "api/filter.h"
 #include "api/pinned.h"
 #include "api/verdicts.h"
 #include "api/workflow_json.h"
@@ -25,31 +25,33 @@ static void put_row(struct call *c, const struct pinned_source *from,
 
 /* Page by page, as events are listed. Sets *ret_next to the cursor of the next
  * page, or 0. */
-static int put_rows(struct call *c, struct workflow_filter *f, uint32_t limit,
-                    uint64_t *ret_next)
+static int put_rows(struct filter *filter, struct workflow_filter *f,
+                    uint32_t limit, uint64_t *ret_next)
 {
-    struct strbuf *out = call_out(c);
+    struct call *c = filter->call;
     struct arena page = ARENA_INIT;
     struct generation *g = service_generation(c->api->service);
     struct pinned_source from = source(c, g);
     uint32_t given = 0;
     int r = 0;
     bool more = true;
-    while (r == 0 && more && given < limit && out->len < API_LIST_MAX_BYTES) {
+    while (r == 0 && more && given < limit && filter_goes_on(filter)) {
         struct workflow_view *rows = NULL;
         uint32_t count = 0;
-        uint32_t shown = MIN(limit - given, API_LIST_PAGE_ROWS);
+        uint32_t looked_at = filter_page_rows(filter, limit - given);
         uint32_t i = 0;
         arena_reset(&page);
-        f->limit = shown + 1;
+        f->limit = looked_at + 1;
         r = c->reader->ops->workflows(c->reader, f, &page, &rows, &count);
-        for (; r == 0 && i < MIN(count, shown) && out->len < API_LIST_MAX_BYTES;
+        for (; r == 0 && i < MIN(count, looked_at) && given < limit &&
+               filter_goes_on(filter);
              i++) {
+            size_t start = call_out(c)->len;
             put_row(c, &from, &rows[i].row, &page);
+            given += filter_keeps_row(filter, start) ? 1 : 0;
             f->before_seq = rows[i].seq;
         }
         more = count > i;
-        given += i;
     }
     generation_unref(g);
     arena_deinit(&page);
@@ -68,20 +70,21 @@ void workflows_list(struct call *c)
         .before_seq = call_number(c, "cursor"),
     };
     struct strbuf *out = call_out(c);
+    struct filter filter;
     uint64_t next = 0;
-    put_open(out, NULL, '{');
-    put_open(out, "workflows", '[');
-    int r = put_rows(c, &f, call_export_limit(c), &next);
-    if (r < 0) {
-        answer_read_error(c, r);
-        return;
+    if (filter_open(c, &filter)) {
+        put_open(out, NULL, '{');
+        put_open(out, "workflows", '[');
+        int r = put_rows(&filter, &f, call_export_limit(c), &next);
+        put_close(out, ']');
+        put_u64(out, "active_workflows",
+                service_status(c->api->service).engine.live);
+        put_cursor(out, next);
+        filter_put(&filter);
+        put_close(out, '}');
+        filter_answer(&filter, r);
     }
-    put_close(out, ']');
-    put_u64(out, "active_workflows",
-            service_status(c->api->service).engine.live);
-    put_cursor(out, next);
-    put_close(out, '}');
-    answer_json(c, 200);
+    filter_close(&filter);
 }
 
 static void answer_absent(struct call *c, int r)
@@ -132,15 +135,18 @@ void workflows_get(struct call *c)
 /* ---- output
  * --------------------------------------------------------------------- */
 
-static void put_chunks(struct call *c, const struct workflow_row *row,
+static void put_chunks(struct filter *filter, const struct workflow_row *row,
                        const struct output_chunk *chunks, uint32_t count)
 {
+    struct call *c = filter->call;
     struct generation *g = service_generation(c->api->service);
     struct pinned_source from = source(c, g);
     struct runbook *rb = pinned_get(c->api->pinned, &from, row);
     put_open(call_out(c), "logs", '[');
     for (uint32_t i = 0; i < count; i++) {
+        size_t start = call_out(c)->len;
         workflow_put_chunk(call_out(c), &chunks[i], rb);
+        (void)filter_keeps_row(filter, start);
     }
     put_close(call_out(c), ']');
     runbook_unref(rb);
@@ -167,14 +173,19 @@ void workflows_logs(struct call *c)
         return;
     }
     struct strbuf *out = call_out(c);
-    put_open(out, NULL, '{');
-    put_id(out, "workflow_id", ID_PREFIX_WORKFLOW, c->id);
-    put_chunks(c, &v.row, chunks, count);
-    put_u64(out, "next_after", last);
-    put_bool(out, "complete",
-             workflow_status_is_final(v.row.status) && count < f.limit);
-    put_close(out, '}');
-    answer_json(c, 200);
+    struct filter filter;
+    if (filter_open(c, &filter)) {
+        put_open(out, NULL, '{');
+        put_id(out, "workflow_id", ID_PREFIX_WORKFLOW, c->id);
+        put_chunks(&filter, &v.row, chunks, count);
+        put_u64(out, "next_after", last);
+        put_bool(out, "complete",
+                 workflow_status_is_final(v.row.status) && count < f.limit);
+        filter_put(&filter);
+        put_close(out, '}');
+        answer_json(c, 200);
+    }
+    filter_close(&filter);
 }
 
 /* ---- stopping

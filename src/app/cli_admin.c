@@ -263,7 +263,9 @@ int cli_worker_list(struct cli *cli)
     size_t i = 0;
     size_t stuck = 0;
     json_t *w = NULL;
-    int r = cli_fetch(cli, "/api/admin/workers", "adctl doctor", &answer);
+    static const struct cli_list list = {"/api/admin/workers", "workers",
+                                         "adctl doctor", 0};
+    int r = cli_fetch_list(cli, &list, &answer);
     if (r != 0 ||
         cli_print_items(cli, json_object_get(answer, "workers"), NULL, "id")) {
         return r;
@@ -346,8 +348,8 @@ static const struct cli_column poison_columns[] = {
 
 int cli_poison_list(struct cli *cli)
 {
-    static const char *const flags[] = {"type",  "severity", "source", "since",
-                                        "limit", "cursor",   NULL};
+    static const char *const flags[] = {"type", "severity", "source", "since",
+                                        NULL};
     CLEANUP(strbuf_deinit) struct strbuf path = STRBUF_INIT(64 * 1024);
     json_auto_t *answer = NULL;
     struct cli_table t;
@@ -355,7 +357,9 @@ int cli_poison_list(struct cli *cli)
     json_t *e = NULL;
     strbuf_addc(&path, POISON);
     cli_add_query(cli, &path, flags);
-    int r = cli_fetch(cli, path.at, "adctl poison list --help", &answer);
+    const struct cli_list list = {path.at, "poison_messages",
+                                  "adctl poison list --help", 0};
+    int r = cli_fetch_list(cli, &list, &answer);
     json_t *events = json_object_get(answer, "poison_messages");
     if (r != 0 || cli_print_items(cli, events,
                                   cli_get_raw(answer, "next_cursor"), "id")) {
@@ -464,15 +468,13 @@ static const struct cli_column audit_columns[] = {
 
 int cli_audit_list(struct cli *cli)
 {
-    static const char *const flags[] = {"limit", "cursor", NULL};
-    CLEANUP(strbuf_deinit) struct strbuf path = STRBUF_INIT(64 * 1024);
+    static const struct cli_list list = {"/api/admin/audit", "audit",
+                                         "adctl audit list --help", 0};
     json_auto_t *answer = NULL;
     struct cli_table t;
     size_t i = 0;
     json_t *row = NULL;
-    strbuf_addc(&path, "/api/admin/audit");
-    cli_add_query(cli, &path, flags);
-    int r = cli_fetch(cli, path.at, "adctl audit list --help", &answer);
+    int r = cli_fetch_list(cli, &list, &answer);
     json_t *rows = json_object_get(answer, "audit");
     if (r != 0 ||
         cli_print_items(cli, rows, cli_get_raw(answer, "next_cursor"), "seq")) {

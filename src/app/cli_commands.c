@@ -28,6 +28,11 @@ static const char *const workflow_statuses[] = {
         "since", 0, "TIME",                                                    \
             "only newer ones: 1h, 7d, an RFC 3339 time, epoch seconds", NULL   \
     }
+#define FILTER                                                                 \
+    {                                                                          \
+        "filter", 0, "EXPR", "only those of which the CEL expression is true", \
+            NULL                                                               \
+    }
 #define WAIT                                                                   \
     {                                                                          \
         "wait", 'w', NULL, "wait for the end, and end with its result", NULL   \
@@ -77,6 +82,7 @@ static const struct cli_flag event_list_flags[] = {
     {"severity", 0, "SEVERITY", "only this severity", severities},
     {"source", 0, "SOURCE", "only from there", NULL},
     SINCE,
+    FILTER,
     LIMIT,
     CURSOR,
     END,
@@ -85,12 +91,14 @@ static const struct cli_flag event_list_flags[] = {
 static const struct cli_flag runbook_list_flags[] = {
     {"category", 0, "CATEGORY", "only this category", NULL},
     {"search", 'q', "TEXT", "only those that mention the text", NULL},
+    FILTER,
     END,
 };
 
 static const char *const notice_states[] = {"pending", "dead", NULL};
 static const struct cli_flag outbox_flags[] = {
     {"state", 0, "STATE", "pending (unless told) or dead", notice_states},
+    FILTER,
     LIMIT,
     CURSOR,
     END,
@@ -118,6 +126,7 @@ static const struct cli_flag workflow_list_flags[] = {
     {"runbook", 0, "PATH", "only of this runbook", NULL},
     {"event", 0, "ID", "only those this event started", NULL},
     SINCE,
+    FILTER,
     LIMIT,
     CURSOR,
     END,
@@ -180,11 +189,12 @@ static const struct cli_flag eval_flags[] = {
     END,
 };
 
-static const struct cli_flag slo_flags[] = {SINCE, END};
+static const struct cli_flag slo_flags[] = {SINCE, FILTER, END};
 
 static const struct cli_flag missed_flags[] = {
     {"at", 0, "TIME", "when it began (default: now): RFC 3339", NULL},
     SINCE,
+    FILTER,
     LIMIT,
     END,
 };
@@ -196,6 +206,12 @@ static const struct cli_flag history_flags[] = {
 };
 
 static const struct cli_flag stats_flags[] = {SINCE, END};
+
+static const struct cli_flag performance_flags[] = {SINCE, FILTER, END};
+
+static const struct cli_flag worker_flags[] = {FILTER, END};
+
+static const struct cli_flag partner_flags[] = {FILTER, END};
 
 static const struct cli_flag disable_flags[] = {
     {"reason", 0, "TEXT", "why, for those who see it disabled", NULL},
@@ -219,6 +235,7 @@ static const struct cli_flag poison_list_flags[] = {
     {"severity", 0, "SEVERITY", "only this severity", severities},
     {"source", 0, "SOURCE", "only from there", NULL},
     SINCE,
+    FILTER,
     LIMIT,
     CURSOR,
     END,
@@ -229,7 +246,7 @@ static const struct cli_flag poison_flags[] = {
     END,
 };
 
-static const struct cli_flag audit_flags[] = {LIMIT, CURSOR, END};
+static const struct cli_flag audit_flags[] = {FILTER, LIMIT, CURSOR, END};
 
 static const struct cli_flag verify_flags[] = {
     {"known", 0, "SEQ:HASH", "also that this row is there as it was", NULL},
@@ -273,9 +290,11 @@ const struct cli_command cli_commands[] = {
      "adctl event send --file event.json --wait\n",
      cli_event_send},
     {"event", "list", "", 0, 0, CLI_NO_SUBJECT, event_list_flags,
-     "events, newest first", NULL,
+     "events, newest first", "A filter sees event and now: adctl help filters.",
      "adctl event list --type alert --since 1h\n"
-     "adctl event list --status error -o json\n",
+     "adctl event list --status error -o json\n"
+     "adctl event list --filter 'event.value > 90 && event.labels[?\"env\"] == "
+     "\\\n    optional.of(\"prod\")'\n",
      cli_event_list},
     {"event", "show", "ID", 1, 1, CLI_EVENT_ID, no_flags,
      "one event and the workflows it started", NULL,
@@ -329,15 +348,19 @@ const struct cli_command cli_commands[] = {
      "let events start a runbook again", NULL,
      "adctl runbook enable remediation/restart-service.yaml\n",
      cli_runbook_enable},
-    {"runbook", "performance", "[RUNBOOK]", 0, 1, CLI_RUNBOOK_PATH, stats_flags,
-     "results and durations by runbook and step",
+    {"runbook", "performance", "[RUNBOOK]", 0, 1, CLI_RUNBOOK_PATH,
+     performance_flags, "results and durations by runbook and step",
      "Of the newest 5,000 workflows; dry runs are left out.",
      "adctl runbook performance --since 30d\n"
      "adctl runbook performance remediation/restart-service.yaml\n",
      cli_runbook_performance},
     {"workflow", "list", "", 0, 0, CLI_NO_SUBJECT, workflow_list_flags,
-     "workflows, newest first", NULL,
-     "adctl workflow list --status failed --since 1h\n", cli_workflow_list},
+     "workflows, newest first",
+     "A filter sees workflow and now: adctl help filters.",
+     "adctl workflow list --status failed --since 1h\n"
+     "adctl workflow list --filter "
+     "'workflow.duration_seconds > 60'\n",
+     cli_workflow_list},
     {"workflow", "show", "ID", 1, 1, CLI_WORKFLOW_ID, no_flags,
      "one workflow with its steps", NULL,
      "adctl workflow show @latest\nadctl workflow show @failed -o json\n",
@@ -420,7 +443,7 @@ const struct cli_command cli_commands[] = {
      "adctl queue priority\n"
      "adctl queue priority none --type alert --severity critical\n",
      cli_queue_priority},
-    {"worker", "list", "", 0, 0, CLI_NO_SUBJECT, no_flags,
+    {"worker", "list", "", 0, 0, CLI_NO_SUBJECT, worker_flags,
      "the event workers and what each is doing", NULL, "adctl worker list\n",
      cli_worker_list},
     {"worker", "scale", "NUMBER|default", 1, 1, CLI_NO_SUBJECT, no_flags,
@@ -486,7 +509,7 @@ const struct cli_command cli_commands[] = {
      "adctl restore backup-20261127T024500Z\n"
      "adctl restore --from /mnt/backups\n",
      cli_restore},
-    {"integration", "list", "", 0, 0, CLI_NO_SUBJECT, no_flags,
+    {"integration", "list", "", 0, 0, CLI_NO_SUBJECT, partner_flags,
      "the partner systems and whether they are well", NULL,
      "adctl integration list\nadctl integration list -o json\n",
      cli_integration_list},
@@ -548,6 +571,10 @@ const struct cli_command cli_commands[] = {
      "list the functions of expressions",
      "With a word, those that have it in their name or description.",
      "adctl expr functions\nadctl expr functions split\n", cli_expr_functions},
+    {"expr", "variables", "[WORD]", 0, 1, CLI_NO_SUBJECT, no_flags,
+     "list what expressions see of an event",
+     "With a word, those that have it in their name or description.",
+     "adctl expr variables\nadctl expr variables label\n", cli_expr_variables},
     {"expr", "conformance", "FILE", 1, 1, CLI_FILE, no_flags,
      "run cases of CEL's conformance suite",
      "One case a line, as JSON: expr with value, error or deduced_type, and "
@@ -596,7 +623,7 @@ const struct cli_alias cli_verb_aliases[] = {
 const size_t cli_verb_alias_count = ARRAY_LEN(cli_verb_aliases);
 
 const struct cli_topic cli_topics[] = {
-    {"exit-codes", "what the exit status means",
+    {"exit-codes", "EXIT STATUS", "what the exit status means",
      "0    done, or nothing to do\n"
      "1    what you asked about failed: a workflow, a check, a request\n"
      "2    wrong usage, or the engine refused the request's form\n"
@@ -608,7 +635,7 @@ const struct cli_topic cli_topics[] = {
      "8    still pending: held for an operator\n"
      "9    the engine cannot be reached, or cannot answer now\n"
      "130  ended by Ctrl-C\n"},
-    {"environment", "variables that adctl reads",
+    {"environment", "ENVIRONMENT", "variables that adctl reads",
      "AD_SERVER       address of the engine, as --server\n"
      "AD_TOKEN_FILE   file that holds the bearer token, as --token-file\n"
      "NO_COLOR        no colours when set and not empty\n"
@@ -617,6 +644,37 @@ const struct cli_topic cli_topics[] = {
      "COLUMNS         width of tables on a terminal\n"
      "LC_ALL, LC_CTYPE, LANG\n"
      "                symbols beyond ASCII only where they say UTF-8\n"},
+    {"filters", "FILTERS", "conditions about the rows of lists",
+     "--filter EXPR keeps the rows of which a condition in CEL, the Common\n"
+     "Expression Language, is true. It is evaluated in the engine, on what\n"
+     "-o json shows of a row:\n"
+     "\n"
+     "event list, poison list  event (adctl expr variables)\n"
+     "workflow list            workflow\n"
+     "runbook list             runbook\n"
+     "runbook performance      runbook\n"
+     "audit list               audit\n"
+     "worker list              worker\n"
+     "integration list         integration\n"
+     "integration outbox       notice\n"
+     "slo show, slo missed     slo, missed\n"
+     "\n"
+     "and on now, the time. Instants are timestamps, numbers doubles; a text\n"
+     "that is null is \"\", and another field that is null is absent:\n"
+     "has(workflow.finished_at) asks for it.\n"
+     "\n"
+     "    adctl event list --filter 'event.severity in [\"critical\", "
+     "\"page\"]'\n"
+     "    adctl event list --filter 'event.labels[?\"host\"].orValue(\"\")\n"
+     "        .startsWith(\"db-\")'\n"
+     "    adctl workflow list --filter\n"
+     "        'now - workflow.created_at < duration(\"1h\")'\n"
+     "    adctl audit list --filter 'audit.action.startsWith(\"runbook.\")'\n"
+     "\n"
+     "A row for which the expression has no value, because a label is "
+     "missing,\n"
+     "say, is left out, and adctl tells how many and why. --limit counts the\n"
+     "rows that are shown.\n"},
 };
 
 const size_t cli_topic_count = ARRAY_LEN(cli_topics);

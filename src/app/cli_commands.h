@@ -66,6 +66,7 @@ extern const size_t cli_default_verb_count;
 /* Pages of `adctl help TOPIC`. */
 struct cli_topic {
     const char *name;
+    const char *title; /* of its section in adctl(1) */
     const char *summary;
     const char *text;
 };
@@ -152,6 +153,7 @@ int cli_audit_list(struct cli *cli);
 int cli_audit_verify(struct cli *cli);
 int cli_expr_eval(struct cli *cli);
 int cli_expr_functions(struct cli *cli);
+int cli_expr_variables(struct cli *cli);
 int cli_expr_conformance(struct cli *cli);
 int cli_completion(struct cli *cli);
 int cli_version(struct cli *cli);

@@ -273,8 +273,8 @@ static void add_event_row(struct cli_table *t, const json_t *e, size_t id_len)
 
 int cli_event_list(struct cli *cli)
 {
-    static const char *const flags[] = {"type",  "status", "severity", "source",
-                                        "since", "limit",  "cursor",   NULL};
+    static const char *const flags[] = {"type",   "status", "severity",
+                                        "source", "since",  NULL};
     CLEANUP(strbuf_deinit) struct strbuf path = STRBUF_INIT(64 * 1024);
     json_auto_t *answer = NULL;
     struct cli_table t;
@@ -282,7 +282,9 @@ int cli_event_list(struct cli *cli)
     json_t *e = NULL;
     strbuf_addc(&path, "/api/events");
     cli_add_query(cli, &path, flags);
-    int r = cli_fetch(cli, path.at, "adctl event list --help", &answer);
+    const struct cli_list list = {path.at, "events", "adctl event list --help",
+                                  CLI_EXPORT_ROWS};
+    int r = cli_fetch_list(cli, &list, &answer);
     if (r != 0) {
         return r;
     }

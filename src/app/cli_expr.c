@@ -186,6 +186,54 @@ int cli_expr_functions(struct cli *cli)
     return CLI_OK;
 }
 
+/* ---- variables ---------------------------------------------------------- */
+
+static json_t *variable_item(const struct event_cel_row *row)
+{
+    CLEANUP(strbuf_deinit) struct strbuf type = STRBUF_INIT(200);
+    CLEANUP(strbuf_deinit) struct strbuf name = STRBUF_INIT(200);
+    cel_type_print(row->type, &type);
+    strbuf_addf(&name, "%s%s%s", row->object, row->object[0] != '\0' ? "." : "",
+                row->name);
+    return json_pack("{s:s, s:s, s:s, s:b}", "name", strbuf_str(&name).at,
+                     "type", strbuf_str(&type).at, "doc", row->help,
+                     "only_lists", (int)row->only_lists);
+}
+
+static bool is_about(const struct event_cel_row *row, const char *word)
+{
+    return word == NULL || str_has_nocase(str_c(row->name), str_c(word)) ||
+           str_has_nocase(str_c(row->help), str_c(word));
+}
+
+int cli_expr_variables(struct cli *cli)
+{
+    json_auto_t *items = json_array();
+    struct event_cel_row row;
+    size_t i = 0;
+    json_t *item = NULL;
+    for (i = 0; event_cel_row(i, &row); i++) {
+        if (is_about(&row, cli_word(cli, 0))) {
+            (void)json_array_append_new(items, variable_item(&row));
+        }
+    }
+    if (cli_print_items(cli, items, NULL, "name")) {
+        return CLI_OK;
+    }
+    if (json_array_size(items) == 0) {
+        return cli_fail(cli, CLI_NOT_FOUND, "adctl expr variables",
+                        "no variable has \"%s\" in it", cli_word(cli, 0));
+    }
+    json_array_foreach (items, i, item) {
+        bool marked = json_is_true(json_object_get(item, "only_lists"));
+        (void)fprintf(cli->out, "%s: %s%s\n    %s\n",
+                      cli_get(cli, item, "name"), cli_get(cli, item, "type"),
+                      marked ? " (filters of lists only)" : "",
+                      cli_get(cli, item, "doc"));
+    }
+    return CLI_OK;
+}
+
 /* ---- conformance -------------------------------------------------------- */
 
 struct suite {

@@ -215,11 +215,10 @@ void cli_add_man(struct strbuf *out)
     }
     strbuf_addc(out, "# FLAGS OF ALL COMMANDS\n\n");
     add_man_flags(out, cli_global_flags);
-    strbuf_addc(out, "# EXIT STATUS\n\n```\n");
-    strbuf_addc(out, cli_topics[0].text);
-    strbuf_addc(out, "```\n\n# ENVIRONMENT\n\n```\n");
-    strbuf_addc(out, cli_topics[1].text);
-    strbuf_addc(out, "```\n");
+    for (size_t i = 0; i < cli_topic_count; i++) {
+        strbuf_addf(out, "%s# %s\n\n```\n%s```\n", i != 0 ? "\n" : "",
+                    cli_topics[i].title, cli_topics[i].text);
+    }
 }
 
 /* ---- adctl help, adctl version ------------------------------------------ */

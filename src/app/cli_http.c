@@ -252,11 +252,29 @@ static const struct {
     {507, CLI_FAILED, "free space for the engine's state, adctl doctor"},
 };
 
+/* The line of an expression and the caret below it; what stands around them
+ * the message has said. */
+static void print_picture(struct cli *cli, const char *picture)
+{
+    struct str rest = str_c(picture != NULL ? picture : "");
+    for (int line = 0; line < 3 && rest.len != 0; line++) {
+        ptrdiff_t end = str_find(rest, '\n');
+        size_t len = end < 0 ? rest.len : (size_t)end;
+        CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(64 * 1024);
+        strbuf_add_visible(&text, str_slice(rest, 0, len));
+        if (line != 0) {
+            (void)fprintf(cli->err, "%s\n", strbuf_str(&text).at);
+        }
+        rest = str_slice(rest, len + 1, rest.len);
+    }
+}
+
 static void print_details(struct cli *cli, const json_t *body)
 {
     const json_t *detail = json_object_get(body, "detail");
     size_t i = 0;
     json_t *e = NULL;
+    print_picture(cli, cli_get_raw(detail, "picture"));
     json_array_foreach (json_object_get(detail, "errors"), i, e) {
         struct strbuf line = STRBUF_INIT(8192);
         strbuf_add_visible(&line, str_c(cli_get_raw(e, "file")));

@@ -68,6 +68,23 @@ typedef void cli_line_fn(void *context, struct str line);
 NODISCARD int cli_stream(struct cli *cli, const char *last_id,
                          cli_line_fn *line, void *context);
 
+/* What the engine gives of events and workflows for --since alone. */
+#define CLI_EXPORT_ROWS 100000
+
+/* A list of the engine, of which --filter, --limit and --cursor choose. */
+struct cli_list {
+    const char *path;    /* with the query of all other flags */
+    const char *member;  /* the array of the answer */
+    const char *next;    /* what to try when it is not found */
+    uint64_t since_rows; /* how many --since gives without --limit; 0: 50 */
+};
+
+/* cli_fetch for the list. With a filter it asks until there are as many rows
+ * as wanted or no more, and says on stderr of how many the filter had no
+ * value. */
+NODISCARD int cli_fetch_list(struct cli *cli, const struct cli_list *list,
+                             json_t **ret);
+
 /* Appends the text percent-encoded; '/' stays when `path` is set. */
 void cli_add_encoded(struct strbuf *out, const char *text, bool path);
 

@@ -44,7 +44,11 @@ static void print_rows(struct cli *cli, json_t *rows)
 int cli_integration_list(struct cli *cli)
 {
     json_auto_t *rows = NULL;
-    int r = cli_fetch_array(cli, "/api/integrations", "adctl doctor", &rows);
+    CLEANUP(strbuf_deinit) struct strbuf path = STRBUF_INIT(64 * 1024);
+    static const char *const flags[] = {"filter", NULL};
+    strbuf_addc(&path, "/api/integrations");
+    cli_add_query(cli, &path, flags);
+    int r = cli_fetch_array(cli, strbuf_str(&path).at, "adctl doctor", &rows);
     if (r == 0 && !cli_print_items(cli, rows, NULL, "name")) {
         print_rows(cli, rows);
     }
@@ -337,7 +341,7 @@ static const struct cli_column outbox_columns[] = {
 
 int cli_integration_outbox(struct cli *cli)
 {
-    static const char *const flags[] = {"state", "limit", "cursor", NULL};
+    static const char *const flags[] = {"state", NULL};
     CLEANUP(strbuf_deinit) struct strbuf path = STRBUF_INIT(8192);
     json_auto_t *answer = NULL;
     struct cli_table t;
@@ -345,7 +349,8 @@ int cli_integration_outbox(struct cli *cli)
     json_t *row = NULL;
     strbuf_addc(&path, path_of(cli, "/outbox"));
     cli_add_query(cli, &path, flags);
-    int r = cli_fetch(cli, strbuf_str(&path).at, LIST, &answer);
+    const struct cli_list list = {strbuf_str(&path).at, "notices", LIST, 0};
+    int r = cli_fetch_list(cli, &list, &answer);
     if (r != 0) {
         return r;
     }

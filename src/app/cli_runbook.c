@@ -80,7 +80,8 @@ static int fetch_list(struct cli *cli, json_t **ret)
         strbuf_addc(&path, "/api/runbooks");
         cli_add_query(cli, &path, category);
     }
-    return cli_fetch(cli, path.at, "adctl doctor", ret);
+    const struct cli_list list = {path.at, "runbooks", "adctl doctor", 0};
+    return cli_fetch_list(cli, &list, ret);
 }
 
 /* "a.yaml, b.yaml, ..." of those that were refused. */

@@ -63,7 +63,8 @@ int cli_slo_show(struct cli *cli)
     json_t *slo = NULL;
     strbuf_addc(&path, "/api/slo");
     cli_add_query(cli, &path, flags);
-    int r = cli_fetch(cli, path.at, "adctl slo --help", &answer);
+    const struct cli_list list = {path.at, "slos", "adctl slo --help", 0};
+    int r = cli_fetch_list(cli, &list, &answer);
     if (r != 0) {
         return r;
     }
@@ -119,7 +120,7 @@ static const struct cli_column missed_columns[] = {
 
 static int list_missed(struct cli *cli)
 {
-    static const char *const flags[] = {"since", "limit", NULL};
+    static const char *const flags[] = {"since", NULL};
     CLEANUP(strbuf_deinit) struct strbuf path = STRBUF_INIT(64 * 1024);
     json_auto_t *answer = NULL;
     struct cli_table t;
@@ -127,7 +128,9 @@ static int list_missed(struct cli *cli)
     json_t *m = NULL;
     strbuf_addc(&path, "/api/incidents/missed");
     cli_add_query(cli, &path, flags);
-    int r = cli_fetch(cli, path.at, "adctl slo missed --help", &answer);
+    const struct cli_list list = {path.at, "missed", "adctl slo missed --help",
+                                  0};
+    int r = cli_fetch_list(cli, &list, &answer);
     if (r != 0) {
         return r;
     }

@@ -104,8 +104,9 @@ int cli_runbook_performance(struct cli *cli)
         cli_add_encoded(&path, cli_word(cli, 0), false);
     }
     cli_add_query(cli, &path, flags);
-    int r =
-        cli_fetch(cli, path.at, "adctl runbook performance --help", &answer);
+    const struct cli_list list = {path.at, "runbooks",
+                                  "adctl runbook performance --help", 0};
+    int r = cli_fetch_list(cli, &list, &answer);
     json_t *runbooks = json_object_get(answer, "runbooks");
     if (r != 0 || cli_print_items(cli, runbooks, NULL, "runbook")) {
         return r;

@@ -48,8 +48,7 @@ static void add_row(struct cli_table *t, const json_t *w, size_t id_len)
 
 int cli_workflow_list(struct cli *cli)
 {
-    static const char *const flags[] = {"status", "runbook", "since",
-                                        "limit",  "cursor",  NULL};
+    static const char *const flags[] = {"status", "runbook", "since", NULL};
     CLEANUP(strbuf_deinit) struct strbuf path = STRBUF_INIT(64 * 1024);
     json_auto_t *answer = NULL;
     struct cli_table t;
@@ -65,7 +64,9 @@ int cli_workflow_list(struct cli *cli)
         strbuf_addf(&path, "?event=%s", event);
     }
     cli_add_query(cli, &path, flags);
-    r = cli_fetch(cli, path.at, "adctl workflow list --help", &answer);
+    const struct cli_list list = {
+        path.at, "workflows", "adctl workflow list --help", CLI_EXPORT_ROWS};
+    r = cli_fetch_list(cli, &list, &answer);
     if (r != 0) {
         return r;
     }

@@ -1,5 +1,7 @@
 #include "model/event_input.h"
 
+#include <errno.h>
+
 #include "base/assert.h"
 #include "data/json.h"
 #include "data/timestamp.h"
@@ -273,11 +275,22 @@ static struct cel_value give(void *context, uint32_t index, struct cel_run *run)
     }
 }
 
+static int zone_of(void *context, struct str name, int64_t seconds,
+                   int32_t *ret)
+{
+    const struct event_input *x = context;
+    return x->zones == NULL
+               ? -ENOENT
+               : x->zones->offset(x->zones->context, name, seconds, ret);
+}
+
 void event_input_init(struct event_input *ret, const struct event *event,
                       const struct event_outcome *outcome, uint64_t now_ms,
                       struct arena *arena)
 {
-    ret->input = (struct cel_input){.variable = give, .context = ret};
+    ret->input =
+        (struct cel_input){.variable = give, .zone = zone_of, .context = ret};
+    ret->zones = NULL;
     ret->event = event;
     ret->outcome = outcome;
     ret->arena = arena;

@@ -18,12 +18,20 @@ struct event_outcome {
     struct id duplicate_of; /* ID_NULL if none */
 };
 
+/* Who knows the offsets of time zones: see struct cel_input. */
+struct event_zones {
+    int (*offset)(void *context, struct str name, int64_t seconds,
+                  int32_t *ret);
+    void *context;
+};
+
 #define EVENT_INPUT_FIELDS_MAX 32
 
 struct event_input {
-    struct cel_input input; /* for cel_program_run; set zone if there is one */
+    struct cel_input input; /* for cel_program_run */
     const struct event *event;
     const struct event_outcome *outcome; /* NULL: not known, fields absent */
+    const struct event_zones *zones;     /* set it if there are some */
     struct arena *arena;
     struct cel_value now;
     json_t *body; /* NULL: not read yet, or not readable */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "api/api_priv.h"
+#include "api/schemas.h"
 #include "data/json.h"
 
 static void every_route_says_who_may_use_it(void **state)
@@ -66,6 +67,69 @@ static void every_change_is_audited_or_says_why_not(void **state)
         }
         assert_true(r->audit == NULL || strchr(r->audit, '.') != NULL);
     }
+}
+
+static const struct schema *schema_named(const char *name)
+{
+    for (size_t i = 0; name != NULL && i < schema_count; i++) {
+        if (strcmp(schemas[i].name, name) == 0) {
+            return &schemas[i];
+        }
+    }
+    return NULL;
+}
+
+/* The first list of rows in the answer: "events []StoredEvent". */
+static const char *list_of(const struct schema *s)
+{
+    for (size_t i = 0; s != NULL && s->fields[i] != NULL; i++) {
+        const char *list = strstr(s->fields[i], " []");
+        if (list != NULL && list[3] >= 'A' && list[3] <= 'Z') {
+            return list + 3;
+        }
+    }
+    return NULL;
+}
+
+/* One thing with its parts is no list of rows, nor are numbers. */
+static bool is_no_list(const struct route *r)
+{
+    static const char *const others[] = {"MetricHistory", "QueueAnalysis",
+                                         "EventStats"};
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        if (strcmp(r->answer, others[i]) == 0) {
+            return true;
+        }
+    }
+    return r->id_prefix != NULL && strcmp(r->answer, "Outbox") != 0 &&
+           strcmp(r->answer, "Logs") != 0;
+}
+
+/* A list takes a filter, over rows of the schema that its answer says. */
+static void every_list_takes_a_filter(void **state)
+{
+    (void)state;
+    size_t lists = 0;
+    for (size_t i = 0; i < route_count; i++) {
+        const struct route *r = &routes[i];
+        const char *rows = list_of(schema_named(r->answer));
+        const struct query *q = r->query;
+        while (q != NULL && q->name != NULL && q->kind != QUERY_FILTER) {
+            q++;
+        }
+        bool filtered = q != NULL && q->name != NULL;
+        if (r->method == HTTP_GET && rows != NULL && !filtered &&
+            !is_no_list(r)) {
+            fail_msg("%s takes no filter", r->path);
+        }
+        if (filtered && rows != NULL) {
+            assert_string_equal(q->schema != NULL ? q->schema : "StoredEvent",
+                                rows);
+            assert_string_equal(q->name, "filter");
+            lists++;
+        }
+    }
+    assert_true(lists >= 11);
 }
 
 /* Each row is what its own method and path lead to. */
@@ -129,25 +193,25 @@ static void tells_which_methods_a_path_takes(void **state)
     assert_int_equal(m.methods, 1U << HTTP_GET);
 }
 
-static void check_refs(const json_t *at, const json_t *schemas)
+static void check_refs(const json_t *at, const json_t *known)
 {
     const char *key = NULL;
     json_t *value = NULL;
     size_t i = 0;
     if (json_is_array(at)) {
         json_array_foreach (at, i, value) {
-            check_refs(value, schemas);
+            check_refs(value, known);
         }
         return;
     }
     json_object_foreach ((json_t *)(uintptr_t)at, key, value) {
         if (strcmp(key, "$ref") == 0) {
             const char *name = strrchr(json_string_value(value), '/') + 1;
-            if (json_object_get(schemas, name) == NULL) {
+            if (json_object_get(known, name) == NULL) {
                 fail_msg("there is no schema %s", name);
             }
         }
-        check_refs(value, schemas);
+        check_refs(value, known);
     }
 }
 
@@ -175,12 +239,12 @@ static void openapi_is_whole(void **state)
         assert_int_equal(audit != NULL, routes[i].audit != NULL);
         assert_true(audit == NULL || strcmp(audit, routes[i].audit) == 0);
     }
-    json_t *schemas =
+    json_t *known =
         json_object_get(json_object_get(doc, "components"), "schemas");
     assert_true(json_is_object(json_object_get(
-        json_object_get(json_object_get(schemas, "Event"), "properties"),
+        json_object_get(json_object_get(known, "Event"), "properties"),
         "labels")));
-    check_refs(doc, schemas);
+    check_refs(doc, known);
     json_decref(doc);
     strbuf_deinit(&text);
 }
@@ -191,6 +255,7 @@ int main(void)
         cmocka_unit_test(every_route_says_who_may_use_it),
         cmocka_unit_test(every_route_is_complete),
         cmocka_unit_test(every_change_is_audited_or_says_why_not),
+        cmocka_unit_test(every_list_takes_a_filter),
         cmocka_unit_test(finds_every_route),
         cmocka_unit_test(matches_whole_segments_only),
         cmocka_unit_test(tells_which_methods_a_path_takes),
