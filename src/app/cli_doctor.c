@@ -428,6 +428,7 @@ static const struct {
     void (*run)(struct visit *v);
 } checks[] = {
     {"configuration", check_config},
+    {"service", doctor_service},
     {"server", check_server},
     {"access", check_access},
     {"version", check_version},

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "app/cli_http.h"
 #include "app/config.h"
@@ -55,6 +56,22 @@ const char *doctor_config_path(const struct visit *v);
 
 /* May the units write where the configuration tells them to? */
 void doctor_folders(struct visit *v);
+
+/* Is the engine that has the store the unit's? */
+void doctor_service(struct visit *v);
+
+/* What the unit of the engine is, and who has the store. */
+enum doctor_service_state {
+    DOCTOR_SERVICE_OURS,    /* the unit's engine has it */
+    DOCTOR_SERVICE_FOREIGN, /* another engine has it */
+    DOCTOR_SERVICE_STARTS,  /* the unit runs, and has it not yet */
+    DOCTOR_SERVICE_DOWN     /* nobody has it, and the unit does not run */
+};
+
+/* From the unit's ActiveState and MainPID (0: none) and the process that holds
+ * the lock of the store (0: none). */
+enum doctor_service_state doctor_judge_service(const char *active,
+                                               pid_t main_pid, pid_t holder);
 
 /* How old is the newest backup? */
 void doctor_backups(struct visit *v);

@@ -4,9 +4,11 @@
  * writable for the operator, and not for the service.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <systemd/sd-bus.h>
 
@@ -14,6 +16,9 @@
 #include "app/cli_output.h"
 #include "backup/backup.h"
 #include "base/mem.h"
+#include "os/fd.h"
+#include "os/holder.h"
+#include "os/process.h"
 
 #define ENGINE_UNIT "autonomous-devops.service"
 #define BACKUP_UNIT "autonomous-devops-backup.service"
@@ -85,6 +90,8 @@ bool doctor_unit_may_write(const struct doctor_unit_paths *u, const char *path)
 
 struct unit {
     char *load_state;
+    char *active_state;
+    uint32_t main_pid;
     char *user;
     char *protect_system;
     char **writable;
@@ -104,6 +111,7 @@ static void free_list(char **list)
 static void unit_deinit(struct unit *u)
 {
     free(u->load_state);
+    free(u->active_state);
     free(u->user);
     free(u->protect_system);
     free_list(u->writable);
@@ -141,8 +149,11 @@ static int read_unit(sd_bus *bus, const char *path, struct unit *u)
     return r;
 }
 
-/* 0 also for a unit that is not there. */
-static int ask_systemd(const char *name, struct unit *u)
+/* Calls fn with the bus and the object of a unit, whether it is there or not.
+ * What fn said, or why systemd cannot be asked. */
+static int with_unit(const char *name,
+                     int (*fn)(sd_bus *bus, const char *path, struct unit *u),
+                     struct unit *u)
 {
     sd_bus *bus = NULL;
     sd_bus_message *answer = NULL;
@@ -157,11 +168,129 @@ static int ask_systemd(const char *name, struct unit *u)
         r = sd_bus_message_read(answer, "o", &path);
     }
     if (r >= 0) {
-        r = read_unit(bus, path, u);
+        r = fn(bus, path, u);
     }
     (void)sd_bus_message_unref(answer);
     (void)sd_bus_flush_close_unref(bus);
     return r < 0 ? r : 0;
+}
+
+/* 0 also for a unit that is not there. */
+static int ask_systemd(const char *name, struct unit *u)
+{
+    return with_unit(name, read_unit, u);
+}
+
+/* ---- whose engine it is ---------------------------------------------------
+ */
+
+enum doctor_service_state doctor_judge_service(const char *active,
+                                               pid_t main_pid, pid_t holder)
+{
+    if (holder != 0) {
+        return holder == main_pid ? DOCTOR_SERVICE_OURS
+                                  : DOCTOR_SERVICE_FOREIGN;
+    }
+    return strcmp(active, "active") == 0 || main_pid != 0
+               ? DOCTOR_SERVICE_STARTS
+               : DOCTOR_SERVICE_DOWN;
+}
+
+static int read_state(sd_bus *bus, const char *path, struct unit *u)
+{
+    int r = sd_bus_get_property_string(bus, SYSTEMD, path, SYSTEMD ".Unit",
+                                       "LoadState", NULL, &u->load_state);
+    if (r >= 0) {
+        r = sd_bus_get_property_string(bus, SYSTEMD, path, SYSTEMD ".Unit",
+                                       "ActiveState", NULL, &u->active_state);
+    }
+    if (r >= 0 && strcmp(u->load_state, "loaded") == 0) {
+        r = sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD ".Service",
+                                        "MainPID", NULL, 'u', &u->main_pid);
+    }
+    return r;
+}
+
+/* Who has the store. The lock itself is not tried: that would keep an engine
+ * from starting. False: it cannot be looked at. */
+static bool find_holder(struct visit *v, struct os_holder *ret)
+{
+    const char *path =
+        cli_text(v->cli, "%s/engine.lock", v->config->state_directory);
+    struct os_process p;
+    CLEANUP(os_closep)
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    *ret = (struct os_holder){.pid = 0};
+    if (fd < 0) {
+        return errno == ENOENT;
+    }
+    os_holder_read(fd, ret);
+    if (ret->pid != 0 &&
+        (os_process_read(ret->pid, &p) < 0 || ret->command[0] == '\0')) {
+        ret->pid = 0; /* it has ended */
+    }
+    return true;
+}
+
+static void say_foreign(struct visit *v, const struct unit *u,
+                        const struct os_holder *holder)
+{
+    CLEANUP(strbuf_deinit) struct strbuf who = STRBUF_INIT(256);
+    os_holder_add(holder, &who);
+    doctor_say(v, BAD,
+               cli_text(v->cli,
+                        "sudo kill %d, then sudo systemctl restart "
+                        "autonomous-devops",
+                        (int)holder->pid),
+               "an engine that is not the unit's (%s) has the store; the unit "
+               "is %s",
+               strbuf_str(&who).at, u->active_state);
+}
+
+void doctor_service(struct visit *v)
+{
+    const char *path = doctor_config_path(v);
+    CLEANUP(unit_deinit) struct unit u = {0};
+    struct os_holder holder;
+    if (v->config == NULL) {
+        doctor_say(v, SKIPPED, NULL, "%s", v->no_config);
+        return;
+    }
+    if (path == NULL || strcmp(path, CONFIG_PATH_DEFAULT) != 0) {
+        doctor_say(v, SKIPPED, NULL, "not the configuration of a service");
+        return;
+    }
+    int r = with_unit(ENGINE_UNIT, read_state, &u);
+    if (r < 0 || strcmp(u.load_state, "loaded") != 0) {
+        doctor_say(v, SKIPPED, NULL, ENGINE_UNIT ": %s",
+                   r < 0 ? "systemd cannot be asked" : "not installed");
+        return;
+    }
+    if (!find_holder(v, &holder)) {
+        doctor_say(v, SKIPPED, "sudo adctl doctor",
+                   "who has the store is not shown to you");
+        return;
+    }
+    switch (
+        doctor_judge_service(u.active_state, (pid_t)u.main_pid, holder.pid)) {
+    case DOCTOR_SERVICE_OURS:
+        doctor_say(v, GOOD, NULL, "the unit's engine has the store");
+        break;
+    case DOCTOR_SERVICE_FOREIGN:
+        say_foreign(v, &u, &holder);
+        break;
+    case DOCTOR_SERVICE_STARTS:
+        doctor_say(v, WARNING, "journalctl -u autonomous-devops -n 50",
+                   "the unit is %s, and has not taken the store yet",
+                   u.active_state);
+        break;
+    case DOCTOR_SERVICE_DOWN:
+        doctor_say(v, BAD,
+                   "sudo systemctl start autonomous-devops, or journalctl -u "
+                   "autonomous-devops -n 50",
+                   "the unit is %s", u.active_state);
+        break;
+    }
 }
 
 /* ---- folders ------------------------------------------------------------- */

@@ -16,7 +16,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -28,6 +27,7 @@
 #include "data/json.h"
 #include "data/timestamp.h"
 #include "os/fd.h"
+#include "os/holder.h"
 
 #define NOTE "restored.json"
 #define NOTE_NEW "restored.json.new"
@@ -514,23 +514,22 @@ int backup_read_note(const char *state_directory, struct arena *a,
     return r;
 }
 
-/* Which engine it is that holds the lock: its number stands in the file. */
+/* Which engine it is that holds the lock. */
 static int engine_is_there(int state, const char *state_directory,
                            struct err *reterr)
 {
-    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(32);
-    uint64_t pid = 0;
-    int r = os_read_file(state, ENGINE_LOCK, &text);
-    ptrdiff_t end = str_find(strbuf_str(&text), '\n');
-    bool known = r == 0 && end > 0 &&
-                 str_to_u64(str_slice(strbuf_str(&text), 0, (size_t)end), 1,
-                            INT32_MAX, &pid) == 0;
+    struct os_holder holder = {.pid = 0};
+    CLEANUP(strbuf_deinit) struct strbuf who = STRBUF_INIT(256);
+    CLEANUP(os_closep)
+    int fd = openat(state, ENGINE_LOCK,
+                    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd >= 0) {
+        os_holder_read(fd, &holder);
+    }
+    os_holder_add(&holder, &who);
     err_hint(reterr, "stop that engine first; two would corrupt the store");
-    return known ? err_set(reterr, -EBUSY,
-                           "another engine (pid %" PRIu64 ") uses %s", pid,
-                           state_directory)
-                 : err_set(reterr, -EBUSY, "another engine uses %s",
-                           state_directory);
+    return err_set(reterr, -EBUSY, "another engine (%.*s) uses %s",
+                   STR_ARG(strbuf_str(&who)), state_directory);
 }
 
 int backup_pending(const char *state_directory, struct arena *a,

@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "os/holder.h"
 #include "store/sqlite_log.h"
 #include "store/sqlite_sums.h"
 
@@ -73,17 +74,13 @@ static int open_directory(struct store *s, struct err *reterr)
 
 static int lock_is_held(int fd, const char *directory, struct err *reterr)
 {
-    char pid[16] = "";
-    ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
-    for (ssize_t i = 0; i < n; i++) {
-        if (pid[i] < '0' || pid[i] > '9') {
-            pid[i] = '\0';
-            break;
-        }
-    }
+    struct os_holder holder;
+    CLEANUP(strbuf_deinit) struct strbuf who = STRBUF_INIT(256);
+    os_holder_read(fd, &holder);
+    os_holder_add(&holder, &who);
     err_hint(reterr, "stop that engine first; two would corrupt the store");
-    return err_set(reterr, -EBUSY, "another engine (pid %s) uses %s",
-                   n > 0 && pid[0] != '\0' ? pid : "unknown", directory);
+    return err_set(reterr, -EBUSY, "another engine (%.*s) uses %s",
+                   STR_ARG(strbuf_str(&who)), directory);
 }
 
 /* The lock lasts as long as the file is open: it cannot be left over. */

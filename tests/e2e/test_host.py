@@ -180,7 +180,8 @@ def test_a_store_that_is_taken_leaves_no_executor(make_daemon):
         "url": f"sqlite://{first.folder}/state/engine.db"}}, start=False)
     p = run(d, "serve")
     assert p.returncode == 75
-    assert f"another engine (pid {first.process.pid}) uses" in p.stderr
+    assert (f"another engine (pid {first.process.pid}, autonomous-devops "
+            "serve, since 20") in p.stderr
     assert d.executor_pid() is None
 
 

@@ -63,11 +63,38 @@ static void other_units_protect_less(void **state)
     assert_false(doctor_unit_may_write(&u, "/data"));
 }
 
+static void an_engine_that_is_not_the_unit_s_is_noticed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *active;
+        pid_t main_pid, holder;
+        enum doctor_service_state is;
+    } rows[] = {
+        {"active", 7, 7, DOCTOR_SERVICE_OURS},
+        {"reloading", 7, 7, DOCTOR_SERVICE_OURS},
+        {"failed", 0, 9, DOCTOR_SERVICE_FOREIGN},
+        {"inactive", 0, 9, DOCTOR_SERVICE_FOREIGN},
+        {"activating", 7, 9, DOCTOR_SERVICE_FOREIGN},
+        {"active", 7, 9, DOCTOR_SERVICE_FOREIGN},
+        {"activating", 7, 0, DOCTOR_SERVICE_STARTS},
+        {"active", 7, 0, DOCTOR_SERVICE_STARTS},
+        {"failed", 0, 0, DOCTOR_SERVICE_DOWN},
+        {"activating", 0, 0, DOCTOR_SERVICE_DOWN}, /* waits for a restart */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        assert_int_equal(doctor_judge_service(rows[i].active, rows[i].main_pid,
+                                              rows[i].holder),
+                         rows[i].is);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_strict_unit_writes_where_it_is_told),
         cmocka_unit_test(other_units_protect_less),
+        cmocka_unit_test(an_engine_that_is_not_the_unit_s_is_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
