@@ -1,6 +1,7 @@
 /*
  * Fills the generated parts into a manual page: a line "@COMMANDS@" becomes
- * the command table of adctl, "@OPTIONS@" the table of configuration options.
+ * the command table of adctl, "@OPTIONS@" the table of configuration options,
+ * "@RULES@" the rules of lint.
  * Usage: man-generate TEMPLATE, the page goes to standard output.
  */
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include "app/cli_commands.h"
 #include "app/config.h"
 #include "base/strbuf.h"
+#include "lint/lint.h"
 
 static const struct {
     const char *line;
@@ -16,6 +18,7 @@ static const struct {
 } parts[] = {
     {"@COMMANDS@\n", cli_add_man},
     {"@OPTIONS@\n", config_add_man},
+    {"@RULES@\n", lint_add_man},
 };
 
 static void add_line(struct strbuf *out, const char *line)

@@ -65,12 +65,22 @@ const char *cli_text(struct cli *cli, const char *fmt, ...)
     return copy;
 }
 
+bool cli_format_of(const char *word, enum cli_format *ret)
+{
+    for (int i = 0; i < CLI_FORMATS; i++) {
+        if (strcmp(cli_format_names[i], word) == 0) {
+            *ret = (enum cli_format)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static void apply_output_flags(struct cli *cli)
 {
-    const char *format = cli_value(cli, "output");
-    for (int i = 0; format != NULL && i < CLI_FORMATS; i++) {
-        if (strcmp(cli_format_names[i], format) == 0) {
-            cli->format = (enum cli_format)i;
+    VEC_EACH (&cli->given, g) {
+        if (strcmp(cli->given.at[g].flag->name, "output") == 0) {
+            (void)cli_format_of(cli->given.at[g].value, &cli->format);
         }
     }
     cli->terminal.header = cli->terminal.header || cli_has(cli, "header");

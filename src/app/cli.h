@@ -41,6 +41,9 @@ enum cli_format {
 
 extern const char *const cli_format_names[CLI_FORMATS + 1];
 
+/* Is this the name of a format? */
+bool cli_format_of(const char *word, enum cli_format *ret);
+
 struct cli_flag;
 struct cli_command;
 

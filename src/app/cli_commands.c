@@ -1,5 +1,6 @@
 #include "app/cli_commands.h"
 
+#include "app/cli_editing.h"
 #include "app/config.h"
 #include "model/runbook_schema.h"
 
@@ -108,6 +109,29 @@ static const struct cli_flag validate_flags[] = {
     {"all", 0, "DIR", "every runbook below this folder", NULL},
     END,
 };
+
+static const struct cli_flag lint_flags[] = {
+    {"format", 'f', "FORMAT", "text, json, github or sarif", cli_lint_formats},
+    {"rules", 0, NULL, "list the rules instead", NULL},
+    END,
+};
+
+static const struct cli_flag new_flags[] = {
+    {"template", 't', "TEMPLATE", "what to begin with (default shell)",
+     cli_template_names},
+    {"output", 'o', "FILE",
+     "write it there, as a new file; or the format of the answer, as elsewhere",
+     NULL},
+    END,
+};
+
+#define LINT_DETAILS                                                           \
+    "All that the loader says, and what is unsafe though it loads, with its "  \
+    "place and the way out; without the engine. A folder means every runbook " \
+    "below it, - standard input, nothing the folder you are in. Ends with 1 "  \
+    "when there are errors, with 3 when there are only warnings, else with "   \
+    "0. A comment allows a finding: # lint: allow RULE REASON. The rules: "    \
+    "adctl lint --rules, runbook-lint(7)."
 
 static const struct cli_flag run_flags[] = {
     {"param", 'p', "NAME=VALUE", "a parameter; may be repeated", NULL},
@@ -324,6 +348,14 @@ const struct cli_command cli_commands[] = {
      "adctl runbook validate remediation/high-cpu-usage.yaml\n"
      "adctl runbook validate --all /var/lib/autonomous-devops/runbooks\n",
      cli_runbook_validate},
+    {"runbook", "lint", "[FILE|DIR...]", 0, 1000, CLI_FILE, lint_flags,
+     "the same as adctl lint", LINT_DETAILS,
+     "adctl runbook lint high-cpu-usage.yaml\n", cli_lint},
+    {"runbook", "new", "NAME", 1, 1, CLI_NO_SUBJECT, new_flags,
+     "begin a runbook, with comments", CLI_NEW_DETAILS,
+     "adctl runbook new restart-web -t service --output restart-web.yaml\n"
+     "adctl runbook new 'Clean the cache' --template cleanup > clean.yaml\n",
+     cli_runbook_new},
     {"runbook", "schema", "", 0, 0, CLI_NO_SUBJECT, no_flags,
      "print the JSON Schema of a runbook, for editors",
      "Draft 7, as yaml-language-server reads it. The package installs it "
@@ -556,6 +588,13 @@ const struct cli_command cli_commands[] = {
     {"integration", "resume", "NAME", 1, 1, CLI_INTEGRATION, no_flags,
      "go on after a pause", NULL, "adctl integration resume metrics-scraper\n",
      cli_integration_resume},
+    {"lint", NULL, "[FILE|DIR...]", 0, 1000, CLI_FILE, lint_flags,
+     "find what is wrong or unsafe in runbooks", LINT_DETAILS,
+     "adctl lint\n"
+     "adctl lint high-cpu-usage.yaml\n"
+     "adctl lint -f sarif /var/lib/autonomous-devops/runbooks > lint.sarif\n"
+     "adctl lint --rules\n",
+     cli_lint},
     {"expr", "eval", "EXPR", 1, 1, CLI_NO_SUBJECT, eval_flags,
      "try an expression (CEL) on an event",
      "Works without the engine. The expression sees event, parameters and "
@@ -616,8 +655,8 @@ const size_t cli_default_verb_count = ARRAY_LEN(cli_default_verbs);
 
 /* `get` is resolved by whether something stands behind it. */
 const struct cli_alias cli_verb_aliases[] = {
-    {"ls", "list"},       {"describe", "show"}, {"create", "send"},
-    {"lint", "validate"}, {"start", "run"},     {"log", "logs"},
+    {"ls", "list"},   {"describe", "show"}, {"create", "send"},
+    {"start", "run"}, {"log", "logs"},
 };
 
 const size_t cli_verb_alias_count = ARRAY_LEN(cli_verb_aliases);

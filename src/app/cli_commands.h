@@ -1,7 +1,8 @@
 /*
  * The table of commands and flags. A new command is a row here and its
  * function. A flag of one name takes a value in all commands or in none, so
- * that flags may stand before the command (checked by a test).
+ * that flags may stand before the command (checked by a test); a letter of
+ * which two commands make different things stands behind its command.
  */
 #pragma once
 
@@ -104,6 +105,8 @@ int cli_runbook_show(struct cli *cli);
 int cli_runbook_validate(struct cli *cli);
 int cli_runbook_run(struct cli *cli);
 int cli_runbook_schema(struct cli *cli);
+int cli_runbook_new(struct cli *cli);
+int cli_lint(struct cli *cli);
 int cli_workflow_list(struct cli *cli);
 int cli_workflow_show(struct cli *cli);
 int cli_workflow_logs(struct cli *cli);

@@ -102,6 +102,44 @@ static int give(struct parser *p, const struct cli_flag *f, const char *arg,
     return 0;
 }
 
+static const char *noun_of(const char *word);
+static const char *unalias(const struct cli_alias *aliases, size_t count,
+                           const char *word);
+
+/* The command that the words so far name, in either order ("workflow logs",
+ * "logs run/ID"); NULL if they do not yet. */
+static const struct cli_command *command_in_front(const struct parser *p)
+{
+    if (p->words.count == 0) {
+        return NULL;
+    }
+    const char *noun = noun_of(p->words.at[0]);
+    const struct cli_command *c =
+        noun != NULL ? cli_find(str_c(noun), STR_NULL) : NULL;
+    if (c != NULL || p->words.count < 2) {
+        return c;
+    }
+    const char *verb = p->words.at[noun != NULL ? 1 : 0];
+    if (noun == NULL) {
+        const char *second = p->words.at[1];
+        size_t len = strcspn(second, "/");
+        noun = noun_of(cli_text(p->cli, "%.*s", (int)len, second));
+    }
+    verb = unalias(cli_verb_aliases, cli_verb_alias_count, verb);
+    return noun != NULL ? cli_find(str_c(noun), str_c(verb)) : NULL;
+}
+
+/* -f is --follow of one command and --format of another: behind the command
+ * it is the command's own. */
+static const struct cli_flag *letter_flag(const struct parser *p,
+                                          struct str letter)
+{
+    const struct cli_command *c = command_in_front(p);
+    const struct cli_flag *own =
+        c != NULL ? in_list(c->flags, letter, true) : NULL;
+    return own != NULL ? own : anywhere(letter, true);
+}
+
 /* "--name", "--name=value". */
 static int parse_long(struct parser *p, const char *arg)
 {
@@ -126,7 +164,7 @@ static int parse_long(struct parser *p, const char *arg)
 static int parse_short(struct parser *p, const char *arg)
 {
     for (const char *at = arg + 1; *at != '\0'; at++) {
-        const struct cli_flag *f = anywhere(str_n(at, 1), true);
+        const struct cli_flag *f = letter_flag(p, str_n(at, 1));
         if (f == NULL) {
             return note_unknown(p, arg, str_n(at, 1));
         }
@@ -332,16 +370,15 @@ static int settle_flags(struct cli *cli)
     VEC_EACH (&cli->given, i) {
         struct cli_given *g = &cli->given.at[i];
         const struct cli_flag *f = g->flag;
-        if (in_list(cli_global_flags, str_c(f->name), false) != f) {
-            const struct cli_flag *own =
-                cli->command == NULL
-                    ? NULL
-                    : in_list(cli->command->flags, str_c(f->name), false);
-            if (own == NULL) {
-                return unknown_flag(cli, cli_text(cli, "--%s", f->name),
-                                    str_c(f->name));
-            }
+        const struct cli_flag *own =
+            cli->command == NULL
+                ? NULL
+                : in_list(cli->command->flags, str_c(f->name), false);
+        if (own != NULL) {
             g->flag = own;
+        } else if (in_list(cli_global_flags, str_c(f->name), false) != f) {
+            return unknown_flag(cli, cli_text(cli, "--%s", f->name),
+                                str_c(f->name));
         }
         int r = check_choice(cli, g);
         uint64_t ms = 0;

@@ -78,6 +78,7 @@ def test_the_package_keeps_its_bounds(deb):
                  "/usr/share/man/man8/autonomous-devops.8.gz",
                  "/usr/share/man/man1/adctl.1.gz",
                  "/usr/share/man/man5/autonomous-devops.yaml.5.gz",
+                 "/usr/share/man/man7/runbook-lint.7.gz",
                  "/usr/share/autonomous-devops/schema/runbook.json",
                  "/usr/share/bash-completion/completions/adctl",
                  "/usr/share/zsh/vendor-completions/_adctl",

@@ -79,7 +79,8 @@ static void finds_commands_by_every_name(void **state)
     is_command("status", "status", NULL);
     is_command("event list", "event", "list");
     is_command("events ls", "event", "list");
-    is_command("rb lint x", "runbook", "validate");
+    is_command("rb lint x", "runbook", "lint");
+    is_command("lint", "lint", NULL);
     is_command("wf log x", "workflow", "logs");
     is_command("run show x", "workflow", "show");
     is_command("runs get", "workflow", "list");
@@ -177,6 +178,44 @@ static void refuses_wrong_usage_with_a_hint(void **state)
     is_refused("event send --wait --timeout soon", "is not a duration");
 }
 
+/* -f is a switch of one command and takes a value in another. */
+static void a_letter_is_that_of_its_command(void **state)
+{
+    (void)state;
+    struct parse *p = parse("lint -f sarif x.yaml");
+    assert_int_equal(p->result, 0);
+    assert_string_equal(cli_value(&p->cli, "format"), "sarif");
+    assert_int_equal(p->cli.words.count, 1);
+    done(p);
+    p = parse("runbook lint -fjson x.yaml");
+    assert_int_equal(p->result, 0);
+    assert_string_equal(cli_value(&p->cli, "format"), "json");
+    done(p);
+    p = parse("workflow logs x -f");
+    assert_int_equal(p->result, 0);
+    assert_true(cli_has(&p->cli, "follow"));
+    done(p);
+    p = parse("logs run/x -f");
+    assert_int_equal(p->result, 0);
+    assert_true(cli_has(&p->cli, "follow"));
+    done(p);
+    is_refused("lint -f yaml", "unknown word \"yaml\"");
+    is_refused("lint -f", "-f needs a value: FORMAT");
+}
+
+/* A command's own flag hides the global one of that name. */
+static void output_of_new_is_a_file(void **state)
+{
+    (void)state;
+    struct parse *p = parse("runbook new x --output x.yaml -o json");
+    assert_int_equal(p->result, 0);
+    assert_int_equal(p->cli.given.count, 2);
+    assert_string_equal(p->cli.given.at[0].value, "x.yaml");
+    assert_null(p->cli.given.at[0].flag->choices);
+    done(p);
+    is_refused("runbook list --output x.yaml", "unknown word");
+}
+
 static void leaves_severities_open(void **state)
 {
     (void)state;
@@ -221,19 +260,33 @@ static void reads_numbers_and_durations(void **state)
 
 /* ---- the table ---------------------------------------------------------- */
 
+static bool is_global(const struct cli_flag *f)
+{
+    for (const struct cli_flag *g = cli_global_flags; g->name != NULL; g++) {
+        if (g == f) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void check_flag(const struct cli_flag *a, const struct cli_flag *b)
 {
     bool same = strcmp(a->name, b->name) == 0;
-    if (same != (a->letter != 0 && a->letter == b->letter) &&
-        (a->letter != 0 || b->letter != 0)) {
-        fail_msg("--%s and --%s share a letter, or should", a->name, b->name);
+    bool letter = a->letter != 0 && a->letter == b->letter;
+    if (same && (a->letter != 0 || b->letter != 0) && !letter) {
+        fail_msg("--%s has another letter elsewhere", a->name);
+    }
+    if (letter && !same && (is_global(a) || is_global(b))) {
+        fail_msg("--%s and --%s share a letter", a->name, b->name);
     }
     if (same && (a->value == NULL) != (b->value == NULL)) {
         fail_msg("--%s takes a value only in some commands", a->name);
     }
 }
 
-/* Flags may stand before the command, so each means one thing everywhere. */
+/* Flags may stand before the command, so each takes a value or none whatever
+ * the command is; letters of global flags are nobody else's. */
 static void a_flag_is_the_same_everywhere(void **state)
 {
     (void)state;
@@ -366,6 +419,8 @@ int main(void)
         cmocka_unit_test(joins_switches),
         cmocka_unit_test(ends_flags_at_two_dashes),
         cmocka_unit_test(refuses_wrong_usage_with_a_hint),
+        cmocka_unit_test(a_letter_is_that_of_its_command),
+        cmocka_unit_test(output_of_new_is_a_file),
         cmocka_unit_test(leaves_severities_open),
         cmocka_unit_test(help_needs_no_words),
         cmocka_unit_test(reads_numbers_and_durations),

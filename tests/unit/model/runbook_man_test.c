@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/strbuf.h"
+#include "lint/lint.h"
 #include "model/runbook_load_priv.h"
 
 static void read_page(const char *name, struct strbuf *out)
@@ -66,7 +67,7 @@ static void runbook_page_has_every_key(void **state)
     strbuf_deinit(&page);
 }
 
-static void runbook_page_s_example_is_valid(void **state)
+static void runbook_page_s_example_is_clean(void **state)
 {
     (void)state;
     struct strbuf page = STRBUF_INIT(256 * 1024);
@@ -84,6 +85,11 @@ static void runbook_page_s_example_is_valid(void **state)
     assert_int_equal(report.problems.count, 0);
     runbook_unref(rb);
     runbook_report_deinit(&report);
+    struct lint_report found;
+    lint_runbook(STR("example.yaml"), str_n(at + 4, (size_t)(end - at - 4)),
+                 &RUNBOOK_DEFAULTS, &found);
+    assert_int_equal(found.findings.count, 0);
+    lint_report_deinit(&found);
     strbuf_deinit(&page);
 }
 
@@ -91,7 +97,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(runbook_page_has_every_key),
-        cmocka_unit_test(runbook_page_s_example_is_valid),
+        cmocka_unit_test(runbook_page_s_example_is_clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
