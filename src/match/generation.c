@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "match/index.h"
+#include "match/twins.h"
 
 static int by_path(const void *a, const void *b)
 {
@@ -46,6 +47,7 @@ struct generation *generation_new(const struct generation_file *files,
     for (uint32_t i = 1; i < count; i++) {
         ASSERT(!str_eq(g->files[i - 1].path, g->files[i].path));
     }
+    generation_find_twins(g);
     g->index = match_index_new(g->files, count);
     return g;
 }

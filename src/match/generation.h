@@ -39,6 +39,8 @@ struct generation {
     struct str commit; /* git commit of the repository, "" if none */
     struct generation_file *files; /* sorted by path */
     uint32_t file_count;
+    uint32_t *same_triggers; /* per file: the next one; see twins.h */
+    uint32_t *same_name;
     struct match_index *index;
 };
 
