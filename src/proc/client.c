@@ -355,6 +355,13 @@ void exec_client_free(struct exec_client *c)
     mem_free(c);
 }
 
+void exec_client_renew(struct exec_client *c)
+{
+    if (c->state == CLIENT_UP) {
+        drop(c);
+    }
+}
+
 bool exec_client_is_up(const struct exec_client *c)
 {
     return c->state == CLIENT_UP;

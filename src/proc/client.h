@@ -42,6 +42,10 @@ void exec_client_free(struct exec_client *c);
 /* Queues a message; dropped silently while not connected (the engine asks
  * again when EXECUTOR_UP tells it to). */
 void exec_client_send(struct exec_client *c, const struct exec_message *m);
+/* Ends the connection that is up and makes another one, for which the executor
+ * reads its configuration again. It is told of as any loss and welcome are. */
+void exec_client_renew(struct exec_client *c);
+
 /* True from WELCOME until the connection is lost. */
 bool exec_client_is_up(const struct exec_client *c);
 

@@ -9,6 +9,7 @@
  *   guard.c     the process that outlives us
  *   run_plan.c  what a start needs before there is a process
  *   bindings.c  which workflow began with which version
+ *   permit.c    whom a step may run as
  */
 #pragma once
 
@@ -23,7 +24,7 @@
 #include "proc/output.h"
 #include "proc/place_priv.h"
 #include "proc/redact.h"
-#include "proc/spawn.h"
+#include "proc/trust.h"
 #include "repo/repo.h"
 #include "wire/exec_proto.h"
 
@@ -146,25 +147,8 @@ void link_refresh_options(struct executor *x);
 /* ---- trust.c ----------------------------------------------------------------
  */
 
-/* Who could have written a text: only root, or also the owner of the file or
- * folder that is named. Each start asks, so nobody's name is looked up before
- * it is told: see trust_why. */
-struct trust {
-    bool root;
-    bool is_copy; /* of a file that was not root's; nothing is named */
-    uid_t owner;
-    char path[256];
-};
-
-/* "PATH belongs to NAME", for a message; of a text that root alone could have
- * written: "". */
-void trust_why(const struct trust *t, char *out, size_t size);
-
-/* Looks at every folder from / down to the repository, and at those and the
- * file that the path names in it ("": none). 0 and *ret, -EPERM with what is
- * to be mended when somebody could have written there who is not trusted, or
- * what cannot be looked at. An executor that serves nobody but its own user
- * trusts whatever that user could read. */
+/* trust_look at our repository. An executor that serves nobody but its own
+ * user trusts whatever that user could read. */
 NODISCARD int trust_check(const struct executor *x, struct str path,
                           struct trust *ret, struct err *reterr);
 
@@ -177,7 +161,8 @@ NODISCARD int versions_open(struct executor *x, struct err *reterr);
 void versions_close(struct executor *x);
 
 /* Makes sure that we keep our own copy of this version: read from the
- * repository by ourselves if we have none. */
+ * repository by ourselves if we have none. Fails as well when a step of it
+ * would be refused. */
 NODISCARD int versions_pin(struct executor *x, struct str path,
                            const struct runbook_hash *hash, struct err *reterr);
 

@@ -521,7 +521,7 @@ static int begin(struct run *r, struct run_plan *p,
         .argv = p->step.argv,
         .env = p->env,
         .folder = r->folder.fd,
-        .user = p->has_user ? &p->user : NULL,
+        .user = p->as.has_user ? &p->as.user : NULL,
         .limits = x->options.limits,
     };
     struct spawned spawned;

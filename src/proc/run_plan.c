@@ -1,10 +1,8 @@
 #include "proc/run_plan_priv.h"
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "model/params.h"
@@ -16,101 +14,14 @@
 void run_plan_deinit(struct run_plan *p)
 {
     runbook_unref(p->runbook);
-    if (p->has_user) {
-        spawn_user_deinit(&p->user);
-    }
+    permit_deinit(&p->as);
     arena_deinit(&p->arena);
-}
-
-static bool matches(const char *const *globs, const char *path)
-{
-    for (; *globs != NULL; globs++) {
-        if (fnmatch(*globs, path, FNM_PATHNAME | FNM_PERIOD) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* What lets this runbook run a step as the user: a rule that names the runbook,
- * or else one for all runbooks; NULL: nothing does. */
-static const struct executor_run_as *
-find_rule(const struct executor *x, const char *user, const char *path)
-{
-    const struct executor_run_as *general = NULL;
-    const struct executor_run_as *rule = x->options.run_as_allowed;
-    for (; rule != NULL && rule->user != NULL; rule++) {
-        if (strcmp(rule->user, user) != 0) {
-            continue;
-        }
-        if (rule->runbooks == NULL) {
-            general = rule;
-        } else if (matches(rule->runbooks, path)) {
-            return rule;
-        }
-    }
-    return general;
-}
-
-/* The user that the step names, if our own configuration permits that. */
-static int plan_run_as(struct run *r, struct run_plan *p, struct str name,
-                       struct err *reterr)
-{
-    const char *user = arena_strdup(&p->arena, name);
-    const char *path = arena_strdup(&p->arena, p->runbook->path);
-    const struct executor_run_as *rule = find_rule(r->x, user, path);
-    if (rule == NULL) {
-        return err_set(reterr, -EPERM,
-                       "run_as: executor.run_as_allowed does not permit %s to "
-                       "%s",
-                       user, path);
-    }
-    int e = spawn_user_find(user, &p->user, reterr);
-    p->has_user = e == 0;
-    if (e == 0 && p->user.uid == 0 && rule->runbooks == NULL) {
-        return err_set(reterr, -EPERM,
-                       "run_as: %s is root, which executor.run_as_allowed must "
-                       "permit to %s by name",
-                       user, path);
-    }
-    return e;
-}
-
-static int choose_user(struct run *r, struct run_plan *p, struct err *reterr)
-{
-    const struct step *step = &p->runbook->steps[r->key.step_no];
-    const char *user = r->x->options.default_user;
-    if (step->run_as.len != 0) {
-        return plan_run_as(r, p, step->run_as, reterr);
-    }
-    if (user == NULL) {
-        return 0;
-    }
-    int e = spawn_user_find(user, &p->user, reterr);
-    p->has_user = e == 0;
-    return e;
-}
-
-/* What others than root can write does not run as root. */
-static int plan_user(struct run *r, struct run_plan *p, struct err *reterr)
-{
-    int e = choose_user(r, p, reterr);
-    uid_t uid = p->has_user ? p->user.uid : geteuid();
-    if (e == 0 && uid == 0 && !p->trust.root) {
-        char why[512];
-        trust_why(&p->trust, why, sizeof(why));
-        return err_set(reterr, -EPERM,
-                       "a step runs as root only from a runbook that only root "
-                       "can write: %s; chown root, or set %s",
-                       why, p->has_user ? "another run_as" : "executor.user");
-    }
-    return e;
 }
 
 static int plan_folder(struct run *r, struct run_plan *p, struct err *reterr)
 {
-    int e =
-        folder_take(&r->x->folders, p->has_user ? &p->user : NULL, &r->folder);
+    int e = folder_take(&r->x->folders, p->as.has_user ? &p->as.user : NULL,
+                        &r->folder);
     return e < 0 ? err_set(reterr, e, "cannot make the step's folder: %s",
                            strerror(-e))
                  : 0;
@@ -185,8 +96,8 @@ static int plan_env(struct run *r, struct run_plan *p, struct err *reterr)
         entry(p, BASE_PATH),
         entry(p, "LANG=C.UTF-8"),
         entry(p, "TMPDIR=%s/%s", r->x->options.work, folder),
-        p->has_user ? entry(p, "HOME=%s", p->user.home)
-                    : entry(p, "HOME=%s/%s", r->x->options.work, folder),
+        p->as.has_user ? entry(p, "HOME=%s", p->as.user.home)
+                       : entry(p, "HOME=%s/%s", r->x->options.work, folder),
     };
     size_t room = ARRAY_LEN(ours) + given + ARRAY_LEN(defaults) + 1;
     p->env = ARENA_ARRAY(&p->arena, room, char *);
@@ -236,7 +147,9 @@ int run_plan_make(struct run *r, const struct exec_message *m,
     if (e == 0) {
         plan_secrets(r, p, values.params_json);
     }
-    e = e < 0 ? e : plan_user(r, p, reterr);
+    e = e < 0 ? e
+              : permit_step(&r->x->options, p->runbook, r->key.step_no,
+                            &p->trust, &p->as, reterr);
     e = e < 0 ? e : plan_folder(r, p, reterr);
     return e < 0 ? e : plan_env(r, p, reterr);
 }

@@ -14,8 +14,7 @@ struct run_plan {
     struct runbook *runbook;
     struct trust trust; /* of the runbook */
     struct rendered_step step;
-    struct spawn_user user;
-    bool has_user;
+    struct permit as;
     char **env;
 };
 

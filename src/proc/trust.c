@@ -11,6 +11,8 @@
  * as root the owner must be root as well. What untrusted users cannot write to
  * they cannot change between this look and the reading either.
  */
+#include "proc/trust.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -255,27 +257,32 @@ int executor_trusts_file(const char *path, struct err *reterr)
     return e;
 }
 
-int trust_check(const struct executor *x, struct str path, struct trust *ret,
-                struct err *reterr)
+int trust_look(const char *repository, struct str path, uid_t self,
+               struct trust *ret, struct err *reterr)
 {
-    ret->root = true;
-    ret->is_copy = false;
-    ret->path[0] = '\0';
-    if (geteuid() != 0 && !link_serves_others(x)) {
-        return 0;
-    }
     struct stat st;
-    if (stat(x->options.repository, &st) < 0) {
-        return cannot_look(x->options.repository, reterr);
+    *ret = (struct trust){.root = true};
+    if (stat(repository, &st) < 0) {
+        return cannot_look(repository, reterr);
     }
     struct look *l = MEM_NEW(struct look);
-    l->self = geteuid();
+    l->self = self;
     l->owner = st.st_uid;
     l->trust = ret;
-    int e = check_way(l, x->options.repository, reterr);
+    int e = check_way(l, repository, reterr);
     if (e == 0 && path.len != 0) {
         e = check_inside(l, path, reterr);
     }
     mem_free(l);
     return e;
+}
+
+int trust_check(const struct executor *x, struct str path, struct trust *ret,
+                struct err *reterr)
+{
+    if (geteuid() != 0 && !link_serves_others(x)) {
+        *ret = (struct trust){.root = true};
+        return 0;
+    }
+    return trust_look(x->options.repository, path, geteuid(), ret, reterr);
 }

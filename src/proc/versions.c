@@ -373,15 +373,6 @@ static int get_text(struct executor *x, struct str path,
     return 0;
 }
 
-int versions_pin(struct executor *x, struct str path,
-                 const struct runbook_hash *hash, struct err *reterr)
-{
-    struct text text = {.bytes = STRBUF_INIT(TEXT_MAX_BYTES)};
-    int e = get_text(x, path, hash, &text, reterr);
-    strbuf_deinit(&text.bytes);
-    return e;
-}
-
 /* ---- runbooks
  * ---------------------------------------------------------------------- */
 
@@ -427,8 +418,10 @@ static const char *first_error(const struct runbook_report *report)
     return "no reason given";
 }
 
-static int load(struct executor *x, struct str path, const struct text *text,
-                struct version *ret, struct err *reterr)
+/* A new reference in ret->runbook. */
+static int parse(const struct executor *x, struct str path,
+                 const struct text *text, struct version *ret,
+                 struct err *reterr)
 {
     /* What the text leaves open is the engine's to decide, within limits; its
      * time limit comes with each request. */
@@ -449,10 +442,19 @@ static int load(struct executor *x, struct str path, const struct text *text,
         err_set(reterr, e, "%.*s does not load: %s", STR_ARG(path),
                 first_error(&report));
     } else {
-        remember(x->versions, &version);
         *ret = version;
     }
     runbook_report_deinit(&report);
+    return e;
+}
+
+static int load(struct executor *x, struct str path, const struct text *text,
+                struct version *ret, struct err *reterr)
+{
+    int e = parse(x, path, text, ret, reterr);
+    if (e == 0) {
+        remember(x->versions, ret);
+    }
     return e;
 }
 
@@ -495,4 +497,32 @@ int versions_get(struct executor *x, struct str path,
     *ret = loaded->version;
     (void)runbook_ref(ret->runbook);
     return 0;
+}
+
+/* ---- pins ---------------------------------------------------------------- */
+
+/* Can it make a difference who a step runs as? Most texts name nobody and are
+ * not parsed for this: a key is spelt out, or has an escape. */
+static bool may_be_refused(const struct text *text)
+{
+    struct str t = strbuf_str(&text->bytes);
+    return !text->trust.root || str_find(t, '\\') >= 0 ||
+           str_has_nocase(t, STR("run_as"));
+}
+
+int versions_pin(struct executor *x, struct str path,
+                 const struct runbook_hash *hash, struct err *reterr)
+{
+    struct text text = {.bytes = STRBUF_INIT(TEXT_MAX_BYTES)};
+    int e = get_text(x, path, hash, &text, reterr);
+    if (e == 0 && may_be_refused(&text)) {
+        struct version v = {0};
+        e = parse(x, path, &text, &v, reterr);
+        e = e < 0 ? e
+                  : permit_runbook(&x->options, v.runbook, &v.trust, false,
+                                   reterr);
+        runbook_unref(v.runbook);
+    }
+    strbuf_deinit(&text.bytes);
+    return e;
 }

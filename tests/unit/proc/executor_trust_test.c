@@ -75,6 +75,16 @@ static void expect_runs(struct lab *l, uint32_t no, const char *path,
     assert_int_equal(a->row.state, ATTEMPT_SUCCEEDED);
 }
 
+/* The answer to PIN begins so; "": nothing would be refused. */
+static void expect_pin(struct lab *l, const char *path,
+                       const struct runbook_hash *hash, const char *why)
+{
+    const char *answer = lab_pin(l, path, hash);
+    if (why[0] == '\0' ? answer[0] != '\0' : strstr(answer, why) == NULL) {
+        fail_msg("%s: '%s' does not say '%s'", path, answer, why);
+    }
+}
+
 /* The hole: rb/ is 0755 root, rb/sub is 0777. */
 static void a_folder_that_others_write_to_is_refused(void **state)
 {
@@ -135,8 +145,11 @@ static void its_owner_decides_for_all_but_root(void **state)
     relaunch(l, "nobody");
     expect_runs(l, 3, "u.yaml", &user);
     expect_refused(l, 4, "r.yaml", &root, "belongs to nobody");
+    expect_pin(l, "u.yaml", &user, "");
+    expect_pin(l, "r.yaml", &root, "step 1: a step runs as root only from");
     own(l, "", 0);
     relaunch(l, "nobody");
+    expect_pin(l, "r.yaml", &root, "");
     expect_runs(l, 5, "r.yaml", &root);
 }
 
@@ -162,7 +175,7 @@ static void a_copy_is_as_trusted_as_its_file_was(void **state)
     assert_string_equal(lab_pin(l, "good.yaml", &good), "");
     assert_int_equal(unlink(at(l, "good.yaml")), 0);
     own(l, "", NOBODY);
-    assert_string_equal(lab_pin(l, "sub/r.yaml", &evil), "");
+    expect_pin(l, "sub/r.yaml", &evil, "only root can write");
     assert_int_equal(unlink(at(l, "sub/r.yaml")), 0);
     relaunch(l, "nobody");
     expect_refused(l, 1, "sub/r.yaml", &evil, "only root can write");
@@ -209,6 +222,34 @@ static void a_link_on_the_way_counts(void **state)
     expect_refused(l, 2, "b.yaml", &hash, "/open");
 }
 
+/* What a START would be refused for is told when it is pinned; of a key that
+ * is spelt with an escape as well. */
+static void a_user_that_is_not_permitted_is_told_with_the_pin(void **state)
+{
+    struct lab *l = *state;
+    static const char *const some[] = {"root-*.yaml", NULL};
+    static const struct executor_run_as rules[] = {{"root", some},
+                                                   {NULL, NULL}};
+    l->options.run_as_allowed = rules;
+    lab_stop(l);
+    lab_launch(l);
+    lab_connect(l);
+    struct runbook_hash good =
+        lab_write_step(l, "root-a.yaml", "id", "    run_as: root\n");
+    struct runbook_hash bad =
+        lab_write_step(l, "a.yaml", "id", "    run_as: root\n");
+    struct runbook_hash escaped =
+        lab_write_step(l, "b.yaml", "id", "    \"run\\x5fas\": root\n");
+    struct runbook_hash unknown =
+        lab_write_step(l, "c.yaml", "id", "    run_as: no-such-user\n");
+    expect_pin(l, "root-a.yaml", &good, "");
+    expect_pin(l, "a.yaml", &bad,
+               "step 1: run_as: executor.run_as_allowed does not permit root "
+               "to a.yaml");
+    expect_pin(l, "b.yaml", &escaped, "does not permit root to b.yaml");
+    expect_pin(l, "c.yaml", &unknown, "does not permit no-such-user");
+}
+
 static int set_up(void **state)
 {
     if (geteuid() != 0) {
@@ -241,6 +282,7 @@ AS_ROOT(its_owner_does_not_get_a_root_default)
 AS_ROOT(a_copy_is_as_trusted_as_its_file_was)
 AS_ROOT(the_way_to_it_counts)
 AS_ROOT(a_link_on_the_way_counts)
+AS_ROOT(a_user_that_is_not_permitted_is_told_with_the_pin)
 
 #define TEST(name)                                                             \
     cmocka_unit_test_setup_teardown(name##_as_root, set_up, tear_down)
@@ -256,6 +298,7 @@ int main(void)
         TEST(a_copy_is_as_trusted_as_its_file_was),
         TEST(the_way_to_it_counts),
         TEST(a_link_on_the_way_counts),
+        TEST(a_user_that_is_not_permitted_is_told_with_the_pin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
