@@ -11,14 +11,36 @@ struct reloading {
     struct call *call;
 };
 
+/* The problem before is a warning, or it is none. */
+static void put_is_warning(struct strbuf *out, bool warning)
+{
+    out->len--; /* its closing brace: one more field follows */
+    put_bool(out, "warning", warning);
+    put_close(out, '}');
+}
+
 static void put_file(struct strbuf *out, const struct generation_file *f)
 {
     for (uint32_t i = 0; i < f->problem_count; i++) {
         put_problem(out, f->path, &f->problems[i]);
-        out->len--; /* its closing brace: one more field follows */
-        put_bool(out, "warning", f->state == FILE_LOADED);
-        put_close(out, '}');
+        put_is_warning(out, f->state == FILE_LOADED);
     }
+}
+
+static void put_problems(struct call *c, const struct generation *g)
+{
+    struct strbuf *out = call_out(c);
+    struct controls *controls = service_controls(c->api->service);
+    put_open(out, "problems", '[');
+    for (uint32_t i = 0; i < g->file_count; i++) {
+        const struct runbook_view view = {g, &g->files[i], controls, STR("")};
+        put_file(out, &g->files[i]);
+        if (runbook_put_twin(out, &view)) {
+            put_is_warning(out, true);
+        }
+    }
+    put_close(out, ']');
+    controls_unref(controls);
 }
 
 typedef bool listed_fn(const struct generation_file *f,
@@ -59,9 +81,33 @@ static void put_paths(struct strbuf *out, const char *key,
     put_close(out, ']');
 }
 
-static void put_files(struct strbuf *out, const struct generation *before,
-                      const struct generation *after)
+/* What the executor will not run of the new generation; how many. */
+static uint64_t put_refused(struct call *c, const struct generation *g)
 {
+    struct strbuf *out = call_out(c);
+    uint64_t count = 0;
+    put_open(out, "refused", '[');
+    for (uint32_t i = 0; i < g->file_count; i++) {
+        const struct runbook *rb = g->files[i].runbook;
+        struct str why =
+            rb != NULL ? service_refusal(c->api->service, rb, call_arena(c))
+                       : STR("");
+        if (why.len != 0) {
+            put_open(out, NULL, '{');
+            put_text(out, "path", rb->path);
+            put_text(out, "refusal", why);
+            put_close(out, '}');
+            count++;
+        }
+    }
+    put_close(out, ']');
+    return count;
+}
+
+static uint64_t put_files(struct call *c, const struct generation *before,
+                          const struct generation *after)
+{
+    struct strbuf *out = call_out(c);
     put_open(out, "files", '{');
     put_paths(out, "added", after, before, is_only_here);
     put_paths(out, "changed", after, before, is_other_there);
@@ -73,7 +119,9 @@ static void put_files(struct strbuf *out, const struct generation *before,
         }
     }
     put_close(out, ']');
+    uint64_t refused = put_refused(c, after);
     put_close(out, '}');
+    return refused;
 }
 
 static void answer_reloaded(struct call *c,
@@ -98,12 +146,9 @@ static void answer_reloaded(struct call *c,
     put_u64(out, "changed", changes->changed);
     put_u64(out, "removed", changes->removed);
     put_u64(out, "rejected", changes->rejected);
-    put_files(out, request->before, g);
-    put_open(out, "problems", '[');
-    for (uint32_t i = 0; i < g->file_count; i++) {
-        put_file(out, &g->files[i]);
-    }
-    put_close(out, ']');
+    uint64_t refused = put_files(c, request->before, g);
+    put_u64(out, "refused", refused);
+    put_problems(c, g);
     put_close(out, '}');
     answer_json(c, 200);
 }

@@ -94,6 +94,11 @@ static bool partners_are_bad(const struct health *h)
     return h->integrations.trouble[0] != '\0';
 }
 
+static bool runbooks_are_refused(const struct health *h)
+{
+    return h->service.runbooks_refused != 0;
+}
+
 static bool backup_is_old(const struct health *h)
 {
     return service_backup_is_old(&h->service, h->now_ms);
@@ -185,6 +190,10 @@ static const struct trouble {
      .text = "the last reload of the runbooks failed: those from before are in "
              "force",
      .hint = "adctl reload runbooks"},
+    {.check = "runbooks",
+     .holds = runbooks_are_refused,
+     .text = "the executor refuses some runbooks: their workflows would fail",
+     .hint = "adctl runbook list"},
     {.check = "runbooks",
      .holds = runbooks_are_bad,
      .text = "some runbooks do not load",

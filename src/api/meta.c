@@ -59,6 +59,7 @@ static void put_checks(struct call *c, const struct health *h)
     health_open_check(h, out, "runbooks");
     put_u64(out, "loaded", s->runbooks_loaded);
     put_u64(out, "rejected", s->runbooks_rejected);
+    put_u64(out, "refused", s->runbooks_refused);
     put_u64(out, "disabled", s->runbooks_disabled);
     put_close(out, '}');
     health_open_check(h, out, "config");

@@ -1,6 +1,7 @@
 #include "api/runbook_json.h"
 
 #include "api/put.h"
+#include "match/twins.h"
 #include "model/params.h"
 #include "model/params_value.h"
 
@@ -51,18 +52,55 @@ static void put_enabled(struct strbuf *out, const struct setting_row *disabled)
     put_raw(out, "disabled_reason", reason);
 }
 
-void runbook_put(struct strbuf *out, const struct generation_file *f,
-                 const struct setting_row *disabled)
+/* One that is disabled starts with no event. */
+static bool is_enabled(const void *controls, struct str path)
 {
-    const struct runbook *rb = f->runbook;
+    return controls_disabled(controls, path) == NULL;
+}
+
+bool runbook_put_twin(struct strbuf *out, const struct runbook_view *v)
+{
+    struct err e = ERR_INIT;
+    struct twin t =
+        generation_twin(v->generation, v->file, is_enabled, v->controls);
+    if (t.kind == TWIN_NONE) {
+        return false;
+    }
+    twin_explain(&t, &e);
+    put_problem(out, v->file->path, &e);
+    return true;
+}
+
+static void put_warnings(struct strbuf *out, const struct runbook_view *v)
+{
+    const struct generation_file *f = v->file;
+    put_open(out, "warnings", '[');
+    for (uint32_t i = 0; f->state == FILE_LOADED && i < f->problem_count; i++) {
+        put_problem(out, f->path, &f->problems[i]);
+    }
+    (void)runbook_put_twin(out, v);
+    put_close(out, ']');
+}
+
+/* One that the executor will not run is not well, whatever else it is. */
+static const char *state_of(const struct runbook_view *v)
+{
+    return v->refusal.len != 0             ? "refused"
+           : v->file->state == FILE_LOADED ? "loaded"
+                                           : "last_known_good";
+}
+
+void runbook_put(struct strbuf *out, const struct runbook_view *v)
+{
+    const struct runbook *rb = v->file->runbook;
     put_open(out, NULL, '{');
     put_text(out, "path", rb->path);
     put_text(out, "name", rb->name);
     put_text_or_null(out, "category", rb->category);
     put_text_or_null(out, "description", rb->description);
     put_hash(out, "hash", rb->hash.bytes);
-    put_text_c(out, "state",
-               f->state == FILE_LOADED ? "loaded" : "last_known_good");
+    put_text_c(out, "state", state_of(v));
+    put_text_or_null(out, "refusal", v->refusal);
     put_u64(out, "steps", rb->step_count);
     put_u64(out, "triggers", rb->trigger_count);
     put_open(out, "parameters", '[');
@@ -76,7 +114,8 @@ void runbook_put(struct strbuf *out, const struct generation_file *f,
     } else {
         put_null(out, "timeout_seconds");
     }
-    put_enabled(out, disabled);
+    put_enabled(out, controls_disabled(v->controls, v->file->path));
+    put_warnings(out, v);
     put_close(out, '}');
 }
 

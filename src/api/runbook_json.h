@@ -6,12 +6,22 @@
 
 #include "base/strbuf.h"
 #include "match/generation.h"
-#include "model/change.h"
+#include "runtime/controls.h"
 
-/* A runbook in force as an element of an array; disabled: the setting that
- * says so, or NULL. */
-void runbook_put(struct strbuf *out, const struct generation_file *f,
-                 const struct setting_row *disabled);
+/* What is known of a runbook in force besides its file. */
+struct runbook_view {
+    const struct generation *generation;
+    const struct generation_file *file;
+    const struct controls *controls;
+    struct str refusal; /* by the executor; "": none */
+};
+
+/* A runbook in force as an element of an array. */
+void runbook_put(struct strbuf *out, const struct runbook_view *v);
+
+/* What another runbook of the generation is to it, as one more element of an
+ * array of problems; returns whether there is something. */
+bool runbook_put_twin(struct strbuf *out, const struct runbook_view *v);
 
 /* {path, errors} of a file that is not in force as it stands on disk. */
 void runbook_put_rejected(struct strbuf *out, const struct generation_file *f);

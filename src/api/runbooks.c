@@ -1,5 +1,6 @@
 /* /api/runbooks: lists and validation. Starting one is in execute.c. */
 #include <errno.h>
+#include <string.h>
 
 #include "api/filter.h"
 #include "api/runbook_json.h"
@@ -38,10 +39,13 @@ static void answer_list(struct call *c, wanted_fn *wanted, struct str what)
     put_open(out, NULL, '{');
     put_open(out, "runbooks", '[');
     for (uint32_t i = 0; i < g->file_count; i++) {
-        if (g->files[i].runbook != NULL && wanted(g->files[i].runbook, what)) {
+        const struct runbook *rb = g->files[i].runbook;
+        if (rb != NULL && wanted(rb, what)) {
+            const struct runbook_view view = {
+                g, &g->files[i], controls,
+                service_refusal(c->api->service, rb, call_arena(c))};
             size_t start = out->len;
-            runbook_put(out, &g->files[i],
-                        controls_disabled(controls, g->files[i].path));
+            runbook_put(out, &view);
             count += filter_keeps_row(&filter, start) ? 1 : 0;
         }
     }
@@ -85,6 +89,7 @@ void runbooks_search(struct call *c)
 struct candidate {
     struct str path;
     struct str text;
+    bool is_file; /* of the repository */
 };
 
 static bool read_file(struct call *c, struct str path, struct candidate *ret)
@@ -92,6 +97,7 @@ static bool read_file(struct call *c, struct str path, struct candidate *ret)
     struct err err = ERR_INIT;
     struct runbook_hash hash;
     ret->path = path;
+    ret->is_file = true;
     int r = service_read_runbook(c->api->service, path, call_arena(c),
                                  &ret->text, &hash, &err);
     if (r == 0) {
@@ -129,14 +135,56 @@ static bool read_candidate(struct call *c, const json_t *body,
     return has_text == 1 || read_file(c, path, ret);
 }
 
+/* What is known of the candidate when it is what stands in force. */
+struct standing {
+    struct generation *generation;
+    struct controls *controls;
+    struct runbook_view view; /* file NULL: it is not */
+};
+
+static void find_standing(struct call *c, const struct candidate *what,
+                          const struct runbook *rb, struct standing *ret)
+{
+    struct service *service = c->api->service;
+    *ret = (struct standing){.generation = service_generation(service),
+                             .controls = service_controls(service)};
+    const struct generation_file *f =
+        generation_file(ret->generation, what->path);
+    if (rb == NULL || !what->is_file || f == NULL || f->runbook == NULL ||
+        memcmp(f->runbook->hash.bytes, rb->hash.bytes,
+               sizeof(rb->hash.bytes)) != 0) {
+        return;
+    }
+    ret->view = (struct runbook_view){
+        ret->generation, f, ret->controls,
+        service_refusal(service, f->runbook, call_arena(c))};
+}
+
+static void standing_deinit(struct standing *s)
+{
+    generation_unref(s->generation);
+    controls_unref(s->controls);
+}
+
 static void put_report(struct strbuf *out, const struct candidate *what,
-                       const struct runbook_report *report, bool warnings)
+                       const struct runbook_report *report,
+                       const struct standing *s, bool warnings)
 {
     put_open(out, warnings ? "warnings" : "errors", '[');
     VEC_EACH (&report->problems, i) {
         if (report->problems.at[i].warning == warnings) {
             put_problem(out, what->path, &report->problems.at[i].err);
         }
+    }
+    if (!warnings && s->view.refusal.len != 0) {
+        struct err e = ERR_INIT;
+        err_hint(&e, "then: adctl reload");
+        (void)err_set(&e, -EPERM, "the executor refuses it: %.*s",
+                      STR_ARG(s->view.refusal));
+        put_problem(out, what->path, &e);
+    }
+    if (warnings && s->view.file != NULL) {
+        (void)runbook_put_twin(out, &s->view);
     }
     put_close(out, ']');
 }
@@ -145,19 +193,20 @@ static void validate(struct call *c, const struct candidate *what)
 {
     struct runbook_report report = {0};
     struct runbook *rb = NULL;
+    struct standing standing;
     struct strbuf *out = call_out(c);
     int r = runbook_load(what->path, what->text,
                          service_defaults(c->api->service), &rb, &report);
+    find_standing(c, what, rb, &standing);
     put_open(out, NULL, '{');
-    put_bool(out, "valid", r == 0);
+    put_bool(out, "valid", r == 0 && standing.view.refusal.len == 0);
     put_text(out, "path", what->path);
-    put_report(out, what, &report, false);
-    put_report(out, what, &report, true);
+    put_report(out, what, &report, &standing, false);
+    put_report(out, what, &report, &standing, true);
     put_close(out, '}');
+    standing_deinit(&standing);
     runbook_report_deinit(&report);
-    if (r == 0) {
-        runbook_unref(rb);
-    }
+    runbook_unref(rb);
     answer_json(c, 200);
 }
 

@@ -396,23 +396,83 @@ static void check_repository(struct visit *v)
     repo_close(repo);
 }
 
+/* The first that the executor will not run, and how many there are. */
+static void tell_refused(struct visit *v, const json_t *runbooks, double count)
+{
+    size_t i = 0;
+    json_t *rb = NULL;
+    json_array_foreach (runbooks, i, rb) {
+        const char *path = cli_get(v->cli, rb, "path");
+        if (strcmp(cli_get(v->cli, rb, "state"), "refused") == 0) {
+            doctor_say(v, BAD, cli_text(v->cli, "adctl runbook show %s", path),
+                       "the executor refuses %s%s: %s", path,
+                       count > 1 ? cli_text(v->cli, " and %.0f more", count - 1)
+                                 : "",
+                       cli_get(v->cli, rb, "refusal"));
+            return;
+        }
+    }
+    doctor_say(v, BAD, "adctl runbook list", "the executor refuses %.0f",
+               count);
+}
+
+static void tell_runbook_warnings(struct visit *v, const json_t *runbooks)
+{
+    const char *first = NULL;
+    unsigned count = 0;
+    size_t i = 0;
+    json_t *rb = NULL;
+    json_array_foreach (runbooks, i, rb) {
+        const json_t *list = json_object_get(rb, "warnings");
+        if (json_array_size(list) != 0 && count++ == 0) {
+            first =
+                cli_text(v->cli, "%s: %s", cli_get(v->cli, rb, "path"),
+                         cli_get(v->cli, json_array_get(list, 0), "message"));
+        }
+    }
+    if (count != 0) {
+        doctor_say(v, WARNING, "adctl runbook list", "%s%s", first,
+                   count > 1 ? cli_text(v->cli, " (and %u more)", count - 1)
+                             : "");
+    }
+}
+
+/* What the engine has loaded. */
+static void check_loaded(struct visit *v, const json_t *known)
+{
+    double disabled = cli_get_number(known, "disabled");
+    double rejected = cli_get_number(known, "rejected");
+    double refused = cli_get_number(known, "refused");
+    struct cli_answer list;
+    cli_send(v->cli,
+             &(struct cli_request){.method = "GET", .path = "/api/runbooks"},
+             &list);
+    const json_t *runbooks = json_object_get(list.body, "runbooks");
+    /* No file is bad, and something is? */
+    bool told = rejected + refused == 0 && say_as_told(v, known);
+    if (!told && (rejected > 0 || refused == 0)) {
+        doctor_say(v,
+                   rejected > 0   ? BAD
+                   : disabled > 0 ? WARNING
+                                  : GOOD,
+                   rejected > 0 || disabled > 0 ? "adctl runbook list" : NULL,
+                   "%.0f in force, %.0f rejected%s",
+                   cli_get_number(known, "loaded") - disabled, rejected,
+                   disabled > 0 ? cli_text(v->cli, ", %.0f disabled", disabled)
+                                : "");
+    }
+    if (refused > 0) {
+        tell_refused(v, runbooks, refused);
+    }
+    tell_runbook_warnings(v, runbooks);
+    cli_answer_deinit(&list);
+}
+
 static void check_runbooks(struct visit *v)
 {
     const json_t *known = doctor_health(v, "runbooks");
-    double disabled = cli_get_number(known, "disabled");
-    if (known != NULL && doctor_is_well(v, "runbooks") && disabled > 0) {
-        doctor_say(v, WARNING, "adctl runbook list",
-                   "%.0f loaded, %.0f disabled",
-                   cli_get_number(known, "loaded"), disabled);
-    } else if (known != NULL && cli_get_number(known, "rejected") == 0 &&
-               say_as_told(v, known)) {
-        return; /* no file is bad, and something is */
-    } else if (known != NULL) {
-        bool well = doctor_is_well(v, "runbooks");
-        doctor_say(v, well ? GOOD : BAD, well ? NULL : "adctl runbook list",
-                   "%.0f in force, %.0f refused",
-                   cli_get_number(known, "loaded"),
-                   cli_get_number(known, "rejected"));
+    if (known != NULL) {
+        check_loaded(v, known);
     } else if (v->config != NULL) {
         check_repository(v);
     } else {

@@ -8,6 +8,7 @@
 #include "app/cli_output.h"
 
 #define WAIT_DEFAULT_MS (90ULL * 1000)
+#define SHOWN 4 /* lines about files of one kind */
 
 static const char *list_of(struct cli *cli, const json_t *list)
 {
@@ -59,23 +60,62 @@ static void print_config(struct cli *cli, const json_t *config)
     }
 }
 
+/* What the executor will not run, with the reasons of the first. */
+static void tell_refused(struct cli *cli, const json_t *refused)
+{
+    size_t i = 0;
+    json_t *file = NULL;
+    json_array_foreach (refused, i, file) {
+        if (i < SHOWN) {
+            cli_note(cli, "the executor refuses %s: %s",
+                     cli_get(cli, file, "path"), cli_get(cli, file, "refusal"));
+        }
+    }
+    if (i > SHOWN) {
+        cli_note(cli, "and %zu more; see: adctl runbook list", i - SHOWN);
+    }
+}
+
+static void tell_warnings(struct cli *cli, const json_t *problems)
+{
+    size_t count = 0;
+    size_t i = 0;
+    json_t *p = NULL;
+    json_array_foreach (problems, i, p) {
+        if (json_is_true(json_object_get(p, "warning")) && count++ < SHOWN) {
+            cli_note(cli, "warning: %s: %s", cli_get(cli, p, "file"),
+                     cli_get(cli, p, "message"));
+        }
+    }
+    if (count > SHOWN) {
+        cli_note(cli, "and %zu more warnings; see: adctl runbook list",
+                 count - SHOWN);
+    }
+}
+
 static void print_runbooks(struct cli *cli, const json_t *runbooks)
 {
     const json_t *files = json_object_get(runbooks, "files");
     const json_t *rejected = json_object_get(files, "rejected");
-    cli_print_field(cli, "runbooks",
-                    cli_text(cli,
-                             "%s added, %s changed, %s removed, "
-                             "%zu refused",
-                             cli_get(cli, runbooks, "added"),
-                             cli_get(cli, runbooks, "changed"),
-                             cli_get(cli, runbooks, "removed"),
-                             json_array_size(rejected)));
+    const json_t *refused = json_object_get(files, "refused");
+    cli_print_field(
+        cli, "runbooks",
+        cli_text(cli,
+                 "%s added, %s changed, %s removed, "
+                 "%zu rejected%s",
+                 cli_get(cli, runbooks, "added"),
+                 cli_get(cli, runbooks, "changed"),
+                 cli_get(cli, runbooks, "removed"), json_array_size(rejected),
+                 json_array_size(refused) != 0
+                     ? cli_text(cli, ", %zu refused", json_array_size(refused))
+                     : ""));
     cli_print_field(cli, "commit", cli_get(cli, runbooks, "commit"));
     if (json_array_size(rejected) != 0) {
         cli_note(cli, "see: adctl runbook validate %s",
                  cli_get(cli, json_array_get(rejected, 0), "path"));
     }
+    tell_refused(cli, refused);
+    tell_warnings(cli, json_object_get(runbooks, "problems"));
 }
 
 /* Each part by itself, as SIGHUP does it: an error in the configuration does

@@ -35,7 +35,7 @@ static const char *count_of(struct cli *cli, const json_t *o, const char *key)
                                 : cli_get(cli, o, key);
 }
 
-/* One that an operator has disabled is loaded, but not in force. */
+/* One that an operator has disabled is loaded, but starts with no event. */
 static const char *state_of(struct cli *cli, const json_t *rb)
 {
     return json_is_false(json_object_get(rb, "enabled"))
@@ -84,23 +84,62 @@ static int fetch_list(struct cli *cli, json_t **ret)
     return cli_fetch_list(cli, &list, ret);
 }
 
-/* "a.yaml, b.yaml, ..." of those that were refused. */
+/* Names few enough to be typed; the command can be run as it stands. */
 static void tell_rejected(struct cli *cli, const json_t *rejected)
 {
     enum { SHOWN = 3 };
     struct strbuf paths = STRBUF_INIT(16 * 1024);
-    size_t i = 0;
-    json_t *file = NULL;
-    json_array_foreach (rejected, i, file) {
-        if (i < SHOWN) {
-            strbuf_addf(&paths, " %s", cli_get(cli, file, "path"));
-        }
+    size_t count = json_array_size(rejected);
+    for (size_t i = 0; i < count && i < SHOWN; i++) {
+        strbuf_addf(&paths, " %s",
+                    cli_get(cli, json_array_get(rejected, i), "path"));
     }
-    if (i != 0) {
-        cli_note(cli, "%zu refused; see: adctl runbook validate%s%s", i,
-                 paths.at, i > SHOWN ? " ..." : "");
+    if (count != 0) {
+        cli_note(cli, "%zu rejected; %s: adctl runbook validate%s", count,
+                 count > SHOWN ? "the first" : "see", paths.at);
     }
     strbuf_deinit(&paths);
+}
+
+/* Those that no step of would run, whatever asks for it. */
+static void tell_refused(struct cli *cli, const json_t *runbooks)
+{
+    unsigned count = 0;
+    const char *path = NULL;
+    size_t i = 0;
+    json_t *rb = NULL;
+    json_array_foreach (runbooks, i, rb) {
+        if (strcmp(cli_get(cli, rb, "state"), "refused") == 0) {
+            count++;
+            path = path != NULL ? path : cli_get(cli, rb, "path");
+        }
+    }
+    if (count != 0) {
+        cli_note(cli, "%u refused by the executor; why: adctl runbook show %s",
+                 count, path);
+    }
+}
+
+static void tell_warnings(struct cli *cli, const json_t *runbooks)
+{
+    enum { SHOWN = 4 };
+    size_t count = 0;
+    size_t i = 0;
+    json_t *rb = NULL;
+    json_array_foreach (runbooks, i, rb) {
+        size_t k = 0;
+        json_t *w = NULL;
+        json_array_foreach (json_object_get(rb, "warnings"), k, w) {
+            if (count++ < SHOWN) {
+                cli_note(cli, "%s: %s", cli_get(cli, rb, "path"),
+                         cli_get(cli, w, "message"));
+            }
+        }
+    }
+    if (count > SHOWN) {
+        cli_note(cli, "%zu more warnings; see: adctl runbook list -o json",
+                 count - SHOWN);
+    }
 }
 
 static void tell_disabled(struct cli *cli, const json_t *runbooks)
@@ -144,7 +183,9 @@ int cli_runbook_list(struct cli *cli)
         cli_table_print(&t);
     }
     tell_rejected(cli, rejected);
+    tell_refused(cli, json_object_get(answer, "runbooks"));
     tell_disabled(cli, json_object_get(answer, "runbooks"));
+    tell_warnings(cli, json_object_get(answer, "runbooks"));
     return CLI_OK;
 }
 
@@ -184,10 +225,14 @@ static void print_errors(struct cli *cli, const json_t *file)
     json_t *e = NULL;
     json_array_foreach (json_object_get(file, "errors"), i, e) {
         const char *hint = cli_get(cli, e, "hint");
-        (void)fprintf(cli->out, "  %s:%s: %s%s%s%s\n", cli_get(cli, e, "line"),
-                      cli_get(cli, e, "column"), cli_get(cli, e, "message"),
-                      hint[0] != '\0' ? " (" : "", hint,
-                      hint[0] != '\0' ? ")" : "");
+        const char *place =
+            cli_get_number(e, "line") > 0
+                ? cli_text(cli, "%s:%s: ", cli_get(cli, e, "line"),
+                           cli_get(cli, e, "column"))
+                : "";
+        (void)fprintf(cli->out, "  %s%s%s%s%s\n", place,
+                      cli_get(cli, e, "message"), hint[0] != '\0' ? " (" : "",
+                      hint, hint[0] != '\0' ? ")" : "");
     }
 }
 
@@ -210,6 +255,25 @@ static void print_disabled(struct cli *cli, const json_t *rb)
         cli_text(cli, "adctl runbook enable %s", cli_get(cli, rb, "path")));
 }
 
+/* Why the executor would not run it, and what else is wrong with it. */
+static void print_findings(struct cli *cli, const json_t *rb)
+{
+    const char *refusal = cli_get(cli, rb, "refusal");
+    size_t i = 0;
+    json_t *w = NULL;
+    if (refusal[0] != '\0') {
+        cli_print_field(cli, "refused", refusal);
+        cli_print_field(cli, "then", "adctl reload");
+    }
+    json_array_foreach (json_object_get(rb, "warnings"), i, w) {
+        const char *hint = cli_get(cli, w, "hint");
+        cli_print_field(cli, "warning", cli_get(cli, w, "message"));
+        if (hint[0] != '\0') {
+            cli_print_field(cli, "", hint);
+        }
+    }
+}
+
 static void print_runbook(struct cli *cli, const json_t *rb)
 {
     static const char *const fields[] = {"path", "name", "category",
@@ -221,6 +285,7 @@ static void print_runbook(struct cli *cli, const json_t *rb)
     cli_add_status(cli, &state, state_of(cli, rb));
     (void)fprintf(cli->out, "%-14s%s\n", "state", strbuf_str(&state).at);
     strbuf_deinit(&state);
+    print_findings(cli, rb);
     print_disabled(cli, rb);
     cli_print_field(
         cli, "concurrency",

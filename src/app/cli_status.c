@@ -111,23 +111,26 @@ static void print_backup(const struct status *s)
     print_next(s, cli_get(cli, backup, "hint"));
 }
 
+/* "5 in force, 1 rejected, 1 disabled, 1 refused by the executor" */
 static void print_runbooks(const struct status *s)
 {
     struct cli *cli = s->cli;
     const json_t *runbooks = check_of(s, "runbooks");
     double disabled = cli_get_number(runbooks, "disabled");
-    const char *refused =
-        cli_get_number(runbooks, "rejected") > 0 || disabled > 0
-            ? "; see: adctl runbook list"
-            : "";
-    print_line(
-        s, "runbooks", json_is_true(json_object_get(runbooks, "ok")),
-        cli_text(cli, "%.0f in force, %s refused%s%s",
-                 cli_get_number(runbooks, "loaded") - disabled,
-                 cli_get(cli, runbooks, "rejected"),
-                 disabled > 0 ? cli_text(cli, ", %.0f disabled", disabled) : "",
-                 refused));
-    if (cli_get_number(runbooks, "rejected") == 0 &&
+    double refused = cli_get_number(runbooks, "refused");
+    const char *text = cli_text(
+        cli, "%.0f in force, %s rejected%s%s",
+        cli_get_number(runbooks, "loaded") - disabled,
+        cli_get(cli, runbooks, "rejected"),
+        disabled > 0 ? cli_text(cli, ", %.0f disabled", disabled) : "",
+        refused > 0 ? cli_text(cli, ", %.0f refused by the executor", refused)
+                    : "");
+    print_line(s, "runbooks", json_is_true(json_object_get(runbooks, "ok")),
+               text);
+    if (cli_get_number(runbooks, "rejected") + disabled + refused > 0) {
+        print_next(s, "adctl runbook list");
+    }
+    if (cli_get_number(runbooks, "rejected") + refused == 0 &&
         !json_is_true(json_object_get(runbooks, "ok"))) {
         (void)fprintf(cli->out, "%-14s%s\n", "",
                       cli_get(cli, runbooks, "error"));

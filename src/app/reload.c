@@ -222,12 +222,25 @@ static void add_not_in_force(struct reload *r, const struct config *after,
     controls_unref(controls);
 }
 
-static void put_in_force(struct reload *r, const struct config *after)
+/* Options of the executor are its own to read again. */
+static bool is_for_executor(const struct config_keys *changed)
+{
+    for (uint32_t i = 0; i < changed->count; i++) {
+        if (str_starts(str_c(changed->keys[i]), STR("executor."))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void put_in_force(struct reload *r, const struct config *after,
+                         const struct config_keys *changed)
 {
     struct service_request *request = MEM_NEW(struct service_request);
     request->kind = SERVICE_CONFIGURE;
     request->configure.engine = config_engine(after);
     request->configure.keep = after->keep;
+    request->configure.executor = is_for_executor(changed);
     request->done = configured;
     service_post(r->service, request);
     integrations_configure(r->integrations, after->integrations);
@@ -279,7 +292,7 @@ static int take(struct reload *r, struct config *after,
     add_not_in_force(r, after, ret);
     strbuf_addc(ret, ",\"warnings\":");
     config_report_add_problems(report, true, ret);
-    put_in_force(r, after);
+    put_in_force(r, after, &changed);
     config_free(r->last);
     r->last = after;
     struct api_config_status status = {

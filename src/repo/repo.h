@@ -59,9 +59,9 @@ NODISCARD int repo_load(struct repo *r, const struct repo_load_options *how,
                         struct generation **ret,
                         struct repo_changes *ret_changes, struct err *reterr);
 
-/* A number that changes when a runbook file is added, removed or written, or
- * another commit is checked out: names and what stat tells, no content of
- * runbooks is read. */
+/* A number that changes when a runbook file is added, removed or written, when
+ * somebody else may write to it or to its folders, or another commit is checked
+ * out: names and what stat tells, no content of runbooks is read. */
 NODISCARD int repo_fingerprint(struct repo *r, uint64_t *ret,
                                struct err *reterr);
 

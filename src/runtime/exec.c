@@ -104,6 +104,13 @@ void runtime_exec_pin_more(struct runtime *rt)
     }
 }
 
+bool runtime_exec_pins_settled(const struct runtime *rt)
+{
+    return !rt->executor_up || rt->generation == NULL ||
+           (rt->exec_pins_open == 0 &&
+            rt->exec_pin_next == rt->generation->file_count);
+}
+
 /* ---- messages to facts --------------------------------------------------- */
 
 static void executor_up(struct runtime *rt, struct id executor)

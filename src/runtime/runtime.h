@@ -120,6 +120,10 @@ void runtime_forget_pins(struct runtime *rt);
  * pinned in the store before the first workflow of them starts. */
 void runtime_set_generation(struct runtime *rt, struct generation *g);
 
+/* Has the executor answered for every runbook of the generation? True as well
+ * when there is no executor to answer. */
+bool runtime_exec_pins_settled(const struct runtime *rt);
+
 /* What operators have set, for batches from now on; takes the reference. */
 void runtime_set_controls(struct runtime *rt, struct controls *c);
 

@@ -237,6 +237,7 @@ static int open_engine(struct service *s, struct err *reterr)
     }
     tell_controls(s, controls);
     service_set_controls(s, controls);
+    service_tell_twins(s, NULL);
     r = s->options.opened != NULL
             ? s->options.opened(s->options.context, s->reader)
             : 0;
@@ -350,6 +351,7 @@ static void release(struct service *s)
     runtime_free(s->runtime);
     secrets_free(s->secrets);
     generation_unref(s->generation);
+    service_free_refusals(s);
     controls_unref(s->controls);
     timer_free(s->timer);
     mailbox_free(s->mailbox);
@@ -373,6 +375,7 @@ void service_begin_end(struct service *s)
 {
     s->ending = true;
     runtime_pause(s->runtime, true);
+    service_reload_stop_asking(s);
     service_maybe_end(s);
 }
 

@@ -106,6 +106,11 @@ const char *service_archive_directory(const struct service *s);
 /* The generation in force: a reference, drop it with generation_unref. */
 struct generation *service_generation(struct service *s);
 
+/* Why the executor would run no step of this runbook, or not every one; "" if
+ * it would, or has not been heard about it. Into the arena. */
+struct str service_refusal(struct service *s, const struct runbook *rb,
+                           struct arena *a);
+
 /* The controls in force: a reference, drop it with controls_unref. */
 struct controls *service_controls(struct service *s);
 
@@ -152,6 +157,7 @@ struct service_status {
     uint64_t generation;
     uint32_t runbooks_loaded;
     uint32_t runbooks_rejected; /* including those on last known good */
+    uint32_t runbooks_refused;  /* by the executor, of those in force */
     uint32_t runbooks_disabled; /* by an operator */
     bool runbooks_stale;        /* the last reload failed */
     struct committer_stats commits;

@@ -196,21 +196,38 @@ void service_publish_status(struct service *s)
     pthread_mutex_unlock(&s->status_lock);
 }
 
+/* A connection that we renew ourselves is no news. */
+static void tell_executor(struct service *s, const struct exec_message *m)
+{
+    if (m == NULL && !s->renewing) {
+        service_tell(s, &(struct log_fields){.message = LOG_EXECUTOR_DOWN},
+                     "the executor is not connected: steps wait for it");
+    } else if (m != NULL && m->kind == EXEC_WELCOME && !s->renewing) {
+        service_tell(s, &(struct log_fields){.message = LOG_EXECUTOR_UP},
+                     "connected to the executor");
+    }
+}
+
 void service_take_executor(void *context, const struct exec_message *m)
 {
     struct service *s = context;
-    if (m == NULL) {
-        service_tell(s, &(struct log_fields){.message = LOG_EXECUTOR_DOWN},
-                     "the executor is not connected: steps wait for it");
-    } else if (m->kind == EXEC_WELCOME) {
-        service_tell(s, &(struct log_fields){.message = LOG_EXECUTOR_UP},
-                     "connected to the executor");
-    } else if (m->kind == EXEC_PINNED && m->pin.error.len != 0) {
-        service_log(s, LOG_WARNING, "the executor refuses %.*s: %.*s",
-                    STR_ARG(m->pin.path), STR_ARG(m->pin.error));
+    tell_executor(s, m);
+    if (m != NULL && m->kind == EXEC_WELCOME) {
+        s->renewing = false;
+    } else if (m != NULL && m->kind == EXEC_PINNED) {
+        service_take_pinned(s, m);
     }
     runtime_executor_message(s->runtime, m);
     service_publish_status(s);
+    service_reload_heard(s);
+}
+
+/* Who may run as whom is the executor's to read, which it does when an engine
+ * connects. */
+static void renew_executor(struct service *s)
+{
+    s->renewing = exec_client_is_up(s->executor);
+    exec_client_renew(s->executor);
 }
 
 int service_configure(struct service *s)
@@ -261,6 +278,9 @@ void service_take_request(struct mail *mail)
         s->engine = request->configure.engine;
         service_set_keep(s, &request->configure.keep);
         request->result = service_configure(s);
+        if (request->configure.executor) {
+            renew_executor(s);
+        }
         request->done(request);
         break;
     case SERVICE_PING:

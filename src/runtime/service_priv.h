@@ -11,6 +11,7 @@
 #include <systemd/sd-event.h>
 
 #include "backup/backup.h"
+#include "base/map.h"
 #include "loop/mailbox.h"
 #include "loop/pool.h"
 #include "loop/timer.h"
@@ -21,6 +22,7 @@
 #include "store/committer.h"
 #include "store/salvage.h"
 
+struct reload;
 struct service_history;
 struct watch;
 struct housekeeping;
@@ -68,8 +70,10 @@ struct service {
     struct housekeeping *housekeeping; /* service_retention.c */
     struct service_history *history;
     bool reloading;
-    bool reload_committing;      /* its row of the audit trail */
-    struct list reloads_waiting; /* of struct service_request.link */
+    bool reload_committing;       /* its row of the audit trail */
+    struct reload *reload_asking; /* in force; the executor is asked about it */
+    bool renewing;                /* the executor reads its configuration */
+    struct list reloads_waiting;  /* of struct service_request.link */
 
     bool changing;
     struct list changes_waiting; /* of struct service_request.link */
@@ -80,6 +84,7 @@ struct service {
     pthread_mutex_t generation_lock;
     struct generation *generation;
     struct controls *controls;
+    struct map refusals; /* path -> struct refusal; under generation_lock */
     atomic_bool has_priorities;
 
     /* A snapshot of the engine's numbers, written by the service's thread. */
@@ -145,6 +150,24 @@ NODISCARD int service_load_first(struct service *s, struct err *reterr);
 
 /* Puts a generation in force everywhere; takes the reference. */
 void service_set_generation(struct service *s, struct generation *g);
+
+/* Tells of runbooks that one event would start together, but for what was so
+ * in the generation before (NULL: there was none). */
+void service_tell_twins(struct service *s, const struct generation *before);
+
+/* The executor may have answered for all that was loaded; or is not waited for
+ * any more. */
+void service_reload_heard(struct service *s);
+void service_reload_stop_asking(struct service *s);
+
+/* ---- service_refusals.c ---------------------------------------------------
+ * What the executor says of the runbooks in force. On the service's thread:
+ * takes an answer to PIN, and drops what is about other versions. */
+void service_take_pinned(struct service *s, const struct exec_message *m);
+void service_prune_refusals(struct service *s, const struct generation *g);
+
+/* At the end. */
+void service_free_refusals(struct service *s);
 
 /* ---- service_change.c -----------------------------------------------------
  */

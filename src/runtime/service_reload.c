@@ -6,13 +6,20 @@
  * wait for a reload that starts after them.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <syslog.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "match/twins.h"
 #include "os/clock.h"
 #include "runtime/service_priv.h"
+
+/* How long a reload that somebody has asked for waits for the executor's word
+ * about what is in force now. */
+#define ASK_MAX_MS 5000
+#define PROBLEMS_LOGGED 10 /* of one file */
 
 static const struct log_fields fields_loaded = {.message = LOG_RUNBOOKS_LOADED};
 static const struct log_fields fields_failed = {.message = LOG_RUNBOOKS_FAILED};
@@ -26,6 +33,7 @@ struct reload {
     struct generation *after; /* NULL when the folder could not be read */
     struct runtime_op ro;     /* the row of the audit trail */
     struct record record;
+    sd_event_source *deadline; /* of the executor's answers; NULL: not asked */
 };
 
 void service_set_generation(struct service *s, struct generation *g)
@@ -47,6 +55,7 @@ void service_set_generation(struct service *s, struct generation *g)
     s->status.runbooks_loaded = loaded;
     s->status.runbooks_rejected = rejected;
     pthread_mutex_unlock(&s->status_lock);
+    service_prune_refusals(s, g);
     runtime_set_generation(s->runtime, g);
 }
 
@@ -58,22 +67,85 @@ struct generation *service_generation(struct service *s)
     return g;
 }
 
-/* One line per file that is not in force as it stands on disk. */
+/* A file, a folder above it or the whole may be wrong: then there is no place.
+ */
+static void log_problem(struct service *s, const struct generation_file *f,
+                        const struct err *e)
+{
+    const struct log_fields fields = {.message = LOG_RUNBOOK_REJECTED,
+                                      .runbook = f->path};
+    char place[32] = "";
+    if (e->at.line != 0) {
+        (void)snprintf(place, sizeof(place), ":%u:%u", e->at.line,
+                       e->at.column);
+    }
+    service_tell(s, &fields, "runbook %.*s%s: %s%s", STR_ARG(f->path), place,
+                 e->message,
+                 f->state == FILE_LAST_KNOWN_GOOD
+                     ? " (its last good version stays in force)"
+                     : " (not in force)");
+}
+
+/* A line for each problem of the files that are not in force as they stand on
+ * disk. */
 static void log_rejected(struct service *s, const struct generation *g)
 {
     for (uint32_t i = 0; i < g->file_count; i++) {
         const struct generation_file *f = &g->files[i];
-        if (f->state == FILE_LOADED || f->problem_count == 0) {
+        uint32_t shown = MIN(f->problem_count, (uint32_t)PROBLEMS_LOGGED);
+        if (f->state == FILE_LOADED) {
             continue; /* adctl runbook validate shows warnings */
         }
-        const struct log_fields fields = {.message = LOG_RUNBOOK_REJECTED,
-                                          .runbook = f->path};
-        service_tell(s, &fields, "runbook %.*s:%u:%u: %s%s", STR_ARG(f->path),
-                     f->problems[0].at.line, f->problems[0].at.column,
-                     f->problems[0].message,
-                     f->state == FILE_LAST_KNOWN_GOOD
-                         ? " (its last good version stays in force)"
-                         : " (not in force)");
+        for (uint32_t p = 0; p < shown; p++) {
+            log_problem(s, f, &f->problems[p]);
+        }
+        if (shown < f->problem_count) {
+            service_log(s, LOG_WARNING,
+                        "runbook %.*s: %u more; see: adctl runbook validate "
+                        "%.*s",
+                        STR_ARG(f->path), f->problem_count - shown,
+                        STR_ARG(f->path));
+        }
+    }
+}
+
+/* One that is disabled starts with no event. */
+static bool is_enabled(const void *controls, struct str path)
+{
+    return controls == NULL || controls_disabled(controls, path) == NULL;
+}
+
+static struct twin twin_of(const struct service *s, const struct generation *g,
+                           const struct generation_file *f)
+{
+    return generation_twin(g, f, is_enabled, s->controls);
+}
+
+/* Was it so before? Then it has been told. */
+static bool is_known(const struct service *s, const struct generation *before,
+                     const struct generation_file *f, const struct twin *now)
+{
+    const struct generation_file *old =
+        before != NULL ? generation_file(before, f->path) : NULL;
+    if (old == NULL) {
+        return false;
+    }
+    struct twin t = twin_of(s, before, old);
+    return t.kind == now->kind && str_eq(t.other->path, now->other->path);
+}
+
+void service_tell_twins(struct service *s, const struct generation *before)
+{
+    const struct generation *g = s->generation;
+    for (uint32_t i = 0; i < g->file_count; i++) {
+        const struct generation_file *f = &g->files[i];
+        struct twin t = twin_of(s, g, f);
+        struct err e = ERR_INIT;
+        if (t.kind != TWIN_NONE && !is_known(s, before, f, &t)) {
+            twin_explain(&t, &e);
+            service_log(s, LOG_WARNING, "runbook %.*s: %s (%s)",
+                        STR_ARG(f->path), e.message, e.hint);
+        }
     }
 }
 
@@ -92,6 +164,7 @@ static void put_in_force(struct reload *reload)
                      request->changes.added, request->changes.changed,
                      request->changes.removed, request->changes.rejected);
         service_set_generation(s, generation_ref(reload->after));
+        service_tell_twins(s, reload->before);
     } else {
         service_tell(s, &fields_failed, "cannot reload the runbooks: %s",
                      request->err.message);
@@ -106,6 +179,7 @@ static void finish(struct reload *reload)
     struct service *s = reload->service;
     struct service_request *request = reload->request;
     s->reloading = false;
+    sd_event_source_disable_unref(reload->deadline);
     request->after = reload->after;
     request->done(request); /* which may free it */
     generation_unref(reload->before);
@@ -115,6 +189,44 @@ static void finish(struct reload *reload)
     while (!s->reloading && (waiting = list_pop(&s->reloads_waiting)) != NULL) {
         begin(s, CONTAINER_OF(waiting, struct service_request, link));
     }
+}
+
+/* ---- the executor's word ----------------------------------------------------
+ * Whoever has asked for a reload is told which runbooks the executor will not
+ * run, too. If it does not answer in time, that is known later. */
+
+void service_reload_stop_asking(struct service *s)
+{
+    struct reload *reload = s->reload_asking;
+    if (reload != NULL) {
+        s->reload_asking = NULL;
+        finish(reload);
+    }
+}
+
+void service_reload_heard(struct service *s)
+{
+    if (!s->renewing && runtime_exec_pins_settled(s->runtime)) {
+        service_reload_stop_asking(s);
+    }
+}
+
+static int on_deadline(sd_event_source *source UNUSED, uint64_t now_us UNUSED,
+                       void *context)
+{
+    service_reload_stop_asking(context);
+    return 0;
+}
+
+static void ask_executor(struct reload *reload)
+{
+    struct service *s = reload->service;
+    int r =
+        sd_event_add_time_relative(s->event, &reload->deadline, CLOCK_MONOTONIC,
+                                   ASK_MAX_MS * 1000ULL, 0, on_deadline, s);
+    ASSERT(r >= 0);
+    s->reload_asking = reload;
+    service_reload_heard(s);
 }
 
 /* ---- the audit trail -------------------------------------------------------
@@ -145,7 +257,11 @@ static void on_committed(struct mail *mail)
         service_tell_change(s, &reload->record.audit);
         put_in_force(reload);
     }
-    finish(reload);
+    if (reload->after != NULL && !s->ending) {
+        ask_executor(reload);
+    } else {
+        finish(reload);
+    }
     service_maybe_end(s);
 }
 

@@ -107,6 +107,7 @@ struct service_request {
         struct {
             struct engine_config engine;
             struct service_keep keep;
+            bool executor; /* its options differ: it reads them again */
         } configure;
     };
     /* outcome */

@@ -16,6 +16,7 @@ void service_state(const struct service_status *s, struct telemetry_state *ret)
         .executor_up = s->executor_up,
         .runbooks = s->runbooks_loaded,
         .runbooks_rejected = s->runbooks_rejected,
+        .runbooks_refused = s->runbooks_refused,
         .generation = s->generation,
         .config_reload_ok = 1,
         .runbook_reload_ok = !s->runbooks_stale,

@@ -127,6 +127,15 @@ static const struct log_message_row rows[LOG_MESSAGES] = {
                               "stays in force if there was one.\n"
                               "\n"
                               "See: adctl runbook validate @ADP_RUNBOOK@"},
+    [LOG_RUNBOOK_REFUSED] =
+        {"runbook.refused", "6567204f32124dc094db96dd90b5017a",
+         PRIORITY_WARNING, "The executor refuses runbook @ADP_RUNBOOK@",
+         "Others could have written it, or the configuration does not permit\n"
+         "what it asks for. Its workflows would fail; the message says what "
+         "to\n"
+         "mend.\n"
+         "\n"
+         "See: adctl runbook show @ADP_RUNBOOK@"},
     [LOG_CONFIG_LOADED] =
         {"config.loaded", "f03198c45f954f9cbef12c37ca6cd66c", PRIORITY_INFO,
          "The configuration was reloaded",

@@ -160,6 +160,8 @@ const struct metric_row telemetry_metric_rows[] = {
     {"runbooks", STATE("gauge", runbooks), .help = "Runbooks in force."},
     {"runbooks_rejected", STATE("gauge", runbooks_rejected),
      .help = "Runbook files that do not load."},
+    {"runbooks_refused", STATE("gauge", runbooks_refused),
+     .help = "Runbooks in force that the executor refuses to run."},
     {"runbook_generation", STATE("gauge", generation),
      .help = "Number of the set of runbooks in force."},
     {"runbook_last_reload_successful", STATE("gauge", runbook_reload_ok),

@@ -132,6 +132,7 @@ struct telemetry_state {
     uint64_t executor_up;
     uint64_t runbooks;              /* in force */
     uint64_t runbooks_rejected;     /* files that do not load */
+    uint64_t runbooks_refused;      /* of those in force, by the executor */
     uint64_t generation;            /* number of the one in force */
     uint64_t config_reload_ok;      /* the last load of the configuration */
     uint64_t config_loaded_seconds; /* epoch, of the last that worked */

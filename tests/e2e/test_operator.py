@@ -122,7 +122,7 @@ def test_a_disabled_runbook_is_seen(engine):
     assert "disabled by   uid:" in p.stdout and "maintenance" in p.stdout
     assert "adctl runbook enable echo.yaml" in p.stdout
     p = run(d, "status", code=3)
-    assert "1 in force, 0 refused, 1 disabled" in p.stdout
+    assert "1 in force, 0 rejected, 1 disabled" in p.stdout
     assert check(d, "runbooks")["status"] == "warning"
     assert d.get("/api/health")["status"] == "ok"
     p = run(d, "event", "send", "--type", "say", "--wait")

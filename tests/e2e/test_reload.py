@@ -44,7 +44,7 @@ def test_a_reload_tells_files_and_commit(make_daemon):
     answer = d.post("/api/admin/reload-runbooks")
     assert answer["commit"] is None
     assert answer["files"] == {"added": [], "changed": [], "removed": [],
-                               "rejected": []}
+                               "rejected": [], "refused": []}
     d.write_runbook("edit.yaml", good("new"))
     d.write_runbook("deep/er/added.yaml", good("added"))
     d.write_runbook("break.yaml", "name: [")

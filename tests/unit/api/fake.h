@@ -42,9 +42,10 @@ struct fake {
     char run_parameters[512];
     atomic_uint posts;
     atomic_uint damage_reports;
-    enum change_sweep sweep; /* of the last change */
-    uint64_t moved;          /* what its sweep is to have changed */
-    const char *disk_path;   /* what service_read_runbook knows */
+    enum change_sweep sweep;  /* of the last change */
+    uint64_t moved;           /* what its sweep is to have changed */
+    const char *refused_path; /* the executor refuses it; NULL: none */
+    const char *disk_path;    /* what service_read_runbook knows */
     const char *disk_text;
 };
 
@@ -186,6 +187,16 @@ uint32_t service_workers(struct service *s, struct worker_view *ret,
                                   .processed = 9,
                                   .utilization = 0.25};
     return 2;
+}
+
+struct str service_refusal(struct service *s, const struct runbook *rb,
+                           struct arena *a)
+{
+    (void)s;
+    (void)a;
+    return fake.refused_path != NULL && str_eq_c(rb->path, fake.refused_path)
+               ? STR("others can write to it: chmod go-w it")
+               : STR("");
 }
 
 uint8_t service_priority(struct service *s, const struct event *e)

@@ -99,6 +99,73 @@ static void lists_and_finds(void **state)
     assert_null(strstr(answer.body, "hunter2"));
 }
 
+static json_t *runbook_at(const json_t *list, const char *path)
+{
+    size_t i = 0;
+    json_t *rb = NULL;
+    json_array_foreach (json_object_get(list, "runbooks"), i, rb) {
+        if (strcmp(text_of(rb, "path"), path) == 0) {
+            return rb;
+        }
+    }
+    fail_msg("no %s", path);
+    return NULL;
+}
+
+static void shows_what_the_executor_refuses(void **state)
+{
+    (void)state;
+    fake.refused_path = "test/noop.yaml";
+    assert_int_equal(get("/api/runbooks"), 200);
+    json_t *j = json();
+    json_t *rb = runbook_at(j, "test/noop.yaml");
+    assert_string_equal(text_of(rb, "state"), "refused");
+    assert_string_equal(text_of(rb, "refusal"),
+                        "others can write to it: chmod go-w it");
+    rb = runbook_at(j, "stale.yaml");
+    assert_string_equal(text_of(rb, "state"), "last_known_good");
+    assert_true(json_is_null(json_object_get(rb, "refusal")));
+    json_decref(j);
+    fake.status.runbooks_refused = 1;
+    assert_int_equal(get("/api/health"), 200);
+    assert_non_null(strstr(answer.body, "\"status\":\"degraded\""));
+    assert_non_null(strstr(answer.body, "\"refused\":1"));
+    /* The version in force, and another one that nobody was asked about. */
+    fake.disk_path = "test/noop.yaml";
+    fake.disk_text = NOOP;
+    assert_int_equal(
+        post("/api/runbooks/validate", "{\"runbook_path\":\"test/noop.yaml\"}"),
+        200);
+    assert_non_null(strstr(answer.body, "\"valid\":false"));
+    assert_non_null(strstr(answer.body, "the executor refuses it: others"));
+    fake.disk_text = NOOP "# edited\n";
+    assert_int_equal(
+        post("/api/runbooks/validate", "{\"runbook_path\":\"test/noop.yaml\"}"),
+        200);
+    assert_non_null(strstr(answer.body, "\"valid\":true"));
+}
+
+/* Two files with the same text, which is only a name as long as no event
+ * starts them. */
+static void warns_of_copies(void **state)
+{
+    (void)state;
+    assert_int_equal(get("/api/runbooks"), 200);
+    json_t *j = json();
+    json_t *rb = runbook_at(j, "test/noop.yaml");
+    json_t *w = json_array_get(json_object_get(rb, "warnings"), 0);
+    assert_string_equal(text_of(w, "message"), "the same name as stale.yaml");
+    rb = runbook_at(j, "remediation/restart-service.yaml");
+    assert_int_equal(json_array_size(json_object_get(rb, "warnings")), 0);
+    json_decref(j);
+    fake.disk_path = "test/noop.yaml";
+    fake.disk_text = NOOP;
+    assert_int_equal(
+        post("/api/runbooks/validate", "{\"runbook_path\":\"test/noop.yaml\"}"),
+        200);
+    assert_non_null(strstr(answer.body, "the same name as stale.yaml"));
+}
+
 /* ---- validate
  * --------------------------------------------------------------------- */
 
@@ -465,6 +532,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(lists_and_finds),
+        CASE(shows_what_the_executor_refuses),
+        CASE(warns_of_copies),
         CASE(validates_files_and_texts),
         CASE(gives_the_schema),
         CASE(validate_refuses_what_is_no_question),
