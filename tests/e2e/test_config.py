@@ -287,15 +287,19 @@ def test_a_reload_is_all_or_nothing(make_daemon, how):
         return d.get("/api/admin/workers")["count"]
     assert workers() == 2 and numbers(d)[LAST] == 1
     port = d.port
-    good = {"engine": {"event_processing": {"workers": 5}},
+    good = {"engine": {"event_processing": {"workers": 5,
+                                            "queue_size": 999}},
             "executor": {"max_running": 25}}
     d.write_config(good)
     answer = reload_by(how, d)
     wait_until(lambda: workers() == 5, what="five workers")
-    assert "takes effect at a restart only: executor.max_running" in d.log()
+    assert ("takes effect at a restart only: engine.event_processing.queue_size"
+            in d.log())
     if answer is not None:
-        assert answer["restart_required"] == ["executor.max_running"]
+        assert answer["restart_required"] == [
+            "engine.event_processing.queue_size"]
         assert sorted(answer["changed"]) == [
+            "engine.event_processing.queue_size",
             "engine.event_processing.workers", "executor.max_running"]
 
     # One error, and nothing changes, the good part neither.
