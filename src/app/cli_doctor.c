@@ -303,6 +303,15 @@ static void take_server(struct visit *v)
                            STR_ARG(host), colon);
 }
 
+static size_t count_remarks(const struct config_report *report)
+{
+    size_t count = 0;
+    VEC_EACH (&report->problems, i) {
+        count += report->problems.at[i].remark ? 1 : 0;
+    }
+    return count;
+}
+
 static void check_config(struct visit *v)
 {
     struct config_report report = {0};
@@ -316,6 +325,7 @@ static void check_config(struct visit *v)
     int r = config_load(path, &v->config, &report);
     const char *next = cli_text(v->cli, "autonomous-devops check-config %s",
                                 path != NULL ? path : "");
+    size_t remarks = count_remarks(&report);
     if (r == 0) {
         take_server(v);
     }
@@ -328,9 +338,13 @@ static void check_config(struct visit *v)
     } else if (r < 0) {
         doctor_say(v, BAD, next, "%s has %s", path,
                    cli_count(v->cli, report.error_count, "error"));
-    } else if (report.problems.count != 0) {
+    } else if (report.problems.count > remarks) {
         doctor_say(v, WARNING, next, "%s has %s", path,
-                   cli_count(v->cli, (double)report.problems.count, "warning"));
+                   cli_count(v->cli, (double)(report.problems.count - remarks),
+                             "warning"));
+    } else if (remarks != 0) {
+        doctor_say(v, GOOD, next, "%s, with %s", path,
+                   cli_count(v->cli, (double)remarks, "remark"));
     } else {
         doctor_say(v, GOOD, NULL, "%s",
                    path != NULL ? path : "no file: the defaults are in force");

@@ -169,8 +169,12 @@ struct config_sources {
     const char *const *sets; /* the same */
     size_t set_count;
     /* Another process reads: variables and credentials for what only the engine
-     * uses may be missing; such an option stays unset, with a warning. */
+     * uses may be missing; such an option stays unset. Nothing is said of what
+     * only the engine uses. */
     bool beside_engine;
+    /* A file of variables for what this process was not given: a shell looks at
+     * the service's configuration (config_environment.h). NULL: none. */
+    const char *environment;
 };
 
 /* Reads and checks all sources. The LOGLEVEL environment variable overrides
@@ -183,9 +187,14 @@ NODISCARD int config_load_from(const struct config_sources *sources,
                                struct config **ret,
                                struct config_report *report);
 
-/* The same for a file (NULL: the defaults) and what is in its config.d. */
+/* The same for a file (NULL: the defaults) and what is in its config.d, as its
+ * engine reads it: what the service is given in its environment file counts
+ * when the file is the service's. */
 NODISCARD int config_load(const char *path, struct config **ret,
                           struct config_report *report);
+
+/* The environment file of a configuration's engine; NULL: it has none. */
+const char *config_environment_of(const char *path);
 
 /* The same for a text; `name` is what the report calls it. */
 NODISCARD int config_parse(struct str text, const char *name,

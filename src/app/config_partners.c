@@ -21,9 +21,12 @@ static int field_index(const struct config_option *o, enum integration which)
                                           : -1;
 }
 
-/* A warning at the place where the option is set. */
+/* A warning at the place where the option is set, by config_warn or
+ * config_remark. */
 static void warn_at(struct config_reader *r, size_t option,
-                    const struct err *given)
+                    const struct err *given,
+                    void (*warn)(struct config_reader *r, const char *field,
+                                 const struct err *e))
 {
     struct config_reader at = *r;
     struct err e = *given;
@@ -31,7 +34,7 @@ static void warn_at(struct config_reader *r, size_t option,
     at.file = origin->source != NULL ? origin->source : r->file;
     at.is_file = origin->at.line != 0;
     e.at = origin->at;
-    config_warn(&at, config_options[option].key, &e);
+    warn(&at, config_options[option].key, &e);
 }
 
 static void check_secret(struct config_reader *r, size_t option,
@@ -53,7 +56,7 @@ static void check_secret(struct config_reader *r, size_t option,
     (void)err_set(&e, -EPERM,
                   "would go over http to another host, where others can read "
                   "it, and is not used");
-    warn_at(r, option, &e);
+    warn_at(r, option, &e, config_warn);
 }
 
 static void check_pagerduty(struct config_reader *r, size_t option)
@@ -69,7 +72,7 @@ static void check_pagerduty(struct config_reader *r, size_t option)
     (void)err_set(&e, -ENOKEY,
                   "the api_key alone only asks for PagerDuty's health: nothing "
                   "can be sent");
-    warn_at(r, option, &e);
+    warn_at(r, option, &e, config_remark);
 }
 
 void config_check_partners(struct config_reader *r)

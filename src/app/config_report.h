@@ -16,6 +16,7 @@ struct config;
 
 struct config_problem {
     bool warning;
+    bool remark;      /* a warning about what may well be meant so */
     const char *file; /* the report's */
     struct err err;
 };

@@ -13,6 +13,7 @@
 
 #include <sodium.h>
 
+#include "app/config_environment.h"
 #include "app/config_value.h"
 #include "base/mem.h"
 
@@ -212,6 +213,7 @@ int config_load_from(const struct config_sources *sources, struct config **ret,
     config_read_begin(&r, sources->path != NULL ? sources->path : "(defaults)",
                       report);
     r.beside_engine = sources->beside_engine;
+    r.environment = sources->environment;
     take_overrides(&r, "--default", sources->defaults, sources->default_count);
     if (sources->path != NULL) {
         result = take_files(&r, sources->path);
@@ -221,10 +223,18 @@ int config_load_from(const struct config_sources *sources, struct config **ret,
     return result < 0 ? result : finished;
 }
 
+const char *config_environment_of(const char *path)
+{
+    return path != NULL && strcmp(path, CONFIG_PATH_DEFAULT) == 0
+               ? CONFIG_ENVIRONMENT_DEFAULT
+               : NULL;
+}
+
 int config_load(const char *path, struct config **ret,
                 struct config_report *report)
 {
-    const struct config_sources sources = {.path = path};
+    const struct config_sources sources = {
+        .path = path, .environment = config_environment_of(path)};
     return config_load_from(&sources, ret, report);
 }
 

@@ -9,6 +9,7 @@
 
 #include <sodium.h>
 
+#include "app/config_environment.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include "data/duration.h"
@@ -42,10 +43,36 @@ void config_complain(struct config_reader *r, const char *field,
     add_problem(r, false, field, e);
 }
 
+/* What neither the executor nor a backup looks at. */
+static const char *const engine_sections[] = {"server.", "security.tokens",
+                                              "integrations.", "limits."};
+
+static bool is_engines(const char *key)
+{
+    for (size_t i = 0; i < ARRAY_LEN(engine_sections); i++) {
+        if (str_starts(str_c(key), str_c(engine_sections[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void config_warn(struct config_reader *r, const char *field,
                  const struct err *e)
 {
-    add_problem(r, true, field, e);
+    if (!r->beside_engine || !is_engines(field)) {
+        add_problem(r, true, field, e);
+    }
+}
+
+void config_remark(struct config_reader *r, const char *field,
+                   const struct err *e)
+{
+    size_t before = r->report->problems.count;
+    config_warn(r, field, e);
+    if (r->report->problems.count > before) {
+        r->report->problems.at[before].remark = true;
+    }
 }
 
 /* ---- texts -------------------------------------------------------------- */
@@ -103,10 +130,36 @@ static int add_credential(const char *name, struct strbuf *out, struct err *e)
 
 #define CREDENTIAL "${credential:"
 
+/* A variable that this process was not given. */
+static int add_variable(const struct config_reader *r, const char *name,
+                        struct strbuf *out, struct err *e)
+{
+    const char *file = r->environment;
+    int result = file != NULL ? config_environment_read(file, str_c(name), out)
+                              : -ENOENT;
+    if (result == 0) {
+        return 0;
+    }
+    if (file == NULL) {
+        return err_set(e, -ENOENT, "the environment variable %s is not set",
+                       name);
+    }
+    if (result == -ENOENT) {
+        return err_set(e, -ENOENT,
+                       "the environment variable %s is set neither in this "
+                       "shell nor in %s",
+                       name, file);
+    }
+    return err_set(e, -ENOENT,
+                   "the environment variable %s is not set in this shell, and "
+                   "the service's, %s, cannot be read: %s",
+                   name, file, strerror(-result));
+}
+
 /* Appends what the reference at the start of s stands for and sets its length
  * in *used. -ENOENT: the variable is missing; -EINVAL: not a reference. */
-static int expand_reference(struct str s, struct strbuf *out, size_t *used,
-                            struct err *e)
+static int expand_reference(const struct config_reader *r, struct str s,
+                            struct strbuf *out, size_t *used, struct err *e)
 {
     bool credential = str_starts(s, STR(CREDENTIAL));
     size_t skip = credential ? sizeof(CREDENTIAL) - 1 : 2;
@@ -129,14 +182,11 @@ static int expand_reference(struct str s, struct strbuf *out, size_t *used,
         err_hint(e, "LoadCredential=%s:/FILE in the unit provides it", name);
         return err_set(e, -ENOENT, "there is no credential %s", name);
     }
-    if (result == -ENOENT) {
-        return err_set(e, -ENOENT, "the environment variable %s is not set",
-                       name);
-    }
-    return result;
+    return result == -ENOENT ? add_variable(r, name, out, e) : result;
 }
 
-static int expand(struct str s, struct strbuf *out, struct err *e)
+static int expand(const struct config_reader *r, struct str s,
+                  struct strbuf *out, struct err *e)
 {
     while (s.len != 0) {
         size_t used = 1;
@@ -144,7 +194,7 @@ static int expand(struct str s, struct strbuf *out, struct err *e)
             strbuf_addc(out, "${");
             used = 3;
         } else if (str_starts(s, STR("${"))) {
-            int result = expand_reference(s, out, &used, e);
+            int result = expand_reference(r, s, out, &used, e);
             if (result < 0) {
                 return result;
             }
@@ -168,19 +218,11 @@ static void wipe_text(struct strbuf *text)
     strbuf_deinit(text);
 }
 
-/* What neither the executor nor a backup looks at. */
-static const char *const engine_sections[] = {"server.", "security.tokens",
-                                              "integrations.", "limits."};
-
 static bool may_be_missing(const struct config_reader *r,
                            const struct config_option *o)
 {
-    bool optional = (o->flags & CONFIG_CREDENTIAL) != 0;
-    for (size_t i = 0; r->beside_engine && i < ARRAY_LEN(engine_sections);
-         i++) {
-        optional |= str_starts(str_c(o->key), str_c(engine_sections[i]));
-    }
-    return optional;
+    return (o->flags & CONFIG_CREDENTIAL) != 0 ||
+           (r->beside_engine && is_engines(o->key));
 }
 
 int config_value_text(struct config_reader *r, const struct config_option *o,
@@ -193,7 +235,7 @@ int config_value_text(struct config_reader *r, const struct config_option *o,
     int result = yaml_string(n, &raw, &e);
     if (result == 0) {
         e.at = yaml_place(n);
-        result = expand(raw, &text, &e);
+        result = expand(r, raw, &text, &e);
         if (result == -ENOENT && may_be_missing(r, o)) {
             err_hint(&e, "the option stays unset");
             config_warn(r, o->key, &e);

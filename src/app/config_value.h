@@ -11,10 +11,11 @@
 struct config_reader {
     struct config *config;
     struct config_report *report;
-    const char *source; /* what is being read; the configuration's */
-    const char *file;   /* the same, the report's */
-    bool is_file;       /* so that lines and columns mean something */
-    bool beside_engine; /* as in config_sources */
+    const char *source;      /* what is being read; the configuration's */
+    const char *file;        /* the same, the report's */
+    bool is_file;            /* so that lines and columns mean something */
+    bool beside_engine;      /* as in config_sources */
+    const char *environment; /* the same */
 };
 
 /* ---- loading, in this order (config.c) ----------------------------------- */
@@ -41,6 +42,10 @@ void config_complain(struct config_reader *r, const char *field,
                      const struct err *e);
 void config_warn(struct config_reader *r, const char *field,
                  const struct err *e);
+
+/* A warning about what may well be meant so. */
+void config_remark(struct config_reader *r, const char *field,
+                   const struct err *e);
 
 /* Reads the option's value and stores it in the configuration. A value that
  * is wrong is reported and leaves the field as it was. */

@@ -59,10 +59,12 @@ static int load_from(const struct config_sources *from, bool on_host,
     return r;
 }
 
-static int load(const struct arguments *arguments, bool on_host,
-                struct config **ret)
+/* As somebody in a shell looks at it, who was not given what the service is. */
+static struct config_sources from_shell(const struct arguments *arguments)
 {
-    return load_from(&arguments->from, on_host, ret);
+    struct config_sources from = arguments->from;
+    from.environment = config_environment_of(from.path);
+    return from;
 }
 
 /* As the executor reads it, which the engine's own secrets are not given to. */
@@ -76,7 +78,7 @@ static int load_beside(const struct arguments *arguments, struct config **ret)
 static int run_serve(const struct arguments *arguments)
 {
     CLEANUP(config_freep) struct config *config = NULL;
-    if (load(arguments, true, &config) < 0) {
+    if (load_from(&arguments->from, true, &config) < 0) {
         return EX_CONFIG;
     }
     return serve(&arguments->from, TAKE(config));
@@ -154,7 +156,8 @@ static int check_as_json(const struct arguments *arguments)
     CLEANUP(config_freep) struct config *config = NULL;
     struct config_report report = {0};
     struct strbuf text = STRBUF_INIT(1024 * 1024);
-    int r = config_load_from(&arguments->from, &config, &report);
+    const struct config_sources from = from_shell(arguments);
+    int r = config_load_from(&from, &config, &report);
     r = r == 0 ? config_check_host(config, &report) : r;
     config_report_add_json(&report, config, &text);
     print(&text, stdout);
@@ -168,7 +171,8 @@ static int run_check_config(const struct arguments *arguments)
         return check_as_json(arguments);
     }
     CLEANUP(config_freep) struct config *config = NULL;
-    if (load(arguments, true, &config) < 0) {
+    const struct config_sources from = from_shell(arguments);
+    if (load_from(&from, true, &config) < 0) {
         return EX_CONFIG;
     }
     const char *path = arguments->from.path;
@@ -179,7 +183,8 @@ static int run_check_config(const struct arguments *arguments)
 static int run_show_config(const struct arguments *arguments)
 {
     CLEANUP(config_freep) struct config *config = NULL;
-    if (load(arguments, false, &config) < 0) {
+    const struct config_sources from = from_shell(arguments);
+    if (load_from(&from, false, &config) < 0) {
         return EX_CONFIG;
     }
     struct strbuf text = STRBUF_INIT(4UL * 1024 * 1024);

@@ -244,3 +244,16 @@ def test_a_program_from_before_an_upgrade_is_named(make_daemon, tmp_path,
     assert "the engine (pid" in p.stdout and "the executor (pid" in p.stdout
     assert "systemctl restart autonomous-devops-executor" in p.stdout
     assert findings(d)["programs"]["status"] == "warning"
+
+
+# ---- the manual's own configuration ------------------------------------------
+
+
+def test_a_key_that_is_meant_so_is_no_finding(make_daemon):
+    """PagerDuty with an api_key only, as the operators' manual has it."""
+    d = make_daemon(config={"integrations": {"pagerduty": {
+        "api_key": "k", "api_url": f"http://127.0.0.1:{free_port()}"}}})
+    os.chmod(d.config_path, 0o600)
+    found = findings(d)["configuration"]
+    assert found["status"] == "ok" and "1 remark" in found["detail"]
+    assert "check-config" in found["next"]

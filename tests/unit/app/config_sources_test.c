@@ -401,6 +401,38 @@ static void credentials_are_read(void **state)
     assert_string_equal(api_key(b), "from-the-environment");
 }
 
+/* A shell looks at what the service is given in a file. */
+static void the_service_s_environment_is_read(void **state)
+{
+    struct bench *b = *state;
+    char path[128];
+    (void)snprintf(path, sizeof(path), "%s/environment", b->folder);
+    const struct config_sources sources = {.path = b->path,
+                                           .environment = path};
+    write_file(b, "config.yaml", API_KEY("${SECRET_KEY}"));
+    load_from(b, &sources);
+    assert_int_equal(b->result, 0);
+    assert_null(api_key(b));
+    assert_says(b, "is set neither in this shell nor in ");
+    assert_says(b, "/environment");
+    write_file(b, "environment", "SECRET_KEY='from the file'\n");
+    load_from(b, &sources);
+    assert_string_equal(api_key(b), "from the file");
+    assert_int_equal(b->report.problems.count, 1); /* it cannot send */
+    assert_true(b->report.problems.at[0].remark);
+    setenv("SECRET_KEY", "from-the-shell", 1);
+    load_from(b, &sources);
+    assert_string_equal(api_key(b), "from-the-shell");
+    unsetenv("SECRET_KEY");
+    assert_int_equal(unlink(path), 0);
+    make_folder(b, "environment"); /* that cannot be read as a file */
+    load_from(b, &sources);
+    assert_says(b, "is not set in this shell, and the service's, ");
+    assert_null(config_environment_of(b->path));
+    assert_string_equal(config_environment_of(CONFIG_PATH_DEFAULT),
+                        "/etc/default/autonomous-devops");
+}
+
 static void a_missing_credential_unsets(void **state)
 {
     struct bench *b = *state;
@@ -434,9 +466,12 @@ static void what_is_the_engines_may_be_missing_beside_it(void **state)
         assert_int_equal(b->result, -EINVAL);
         load_from(b, &sources);
         assert_int_equal(b->result, 0);
-        assert_says(b, "warning: ");
-        assert_says(b, "the option stays unset");
+        assert_int_equal(b->report.problems.count, 0); /* not its affair */
     }
+    write_file(b, "config.yaml", API_KEY("${SECRET_KEY}"));
+    load_from(b, &sources);
+    assert_int_equal(b->result, 0);
+    assert_int_equal(b->report.problems.count, 0);
     /* What it uses itself must be there. */
     write_file(b, "config.yaml", "runbooks: {repository: \"${WHERE}\"}\n");
     load_from(b, &sources);
@@ -510,6 +545,7 @@ int main(void)
         TEST(what_is_shown_has_no_secret),
         TEST(a_check_is_told_as_json),
         TEST(credentials_are_read),
+        TEST(the_service_s_environment_is_read),
         TEST(a_missing_credential_unsets),
         TEST(what_is_the_engines_may_be_missing_beside_it),
         TEST(credentials_stay_in_their_folder),
