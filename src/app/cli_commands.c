@@ -1,5 +1,7 @@
 #include "app/cli_commands.h"
 
+#include <string.h>
+
 #include "app/cli_editing.h"
 #include "app/config.h"
 #include "model/runbook_schema.h"
@@ -728,4 +730,14 @@ const struct cli_command *cli_find(struct str noun, struct str verb)
         }
     }
     return NULL;
+}
+
+bool cli_hides(const struct cli_command *c, const struct cli_flag *global)
+{
+    for (const struct cli_flag *f = c->flags; f->name != NULL; f++) {
+        if (f != global && strcmp(f->name, global->name) == 0) {
+            return true;
+        }
+    }
+    return false;
 }

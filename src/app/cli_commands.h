@@ -78,6 +78,9 @@ extern const size_t cli_topic_count;
 /* The command of that noun and verb (NULL: none needed), or NULL. */
 const struct cli_command *cli_find(struct str noun, struct str verb);
 
+/* Does the command have a flag of its own of this global one's name? */
+bool cli_hides(const struct cli_command *c, const struct cli_flag *global);
+
 /* Parses the words and flags into cli; 0 or CLI_USAGE (printed). */
 NODISCARD int cli_parse(struct cli *cli, int argc, char *const *argv);
 

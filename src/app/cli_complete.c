@@ -63,10 +63,15 @@ static void add_words(struct strbuf *out, const char *noun)
     }
 }
 
-static void add_flag_words(struct strbuf *out, const struct cli_flag *f)
+static void add_flag_words(struct strbuf *out, const struct cli_command *c)
 {
-    for (; f->name != NULL; f++) {
+    for (const struct cli_flag *f = c->flags; f->name != NULL; f++) {
         strbuf_addf(out, " --%s", f->name);
+    }
+    for (const struct cli_flag *f = cli_global_flags; f->name != NULL; f++) {
+        if (!cli_hides(c, f)) {
+            strbuf_addf(out, " --%s", f->name);
+        }
     }
 }
 
@@ -192,8 +197,7 @@ static void add_bash_choices(struct strbuf *out, const struct cli_command *c,
 static void add_bash_flags(struct strbuf *out, const struct cli_command *c)
 {
     CLEANUP(strbuf_deinit) struct strbuf flags = STRBUF_INIT(4096);
-    add_flag_words(&flags, c->flags);
-    add_flag_words(&flags, cli_global_flags);
+    add_flag_words(&flags, c);
     strbuf_addc(out, "    -*/'");
     add_key(out, c);
     strbuf_addf(out, "'*) words='%s' ;;\n", strbuf_str(&flags).at + 1);
@@ -293,7 +297,9 @@ static void add_zsh_command(struct strbuf *out, const struct cli_command *c)
                 subject != NULL ? subject : "");
     for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
         for (const struct cli_flag *f = lists[l]; f->name != NULL; f++) {
-            add_zsh_flag(out, f);
+            if (!cli_hides(c, f)) {
+                add_zsh_flag(out, f);
+            }
         }
     }
     strbuf_addc(out, " ;;\n");

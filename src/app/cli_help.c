@@ -77,9 +77,14 @@ static void add_flag_name(struct strbuf *out, const struct cli_flag *f)
     }
 }
 
-static void add_flags(struct strbuf *out, const struct cli_flag *f)
+/* Those that the command hides are left out; c may be NULL. */
+static void add_flags(struct strbuf *out, const struct cli_flag *f,
+                      const struct cli_command *c)
 {
     for (; f->name != NULL; f++) {
+        if (c != NULL && cli_hides(c, f)) {
+            continue;
+        }
         struct strbuf left = STRBUF_INIT(256);
         add_flag_name(&left, f);
         add_row(out, strbuf_str(&left), f->help);
@@ -94,7 +99,7 @@ void cli_add_help(struct strbuf *out)
         add_command_row(out, &cli_commands[i]);
     }
     strbuf_addc(out, "\nFlags of all commands, which may stand anywhere:\n");
-    add_flags(out, cli_global_flags);
+    add_flags(out, cli_global_flags, NULL);
     strbuf_addc(out, "\nAn ID is a full one, a unique beginning of one, "
                      "@latest or @failed.\nTopics: ");
     for (size_t i = 0; i < cli_topic_count; i++) {
@@ -131,10 +136,10 @@ void cli_add_command_help(const struct cli_command *c, struct strbuf *out)
     }
     if (c->flags->name != NULL) {
         strbuf_addc(out, "\nFlags:\n");
-        add_flags(out, c->flags);
+        add_flags(out, c->flags, NULL);
     }
     strbuf_addc(out, "\nFlags of all commands:\n");
-    add_flags(out, cli_global_flags);
+    add_flags(out, cli_global_flags, c);
     strbuf_addc(out, "\nExamples:\n");
     add_indented(out, c->examples, "  ");
 }

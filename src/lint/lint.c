@@ -248,7 +248,9 @@ static void look_at_text(struct lint *l, const struct yaml_node *text,
                          bool errexit)
 {
     struct lint_script s = {.text = text};
-    shell_scan(yaml_text(text), &l->arena, &s.shell);
+    /* The loader refuses what is longer. */
+    shell_scan(str_slice(yaml_text(text), 0, LINT_SCRIPT_MAX_BYTES), &l->arena,
+               &s.shell);
     s.errexit = errexit || s.shell.errexit;
     look_at_script(l, &s);
 }

@@ -15,6 +15,10 @@
 #define RULE_BAD_ALLOW "bad-allow"
 #define RULE_UNUSED_ALLOW "unused-allow"
 
+/* Of shell text, so much is looked at: rules may take time that grows with the
+ * square of it. */
+#define LINT_SCRIPT_MAX_BYTES (64UL * 1024)
+
 /* What a template in argv is taken for: the value of a parameter. */
 #define LINT_PARAM STR("ADP_PARAM_")
 

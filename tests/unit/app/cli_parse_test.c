@@ -365,6 +365,22 @@ static void help_fits_80_columns(void **state)
     strbuf_deinit(&text);
 }
 
+/* Help has one line for --output of a command that has its own. */
+static void help_shows_a_flag_once(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < cli_command_count; i++) {
+        struct strbuf text = STRBUF_INIT(64 * 1024);
+        cli_add_command_help(&cli_commands[i], &text);
+        const char *first = strstr(text.at, "--output ");
+        const char *flags = strstr(text.at, "\nExamples:");
+        assert_non_null(first);
+        const char *second = strstr(first + 1, "--output ");
+        assert_true(second == NULL || second > flags);
+        strbuf_deinit(&text);
+    }
+}
+
 /* ---- what is made of the table ------------------------------------------ */
 
 static void mentions_all(const struct strbuf *text, const char *prefix)
@@ -428,6 +444,7 @@ int main(void)
         cmocka_unit_test(rows_are_whole),
         cmocka_unit_test(examples_work),
         cmocka_unit_test(help_fits_80_columns),
+        cmocka_unit_test(help_shows_a_flag_once),
         cmocka_unit_test(completion_knows_every_command_and_flag),
         cmocka_unit_test(the_manual_has_every_command_and_flag),
     };

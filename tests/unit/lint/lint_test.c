@@ -398,6 +398,24 @@ static void findings_are_bounded(void **state)
     strbuf_deinit(&text);
 }
 
+/* What the loader refuses as too long is not looked at to its end. */
+static void scripts_are_bounded(void **state)
+{
+    struct strbuf text = STRBUF_INIT(1024UL * 1024);
+    struct lint_report r;
+    (void)state;
+    strbuf_addc(&text, STEP "command: |\n");
+    while (text.len < 100UL * 1024) {
+        strbuf_addc(&text, "      ls -l /srv/app/data/input &&\n");
+    }
+    strbuf_addc(&text, "      sudo ls\n");
+    lint(text.at, &r);
+    assert_int_equal(r.findings.count, 1);
+    assert_non_null(strstr(r.findings.at[0].err.message, "65536 bytes"));
+    lint_report_deinit(&r);
+    strbuf_deinit(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -410,6 +428,7 @@ int main(void)
         cmocka_unit_test(comments_suggest_the_rule),
         cmocka_unit_test(anything_can_be_looked_at),
         cmocka_unit_test(findings_are_bounded),
+        cmocka_unit_test(scripts_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
