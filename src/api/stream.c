@@ -103,6 +103,8 @@ static void add_record(struct api *a, const struct record *r)
     case RECORD_NOTICE_NEW:
     case RECORD_NOTICE_TRIED:
     case RECORD_VERDICT:
+    case RECORD_MEMORY_SET:
+    case RECORD_MEMORY_DROP:
     case RECORD_KINDS:
         break;
     }

@@ -96,6 +96,7 @@ struct config {
     uint64_t stop_grace_ms;
     uint64_t report_margin_ms;
     uint64_t held_timeout_ms;
+    uint32_t trigger_memory;
 
     struct integration_config integrations[INTEGRATIONS];
     uint64_t health_interval_ms;

@@ -419,6 +419,10 @@ const struct config_option config_options[] = {
      .help = "Time that a connection may wait for its next request."},
     {"limits.stream_clients", CONFIG_U32, 0, AT(stream_clients), "64",
      RANGE(1, 1024), .help = "Clients of /api/stream at a time."},
+    {"limits.trigger_memory", CONFIG_U32, CONFIG_RELOAD, AT(trigger_memory),
+     "100000", RANGE(1, 1000000),
+     .help = "Keys that triggers with cooldown, count or max_runs remember at "
+             "a time. What needs another one is held back."},
 
     {"log.level", CONFIG_ENUM, CONFIG_RELOAD, AT(log_level), "info",
      .names = level_names,
@@ -449,7 +453,7 @@ const struct config_section config_sections[] = {
     {"backup", "What adctl backup makes, and for how long it is kept."},
     {"executor", "The process that runs steps."},
     {"security", "Who may call the API."},
-    {"limits", "Bounds of the HTTP server."},
+    {"limits", "Bounds of the HTTP server, and of what triggers remember."},
     {"log", "Messages."},
 };
 

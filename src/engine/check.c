@@ -112,4 +112,5 @@ void engine_check(const struct engine *e)
     INVARIANT("I7", list_empty(&e->touched));
     check_lanes(e);
     check_wakeups(e);
+    memory_check(e);
 }

@@ -1,5 +1,7 @@
 #include "engine/engine_priv.h"
 
+#include <string.h>
+
 #include "base/assert.h"
 
 void effects_init(struct effects *fx)
@@ -67,6 +69,30 @@ void effects_audit(struct effects *fx, const struct audit_row *row)
     r.audit.subject = arena_str(&fx->arena, row->subject);
     r.audit.before = arena_str(&fx->arena, row->before);
     r.audit.after = arena_str(&fx->arena, row->after);
+    VEC_PUSH(&fx->records, r);
+}
+
+static const uint64_t *instants(struct effects *fx, const uint64_t *at,
+                                uint32_t count)
+{
+    if (count == 0) {
+        return NULL;
+    }
+    uint64_t *copy = ARENA_ARRAY(&fx->arena, count, uint64_t);
+    memcpy(copy, at, count * sizeof(*at));
+    return copy;
+}
+
+void effects_memory(struct effects *fx, enum record_kind kind,
+                    const struct memory_row *row)
+{
+    ASSERT(kind == RECORD_MEMORY_SET || kind == RECORD_MEMORY_DROP);
+    struct record r = {.kind = kind, .memory = *row};
+    r.memory.runbook_path = arena_str(&fx->arena, row->runbook_path);
+    r.memory.trigger = arena_str(&fx->arena, row->trigger);
+    r.memory.key = arena_str(&fx->arena, row->key);
+    r.memory.events_ms = instants(fx, row->events_ms, row->event_count);
+    r.memory.starts_ms = instants(fx, row->starts_ms, row->start_count);
     VEC_PUSH(&fx->records, r);
 }
 

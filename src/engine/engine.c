@@ -7,6 +7,7 @@ static void check_config(const struct engine_config *c)
 {
     ASSERT(c->workers >= 1 && c->workers <= ENGINE_WORKERS_MAX);
     ASSERT(c->batch_size >= 1 && c->max_concurrent >= 1 && c->max_live >= 1);
+    ASSERT(c->max_memories >= 1);
     ASSERT(c->workflow_timeout_ms > 0 && c->held_timeout_ms > 0);
     ASSERT(c->report_margin_ms > 0); /* or silence would be asked about
                                         without a pause */
@@ -20,6 +21,7 @@ struct engine *engine_new(const struct engine_config *config)
     list_init(&e->inflight);
     list_init(&e->parked);
     list_init(&e->touched);
+    list_init(&e->remembered);
     return e;
 }
 
@@ -42,6 +44,7 @@ void engine_free(struct engine *e)
     map_deinit(&e->lanes);
     heap_deinit(&e->eligible);
     heap_deinit(&e->timers);
+    memory_free_all(e);
     mem_free(e);
 }
 
@@ -53,6 +56,7 @@ static void take_time(struct engine *e)
         flow_due(e, f);
         ASSERT(f->timer.place == 0 || f->timer.key > e->now_ms);
     }
+    memory_expire(e);
 }
 
 static void take(struct engine *e, const struct fact *fact)
@@ -155,13 +159,16 @@ void engine_step(struct engine *e, const struct fact *fact, struct effects *fx)
         settle(e, fact);
     }
     flush(e);
+    memory_flush(e);
     e->fx = NULL;
 }
 
 uint64_t engine_next_deadline_ms(const struct engine *e)
 {
-    const struct heap_node *node = heap_min(&e->timers);
-    return node != NULL ? node->key : UINT64_MAX;
+    const struct heap_node *timer = heap_min(&e->timers);
+    const struct heap_node *expiry = heap_min(&e->expiries);
+    return MIN(timer != NULL ? timer->key : UINT64_MAX,
+               expiry != NULL ? expiry->key : UINT64_MAX);
 }
 
 struct engine_counts engine_count(const struct engine *e)
@@ -175,5 +182,7 @@ struct engine_counts engine_count(const struct engine *e)
         .held = e->held,
         .workers_claiming = claiming,
         .workers_resting = e->config.workers - MIN(claiming, e->config.workers),
+        .memories = (uint32_t)map_count(&e->memories),
+        .memories_refused = e->memories_refused,
     };
 }

@@ -10,8 +10,10 @@
  * What it decides: which workers claim events, which workflows start (global
  * and per-runbook concurrency, first come first served), which step runs
  * when, retries with backoff, time limits, cancel, kill, what an unknown
- * outcome means. Its memory is the set of workflows that are not final; it
- * equals what loading the store would give (I8).
+ * outcome means, and whether a trigger may start another one for a key (its
+ * cooldown, count and max_runs). Its memory is the set of workflows that are
+ * not final and what triggers remember of keys; it equals what loading the
+ * store would give (I8).
  *
  * Ownership: the engine holds a reference to the pinned runbook of each live
  * workflow. Facts and their strings are borrowed for the call. Effects own
@@ -43,6 +45,7 @@ struct engine_config {
     uint64_t stop_grace_ms;    /* TERM to KILL when stopping a step */
     uint64_t report_margin_ms; /* how late an executor's report may be */
     uint64_t held_timeout_ms;  /* how long a held workflow waits */
+    uint32_t max_memories;     /* keys that triggers remember something of */
 };
 
 #define ENGINE_CONFIG_DEFAULT                                                  \
@@ -53,7 +56,8 @@ struct engine_config {
                             .workflow_timeout_ms = 600000,                     \
                             .stop_grace_ms = 10000,                            \
                             .report_margin_ms = 30000,                         \
-                            .held_timeout_ms = 604800000 /* 7 d */})
+                            .held_timeout_ms = 604800000 /* 7 d */,            \
+                            .max_memories = 100000})
 
 /* ---- facts -------------------------------------------------------------- */
 
@@ -79,6 +83,7 @@ struct fact_match {
     struct runbook *runbook;
     uint32_t trigger_no;
     struct id workflow_id; /* minted by the runtime */
+    struct str key;        /* trigger_key of the event */
     struct str parameters; /* JSON; meaningless when error is set */
     struct str error;      /* why it cannot start */
 };
@@ -86,6 +91,7 @@ struct fact_match {
 struct fact_event {
     uint64_t seq;
     struct id id;
+    uint64_t received_ms;
     const struct fact_match *matches;
     uint32_t match_count;
     struct str error;     /* matching failed: the event will be retried */
@@ -224,6 +230,9 @@ void engine_free(struct engine *e);
 void engine_restore(struct engine *e, const struct workflow_row *row,
                     struct runbook *rb, const struct attempt_row *attempt);
 
+/* The same for what a trigger remembers; in any order. */
+void engine_restore_memory(struct engine *e, const struct memory_row *row);
+
 /* Takes one fact; appends to *fx. Facts that quote a superseded attempt or a
  * workflow that is final change nothing (a late report is answered with
  * ENGINE_ACT_FORGET). Never fails: bad requests are replies. */
@@ -233,7 +242,7 @@ void engine_step(struct engine *e, const struct fact *fact, struct effects *fx);
 uint64_t engine_next_deadline_ms(const struct engine *e);
 
 /* A hash of everything that must survive a restart: equal for two engines
- * that hold the same workflows and attempts. */
+ * that hold the same workflows, attempts and memories. */
 uint64_t engine_hash(const struct engine *e);
 
 /* Live numbers for metrics and status. */
@@ -244,6 +253,9 @@ struct engine_counts {
     uint32_t held;
     uint32_t workers_claiming; /* wait for events or match a batch */
     uint32_t workers_resting;  /* paused, or too much is live */
+    uint32_t memories;         /* keys that triggers remember */
+    uint64_t memories_refused; /* starts held back since the beginning because
+                                  there are max_memories already */
 };
 
 struct engine_counts engine_count(const struct engine *e);

@@ -21,6 +21,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/prng.h"
+#include "base/strbuf.h"
 #include "engine/engine.h"
 
 /* All flows of one runbook path, whatever version they pinned. */
@@ -55,6 +56,20 @@ struct flow {
     char *attempt_error;
 };
 
+/* What a trigger remembers of one key. */
+struct memory {
+    struct memory_row row; /* strings owned in `name`, arrays below */
+    VEC(uint64_t) events;  /* when they were received, oldest first */
+    VEC(uint64_t) starts;
+    struct str name; /* the key in engine.memories */
+    bool stored;     /* its row is in the store, or on its way */
+    struct heap_node expiry;
+    struct list touched; /* in engine.remembered */
+    /* What its last start had to keep, as far as this process knows: for
+     * engine_check. */
+    struct trigger_limits limits;
+};
+
 struct engine {
     struct engine_config config;
     bool started;
@@ -75,6 +90,11 @@ struct engine {
     uint32_t held;
     uint64_t claimed; /* a bit for each worker that has a claim out */
 
+    struct map memories;    /* by runbook path, trigger and key */
+    struct heap expiries;   /* all of them, by when they end to matter */
+    struct list remembered; /* those whose row changes in this step */
+    uint64_t memories_refused;
+
     bool executor_up;
     struct id executor; /* the life that is, or was last, connected */
 };
@@ -86,6 +106,8 @@ void effects_record(struct effects *fx, enum record_kind kind,
 void effects_attempt(struct effects *fx, enum record_kind kind,
                      const struct attempt_row *row);
 void effects_audit(struct effects *fx, const struct audit_row *row);
+void effects_memory(struct effects *fx, enum record_kind kind,
+                    const struct memory_row *row);
 void effects_action(struct effects *fx, struct action action);
 void effects_start(struct effects *fx, const struct flow *f,
                    const struct engine_config *config);
@@ -183,7 +205,34 @@ static inline bool engine_is_full(const struct engine *e)
 /* Holds every flow that is not held yet: nobody knows what became of it. */
 void attempts_doubt_all(struct engine *e, struct str why);
 
+/* ---- memory.c: what triggers remember ------------------------------------ */
+
+/* May this match start a workflow? Then that is remembered; else why not is
+ * appended to *why, and remembered as far as it counts. */
+NODISCARD bool memory_admit(struct engine *e, const struct fact_match *match,
+                            uint64_t received_ms, struct strbuf *why);
+
+/* FACT_TIME: some of what does not matter any more is forgotten. */
+void memory_expire(struct engine *e);
+
+/* One record for each memory that has changed in this step. */
+void memory_flush(struct engine *e);
+
+/* The instants move with the clock. */
+void memory_shift(struct engine *e, struct memory *m, int64_t shift_ms);
+
+/* For engine_check: I6 and I7. */
+void memory_check(const struct engine *e);
+
+/* Order does not matter to it. */
+uint64_t memory_hash(const struct engine *e);
+
+void memory_free_all(struct engine *e);
+
 /* ---- clock.c ------------------------------------------------------------ */
+
+/* The instant after a shift of the clock; 0 stays 0. */
+uint64_t clock_moved(uint64_t at_ms, int64_t shift_ms);
 
 /* The wall clock shows so much more than the time that has passed. */
 void clock_set(struct engine *e, int64_t shift_ms);

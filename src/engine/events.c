@@ -2,12 +2,16 @@
  * Where workflows come from: claimed events and requests. Everything that an
  * event starts is born in the same effects, hence the same commit, as the
  * event's own end: that is all there is to "at most once per trigger" (I2).
+ * What triggers remember of it is in the same commit, too.
  */
 #include "engine/engine_priv.h"
 
 #include <errno.h>
 
 #include "base/assert.h"
+
+/* For why an event was held back; memory.c tells no more than fits. */
+#define HELD_BACK_ROOM 8192
 
 static struct workflow_row new_row(const struct engine *e,
                                    const struct runbook *rb, struct id id)
@@ -62,6 +66,25 @@ static void start_match(struct engine *e, const struct fact *fact,
     (void)enqueue(e, &row, match->runbook);
 }
 
+/* How many workflows were started; why the others were not, in *why. */
+static uint32_t start_matches(struct engine *e, const struct fact *fact,
+                              const struct fact_event *event,
+                              struct strbuf *why)
+{
+    uint32_t started = 0;
+    for (uint32_t i = 0; i < event->match_count; i++) {
+        const struct fact_match *m = &event->matches[i];
+        /* They come sorted by path and trigger: each pair once. */
+        INVARIANT("I2", i == 0 || m[-1].runbook != m->runbook ||
+                            m[-1].trigger_no != m->trigger_no);
+        if (memory_admit(e, m, event->received_ms, why)) {
+            start_match(e, fact, event, m);
+            started++;
+        }
+    }
+    return started;
+}
+
 static void event_matched(struct engine *e, const struct fact *fact,
                           const struct fact_event *event)
 {
@@ -79,16 +102,11 @@ static void event_matched(struct engine *e, const struct fact *fact,
         VEC_PUSH(&e->fx->records, done);
         return;
     }
-    for (uint32_t i = 0; i < event->match_count; i++) {
-        const struct fact_match *m = &event->matches[i];
-        /* They come sorted by path and trigger: each pair once. */
-        INVARIANT("I2", i == 0 || m[-1].runbook != m->runbook ||
-                            m[-1].trigger_no != m->trigger_no);
-        start_match(e, fact, event, m);
-    }
-    if (event->match_count == 0 && event->held_back.len != 0) {
+    CLEANUP(strbuf_deinit) struct strbuf why = STRBUF_INIT(HELD_BACK_ROOM);
+    strbuf_add(&why, event->held_back);
+    if (start_matches(e, fact, event, &why) == 0 && why.len != 0) {
         done.event_done.status = EVENT_SUPPRESSED;
-        done.event_done.error = arena_str(&e->fx->arena, event->held_back);
+        done.event_done.error = arena_str(&e->fx->arena, strbuf_str(&why));
     }
     VEC_PUSH(&e->fx->records, done);
 }

@@ -107,5 +107,5 @@ uint64_t engine_hash(const struct engine *e)
         hash = f->has_attempt ? mix_attempt(hash, &f->attempt)
                               : mix(hash, UINT64_MAX);
     }
-    return hash;
+    return mix(hash, memory_hash(e));
 }

@@ -13,6 +13,7 @@
 #include "model/change.h"
 #include "model/event.h"
 #include "model/notice.h"
+#include "model/trigger_memory.h"
 #include "model/workflow.h"
 
 enum record_kind {
@@ -34,6 +35,8 @@ enum record_kind {
     RECORD_NOTICE_NEW,    /* a partner system is to be told something */
     RECORD_NOTICE_TRIED,  /* what became of trying to */
     RECORD_VERDICT,       /* what somebody says of a workflow, from now on */
+    RECORD_MEMORY_SET,    /* what a trigger remembers of a key, all of it */
+    RECORD_MEMORY_DROP,   /* it remembers nothing of this key any more */
     RECORD_KINDS
 };
 
@@ -116,5 +119,6 @@ struct record {
         struct notice_row notice; /* seq: the store's */
         struct notice_try tried;
         struct verdict_row verdict;
+        struct memory_row memory; /* DROP: only its names count */
     };
 };

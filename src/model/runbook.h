@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "expr/template.h"
 #include "model/matcher.h"
+#include "model/trigger_memory.h"
 #include "model/workflow.h"
 
 enum param_type {
@@ -55,6 +56,10 @@ enum trigger_state {
 };
 
 struct trigger {
+    /* Its id, or "#1": what its memory is kept under, so that it outlives
+     * changes of the runbook. */
+    struct str name;
+    struct str id;   /* "" if none */
     struct str type; /* "" matches every type */
     enum trigger_state state;
     struct str *severities; /* any of; none given: every one */
@@ -65,6 +70,9 @@ struct trigger {
     uint32_t matcher_count;
     struct binding *parameters;
     uint32_t parameter_count;
+    struct dedup_part *dedup; /* of the key; none: one for all events */
+    uint32_t dedup_count;
+    struct trigger_limits limits;
     struct place at;
 };
 

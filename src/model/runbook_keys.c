@@ -107,6 +107,10 @@ static const struct key param_keys[] = {
 };
 
 static const struct key trigger_keys[] = {
+    {"id", KEY_LINE, AT(trigger, id), .max = WORD_MAX, .valid = is_step_id,
+     .expected = "lower-case letters, digits and _, a letter first",
+     .pattern = STEP_ID_PATTERN,
+     .help = "A short name: what the trigger remembers is kept under it."},
     {"type", KEY_LINE, AT(trigger, type), .max = WORD_MAX, .valid = is_word,
      .expected = "one word", .pattern = WORD_PATTERN,
      .help = "The event's type: alert, metric, webhook, change or one's own. "
@@ -134,6 +138,35 @@ static const struct key trigger_keys[] = {
      .schema = schema_of_bindings,
      .help = "The workflow's parameters, from the event: "
              "${{ event.labels.unit }}."},
+    {"dedup", KEY_READ, .read = trigger_read_dedup, .schema = schema_of_dedup,
+     .help = "What the limits below are kept by, such as labels.instance; "
+             "without it: one key for all events."},
+    {"cooldown", KEY_DURATION, AT(trigger, limits.cooldown_ms), .min = 1000,
+     .max = RUNBOOK_MEMORY_LIMIT_MS,
+     .help = "After a start for a key, how long nothing is started for it."},
+    {"count", KEY_READ, .read = trigger_read_count, .schema = schema_of_count,
+     .help = "Starts only when so many events of a key have come within a "
+             "time, then counts anew."},
+    {"max_runs", KEY_READ, .read = trigger_read_max_runs,
+     .schema = schema_of_max_runs,
+     .help = "At most so many workflows for a key in any window of that "
+             "length."},
+};
+
+static const struct key count_keys[] = {
+    {"at_least", KEY_COUNT, .required = true, AT(trigger, limits.count_least),
+     .min = 2, .max = TRIGGER_MEMORY_MAX, .help = "How many events."},
+    {"within", KEY_DURATION, .required = true,
+     AT(trigger, limits.count_within_ms), .min = 1000,
+     .max = RUNBOOK_MEMORY_LIMIT_MS, .help = "The time they must come in."},
+};
+
+static const struct key max_runs_keys[] = {
+    {"limit", KEY_COUNT, .required = true, AT(trigger, limits.runs_most),
+     .min = 1, .max = TRIGGER_MEMORY_MAX, .help = "How many workflows."},
+    {"within", KEY_DURATION, .required = true,
+     AT(trigger, limits.runs_within_ms), .min = 1000,
+     .max = RUNBOOK_MEMORY_LIMIT_MS, .help = "The length of the window."},
 };
 
 static const struct key step_keys[] = {
@@ -188,6 +221,7 @@ static const struct key retry_keys[] = {
      .help = "The longest pause."},
 };
 
+<<<<<<< HEAD
 /* ---- what holds between keys --------------------------------------------
  * As JSON Schema; the loader's readers check the same. */
 
@@ -231,3 +265,12 @@ const struct key_table runbook_trigger_keys =
 const struct key_table runbook_step_keys =
     TABLE("a step", step_keys, step_rules);
 const struct key_table runbook_retry_keys = TABLE("retry", retry_keys, NULL);
+=======
+const struct key_table runbook_keys = TABLE("a runbook", top_keys);
+const struct key_table runbook_param_keys = TABLE("a parameter", param_keys);
+const struct key_table runbook_trigger_keys = TABLE("a trigger", trigger_keys);
+const struct key_table runbook_count_keys = TABLE("count", count_keys);
+const struct key_table runbook_max_runs_keys = TABLE("max_runs", max_runs_keys);
+const struct key_table runbook_step_keys = TABLE("a step", step_keys);
+const struct key_table runbook_retry_keys = TABLE("retry", retry_keys);
+>>>>>>> d069bb8 (Let triggers remember: cooldown, count, max_runs per key)

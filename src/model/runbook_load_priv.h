@@ -31,6 +31,7 @@
 #define RUNBOOK_BACKOFF_MS 1000
 #define RUNBOOK_BACKOFF_MAX_MS 60000
 #define RUNBOOK_BACKOFF_LIMIT_MS (3600U * 1000U)
+#define RUNBOOK_MEMORY_LIMIT_MS (30ULL * 86400 * 1000) /* of a window */
 
 struct loader {
     struct runbook *rb;
@@ -88,6 +89,8 @@ struct key_table {
 extern const struct key_table runbook_keys;
 extern const struct key_table runbook_param_keys;
 extern const struct key_table runbook_trigger_keys;
+extern const struct key_table runbook_count_keys;
+extern const struct key_table runbook_max_runs_keys;
 extern const struct key_table runbook_step_keys;
 extern const struct key_table runbook_retry_keys;
 
@@ -151,6 +154,9 @@ key_read_fn trigger_read_state; /* object: struct trigger */
 key_read_fn trigger_read_labels;
 key_read_fn trigger_read_matchers;
 key_read_fn trigger_read_parameters;
+key_read_fn trigger_read_dedup;
+key_read_fn trigger_read_count;
+key_read_fn trigger_read_max_runs;
 
 key_read_fn step_read_action; /* object: struct step */
 key_read_fn step_read_command;
@@ -171,6 +177,9 @@ key_schema_fn schema_of_state;
 key_schema_fn schema_of_labels;
 key_schema_fn schema_of_matchers;
 key_schema_fn schema_of_bindings;
+key_schema_fn schema_of_dedup;
+key_schema_fn schema_of_count;
+key_schema_fn schema_of_max_runs;
 key_schema_fn schema_of_action;
 key_schema_fn schema_of_command;
 key_schema_fn schema_of_argv;
@@ -183,6 +192,10 @@ const char *step_refused_variable(size_t i);
 
 /* Name i of the states that a trigger may ask for; NULL behind the last. */
 const char *trigger_state_word(size_t i);
+
+/* Gives the triggers their names, and reports ids that stand twice and keys
+ * that nothing is remembered by; n is the list. */
+void triggers_name(struct loader *l, const struct yaml_node *n);
 
 /* The declared parameter of this name; NULL, and the nearest declared name in
  * *ret_nearest (NULL if none is near), when there is none. */

@@ -80,6 +80,12 @@ static json_t *either(json_t *a, json_t *b)
     return made(json_pack("{s:[o,o]}", "anyOf", a, b));
 }
 
+/* What stands beside a reference is ignored; this can have a description. */
+static json_t *only(json_t *a)
+{
+    return made(json_pack("{s:[o]}", "anyOf", a));
+}
+
 /* ---- values that a function reads ---------------------------------------- */
 
 json_t *schema_of_params(void)
@@ -177,6 +183,27 @@ json_t *schema_of_argv(void)
                           scalar_without_template(1, RUNBOOK_COMMAND_MAX_BYTES),
                           "additionalItems",
                           scalar(0, RUNBOOK_COMMAND_MAX_BYTES)));
+}
+
+/* The loader says what is left of the three fields and labels.NAME. */
+json_t *schema_of_dedup(void)
+{
+    static const char part[] = "^(type|severity|source|labels[.].+)$";
+    json_t *one =
+        made(json_pack("{s:s,s:s}", "type", "string", "pattern", part));
+    json_t *list = list_of(json_deep_copy(one), 1, TRIGGER_DEDUP_MAX);
+    put(list, "uniqueItems", json_true());
+    return either(one, list);
+}
+
+json_t *schema_of_count(void)
+{
+    return only(reference("count"));
+}
+
+json_t *schema_of_max_runs(void)
+{
+    return only(reference("max_runs"));
 }
 
 /* "^(?!LD_|ENV$)[A-Z]...": those that a step may set. */
@@ -304,9 +331,11 @@ json_t *runbook_schema(void)
     ASSERT(r == 0);
     json_decref(top);
     put(s, "definitions",
-        json_pack("{s:o,s:o,s:o,s:o}", "parameter",
+        json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "parameter",
                   mapping(&runbook_param_keys), "trigger",
-                  mapping(&runbook_trigger_keys), "step",
+                  mapping(&runbook_trigger_keys), "count",
+                  mapping(&runbook_count_keys), "max_runs",
+                  mapping(&runbook_max_runs_keys), "step",
                   mapping(&runbook_step_keys), "retry",
                   mapping(&runbook_retry_keys)));
     return s;

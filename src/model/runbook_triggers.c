@@ -301,4 +301,5 @@ void runbook_read_triggers(struct loader *l, const struct yaml_node *n,
         read_trigger(l, yaml_item(n, i), &rb->triggers[i]);
         loader_leave(l, mark);
     }
+    triggers_name(l, n);
 }

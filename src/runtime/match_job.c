@@ -46,6 +46,30 @@ static const char *held_back(struct match_job *job, const struct match *m)
     return text;
 }
 
+/* The key of the event under this trigger, or why there is none: what is not
+ * there is never taken for "all". */
+static const char *fill_key(struct match_job *job, const struct event *event,
+                            const struct match *m, struct str *ret)
+{
+    const struct trigger *t = &m->runbook->triggers[m->trigger_no];
+    struct str text = STR("");
+    if (!trigger_limits_any(&t->limits)) {
+        return NULL;
+    }
+    if (trigger_key(t->dedup, t->dedup_count, event, &job->arena, &text) == 0) {
+        *ret = text;
+        return NULL;
+    }
+    struct strbuf why = STRBUF_INIT(4096);
+    strbuf_addf(&why,
+                "%.*s, trigger %.*s: the event has no %.*s, which dedup "
+                "asks for",
+                STR_ARG(m->runbook->path), STR_ARG(t->name), STR_ARG(text));
+    const char *said = arena_strdup(&job->arena, strbuf_str(&why));
+    strbuf_deinit(&why);
+    return said;
+}
+
 /* Sorts the matches into those that start and those that may not. */
 static void take_matches(struct match_job *job, uint32_t i,
                          const struct event *event,
@@ -57,11 +81,16 @@ static void take_matches(struct match_job *job, uint32_t i,
     job->matches[i] = ARENA_ARRAY(&job->arena, total, struct fact_match);
     for (size_t m = 0; m < total; m++) {
         const struct match *found = &matches->found.at[m];
+        struct fact_match *match = &job->matches[i][count];
         const char *why = held_back(job, found);
+        if (why == NULL) {
+            why = fill_key(job, event, found, &match->key);
+        }
         if (why != NULL) {
             fact->held_back = str_c(why);
         } else {
-            fill_match(job, event, found, &job->matches[i][count++]);
+            fill_match(job, event, found, match);
+            count++;
         }
     }
     fact->matches = job->matches[i];
@@ -75,6 +104,7 @@ static void match_event(struct match_job *job, uint32_t i)
     struct matches matches = {0};
     fact->seq = event->seq;
     fact->id = event->id;
+    fact->received_ms = event->received_ms;
     generation_match(job->generation, event, &matches);
     if (matches.found.count != 0) {
         take_matches(job, i, event, &matches);

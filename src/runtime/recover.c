@@ -1,6 +1,7 @@
 /*
  * The only start-up path: read every live workflow in order of creation, give
- * each its pinned runbook and its newest attempt, and start the engine. What
+ * each its pinned runbook and its newest attempt, read what triggers remember,
+ * and start the engine. What
  * was in flight is asked of the executor again once that is connected.
  */
 #include <errno.h>
@@ -176,6 +177,34 @@ static int restore_all(struct recovery *rec, struct err *reterr)
     }
 }
 
+/* What triggers remember, whether or not their runbooks are still there. */
+static int restore_memories(struct recovery *rec, struct err *reterr)
+{
+    struct reader *reader = rec->reader;
+    struct memory_filter filter = {.limit = RECOVER_PAGE};
+    struct arena cursor = ARENA_INIT;
+    uint32_t count = RECOVER_PAGE;
+    int r = 0;
+    while (r == 0 && count == RECOVER_PAGE) {
+        CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+        struct memory_row *rows = NULL;
+        r = reader->ops->memories(reader, &filter, &a, &rows, &count);
+        for (uint32_t i = 0; r == 0 && i < count; i++) {
+            engine_restore_memory(rec->rt->engine, &rows[i]);
+        }
+        if (r == 0 && count == RECOVER_PAGE) {
+            const struct memory_row *last = &rows[count - 1];
+            arena_reset(&cursor);
+            filter.after_runbook = arena_str(&cursor, last->runbook_path);
+            filter.after_trigger = arena_str(&cursor, last->trigger);
+            filter.after_key = arena_str(&cursor, last->key);
+        }
+    }
+    arena_deinit(&cursor);
+    return r == 0 ? 0
+                  : err_set(reterr, r, "cannot read what triggers remember");
+}
+
 void runtime_doubt(struct runtime *rt, struct str why)
 {
     mem_free(rt->doubt);
@@ -193,6 +222,9 @@ int runtime_recover(struct runtime *rt, struct reader *reader,
     *ret_unloadable = (struct runtime_unloadable){.count = 0};
     effects_init(&rec.given_up);
     int r = restore_all(&rec, reterr);
+    if (r == 0) {
+        r = restore_memories(&rec, reterr);
+    }
     size_t cursor = 0;
     struct map_entry *entry = NULL;
     while ((entry = map_next(&rec.loaded, &cursor)) != NULL) {

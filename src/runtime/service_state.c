@@ -13,6 +13,8 @@ void service_state(const struct service_status *s, struct telemetry_state *ret)
         .processing_paused = s->paused,
         .disk_full = s->disk_full,
         .backup_ms = s->backup_ms,
+        .trigger_memories = s->engine.memories,
+        .memories_refused = s->engine.memories_refused,
         .executor_up = s->executor_up,
         .runbooks = s->runbooks_loaded,
         .runbooks_rejected = s->runbooks_rejected,

@@ -257,6 +257,12 @@ static int apply_one(struct store *s, const struct record *r, uint64_t *moved)
     case RECORD_VERDICT:
         memory_verdict(s, &r->verdict);
         return 0;
+    case RECORD_MEMORY_SET:
+        memory_memory_set(s, &r->memory);
+        return 0;
+    case RECORD_MEMORY_DROP:
+        memory_memory_drop(s, &r->memory);
+        return 0;
     case RECORD_KINDS:
         break;
     }

@@ -97,6 +97,7 @@ struct store {
     VEC(struct audit_row *) audit;    /* seq is the index + 1 */
     VEC(struct mem_notice *) notices; /* the same */
     struct map verdicts;              /* subject -> struct verdict_row */
+    struct map memories;              /* their names -> struct memory_row */
     struct map alerts; /* fingerprint -> newest event, while it fires */
     struct heap queue;
     VEC(struct undo) undo;
@@ -159,6 +160,12 @@ uint32_t memory_notices(const struct store *s, const struct notice_filter *f,
                         struct arena *a, struct notice_row *ret);
 struct notice_counts memory_notice_counts(const struct store *s);
 void memory_verdict(struct store *s, const struct verdict_row *given);
+void memory_memory_set(struct store *s, const struct memory_row *given);
+void memory_memory_drop(struct store *s, const struct memory_row *given);
+
+/* struct reader_ops.memories, under the lock (memory_memories.c). */
+uint32_t memory_memories(const struct store *s, const struct memory_filter *f,
+                         struct arena *a, struct memory_row **ret);
 
 /* struct reader_ops.tally, under the lock (memory_tally.c). */
 void memory_tally(struct store *s, const struct tally_filter *f,

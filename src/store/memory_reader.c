@@ -445,6 +445,16 @@ static int read_audit_end(struct reader *r, struct audit_end *ret)
     return 0;
 }
 
+static int read_memories(struct reader *r, const struct memory_filter *f,
+                         struct arena *a, struct memory_row **ret,
+                         uint32_t *ret_count)
+{
+    struct store *s = lock(r);
+    *ret_count = memory_memories(s, f, a, ret);
+    unlock(s);
+    return 0;
+}
+
 static const struct reader_ops ops = {
     .close = close_reader,
     .events = read_events,
@@ -467,6 +477,7 @@ static const struct reader_ops ops = {
     .verdict = read_verdict,
     .verdicts = read_verdicts,
     .verdict_counts = read_verdict_counts,
+    .memories = read_memories,
 };
 
 int memory_reader_open(struct store *s, struct reader **ret, struct err *reterr)

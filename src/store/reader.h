@@ -16,6 +16,7 @@
 #include "model/change.h"
 #include "model/event.h"
 #include "model/notice.h"
+#include "model/trigger_memory.h"
 #include "model/workflow.h"
 
 #define STORE_READ_DEADLINE_MS 2000
@@ -141,6 +142,16 @@ struct verdict_filter {
     uint32_t limit;
 };
 
+/* What triggers remember, by runbook path, trigger and key. */
+struct memory_filter {
+    struct str runbook; /* path; "": any */
+    /* The cursor: those behind this one. No path: from the first. */
+    struct str after_runbook;
+    struct str after_trigger;
+    struct str after_key;
+    uint32_t limit;
+};
+
 struct reader_ops {
     void (*close)(struct reader *r);
     int (*events)(struct reader *r, const struct event_filter *f,
@@ -198,6 +209,9 @@ struct reader_ops {
     /* How many of each there are about something then or later. */
     int (*verdict_counts)(struct reader *r, uint64_t since_ms,
                           uint64_t ret[VERDICTS]);
+    int (*memories)(struct reader *r, const struct memory_filter *f,
+                    struct arena *a, struct memory_row **ret,
+                    uint32_t *ret_count);
 };
 
 struct reader {

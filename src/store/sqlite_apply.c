@@ -346,6 +346,10 @@ static int apply_one(struct store *s, const struct record *r, uint64_t *moved)
         return sqlite_notice_tried(s, &r->tried);
     case RECORD_VERDICT:
         return sqlite_verdict(s, &r->verdict);
+    case RECORD_MEMORY_SET:
+        return sqlite_memory_set(s, &r->memory);
+    case RECORD_MEMORY_DROP:
+        return sqlite_memory_drop(s, &r->memory);
     case RECORD_KINDS:
         break;
     }

@@ -26,6 +26,10 @@ NODISCARD int sqlite_notice_new(struct store *s, const struct notice_row *row);
 NODISCARD int sqlite_notice_tried(struct store *s, const struct notice_try *t);
 NODISCARD int sqlite_verdict(struct store *s, const struct verdict_row *row);
 
+/* What triggers remember (sqlite_memories.c). */
+NODISCARD int sqlite_memory_set(struct store *s, const struct memory_row *row);
+NODISCARD int sqlite_memory_drop(struct store *s, const struct memory_row *row);
+
 #define SQLITE_AUDIT_COLUMNS                                                   \
     "seq, at_ms, who, action, subject, before, after, hash"
 

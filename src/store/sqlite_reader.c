@@ -85,6 +85,12 @@ static const char *const texts[READ_STATEMENTS] = {
                       " ORDER BY about_ms DESC, subject DESC LIMIT ?3",
     [READ_VERDICT_COUNTS] = "SELECT kind, count(*) FROM verdict"
                             " WHERE about_ms >= ?1 GROUP BY kind",
+    [READ_MEMORIES] =
+        "SELECT runbook_path, trigger_name, key, expires_ms, last_workflow,"
+        " events, starts FROM trigger_memory"
+        " WHERE (runbook_path, trigger_name, key) > (?1, ?2, ?3)"
+        " AND (?4 = '' OR runbook_path = ?4)"
+        " ORDER BY runbook_path, trigger_name, key LIMIT ?5",
 };
 
 /* ---- the connection ----------------------------------------------------- */
@@ -428,6 +434,7 @@ static const struct reader_ops ops = {
     .verdict = sqlite_read_verdict,
     .verdicts = sqlite_read_verdicts,
     .verdict_counts = sqlite_read_verdict_counts,
+    .memories = sqlite_read_memories,
 };
 
 static int connect(struct sqlite_reader *r, const char *path)

@@ -29,6 +29,7 @@ enum sqlite_read {
     READ_VERDICT,
     READ_VERDICTS,
     READ_VERDICT_COUNTS,
+    READ_MEMORIES,
     READ_STATEMENTS
 };
 
@@ -88,6 +89,9 @@ int sqlite_read_verdicts(struct reader *r, const struct verdict_filter *f,
                          uint32_t *ret_count);
 int sqlite_read_verdict_counts(struct reader *r, uint64_t since_ms,
                                uint64_t ret[VERDICTS]);
+int sqlite_read_memories(struct reader *r, const struct memory_filter *f,
+                         struct arena *a, struct memory_row **ret,
+                         uint32_t *ret_count);
 int sqlite_read_workflows(struct reader *r, const struct workflow_filter *f,
                           struct arena *a, struct workflow_view **ret,
                           uint32_t *ret_count);

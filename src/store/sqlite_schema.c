@@ -185,9 +185,20 @@ static const char schema_9[] =
     "INSERT OR REPLACE INTO ledger"
     " SELECT 4, 0, count(*) FROM workflow WHERE dry_run <> 0;";
 
+/* In the order of its columns it is read when the engine starts. events and
+ * starts are instants of 8 bytes, the lowest first. */
+static const char schema_10[] =
+    "CREATE TABLE trigger_memory ("
+    " runbook_path TEXT NOT NULL, trigger_name TEXT NOT NULL,"
+    " key TEXT NOT NULL, expires_ms INTEGER NOT NULL, last_workflow BLOB,"
+    " events BLOB NOT NULL, starts BLOB NOT NULL,"
+    " PRIMARY KEY (runbook_path, trigger_name, key)"
+    ") STRICT, WITHOUT ROWID;";
+
 static const char *const steps[] = {schema_1, schema_2, schema_3,
                                     schema_4, schema_5, schema_6,
-                                    schema_7, schema_8, schema_9};
+                                    schema_7, schema_8, schema_9,
+                                    schema_10};
 
 uint32_t sqlite_schema_newest(void)
 {

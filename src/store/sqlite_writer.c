@@ -124,6 +124,10 @@ static const char *const texts[SQL_STATEMENTS] = {
     [SQL_VERDICT_SET] = "INSERT OR REPLACE INTO verdict VALUES"
                         " (?1, ?2, ?3, ?4, ?5, ?6)",
     [SQL_VERDICT_CLEAR] = "DELETE FROM verdict WHERE subject = ?1",
+    [SQL_MEMORY_SET] = "INSERT OR REPLACE INTO trigger_memory VALUES"
+                       " (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [SQL_MEMORY_DROP] = "DELETE FROM trigger_memory WHERE runbook_path = ?1"
+                        " AND trigger_name = ?2 AND key = ?3",
     /* The rows are in order of age: looks at the oldest only, and at more
      * than one only if that has expired. */
     [SQL_SPAN_NEXT] = "SELECT " SQLITE_SPAN_COLUMNS " FROM event_span"

@@ -134,6 +134,8 @@ void telemetry_records(struct telemetry *t, uint64_t now_ms,
         case RECORD_NOTICE_NEW:
         case RECORD_NOTICE_TRIED:
         case RECORD_VERDICT:
+        case RECORD_MEMORY_SET:
+        case RECORD_MEMORY_DROP:
         case RECORD_KINDS:
             break;
         }

@@ -154,6 +154,11 @@ const struct metric_row telemetry_metric_rows[] = {
     {"step_attempts_finished_total", COUNTER(steps_finished),
      LABELLED("state", attempt_label, ATTEMPT_STATES),
      .help = "Attempts of steps that ended since the start."},
+    {"trigger_memories", STATE("gauge", trigger_memories),
+     .help = "Keys that triggers with cooldown, count or max_runs remember."},
+    {"trigger_memory_refused_total", STATE("counter", memories_refused),
+     .help = "Starts held back because limits.trigger_memory keys are "
+             "remembered already."},
     {"executor_up", STATE("gauge", executor_up),
      .help = "1 while the engine is connected to the executor."},
 

@@ -129,6 +129,8 @@ struct telemetry_state {
     uint64_t workers[TELEMETRY_WORKERS];
     uint64_t processing_paused;
     uint64_t disk_full;
+    uint64_t trigger_memories; /* keys that triggers remember */
+    uint64_t memories_refused; /* starts held back for want of room */
     uint64_t executor_up;
     uint64_t runbooks;              /* in force */
     uint64_t runbooks_rejected;     /* files that do not load */

@@ -9,6 +9,8 @@
  *   set A waiting +5000     a record: its row changed (wakes in 5 s)
  *   try A 0.1 starting      a record: attempt 1 of step 0
  *   put A 0.1 failed        a record: that attempt changed
+ *   keep k 2+1              a record: of key k, 2 events and 1 start are known
+ *   forget k                a record: nothing is, any more
  *   CLAIM 0 / START A 0.1 / TERM A 0.1 / KILL A 0.1 / FORGET A 0.1
  *   REPLY 0 running         actions
  */
@@ -32,6 +34,8 @@
 #define EPOCH_MS 1700000000000ULL
 #define SHADOW_MAX 64
 #define SHADOW_ATTEMPTS_MAX 64
+#define SHADOW_MEMORIES_MAX 64
+#define TRIGGERS 4 /* of each runbook */
 
 struct shadow {
     struct workflow_row row;
@@ -50,6 +54,8 @@ struct bench {
     struct arena arena; /* strings of the shadow */
     struct shadow shadow[SHADOW_MAX];
     uint32_t shadow_count;
+    struct memory_row memories[SHADOW_MEMORIES_MAX];
+    uint32_t memory_count;
     struct strbuf text;
     struct runbook *runbooks[8];
     uint32_t runbook_count;
@@ -85,6 +91,12 @@ static inline struct runbook *bench_runbook(struct bench *b, const char *path,
         step->name = STR("check");
         step->timeout_ms = step->timeout_ms != 0 ? step->timeout_ms : 60000;
         step->max_attempts = MAX(step->max_attempts, 1U);
+    }
+    static const char *const names[TRIGGERS] = {"#1", "#2", "#3", "#4"};
+    rb->triggers = ARENA_ARRAY(&rb->arena, TRIGGERS, struct trigger);
+    rb->trigger_count = TRIGGERS;
+    for (uint32_t i = 0; i < TRIGGERS; i++) {
+        rb->triggers[i].name = str_c(names[i]);
     }
     assert_true(b->runbook_count < ARRAY_LEN(b->runbooks));
     b->runbooks[b->runbook_count++] = rb;
@@ -196,6 +208,43 @@ static inline void shadow_attempt(struct bench *b, const struct record *r)
     at->error = kept(b, row->error);
 }
 
+static inline const uint64_t *kept_instants(struct bench *b, const uint64_t *at,
+                                            uint32_t count)
+{
+    uint64_t *copy = ARENA_ARRAY(&b->arena, MAX(count, 1U), uint64_t);
+    for (uint32_t i = 0; i < count; i++) {
+        copy[i] = at[i];
+    }
+    return copy;
+}
+
+static inline void shadow_memory(struct bench *b, const struct record *r)
+{
+    const struct memory_row *row = &r->memory;
+    uint32_t i = 0;
+    while (i < b->memory_count &&
+           !(str_eq(b->memories[i].runbook_path, row->runbook_path) &&
+             str_eq(b->memories[i].trigger, row->trigger) &&
+             str_eq(b->memories[i].key, row->key))) {
+        i++;
+    }
+    if (r->kind == RECORD_MEMORY_DROP) {
+        assert_true(i < b->memory_count);
+        b->memories[i] = b->memories[--b->memory_count];
+        return;
+    }
+    assert_true(i < SHADOW_MEMORIES_MAX);
+    b->memory_count = MAX(b->memory_count, i + 1);
+    b->memories[i] = *row;
+    b->memories[i].runbook_path = kept(b, row->runbook_path);
+    b->memories[i].trigger = kept(b, row->trigger);
+    b->memories[i].key = kept(b, row->key);
+    b->memories[i].events_ms =
+        kept_instants(b, row->events_ms, row->event_count);
+    b->memories[i].starts_ms =
+        kept_instants(b, row->starts_ms, row->start_count);
+}
+
 static inline void shadow_apply(struct bench *b)
 {
     VEC_EACH (&b->fx.records, i) {
@@ -205,6 +254,9 @@ static inline void shadow_apply(struct bench *b)
         } else if (r->kind == RECORD_ATTEMPT_NEW ||
                    r->kind == RECORD_ATTEMPT_SET) {
             shadow_attempt(b, r);
+        } else if (r->kind == RECORD_MEMORY_SET ||
+                   r->kind == RECORD_MEMORY_DROP) {
+            shadow_memory(b, r);
         }
     }
 }
@@ -225,6 +277,9 @@ static inline struct engine *shadow_restore(struct bench *b)
             }
         }
         engine_restore(e, &s->row, s->runbook, newest);
+    }
+    for (uint32_t i = b->memory_count; i-- > 0;) {
+        engine_restore_memory(e, &b->memories[i]);
     }
     engine_check(e);
     return e;
@@ -270,6 +325,9 @@ static inline void say_record(struct bench *b, const struct record *r)
     case RECORD_EVENT_DONE:
         say(b, "event %" PRIu64 " %s", r->event_done.seq,
             event_status_name(r->event_done.status));
+        if (r->event_done.status == EVENT_SUPPRESSED) {
+            strbuf_addf(&b->text, " (%.*s)", STR_ARG(r->event_done.error));
+        }
         return;
     case RECORD_WORKFLOW_NEW:
         say_workflow(b, "new", &r->workflow);
@@ -294,6 +352,13 @@ static inline void say_record(struct bench *b, const struct record *r)
         say(b, "audit %.*s %.*s %.*s -> %.*s", STR_ARG(r->audit.who),
             STR_ARG(r->audit.action), STR_ARG(r->audit.before),
             STR_ARG(r->audit.after));
+        return;
+    case RECORD_MEMORY_SET:
+        say(b, "keep %.*s %u+%u", STR_ARG(r->memory.key), r->memory.event_count,
+            r->memory.start_count);
+        return;
+    case RECORD_MEMORY_DROP:
+        say(b, "forget %.*s", STR_ARG(r->memory.key));
         return;
     case RECORD_OUTPUT:
     case RECORD_EVENTS_MOVE:

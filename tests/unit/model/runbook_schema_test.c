@@ -19,6 +19,8 @@ static const struct {
     {NULL, &runbook_keys},
     {"parameter", &runbook_param_keys},
     {"trigger", &runbook_trigger_keys},
+    {"count", &runbook_count_keys},
+    {"max_runs", &runbook_max_runs_keys},
     {"step", &runbook_step_keys},
     {"retry", &runbook_retry_keys},
 };
