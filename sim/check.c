@@ -161,10 +161,120 @@ static void check_twin(struct world *w)
     }
 }
 
+/* ---- limits of triggers ---------------------------------------------------
+ */
+
+static const struct trigger *trigger_of(const struct world *w,
+                                        const struct workflow_row *row)
+{
+    VEC_EACH (&w->scenario->versions, i) {
+        const struct runbook *rb = w->scenario->versions.at[i].runbook;
+        if (memcmp(&rb->hash, &row->runbook_hash, sizeof(rb->hash)) == 0) {
+            return &rb->triggers[row->trigger_no];
+        }
+    }
+    world_violation(w, "a workflow pins a runbook that nobody loaded");
+}
+
+/* When it really was that the wall clock showed this: of several times, the
+ * last one. */
+static uint64_t real_time(const struct world *w, uint64_t shown_ms)
+{
+    for (size_t i = w->clocks.count; i-- > 0;) {
+        const struct sim_clock *c = &w->clocks.at[i];
+        uint64_t at_ms = (uint64_t)((int64_t)shown_ms - c->wrong_ms);
+        uint64_t end_ms =
+            i + 1 < w->clocks.count ? w->clocks.at[i + 1].from_ms : w->now_ms;
+        if (at_ms >= c->from_ms && at_ms <= end_ms) {
+            return at_ms;
+        }
+    }
+    world_violation(w, "a workflow was born at a time that never was");
+}
+
+static bool is_same(const struct sim_birth *x, const struct sim_birth *y)
+{
+    return str_eq(x->path, y->path) && str_eq(x->trigger, y->trigger) &&
+           str_eq(x->key, y->key);
+}
+
+/* The births are in the order in which they were decided. */
+static void check_birth(const struct world *w, const struct sim_birth *b,
+                        const struct trigger_limits *l)
+{
+    uint32_t runs = 1;
+    VEC_EACH (&w->births, i) {
+        const struct sim_birth *before = &w->births.at[i];
+        if (!is_same(before, b) || before->at_ms < w->forgiven_ms) {
+            continue;
+        }
+        uint64_t ago_ms = b->at_ms - MIN(before->at_ms, b->at_ms);
+        runs += ago_ms < l->runs_within_ms;
+        if (ago_ms < l->cooldown_ms) {
+            world_violation(
+                w, "I6: %.*s starts again for '%.*s' after %" PRIu64 " ms",
+                STR_ARG(b->path), STR_ARG(b->key), ago_ms);
+        }
+    }
+    if (l->runs_most != 0 && runs > l->runs_most) {
+        world_violation(w, "I6: %.*s starts %u times for '%.*s' in a window",
+                        STR_ARG(b->path), runs, STR_ARG(b->key));
+    }
+}
+
+static void note_birth(struct world *w, const struct workflow_row *row)
+{
+    const struct trigger *t = trigger_of(w, row);
+    struct sim_birth b = {.id = row->id};
+    struct event_view view;
+    if (!trigger_limits_any(&t->limits) ||
+        w->reader->ops->event(w->reader, row->event_id, &w->birth_arena,
+                              &view) < 0) {
+        return; /* a sweep took it in the same commit */
+    }
+    if (trigger_key(t->dedup, t->dedup_count, &view.event, &w->birth_arena,
+                    &b.key) < 0) {
+        world_violation(w, "an event without a key has started %.*s",
+                        STR_ARG(row->runbook_path));
+    }
+    b.path = arena_str(&w->birth_arena, row->runbook_path);
+    b.trigger = t->name;
+    b.at_ms = real_time(w, row->created_ms);
+    check_birth(w, &b, &t->limits);
+    VEC_PUSH(&w->births, b);
+}
+
+static bool is_known(const struct world *w, struct id id)
+{
+    for (size_t i = w->births.count; i-- > 0;) {
+        if (id_eq(w->births.at[i].id, id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void check_births(struct world *w)
+{
+    if (!w->limited) {
+        return;
+    }
+    CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+    struct workflow_view *views = NULL;
+    uint32_t count = all_workflows(w, &a, &views);
+    while (count-- > 0) {
+        const struct workflow_row *row = &views[count].row;
+        if (!id_is_null(row->event_id) && !is_known(w, row->id)) {
+            note_birth(w, row);
+        }
+    }
+}
+
 void check_world(struct world *w)
 {
     if (w->rt != NULL) {
         engine_check(runtime_engine(w->rt));
+        w->ahead_unseen = w->ahead_unseen && !runtime_is_quiet(w->rt);
     }
     if (w->commits == w->checked_commits) {
         return;

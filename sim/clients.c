@@ -115,7 +115,7 @@ static void make_event(struct world *w, struct client *c)
         world_violation(w, "line %u: %s", c->line->number, err.message);
     }
     c->event.id = world_id(w);
-    c->event.received_ms = w->now_ms;
+    c->event.received_ms = world_clock_ms(w);
     c->event.dedup_key = option(c, "dedup");
     struct str priority = option(c, "priority");
     if (priority.len == 1) {

@@ -78,6 +78,7 @@ static void commit_now(struct world *w, struct happening *h)
     w->commits++;
     (void)commit_group_run(&store_memory, w->store, &w->group, w->now_ms);
     list_splice(&w->done, &w->group.finished);
+    check_births(w);
     if (world_boundary(w, "after a commit")) {
         return;
     }
@@ -360,6 +361,10 @@ void daemon_sweep(struct world *w, uint64_t age_ms)
 void daemon_die(struct world *w)
 {
     w->dying = true;
+    if (w->ahead_unseen) {
+        w->forgiven_ms = w->now_ms;
+        w->ahead_unseen = false;
+    }
     runtime_halt(w->rt);
     executor_disconnect(w);
     VEC_EACH (&w->jobs, i) {

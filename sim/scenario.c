@@ -106,6 +106,7 @@ static const struct limit {
     {"timeout", offsetof(struct engine_config, workflow_timeout_ms), true},
     {"grace", offsetof(struct engine_config, stop_grace_ms), true},
     {"margin", offsetof(struct engine_config, report_margin_ms), true},
+    {"memories", offsetof(struct engine_config, max_memories), false},
     {"held", offsetof(struct engine_config, held_timeout_ms), true},
 };
 

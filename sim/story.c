@@ -320,6 +320,18 @@ static void say_removed(struct world *w, const struct scn_line *line)
                   events ? counts.removed_events : counts.removed_workflows);
 }
 
+/* "remembered keys 2": by the store */
+static void say_remembered(struct world *w, const struct scn_line *line)
+{
+    CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+    const struct memory_filter filter = {.limit = 1000};
+    struct memory_row *rows = NULL;
+    uint32_t count = 0;
+    ASSERT(w->reader->ops->memories(w->reader, &filter, &a, &rows, &count) ==
+           0);
+    compare_count(w, line, "number of remembered", count);
+}
+
 static size_t first_start(const struct world *w, struct id workflow)
 {
     VEC_EACH (&w->executor.starts, i) {
@@ -380,6 +392,7 @@ static const struct scn_verb endings[] = {
     {"starts", 2, false, say_starts, "STEP COUNT: real ones"},
     {"runs", 2, false, say_runs, "NAME COUNT: workflows"},
     {"removed", 2, false, say_removed, "events COUNT | workflows COUNT"},
+    {"remembered", 2, false, say_remembered, "keys COUNT"},
     {"order", 2, false, say_order, "NAME...: of their first starts"},
 };
 

@@ -12,6 +12,7 @@ struct swarm {
     uint32_t runbooks;
     uint32_t steps; /* made so far: their names are unique */
     uint32_t names;
+    bool limited; /* triggers have limits */
 };
 
 static uint32_t roll(struct swarm *s, uint32_t sides)
@@ -49,6 +50,33 @@ static void write_step(struct swarm *s)
     }
 }
 
+/* A runbook keeps its windows over reloads: a longer one could not look back
+ * further than the shorter one before it. */
+static void write_limit(struct swarm *s, uint32_t number)
+{
+    if (!s->limited) {
+        return;
+    }
+    strbuf_addf(s->out,
+                "        dedup: [labels.instance]\n"
+                "        max_runs: {limit: %u, within: %us}\n",
+                1 + roll(s, 3), 10 + 10 * number);
+    if (number % 2 == 1) {
+        strbuf_addf(s->out, "        cooldown: %us\n", 2 + number);
+    }
+}
+
+static void write_count(struct swarm *s, uint32_t number)
+{
+    if (s->limited) {
+        strbuf_addf(s->out,
+                    "        id: all\n"
+                    "        cooldown: %us\n"
+                    "        count: {at_least: %u, within: %us}\n",
+                    1 + number, 2 + roll(s, 2), 20 + number);
+    }
+}
+
 static void write_runbook(struct swarm *s, uint32_t number)
 {
     strbuf_addf(s->out, "    name: Runbook %u\n", number);
@@ -61,11 +89,13 @@ static void write_runbook(struct swarm *s, uint32_t number)
     strbuf_addf(s->out,
                 "    triggers:\n"
                 "      - type: alert\n"
-                "        labels: {alertname: A%u}\n"
-                "      - type: alert\n"
-                "        labels: {alertname: All}\n"
-                "    steps:\n",
+                "        labels: {alertname: A%u}\n",
                 number);
+    write_limit(s, number);
+    strbuf_addc(s->out, "      - type: alert\n"
+                        "        labels: {alertname: All}\n");
+    write_count(s, number);
+    strbuf_addc(s->out, "    steps:\n");
     uint32_t steps = 1 + roll(s, STEPS_MAX);
     for (uint32_t i = 0; i < steps; i++) {
         write_step(s);
@@ -120,6 +150,9 @@ static void write_event(struct swarm *s)
     } else {
         strbuf_addf(s->out, "A%u", kind);
     }
+    if (roll(s, 8) != 0) {
+        strbuf_addf(s->out, " instance=i%u", roll(s, 2));
+    }
     strbuf_addf(s->out, " priority=%u", roll(s, 10));
     if (roll(s, 4) == 0) {
         strbuf_addf(s->out, " dedup=d%u", roll(s, 3));
@@ -161,7 +194,7 @@ static void write_limits(struct swarm *s, const char *start)
 
 static void write_story(struct swarm *s)
 {
-    uint32_t events = 1 + roll(s, 15);
+    uint32_t events = 1 + roll(s, s->limited ? 40 : 15);
     for (uint32_t i = 0; i < events; i++) {
         write_event(s);
     }
@@ -234,6 +267,7 @@ void swarm_world(uint64_t seed, struct strbuf *ret_story,
     struct swarm s = {.out = ret_story};
     prng_seed(&s.prng, seed);
     s.runbooks = 1 + roll(&s, RUNBOOKS_MAX);
+    s.limited = coin(&s);
     strbuf_addf(ret_story, "title the world of seed %" PRIu64 "\n", seed);
     write_limits(&s, "limits");
     for (uint32_t i = 0; i < s.runbooks; i++) {

@@ -76,6 +76,14 @@ struct world *world_new(const struct scenario *s, uint64_t seed,
     w->calm = plan->kind == PLANNED_NONE && faults->until_ms == 0;
     w->now_ms = WORLD_EPOCH_MS;
     w->config = s->config;
+    VEC_EACH (&s->versions, i) {
+        const struct runbook *rb = s->versions.at[i].runbook;
+        for (uint32_t t = 0; t < rb->trigger_count; t++) {
+            w->limited =
+                w->limited || trigger_limits_any(&rb->triggers[t].limits);
+        }
+    }
+    VEC_PUSH(&w->clocks, (struct sim_clock){0});
     w->downtime_ms = 50;
     prng_seed(&w->prng, seed);
     w->files =
@@ -114,6 +122,9 @@ void world_free(struct world *w)
     executor_deinit(w);
     VEC_DEINIT(&w->clients);
     VEC_DEINIT(&w->jobs);
+    VEC_DEINIT(&w->births);
+    VEC_DEINIT(&w->clocks);
+    arena_deinit(&w->birth_arena);
     heap_deinit(&w->queue);
     generation_unref(w->generation);
     w->reader->ops->close(w->reader);
@@ -206,6 +217,11 @@ uint64_t world_clock_ms(const struct world *w)
 void world_set_clock(struct world *w, int64_t by_ms)
 {
     w->clock_wrong_ms += by_ms;
+    VEC_PUSH(&w->clocks, (struct sim_clock){w->now_ms, w->clock_wrong_ms});
+    w->ahead_unseen = w->ahead_unseen || by_ms > 0;
+    if (w->rt == NULL && w->ahead_unseen) {
+        w->forgiven_ms = w->now_ms;
+    }
     world_say(w, "the clock is set %s by %" PRId64 " ms",
               by_ms < 0 ? "back" : "ahead", by_ms < 0 ? -by_ms : by_ms);
     if (w->rt != NULL) {

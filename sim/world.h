@@ -76,6 +76,22 @@ struct sim_start {
     enum attempt_state state;
 };
 
+/* A workflow that an event started, when and for what: the truth about limits
+ * of triggers. */
+struct sim_birth {
+    struct id id;
+    struct str path;
+    struct str trigger;
+    struct str key;
+    uint64_t at_ms; /* in time that passes */
+};
+
+/* What the wall clock has shown since then. */
+struct sim_clock {
+    uint64_t from_ms;
+    int64_t wrong_ms;
+};
+
 struct sim_executor {
     struct id life;
     bool reachable; /* a daemon could connect */
@@ -159,6 +175,14 @@ struct world {
     /* check.c */
     uint64_t checked_commits;
     uint32_t places_before;
+    bool limited; /* some trigger has a cooldown, count or max_runs */
+    struct arena birth_arena;
+    VEC(struct sim_birth) births;
+    VEC(struct sim_clock) clocks; /* the first is right */
+    /* The clock was set ahead, and nobody has that in the store yet: if the
+     * daemon dies now, it cannot know that less time has passed. */
+    bool ahead_unseen;
+    uint64_t forgiven_ms; /* births before then count for nothing */
 };
 
 /* ---- world.c ------------------------------------------------------------ */
@@ -265,6 +289,9 @@ NODISCARD int client_workflow(const struct world *w, const struct client *c,
 
 /* I1 to I9, as far as they can be seen now. */
 void check_world(struct world *w);
+
+/* What has just been committed: I6 for each trigger and key. */
+void check_births(struct world *w);
 
 /* A step is about to be really started. */
 void check_start(struct world *w, const struct attempt_key *key,

@@ -221,7 +221,6 @@ static const struct key retry_keys[] = {
      .help = "The longest pause."},
 };
 
-<<<<<<< HEAD
 /* ---- what holds between keys --------------------------------------------
  * As JSON Schema; the loader's readers check the same. */
 
@@ -262,15 +261,9 @@ const struct key_table runbook_param_keys =
     TABLE("a parameter", param_keys, param_rules);
 const struct key_table runbook_trigger_keys =
     TABLE("a trigger", trigger_keys, trigger_rules);
+const struct key_table runbook_count_keys = TABLE("count", count_keys, NULL);
+const struct key_table runbook_max_runs_keys =
+    TABLE("max_runs", max_runs_keys, NULL);
 const struct key_table runbook_step_keys =
     TABLE("a step", step_keys, step_rules);
 const struct key_table runbook_retry_keys = TABLE("retry", retry_keys, NULL);
-=======
-const struct key_table runbook_keys = TABLE("a runbook", top_keys);
-const struct key_table runbook_param_keys = TABLE("a parameter", param_keys);
-const struct key_table runbook_trigger_keys = TABLE("a trigger", trigger_keys);
-const struct key_table runbook_count_keys = TABLE("count", count_keys);
-const struct key_table runbook_max_runs_keys = TABLE("max_runs", max_runs_keys);
-const struct key_table runbook_step_keys = TABLE("a step", step_keys);
-const struct key_table runbook_retry_keys = TABLE("retry", retry_keys);
->>>>>>> d069bb8 (Let triggers remember: cooldown, count, max_runs per key)

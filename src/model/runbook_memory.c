@@ -117,7 +117,9 @@ static void report_twin(struct loader *l, const struct yaml_node *n, uint32_t i)
     for (uint32_t k = 0; k < i && t->id.len != 0; k++) {
         if (str_eq(l->rb->triggers[k].id, t->id)) {
             const struct yaml_node *id = yaml_get(yaml_item(n, i), STR("id"));
+            size_t mark = loader_enter(l, ".id");
             (void)loader_error(l, id, "trigger %u has this id, too", k + 1);
+            loader_leave(l, mark);
             return;
         }
     }

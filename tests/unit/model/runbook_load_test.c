@@ -268,7 +268,19 @@ static void every_key_is_read(void **state)
     assert_int_equal(t->parameter_count, 2);
     assert_true(str_eq_c(t->parameters[0].value.parts[0].text,
                          "event.labels[\"app.service\"]"));
+    assert_true(str_eq_c(t->name, "web"));
+    assert_int_equal(t->dedup_count, 2);
+    assert_int_equal(t->dedup[0].field, DEDUP_LABEL);
+    assert_true(str_eq_c(t->dedup[0].label, "instance"));
+    assert_int_equal(t->dedup[1].field, DEDUP_SEVERITY);
+    assert_int_equal(t->limits.cooldown_ms, 1800000);
+    assert_int_equal(t->limits.count_least, 3);
+    assert_int_equal(t->limits.count_within_ms, 600000);
+    assert_int_equal(t->limits.runs_most, 3);
+    assert_int_equal(t->limits.runs_within_ms, 3600000);
     assert_int_equal(rb->triggers[1].state, TRIGGER_ON_RESOLVED);
+    assert_true(str_eq_c(rb->triggers[1].name, "#2"));
+    assert_false(trigger_limits_any(&rb->triggers[1].limits));
     assert_int_equal(s->argc, 1);
     assert_int_equal(s->env_count, 1);
     assert_int_equal(s->timeout_ms, 250);

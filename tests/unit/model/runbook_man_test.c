@@ -62,6 +62,8 @@ static void runbook_page_has_every_key(void **state)
     check_keys(&page, "RUNBOOK", &runbook_keys);
     check_keys(&page, "PARAMETERS", &runbook_param_keys);
     check_keys(&page, "TRIGGERS", &runbook_trigger_keys);
+    check_keys(&page, "HOW OFTEN A TRIGGER STARTS", &runbook_count_keys);
+    check_keys(&page, "HOW OFTEN A TRIGGER STARTS", &runbook_max_runs_keys);
     check_keys(&page, "STEPS", &runbook_step_keys);
     check_keys(&page, "RETRY", &runbook_retry_keys);
     strbuf_deinit(&page);
