@@ -60,8 +60,11 @@ static const char *const texts[READ_STATEMENTS] = {
     [READ_TALLY_SINCE] = TALLY_COLUMNS
     " FROM (SELECT *" EVENT_VIEW_FROM " WHERE received_ms >= ?1"
     " AND seq >= " EVENT_SINCE_SEQ " ORDER BY seq DESC LIMIT ?2)" TALLY_END,
+    /* The ledger's row of all that were accepted has the number of the newest,
+     * which may have been removed. */
     [READ_ACCEPTED_SINCE] =
-        "SELECT (SELECT max(seq) FROM event) - seq + 1 FROM event"
+        "SELECT (SELECT n FROM ledger WHERE kind = 0 AND status = 0) - seq + 1"
+        " FROM event"
         " WHERE received_ms >= ?1 AND seq >= " EVENT_SINCE_SEQ
         " ORDER BY seq LIMIT 1",
     [READ_SETTINGS] = "SELECT key, value, at_ms, by FROM setting"

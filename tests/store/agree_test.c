@@ -233,6 +233,24 @@ static void drop(struct pair *p)
     assert_int_equal(moved[0], moved[1]);
 }
 
+/* A trigger remembers, or forgets. */
+static void remember(struct pair *p)
+{
+    const uint64_t at[] = {below(p, 1000), below(p, 1000), below(p, 1000)};
+    struct record r = {.kind = below(p, 3) == 0 ? RECORD_MEMORY_DROP
+                                                : RECORD_MEMORY_SET,
+                       .memory = {.runbook_path = name_of(below(p, 3) + 1),
+                                  .trigger = name_of(below(p, 2) + 1),
+                                  .key = name_of(below(p, NAMES)),
+                                  .expires_ms = below(p, 100000),
+                                  .events_ms = at,
+                                  .event_count = (uint32_t)below(p, 4),
+                                  .starts_ms = at,
+                                  .start_count = (uint32_t)below(p, 4)}};
+    r.memory.last_workflow.bytes[0] = (uint8_t)below(p, 3);
+    (void)apply_both(p, &r, 1);
+}
+
 static void let_time_pass(struct pair *p)
 {
     uint64_t ms = below(p, 15000);
@@ -365,6 +383,32 @@ static void compare_tally(struct pair *p, bool queued)
     }
 }
 
+static void compare_memories(struct pair *p, const struct memory_filter *filter)
+{
+    struct memory_row *rows[DRIVERS];
+    uint32_t counts[DRIVERS];
+    for (int d = 0; d < DRIVERS; d++) {
+        struct fixture *f = p->f[d];
+        assert_int_equal(f->reader->ops->memories(f->reader, filter, &f->arena,
+                                                  &rows[d], &counts[d]),
+                         0);
+    }
+    assert_int_equal(counts[0], counts[1]);
+    for (uint32_t i = 0; i < counts[0]; i++) {
+        const struct memory_row *a = &rows[0][i];
+        const struct memory_row *b = &rows[1][i];
+        assert_true(str_eq(a->runbook_path, b->runbook_path));
+        assert_true(str_eq(a->trigger, b->trigger));
+        assert_true(str_eq(a->key, b->key));
+        assert_int_equal(a->expires_ms, b->expires_ms);
+        assert_id(a->last_workflow, b->last_workflow);
+        assert_int_equal(a->event_count, b->event_count);
+        assert_int_equal(a->start_count, b->start_count);
+        assert_memory_equal(a->events_ms, b->events_ms, a->event_count * 8);
+        assert_memory_equal(a->starts_ms, b->starts_ms, a->start_count * 8);
+    }
+}
+
 static void compare(struct pair *p)
 {
     struct store_counts counts[DRIVERS] = {fixture_counts(p->f[0]),
@@ -394,6 +438,14 @@ static void compare(struct pair *p)
         .ended_before_ms = below(p, 2) * (p->f[0]->now_ms - below(p, 300000)),
         .limit = (uint32_t)below(p, 20) + 1};
     compare_workflows(p, &workflows);
+    struct memory_filter memories = {.limit = 10000};
+    compare_memories(p, &memories);
+    memories = (struct memory_filter){.runbook = name_of(below(p, 4)),
+                                      .after_runbook = name_of(below(p, 4)),
+                                      .after_trigger = name_of(below(p, 4)),
+                                      .after_key = name_of(below(p, NAMES)),
+                                      .limit = (uint32_t)below(p, 5) + 1};
+    compare_memories(p, &memories);
     compare_alerts(p);
     compare_tally(p, true);
     compare_tally(p, false);
@@ -406,7 +458,7 @@ static void run_round(struct pair *p)
     static void (*const operations[])(struct pair *) = {
         ingest,        ingest,         claim,         finish,
         finish,        start_workflow, move_workflow, move_attempt,
-        let_time_pass, restart,        drop};
+        let_time_pass, restart,        drop,          remember};
     for (int i = 0; i < OPERATIONS; i++) {
         operations[below(p, ARRAY_LEN(operations))](p);
     }

@@ -116,5 +116,7 @@ extern const struct conformance_case change_cases[];
 extern const size_t change_case_count;
 extern const struct conformance_case notice_cases[];
 extern const size_t notice_case_count;
+extern const struct conformance_case memory_cases[];
+extern const size_t memory_case_count;
 extern const struct conformance_case drop_cases[];
 extern const size_t drop_case_count;
