@@ -4,16 +4,15 @@
  *   engine_step(engine, fact) -> records + actions
  *
  * The runtime commits the records, then performs the actions. Time,
- * randomness and ids come with facts; nothing here reads a clock, a file or a
- * generator. Replaying the same facts gives the same hash.
+ * randomness and ids come with facts: nothing here reads a clock, a file or a
+ * generator, and the same facts give the same hash.
  *
- * What it decides: which workers claim events, which workflows start (global
- * and per-runbook concurrency, first come first served), which step runs
- * when, retries with backoff, time limits, cancel, kill, what an unknown
- * outcome means, and whether a trigger may start another one for a key (its
- * cooldown, count and max_runs). Its memory is the set of workflows that are
- * not final and what triggers remember of keys; it equals what loading the
- * store would give (I8).
+ * What it decides: which workers claim events, which workflows start (limits
+ * of triggers; global and per-runbook concurrency, first come first served),
+ * which step runs when, retries with backoff, time limits, cancel, kill, what
+ * an unknown outcome means. Its memory is the set of workflows that are not
+ * final and what triggers remember; it equals what loading the store would
+ * give (I8).
  *
  * Ownership: the engine holds a reference to the pinned runbook of each live
  * workflow. Facts and their strings are borrowed for the call. Effects own
@@ -37,15 +36,14 @@ struct engine_config {
     uint32_t workers;        /* event workers, 1..ENGINE_WORKERS_MAX */
     uint32_t batch_size;     /* events per claim */
     uint32_t max_concurrent; /* running workflows, all runbooks together */
-    /* Live workflows at which claims pause and requests are refused; held ones
-     * are not among them, but no more than this may be held either. Claims
-     * that stand at that moment may still bring their batches. */
+    /* Live workflows at which claims pause and requests are refused (those that
+     * stand bring their batches); held ones are counted apart, up to as many */
     uint32_t max_live;
+    uint32_t max_memories; /* keys that triggers remember */
     uint64_t workflow_timeout_ms;
     uint64_t stop_grace_ms;    /* TERM to KILL when stopping a step */
     uint64_t report_margin_ms; /* how late an executor's report may be */
     uint64_t held_timeout_ms;  /* how long a held workflow waits */
-    uint32_t max_memories;     /* keys that triggers remember something of */
 };
 
 #define ENGINE_CONFIG_DEFAULT                                                  \
@@ -89,9 +87,8 @@ struct fact_match {
 };
 
 struct fact_event {
-    uint64_t seq;
+    uint64_t seq, received_ms;
     struct id id;
-    uint64_t received_ms;
     const struct fact_match *matches;
     uint32_t match_count;
     struct str error;     /* matching failed: the event will be retried */
@@ -225,12 +222,11 @@ struct engine *engine_new(const struct engine_config *config);
 void engine_free(struct engine *e);
 
 /* Loading, before FACT_START: a workflow that is not final, with the row of
- * its newest attempt of the current step (NULL if that step has none yet).
- * Takes a reference on the runbook. Rows come in order of creation. */
+ * its newest attempt of the current step (NULL if that step has none yet), in
+ * order of creation; takes a reference on the runbook. */
 void engine_restore(struct engine *e, const struct workflow_row *row,
                     struct runbook *rb, const struct attempt_row *attempt);
-
-/* The same for what a trigger remembers; in any order. */
+/* The same for what a trigger remembers of a key; in any order. */
 void engine_restore_memory(struct engine *e, const struct memory_row *row);
 
 /* Takes one fact; appends to *fx. Facts that quote a superseded attempt or a
@@ -253,13 +249,12 @@ struct engine_counts {
     uint32_t held;
     uint32_t workers_claiming; /* wait for events or match a batch */
     uint32_t workers_resting;  /* paused, or too much is live */
-    uint32_t memories;         /* keys that triggers remember */
-    uint64_t memories_refused; /* starts held back since the beginning because
-                                  there are max_memories already */
+    uint32_t memories;
+    uint64_t memories_refused; /* starts held back at max_memories */
 };
 
 struct engine_counts engine_count(const struct engine *e);
 
-/* Checks I3, I4, I7 and the concurrency limits over the whole state; aborts
- * on a violation. For tests and the simulator: O(live). */
+/* Checks I3, I4, I7 and the limits (I6) over the whole state; aborts on a
+ * violation. For tests and the simulator: O(live). */
 void engine_check(const struct engine *e);

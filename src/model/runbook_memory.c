@@ -125,6 +125,13 @@ static void report_twin(struct loader *l, const struct yaml_node *n, uint32_t i)
     }
 }
 
+static bool has_limit(const struct yaml_node *trigger)
+{
+    return yaml_get(trigger, STR("cooldown")) != NULL ||
+           yaml_get(trigger, STR("count")) != NULL ||
+           yaml_get(trigger, STR("max_runs")) != NULL;
+}
+
 void triggers_name(struct loader *l, const struct yaml_node *n)
 {
     for (uint32_t i = 0; i < l->rb->trigger_count; i++) {
@@ -136,7 +143,7 @@ void triggers_name(struct loader *l, const struct yaml_node *n)
                       ? t->id
                       : arena_str(&l->rb->arena, str_n(number, (size_t)len));
         report_twin(l, n, i);
-        if (t->dedup_count != 0 && !trigger_limits_any(&t->limits)) {
+        if (t->dedup_count != 0 && !has_limit(yaml_item(n, i))) {
             err_hint(loader_warning(l, t->at,
                                     "'dedup' has no effect: the trigger "
                                     "remembers nothing"),

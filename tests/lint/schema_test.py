@@ -28,7 +28,7 @@ ONLY_LOADER = [
     r"at character \d+", r"does not start with", r"does not match the pattern",
     r"one of its values", r"control characters", r"whole seconds",
     r"expected an integer",  # of a trigger's constant
-    r"is the step of line", r"is not between", r"longer than max_backoff",
+    r"is the step of line", r"has this id", r"is not between", r"longer than max_backoff",
 ]
 
 

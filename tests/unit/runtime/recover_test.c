@@ -1,5 +1,6 @@
-/* Recovery when one of the workflows cannot be carried on: the runbook version
- * that it pinned does not load any more. The others go on. */
+/* Recovery: when one of the workflows cannot be carried on, because the runbook
+ * version that it pinned does not load any more, the others go on; and what
+ * triggers remember is back. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -165,15 +166,28 @@ static void check(struct bench *b, struct id id, enum workflow_status status,
     assert_int_equal(attempts[0].state, state);
 }
 
-static void one_that_does_not_load_keeps_no_other_from_going_on(void **state)
+static void open_bench(struct bench *b)
 {
-    (void)state;
-    struct bench b = {.ids = 0};
     struct err err = ERR_INIT;
     struct store_opened opened;
     struct store_options options = {
-        .queue_limit = 100, .now_ms = T0_MS, .session = new_id(&b)};
-    const struct runtime_ports ports = {.context = &b,
+        .queue_limit = 100, .now_ms = T0_MS, .session = new_id(b)};
+    assert_int_equal(store_memory.open(&options, &b->store, &opened, &err), 0);
+    assert_int_equal(store_memory.reader_open(b->store, &b->reader, &err), 0);
+    commit_group_init(&b->group);
+}
+
+static void close_bench(struct bench *b)
+{
+    b->reader->ops->close(b->reader);
+    store_memory.close(b->store);
+}
+
+static void recover(struct bench *b, struct runtime_unloadable *ret)
+{
+    struct err err = ERR_INIT;
+    struct engine_config config = ENGINE_CONFIG_DEFAULT;
+    const struct runtime_ports ports = {.context = b,
                                         .now_ms = now_ms,
                                         .elapsed_ms = now_ms,
                                         .random = fill_random,
@@ -181,16 +195,20 @@ static void one_that_does_not_load_keeps_no_other_from_going_on(void **state)
                                         .execute = execute,
                                         .wake = wake,
                                         .fatal = fatal};
-    assert_int_equal(store_memory.open(&options, &b.store, &opened, &err), 0);
-    assert_int_equal(store_memory.reader_open(b.store, &b.reader, &err), 0);
-    commit_group_init(&b.group);
+    b->rt = runtime_new(&ports, &config, 5);
+    assert_int_equal(runtime_recover(b->rt, b->reader, ret, &err), 0);
+}
+
+static void one_that_does_not_load_keeps_no_other_from_going_on(void **state)
+{
+    (void)state;
+    struct bench b = {.ids = 0};
+    struct runtime_unloadable unloadable;
+    open_bench(&b);
     struct id bad = add_workflow(&b, "bad.yaml", bad_text);
     struct id good = add_workflow(&b, "good.yaml", good_text);
 
-    struct runtime_unloadable unloadable;
-    struct engine_config config = ENGINE_CONFIG_DEFAULT;
-    b.rt = runtime_new(&ports, &config, 5);
-    assert_int_equal(runtime_recover(b.rt, b.reader, &unloadable, &err), 0);
+    recover(&b, &unloadable);
     assert_int_equal(unloadable.count, 1);
     assert_true(id_eq(unloadable.first, bad));
     run_group(&b);
@@ -201,18 +219,56 @@ static void one_that_does_not_load_keeps_no_other_from_going_on(void **state)
     stop_runtime(&b);
 
     /* It is over: the next start has nothing to complain of. */
-    b.rt = runtime_new(&ports, &config, 5);
-    assert_int_equal(runtime_recover(b.rt, b.reader, &unloadable, &err), 0);
+    recover(&b, &unloadable);
     assert_int_equal(unloadable.count, 0);
     stop_runtime(&b);
-    b.reader->ops->close(b.reader);
-    store_memory.close(b.store);
+    close_bench(&b);
+}
+
+/* More than one page of them; those that are over go in the order of their
+ * end, and the others stay. */
+static void what_triggers_remember_is_all_there(void **state)
+{
+    (void)state;
+    enum { COUNT = 1001 };
+    struct bench b = {.ids = 0};
+    struct runtime_unloadable unloadable;
+    const uint64_t start_ms = T0_MS;
+    open_bench(&b);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        char key[32];
+        (void)snprintf(key, sizeof(key), "k=%u", i);
+        const struct record record = {
+            .kind = RECORD_MEMORY_SET,
+            .memory = {.runbook_path = STR("gone.yaml"),
+                       .trigger = i % 2 == 0 ? STR("#1") : STR("disk"),
+                       .key = str_c(key),
+                       .expires_ms = T0_MS + (i == 7 ? 500 : 5000),
+                       .starts_ms = &start_ms,
+                       .start_count = 1}};
+        struct store_op apply = {.kind = STORE_APPLY,
+                                 .apply = {.records = &record, .count = 1}};
+        run(&b, &apply);
+    }
+    recover(&b, &unloadable);
+    assert_int_equal(engine_count(runtime_engine(b.rt)).memories, COUNT);
+    assert_int_equal(b.wake_ms, T0_MS + 500);
+    runtime_tick(b.rt);
+    run_group(&b);
+    assert_int_equal(engine_count(runtime_engine(b.rt)).memories, COUNT - 1);
+    assert_int_equal(b.wake_ms, T0_MS + 5000);
+    stop_runtime(&b);
+    recover(&b, &unloadable);
+    assert_int_equal(engine_count(runtime_engine(b.rt)).memories, COUNT - 1);
+    stop_runtime(&b);
+    close_bench(&b);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_that_does_not_load_keeps_no_other_from_going_on),
+        cmocka_unit_test(what_triggers_remember_is_all_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
