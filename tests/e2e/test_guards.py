@@ -82,8 +82,7 @@ def test_a_full_memory_is_seen(make_daemon):
     assert full(d, instance="a")[1] == 1
     over, started = full(d, instance="b")
     assert started == 0 and "limits.trigger_memory: 1 " in over["error"]
-    page = d.raw("GET", "/metrics")[1]
-    page = page if isinstance(page, str) else bytes(page).decode()
+    page = d.raw("GET", "/metrics")[2].decode()
     assert "trigger_memories 1\n" in page
     assert "trigger_memory_refused_total 1\n" in page
     # More room is no restart away.

@@ -370,7 +370,8 @@ static void a_trail_of_before_gets_an_end(void **state)
     assert_int_equal(fixture_apply(f, &row, 1), 0);
     assert_int_equal(fixture_apply(f, &row, 1), 0);
     fixture_close(f);
-    fixture_exec(f, "DROP TABLE audit_end; PRAGMA user_version = 7");
+    fixture_exec(f, "DROP TABLE audit_end; DROP TABLE trigger_memory;"
+                    "PRAGMA user_version = 7");
     fixture_open(f);
     assert_int_equal(f->opened.schema_from, 7);
     assert_int_equal(store_sqlite.check(f->store, &err), 0);
@@ -389,6 +390,7 @@ static void dry_runs_of_before_are_counted(void **state)
     assert_int_equal(fixture_workflow_new(f, &w), 0);
     fixture_close(f);
     fixture_exec(f, "DELETE FROM ledger WHERE kind = 4;"
+                    "DROP TABLE trigger_memory;"
                     "PRAGMA user_version = 8");
     fixture_open(f);
     assert_int_equal(f->opened.schema_from, 8);
