@@ -1,5 +1,5 @@
 /*
- * adctl queue, worker, poison, audit: what operators look at and change.
+ * adctl queue, worker, poison: what operators look at and change.
  */
 #include <stdio.h>
 #include <string.h>
@@ -186,7 +186,7 @@ static int list_rules(struct cli *cli)
         cli_cell(&t, any_or(cli, rule, "type"));
         cli_cell(&t, any_or(cli, rule, "severity"));
         cli_cell(&t, cli_get(cli, rule, "priority"));
-        cli_cell(&t, cli_get(cli, rule, "by"));
+        cli_cell_who(&t, rule, "by");
         cli_cell(&t, cli_age(cli, rule, "at"));
     }
     cli_table_print(&t);
@@ -250,7 +250,7 @@ static void note_origin(struct cli *cli, const json_t *answer,
         cli_note(cli,
                  "%s set by %s %s ago, and lasts; the configuration says %s; "
                  "to go back: adctl worker scale default",
-                 cli_get(cli, answer, workers), cli_get(cli, answer, "set_by"),
+                 cli_get(cli, answer, workers), cli_who(cli, answer, "set_by"),
                  cli_age(cli, answer, "set_at"),
                  cli_get(cli, answer, "configured"));
     }
@@ -455,83 +455,4 @@ int cli_poison_requeue(struct cli *cli)
 int cli_poison_clear(struct cli *cli)
 {
     return move_poison(cli, false);
-}
-
-/* ---- audit --------------------------------------------------------------- */
-
-static const struct cli_column audit_columns[] = {
-    {"SEQ", CLI_RIGHT},   {"WHO", CLI_FLEX},
-    {"ACTION", 0},        {"SUBJECT", CLI_FLEX},
-    {"BEFORE", CLI_FLEX}, {"AFTER", CLI_FLEX},
-    {"AGE", CLI_RIGHT},   {NULL, 0},
-};
-
-int cli_audit_list(struct cli *cli)
-{
-    static const struct cli_list list = {"/api/admin/audit", "audit",
-                                         "adctl audit list --help", 0};
-    json_auto_t *answer = NULL;
-    struct cli_table t;
-    size_t i = 0;
-    json_t *row = NULL;
-    int r = cli_fetch_list(cli, &list, &answer);
-    json_t *rows = json_object_get(answer, "audit");
-    if (r != 0 ||
-        cli_print_items(cli, rows, cli_get_raw(answer, "next_cursor"), "seq")) {
-        return r;
-    }
-    cli_table_init(&t, cli, audit_columns);
-    json_array_foreach (rows, i, row) {
-        cli_cell(&t, cli_get(cli, row, "seq"));
-        cli_cell(&t, cli_get(cli, row, "who"));
-        cli_cell(&t, cli_get(cli, row, "action"));
-        cli_cell(&t, cli_get(cli, row, "subject"));
-        cli_cell(&t, cli_get(cli, row, "before"));
-        cli_cell(&t, cli_get(cli, row, "after"));
-        cli_cell(&t, cli_age(cli, row, "at"));
-    }
-    cli_table_print(&t);
-    return CLI_OK;
-}
-
-static void print_verified(struct cli *cli, const json_t *answer)
-{
-    const char *rows = cli_get(cli, answer, "rows");
-    if (!json_is_true(json_object_get(answer, "whole"))) {
-        (void)fprintf(cli->out, "the trail was changed at row %s: %s\n",
-                      cli_get(cli, answer, "broken_at"),
-                      cli_get(cli, answer, "problem"));
-        return;
-    }
-    if (json_is_false(json_object_get(answer, "known"))) {
-        (void)fprintf(cli->out,
-                      "%s rows that follow from each other, but the known one "
-                      "is not among them: the trail was written anew, or comes "
-                      "from a backup\n",
-                      rows);
-        return;
-    }
-    (void)fprintf(cli->out,
-                  "%s rows, none changed or missing\n"
-                  "to check later that they are still there,\nkeep: %s:%s\n",
-                  rows, rows, cli_get(cli, answer, "last_hash"));
-}
-
-int cli_audit_verify(struct cli *cli)
-{
-    static const char *const flags[] = {"known", NULL};
-    CLEANUP(strbuf_deinit) struct strbuf path = STRBUF_INIT(64 * 1024);
-    json_auto_t *answer = NULL;
-    strbuf_addc(&path, "/api/admin/audit/verify");
-    cli_add_query(cli, &path, flags);
-    int r = cli_fetch(cli, path.at, "adctl audit list", &answer);
-    if (r != 0) {
-        return r;
-    }
-    bool whole = json_is_true(json_object_get(answer, "whole")) &&
-                 !json_is_false(json_object_get(answer, "known"));
-    if (!print_answer(cli, answer)) {
-        print_verified(cli, answer);
-    }
-    return whole ? CLI_OK : CLI_FAILED;
 }

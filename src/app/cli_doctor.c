@@ -187,7 +187,7 @@ static void check_queue(struct visit *v)
     } else if (json_is_true(json_object_get(queue, "paused"))) {
         doctor_say(
             v, BAD, "adctl queue resume", "paused by %s: %s, nothing starts%s",
-            cli_get(v->cli, queue, "paused_by"),
+            cli_who(v->cli, queue, "paused_by"),
             depth == 1 ? "1 event waits"
                        : cli_text(v->cli, "%.0f events wait", depth),
             depth >= limit ? "; it is full: new events are refused (503)" : "");

@@ -14,9 +14,21 @@
 
 static const struct cli_column columns[] = {
     {"NAME", 0},       {"HEALTH", CLI_STATUS}, {"ENABLED", 0},
-    {"URL", CLI_FLEX}, {"ERROR", CLI_FLEX},    {"CHECKED", CLI_RIGHT},
+    {"URL", CLI_FLEX}, {"ERROR", CLI_BELOW},   {"CHECKED", CLI_RIGHT},
     {NULL, 0},
 };
+
+/* "401 Unauthorized" of "Prometheus integration: 401 Unauthorized", which
+ * stands below the name. */
+static const char *error_of(struct cli *cli, const json_t *row)
+{
+    static const char between[] = " integration: ";
+    const char *error = cli_get(cli, row, "error");
+    const char *found = strstr(error, between);
+    bool begins =
+        found != NULL && memchr(error, ':', (size_t)(found - error)) == NULL;
+    return begins ? found + strlen(between) : error;
+}
 
 static void add_row(struct cli_table *t, const json_t *row)
 {
@@ -25,7 +37,7 @@ static void add_row(struct cli_table *t, const json_t *row)
     cli_cell(t, cli_get(cli, row, "health"));
     cli_cell(t, json_is_true(json_object_get(row, "enabled")) ? "yes" : "no");
     cli_cell(t, cli_get(cli, row, "url"));
-    cli_cell(t, cli_get(cli, row, "error"));
+    cli_cell(t, error_of(cli, row));
     cli_cell(t, cli_age(cli, row, "last_check"));
 }
 

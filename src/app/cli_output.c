@@ -14,6 +14,7 @@
 #define COLUMN_MIN 8 /* a flexible column shrinks no further */
 #define GAP 2
 #define FIELD_COLUMN 14 /* of the values of a resource */
+#define BELOW 6         /* how far in text below a row begins */
 
 /* ---- the terminal ------------------------------------------------------- */
 
@@ -188,8 +189,9 @@ void cli_cell(struct cli_table *t, const char *text)
 
 static bool is_shown(const struct cli_table *t, unsigned column)
 {
-    return (t->columns[column].flags & CLI_ONLY_WIDE) == 0 ||
-           t->cli->format == CLI_WIDE;
+    unsigned flags = t->columns[column].flags;
+    return ((flags & CLI_ONLY_WIDE) == 0 || t->cli->format == CLI_WIDE) &&
+           ((flags & CLI_BELOW) == 0 || !t->below);
 }
 
 static size_t natural_width(const struct cli_table *t, unsigned column)
@@ -203,14 +205,19 @@ static size_t natural_width(const struct cli_table *t, unsigned column)
     return width;
 }
 
-/* Takes from the widest flexible column until the row fits. */
-static void shrink(const struct cli_table *t, size_t *widths, size_t limit)
+static size_t row_width(const struct cli_table *t, const size_t *widths)
 {
     size_t total = 0;
     for (unsigned c = 0; c < t->column_count; c++) {
         total += is_shown(t, c) ? widths[c] + GAP : 0;
     }
-    total = total > GAP ? total - GAP : 0;
+    return total > GAP ? total - GAP : 0;
+}
+
+/* Takes from the widest flexible column until the row fits. */
+static void shrink(const struct cli_table *t, size_t *widths, size_t limit)
+{
+    size_t total = row_width(t, widths);
     while (total > limit) {
         unsigned widest = t->column_count;
         for (unsigned c = 0; c < t->column_count; c++) {
@@ -256,37 +263,6 @@ static void add_cell(const struct cli_table *t, struct strbuf *out,
     strbuf_addf(out, "%*s", last ? 0 : GAP, "");
 }
 
-void cli_table_print(struct cli_table *t)
-{
-    size_t widths[CLI_COLUMNS_MAX] = {0};
-    CLEANUP(strbuf_deinit) struct strbuf out = STRBUF_INIT(64 * 1024 * 1024);
-    for (unsigned c = 0; c < t->column_count; c++) {
-        widths[c] = natural_width(t, c);
-    }
-    if (t->cli->format != CLI_WIDE && t->cli->terminal.columns != 0) {
-        shrink(t, widths, t->cli->terminal.columns);
-    }
-    if (t->cli->terminal.header) {
-        for (unsigned c = 0; c < t->column_count; c++) {
-            if (is_shown(t, c)) {
-                add_cell(t, &out, c, t->columns[c].title, widths[c]);
-            }
-        }
-        strbuf_addch(&out, '\n');
-    }
-    for (size_t i = 0; i + t->column_count <= t->cells.count;
-         i += t->column_count) {
-        for (unsigned c = 0; c < t->column_count; c++) {
-            if (is_shown(t, c)) {
-                add_cell(t, &out, c, t->cells.at[i + c], widths[c]);
-            }
-        }
-        strbuf_addch(&out, '\n');
-    }
-    (void)fputs(strbuf_str(&out).at, t->cli->out);
-    VEC_DEINIT(&t->cells);
-}
-
 /* How much of the text fits into `room` columns, broken at a blank if there
  * is one. */
 static size_t line_of(struct str text, size_t room)
@@ -305,6 +281,70 @@ static size_t line_of(struct str text, size_t room)
         at += len;
     }
     return at;
+}
+
+static void add_titles(const struct cli_table *t, struct strbuf *out,
+                       const size_t *widths)
+{
+    for (unsigned c = 0; c < t->column_count; c++) {
+        if (is_shown(t, c)) {
+            add_cell(t, out, c, t->columns[c].title, widths[c]);
+        }
+    }
+    strbuf_addch(out, '\n');
+}
+
+/* The cells that are not in the row, as far in as it takes, line by line. */
+static void add_below(const struct cli_table *t, struct strbuf *out,
+                      const char *const *cells)
+{
+    unsigned columns = t->cli->terminal.columns;
+    for (unsigned c = 0; c < t->column_count; c++) {
+        bool is_below = (t->columns[c].flags & CLI_BELOW) != 0 && t->below;
+        struct str rest = str_c(cells[c]);
+        while (is_below && rest.len != 0 && !str_eq_c(rest, "-")) {
+            size_t len =
+                line_of(rest, MAX(columns, BELOW + COLUMN_MIN) - BELOW);
+            strbuf_addf(out, "%*s%.*s\n", BELOW, "",
+                        STR_ARG(str_slice(rest, 0, len)));
+            rest = str_slice(rest, len, rest.len);
+            rest = str_slice(rest, str_starts(rest, STR(" ")), rest.len);
+        }
+    }
+}
+
+static void fit(struct cli_table *t, size_t *widths)
+{
+    unsigned limit = t->cli->terminal.columns;
+    if (t->cli->format != CLI_WIDE && limit != 0) {
+        t->below = row_width(t, widths) > limit;
+        shrink(t, widths, limit);
+    }
+}
+
+void cli_table_print(struct cli_table *t)
+{
+    size_t widths[CLI_COLUMNS_MAX] = {0};
+    CLEANUP(strbuf_deinit) struct strbuf out = STRBUF_INIT(64 * 1024 * 1024);
+    for (unsigned c = 0; c < t->column_count; c++) {
+        widths[c] = natural_width(t, c);
+    }
+    fit(t, widths);
+    if (t->cli->terminal.header) {
+        add_titles(t, &out, widths);
+    }
+    for (size_t i = 0; i + t->column_count <= t->cells.count;
+         i += t->column_count) {
+        for (unsigned c = 0; c < t->column_count; c++) {
+            if (is_shown(t, c)) {
+                add_cell(t, &out, c, t->cells.at[i + c], widths[c]);
+            }
+        }
+        strbuf_addch(&out, '\n');
+        add_below(t, &out, &t->cells.at[i]);
+    }
+    (void)fputs(strbuf_str(&out).at, t->cli->out);
+    VEC_DEINIT(&t->cells);
 }
 
 void cli_print_field(struct cli *cli, const char *title, const char *value)

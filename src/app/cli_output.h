@@ -21,7 +21,9 @@ enum cli_column_flags {
     CLI_RIGHT = 1,     /* numbers */
     CLI_FLEX = 2,      /* gives up width when the table is too wide */
     CLI_ONLY_WIDE = 4, /* only with -o wide */
-    CLI_STATUS = 8     /* symbol and colour by the word */
+    CLI_STATUS = 8,    /* symbol and colour by the word */
+    CLI_BELOW = 16     /* goes below its row when the table is too wide: what
+                          people must be able to read to its end */
 };
 
 struct cli_column {
@@ -35,6 +37,7 @@ struct cli_table {
     const struct cli_column *columns;
     unsigned column_count;
     VEC(const char *) cells; /* row by row */
+    bool below;              /* columns that may are below their rows */
 };
 
 void cli_table_init(struct cli_table *t, struct cli *cli,
@@ -43,6 +46,9 @@ void cli_table_init(struct cli_table *t, struct cli *cli,
 /* Adds the next cell of the row; NULL and "" show as "-". The text is copied
  * and made visible. */
 void cli_cell(struct cli_table *t, const char *text);
+
+/* A cell that says who: an identity as cli_who has it. */
+void cli_cell_who(struct cli_table *t, const json_t *row, const char *key);
 
 /* Prints the table and frees it. */
 void cli_table_print(struct cli_table *t);
@@ -67,6 +73,10 @@ const char *cli_get(struct cli *cli, const json_t *object, const char *key);
 
 /* The member as it is, for requests; NULL if it is no string. */
 const char *cli_get_raw(const json_t *object, const char *key);
+
+/* A member that says who has done something: "uid:1001 alice" when the server
+ * is this host and the user has a name here, else as it is. */
+const char *cli_who(struct cli *cli, const json_t *object, const char *key);
 
 double cli_get_number(const json_t *object, const char *key);
 

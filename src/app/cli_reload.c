@@ -50,7 +50,7 @@ static void print_config(struct cli *cli, const json_t *config)
                  "%s is not in force: set to %s by %s at %s; to go back: "
                  "adctl worker scale default",
                  cli_get(cli, other, "key"), cli_get(cli, other, "value"),
-                 cli_get(cli, other, "by"), cli_get(cli, other, "at_iso"));
+                 cli_who(cli, other, "by"), cli_get(cli, other, "at_iso"));
     }
     if (json_array_size(restart) != 0) {
         cli_note(cli,

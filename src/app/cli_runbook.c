@@ -245,7 +245,7 @@ static void print_disabled(struct cli *cli, const json_t *rb)
     }
     cli_print_field(cli, "disabled by",
                     cli_text(cli, "%s, %s (%s ago)",
-                             cli_get(cli, rb, "disabled_by"),
+                             cli_who(cli, rb, "disabled_by"),
                              cli_get(cli, rb, "disabled_at_iso"),
                              cli_age(cli, rb, "disabled_at")));
     cli_print_field(cli, "reason",

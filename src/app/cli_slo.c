@@ -8,19 +8,20 @@
 #include "app/cli_http.h"
 #include "app/cli_output.h"
 
+/* Narrow enough that what is measured can be read to its end. */
 static const struct cli_column slo_columns[] = {
     {"OBJECTIVE", CLI_FLEX},
+    {"WINDOW", CLI_RIGHT},
     {"TARGET", CLI_RIGHT},
     {"ACTUAL", CLI_RIGHT},
     {"MET", CLI_STATUS},
-    {"BUDGET LEFT", CLI_RIGHT},
-    {"SAMPLES", CLI_RIGHT},
-    {"WINDOW", CLI_ONLY_WIDE},
+    {"BUDGET", CLI_RIGHT},
+    {"BASIS", CLI_RIGHT},
     {"MEASURED", CLI_FLEX | CLI_ONLY_WIDE},
     {NULL, 0},
 };
 
-/* "99.9 %" or "5 s". */
+/* "99.9%", "5s" or "1.2ms": six columns at most. */
 static const char *in_unit(struct cli *cli, const json_t *slo, const char *key)
 {
     const json_t *value = json_object_get(slo, key);
@@ -28,28 +29,49 @@ static const char *in_unit(struct cli *cli, const json_t *slo, const char *key)
         return "";
     }
     double n = json_number_value(value);
-    bool ratio = strcmp(cli_get(cli, slo, "unit"), "ratio") == 0;
-    return ratio ? cli_text(cli, "%.4g%%", n * 100) : cli_text(cli, "%.3gs", n);
+    if (strcmp(cli_get(cli, slo, "unit"), "ratio") == 0) {
+        return cli_text(cli, "%.*g%%", n < 0.01 ? 2 : 4, n * 100);
+    }
+    return n > 0 && n < 1 ? cli_text(cli, "%.3gms", n * 1000)
+                          : cli_text(cli, "%.3gs", n);
+}
+
+#define BUDGET_LEAST (-999.0) /* what is below it is as bad */
+
+/* "87%"; below 0 it is overspent. */
+static const char *budget_of(struct cli *cli, const json_t *slo)
+{
+    const json_t *budget = json_object_get(slo, "error_budget");
+    double left = 100 * cli_get_number(budget, "remaining_ratio");
+    if (!json_is_object(budget)) {
+        return "";
+    }
+    return left < BUDGET_LEAST ? cli_text(cli, "<%.0f%%", BUDGET_LEAST)
+                               : cli_text(cli, "%.0f%%", left);
+}
+
+/* What it rests on: so many, or so long of its window. */
+static const char *base_of(struct cli *cli, const json_t *slo)
+{
+    return strcmp(cli_get(cli, slo, "samples_unit"), "seconds") == 0
+               ? cli_span(cli, cli_get_number(slo, "samples"))
+               : cli_get(cli, slo, "samples");
 }
 
 static void add_slo(struct cli_table *t, const json_t *slo)
 {
     struct cli *cli = t->cli;
     const json_t *met = json_object_get(slo, "met");
-    const json_t *budget = json_object_get(slo, "error_budget");
     cli_cell(t, cli_get(cli, slo, "description"));
-    cli_cell(t, cli_text(cli, "%s %s", cli_get(cli, slo, "comparison"),
+    cli_cell(t, cli_get(cli, slo, "window"));
+    cli_cell(t, cli_text(cli, "%s%s", cli_get(cli, slo, "comparison"),
                          in_unit(cli, slo, "target")));
     cli_cell(t, in_unit(cli, slo, "actual"));
-    cli_cell(t, !json_is_boolean(met) ? "unknown"
+    cli_cell(t, !json_is_boolean(met) ? ""
                 : json_is_true(met)   ? "ok"
                                       : "failed");
-    cli_cell(t, json_is_object(budget)
-                    ? cli_text(cli, "%.1f%%",
-                               100 * cli_get_number(budget, "remaining_ratio"))
-                    : "");
-    cli_cell(t, cli_get(cli, slo, "samples"));
-    cli_cell(t, cli_get(cli, slo, "window"));
+    cli_cell(t, budget_of(cli, slo));
+    cli_cell(t, base_of(cli, slo));
     cli_cell(t, cli_get(cli, slo, "measured"));
 }
 
@@ -142,7 +164,7 @@ static int list_missed(struct cli *cli)
     json_array_foreach (missed, i, m) {
         cli_cell(&t, cli_get(cli, m, "id"));
         cli_cell(&t, cli_get(cli, m, "summary"));
-        cli_cell(&t, cli_get(cli, m, "by"));
+        cli_cell_who(&t, m, "by");
         cli_cell(&t, cli_age(cli, m, "occurred_at"));
     }
     cli_table_print(&t);

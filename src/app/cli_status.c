@@ -82,7 +82,7 @@ static void print_queue(const struct status *s)
             : "");
     if (json_is_true(json_object_get(queue, "paused"))) {
         print_word(s, "queue", "paused",
-                   cli_text(cli, "by %s; %s", cli_get(cli, queue, "paused_by"),
+                   cli_text(cli, "by %s; %s", cli_who(cli, queue, "paused_by"),
                             depth));
         (void)fprintf(cli->out,
                       "%-14snothing starts until: adctl queue "

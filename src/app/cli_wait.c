@@ -25,7 +25,7 @@ void cli_pause(unsigned *round)
 static const struct cli_column step_columns[] = {
     {"STEP", CLI_RIGHT}, {"STATUS", CLI_STATUS},
     {"NAME", CLI_FLEX},  {"ATTEMPTS", CLI_RIGHT},
-    {"EXIT", CLI_RIGHT}, {"ERROR", CLI_FLEX},
+    {"EXIT", CLI_RIGHT}, {"ERROR", CLI_BELOW},
     {"TOOK", CLI_RIGHT}, {NULL, 0},
 };
 

@@ -40,7 +40,7 @@ static void add_row(struct cli_table *t, const json_t *w, size_t id_len)
     cli_cell(t, cli_get(cli, w, "runbook"));
     cli_cell(t, cli_get(cli, w, "current_step"));
     cli_cell(t, cli_get(cli, w, "result"));
-    cli_cell(t, cli_get(cli, w, "requested_by"));
+    cli_cell_who(t, w, "requested_by");
     cli_cell(t, cli_get(cli, w, "error"));
     cli_cell(t, cli_seconds(cli, w, "duration_seconds"));
     cli_cell(t, cli_age(cli, w, "created_at"));
@@ -126,7 +126,7 @@ int cli_workflow_show(struct cli *cli)
     strbuf_deinit(&status);
     for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
         cli_print_field(cli, fields[i].title,
-                        cli_get(cli, w, fields[i].member));
+                        cli_who(cli, w, fields[i].member));
     }
     cli_print_field(cli, "created",
                     cli_text(cli, "%s (%s ago)",

@@ -245,24 +245,10 @@ static struct str written(const json_t *value, struct arena *a)
     return kept;
 }
 
-/* What may be seen of it; "" for nothing. */
-static struct str shown(const json_t *value, struct arena *a)
+/* The names of secrets that are others now: what they were and are is nobody's
+ * business. */
+static json_t *changed_secrets(const json_t *before, const json_t *after)
 {
-    if (value == NULL) {
-        return STR("");
-    }
-    json_t *public = settings_public(value);
-    struct str kept = written(public, a);
-    json_decref(public);
-    return kept;
-}
-
-/* The same of what it becomes, with the names of secrets that are others now:
- * what they were and are is nobody's business. */
-static struct str shown_after(const json_t *before, const json_t *after,
-                              struct arena *a)
-{
-    json_t *public = settings_public(after);
     json_t *changed = json_array();
     const json_t *old = json_object_get(before, "secrets");
     const char *name = NULL;
@@ -272,19 +258,54 @@ static struct str shown_after(const json_t *before, const json_t *after,
             (void)json_array_append_new(changed, json_string(name));
         }
     }
-    (void)json_object_set_new(public, "secrets_changed", changed);
-    struct str kept = written(public, a);
-    json_decref(public);
-    return kept;
+    return changed;
 }
 
-/* The setting and its audit row, durable. The trail shows what may be seen. */
+static void show_flag(json_t *shown, const json_t *other, const char *name,
+                      bool otherwise)
+{
+    if (json_object_get(other, name) != NULL &&
+        json_object_get(shown, name) == NULL) {
+        (void)json_object_set_new(shown, name, json_boolean(otherwise));
+    }
+}
+
+/* What only the other side of the change has set: here the file decides. */
+static void show_file(const struct member *m, enum integration which,
+                      json_t *shown, const json_t *other)
+{
+    json_t *fields = json_object_get(shown, "fields");
+    const char *name = NULL;
+    json_t *unused = NULL;
+    json_object_foreach (json_object_get(other, "fields"), name, unused) {
+        const struct integration_field *f = integration_field_find(which, name);
+        if (fields == NULL) {
+            fields = json_object();
+            (void)json_object_set_new(shown, "fields", fields);
+        }
+        if (f != NULL && json_object_get(fields, name) == NULL) {
+            (void)json_object_set_new(fields, name, field_json(&m->file, f));
+        }
+    }
+    show_flag(shown, other, "enabled", m->file.enabled);
+    show_flag(shown, other, "paused", false);
+}
+
+/* The setting and its audit row, durable. The trail shows what may be seen:
+ * what is in force before and after. */
 static int store_change(struct integrations *s,
                         const struct integration_change *change,
                         const json_t *before, const json_t *after)
 {
     CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
     char key[64];
+    const struct member *m = &s->members[change->which];
+    json_auto_t *was = settings_public(before);
+    json_auto_t *is = settings_public(after);
+    show_file(m, change->which, was, is);
+    show_file(m, change->which, is, was);
+    (void)json_object_set_new(is, "secrets_changed",
+                              changed_secrets(before, after));
     struct service_request request = {
         .kind = SERVICE_CHANGE,
         .requested_by = change->by,
@@ -292,8 +313,8 @@ static int store_change(struct integrations *s,
                                .value = written(after, &a)},
                    .audit = {.action = change->audit,
                              .subject = str_c(integration_name(change->which)),
-                             .before = shown(before, &a),
-                             .after = shown_after(before, after, &a)},
+                             .before = written(was, &a),
+                             .after = written(is, &a)},
                    .told = true},
     };
     return service_post_and_wait(s->service, &request);

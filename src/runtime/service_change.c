@@ -312,12 +312,10 @@ static int prepare_setting(struct change *x, struct audit_row *audit)
         return 0;
     }
     if (!request->change.told) {
-        int r =
-            service_setting(x->service, setting.key, &x->arena, &audit->before);
+        int r = service_tell_setting(x->service, &setting, &x->arena, audit);
         if (r < 0) {
             return r;
         }
-        audit->after = setting.value;
     }
     setting.at_ms = audit->at_ms;
     setting.by = audit->who;

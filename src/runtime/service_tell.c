@@ -18,8 +18,9 @@ static struct str kept(struct arena *a, struct strbuf *text)
     return s;
 }
 
-int service_setting(struct service *s, struct str key, struct arena *a,
-                    struct str *ret)
+/* What the setting says now; "" when it is not set. */
+static int read_setting(struct service *s, struct str key, struct arena *a,
+                        struct str *ret)
 {
     struct setting_row *rows = NULL;
     uint32_t count = 0;
@@ -28,6 +29,67 @@ int service_setting(struct service *s, struct str key, struct arena *a,
         if (str_eq(rows[i].key, key)) {
             *ret = rows[i].value;
         }
+    }
+    return r;
+}
+
+static void add_paused(struct service *s UNUSED, struct str value,
+                       struct strbuf *out)
+{
+    strbuf_addc(out, value.len != 0 ? "true" : "false");
+}
+
+static void add_workers(struct service *s, struct str value, struct strbuf *out)
+{
+    if (value.len != 0) {
+        strbuf_add(out, value);
+    } else {
+        strbuf_addf(out, "%u", s->engine.workers);
+    }
+}
+
+/* The value is why it is disabled. */
+static void add_enabled(struct service *s UNUSED, struct str value,
+                        struct strbuf *out)
+{
+    if (value.len == 0) {
+        strbuf_addc(out, "{\"enabled\":true}");
+    } else {
+        strbuf_addf(out, "{\"reason\":%.*s,\"enabled\":false}", STR_ARG(value));
+    }
+}
+
+/* What is in force with this value, "" for unset; others say it as it is. */
+static const struct {
+    const char *prefix;
+    void (*add)(struct service *s, struct str value, struct strbuf *out);
+} effects[] = {
+    {CONTROL_PAUSED, add_paused},
+    {CONTROL_WORKERS, add_workers},
+    {CONTROL_DISABLED, add_enabled},
+};
+
+static struct str in_force(struct service *s, struct str key, struct str value,
+                           struct arena *a)
+{
+    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(TEXT_MAX_BYTES);
+    for (size_t i = 0; i < ARRAY_LEN(effects); i++) {
+        if (str_starts(key, str_c(effects[i].prefix))) {
+            effects[i].add(s, value, &text);
+            return kept(a, &text);
+        }
+    }
+    return value;
+}
+
+int service_tell_setting(struct service *s, const struct setting_row *setting,
+                         struct arena *a, struct audit_row *row)
+{
+    struct str now = STR("");
+    int r = read_setting(s, setting->key, a, &now);
+    if (r == 0) {
+        row->before = in_force(s, setting->key, now, a);
+        row->after = in_force(s, setting->key, setting->value, a);
     }
     return r;
 }
@@ -73,7 +135,7 @@ static void tell_move(struct service *s, const struct service_request *request,
     strbuf_addc(&text, "{");
     if (pauses) {
         strbuf_addf(&text, "\"paused\":%s,",
-                    row->before.len != 0 ? "true" : "false");
+                    str_eq_c(row->before, "true") ? "true" : "false");
     }
     strbuf_addf(&text, "\"status\":\"%s\"", event_status_name(move->from));
     if (id_is_null(request->change.event_id)) {

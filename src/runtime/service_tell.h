@@ -15,9 +15,11 @@ struct change_move {
     enum event_status from, to;
 };
 
-/* What the setting says now; "" when it is not set. */
-NODISCARD int service_setting(struct service *s, struct str key,
-                              struct arena *a, struct str *ret);
+/* Sets before and after of a setting that is about to be changed: what is in
+ * force without it, where it is not set. */
+NODISCARD int service_tell_setting(struct service *s,
+                                   const struct setting_row *setting,
+                                   struct arena *a, struct audit_row *row);
 
 /* What was said so far of the subject: {"verdict", "note"}; "" for nothing. */
 NODISCARD int service_tell_verdict(struct service *s, struct id subject,

@@ -87,7 +87,7 @@ def post_alerts(d):
 
 @case("general", "POST", "/api/admin/pause-processing")
 def pause(d):
-    return Send("/api/admin/pause-processing", {}, before=None, after=True)
+    return Send("/api/admin/pause-processing", {}, before=False, after=True)
 
 
 @case("general", "POST", "/api/admin/drain-queue")
@@ -121,7 +121,7 @@ def clear_drained(d):
 
 @case("general", "POST", "/api/admin/resume-processing")
 def resume(d):
-    return Send("/api/admin/resume-processing", {}, before=True, after=None)
+    return Send("/api/admin/resume-processing", {}, before=True, after=False)
 
 
 @case("general", "POST", "/api/admin/set-event-priority")
@@ -135,8 +135,7 @@ def set_priority(d):
 
 @case("general", "POST", "/api/admin/scale-workers")
 def scale(d):
-    d.post("/api/admin/scale-workers", {"workers": 3})
-    return Send("/api/admin/scale-workers", {"workers": 6}, before=3, after=6)
+    return Send("/api/admin/scale-workers", {"workers": 6}, before=4, after=6)
 
 
 @case("general", "POST", "/api/admin/restart-workers")
@@ -270,13 +269,16 @@ def evaluate(d):
 def disable(d):
     return Send("/api/runbooks/disable", {"runbook": "quick.yaml",
                                           "reason": "broken"},
-                subject="quick.yaml", before=None, after="broken")
+                subject="quick.yaml", before={"enabled": True},
+                after={"enabled": False, "reason": "broken"})
 
 
 @case("general", "POST", "/api/runbooks/enable")
 def enable(d):
     return Send("/api/runbooks/enable", {"runbook": "quick.yaml"},
-                subject="quick.yaml", before="broken", after=None)
+                subject="quick.yaml",
+                before={"enabled": False, "reason": "broken"},
+                after={"enabled": True})
 
 
 @case("general", "POST", "/api/admin/reload-runbooks")
@@ -329,6 +331,22 @@ def integration_set(d):
                        "secrets_changed": ["bearer_token"]})
 
 
+def test_a_first_change_shows_what_the_file_said(make_daemon):
+    d = make_daemon({}, {"integrations": {"prometheus": {
+        "url": "http://127.0.0.1:1", "timeout": "3s"}}})
+    d.api("PUT", "/api/integrations/prometheus", {"timeout": 7})
+    d.api("PUT", "/api/integrations/prometheus", {"timeout": None})
+    d.post("/api/admin/scale-workers", {"workers": 8})
+    d.post("/api/admin/scale-workers", {"workers": None})
+    there, back, scaled, withdrawn = trail(d)
+    assert (there["before"]["fields"], there["after"]["fields"]) == (
+        {"timeout": 3}, {"timeout": 7})
+    assert (back["before"]["fields"], back["after"]["fields"]) == (
+        {"timeout": 7}, {"timeout": 3})
+    assert (scaled["before"], scaled["after"]) == (4, 8)
+    assert (withdrawn["before"], withdrawn["after"]) == (8, 4)
+
+
 @case("general", "POST", "/api/integrations/{id}/health")
 def integration_health(d):
     return Send("/api/integrations/prometheus/health", {})
@@ -340,17 +358,15 @@ def integration_test(d):
 
 
 def switch(action, key, was, then, name="slack"):
-    def prepare(d):
-        def has(x, value):
-            return (x or {}).get(key, False if key == "paused" else None) \
-                == value
+    def prepare(_):
         return Send(f"/api/integrations/{name}/{action}", {}, subject=name,
-                    before=lambda x: has(x, was), after=lambda x: has(x, then))
+                    before=lambda x: x[key] == was,
+                    after=lambda x: x[key] == then)
     return case("general", "POST",
                 "/api/integrations/{id}/" + action)(prepare)
 
 
-switch("disable", "enabled", None, False)
+switch("disable", "enabled", True, False)
 switch("enable", "enabled", False, True)
 switch("pause", "paused", False, True, "metrics-scraper")
 switch("resume", "paused", True, False, "metrics-scraper")

@@ -237,7 +237,7 @@ def test_a_reload_overrules_only_what_it_changes(make_daemon, partner):
         if r["action"] == "integration.overruled"], what="a row of the trail")
     assert len(rows) == 1 and rows[0]["who"] == "configuration"
     assert rows[0]["before"]["fields"] == {"url": partner.url, "timeout": 5}
-    assert rows[0]["after"]["fields"] == {"url": partner.url}
+    assert rows[0]["after"]["fields"] == {"url": partner.url, "timeout": 7}
     assert "of timeout no longer counts" in d.log()
     d.write_config({"integrations": {"prometheus": file}})
     d.post("/api/admin/reload-config")

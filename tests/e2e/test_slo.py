@@ -111,7 +111,10 @@ def test_adctl_shows_and_judges(make_daemon):
     sampled(d)
     p = adctl(d, "slo", "--header", check=False)
     assert max(map(len, p.stdout.splitlines())) <= 80, p.stdout
-    assert "Workflow success rate" in p.stdout and "unknown" in p.stdout
+    assert "Event processing latency (p95)" in p.stdout
+    availability = re.search("Platform availability +30d +>=99.9% .*",
+                             p.stdout).group(0)
+    assert re.search(r" \d+[smh]$", availability), availability
     items = json.loads(adctl(d, "slo", "-o", "json", check=False).stdout)
     assert len(items["items"]) == 7
     out = adctl(d, "workflow", "verdict", "@latest", "false_positive",

@@ -93,6 +93,37 @@ static void wide_shows_everything_uncut(void **state)
     done(s);
 }
 
+static void what_must_be_read_goes_below(void **state)
+{
+    static const struct cli_column with_error[] = {
+        {"NAME", CLI_FLEX}, {"ERROR", CLI_BELOW}, {"TOOK", 0}, {NULL, 0}};
+    (void)state;
+    for (unsigned width = 40; width <= 80; width += 40) {
+        struct shown *s = show(width);
+        struct cli_table t;
+        cli_table_init(&t, &s->cli, with_error);
+        cli_cell(&t, "Check");
+        cli_cell(&t, "exited with status 1: there is no unit");
+        cli_cell(&t, "5m");
+        cli_cell(&t, "Start");
+        cli_cell(&t, NULL);
+        cli_cell(&t, "1s");
+        cli_table_print(&t);
+        assert_string_equal(
+            text_of(s),
+            width == 40
+                ? "NAME   TOOK\n"
+                  "Check  5m\n"
+                  "      exited with status 1: there is no\n"
+                  "      unit\n"
+                  "Start  1s\n"
+                : "NAME   ERROR                                   TOOK\n"
+                  "Check  exited with status 1: there is no unit  5m\n"
+                  "Start  -                                       1s\n");
+        done(s);
+    }
+}
+
 static void widest_line(const char *text, size_t most)
 {
     struct str rest = str_c(text);
@@ -330,6 +361,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lays_out_a_table),
+        cmocka_unit_test(what_must_be_read_goes_below),
         cmocka_unit_test(wide_shows_everything_uncut),
         cmocka_unit_test(no_line_is_wider_than_the_terminal),
         cmocka_unit_test(widths_are_those_of_a_terminal),
