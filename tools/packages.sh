@@ -16,7 +16,7 @@ check_packages=(clang clang-format clang-tidy libclang-rt-dev llvm shellcheck
 
 # What packaging/build-deb needs besides, and the tests of the package.
 # shellcheck disable=SC2034
-package_packages=(scdoc dpkg-dev lintian debootstrap systemd-container)
+package_packages=(scdoc dpkg-dev git lintian debootstrap systemd-container)
 
 # What bench/run needs besides; it says so when one is missing.
 # shellcheck disable=SC2034

@@ -374,12 +374,13 @@ const struct cli_command cli_commands[] = {
      "adctl runbook run rotate.yaml --param-file token=/run/token\n",
      cli_runbook_run},
     {"runbook", "disable", "RUNBOOK", 1, 1, CLI_RUNBOOK_PATH, disable_flags,
-     "let no event start a runbook", "What runs already goes on.",
+     "let neither events nor people start a runbook",
+     "What runs already goes on, and dry runs are possible.",
      "adctl runbook disable remediation/restart-service.yaml \\\n"
      "    --reason 'restarts the wrong host'\n",
      cli_runbook_disable},
     {"runbook", "enable", "RUNBOOK", 1, 1, CLI_RUNBOOK_PATH, no_flags,
-     "let events start a runbook again", NULL,
+     "let events and people start a runbook again", NULL,
      "adctl runbook enable remediation/restart-service.yaml\n",
      cli_runbook_enable},
     {"runbook", "performance", "[RUNBOOK]", 0, 1, CLI_RUNBOOK_PATH,
@@ -565,10 +566,12 @@ const struct cli_command cli_commands[] = {
     {"integration", "set", "NAME FIELD...", 2, 20, CLI_INTEGRATION, no_flags,
      "set fields of a partner system",
      "FIELD is NAME=VALUE, or NAME@FILE for a value from a file (- is standard "
-     "input); of a list the elements stand between semicolons. A secret comes "
+     "input); of a list the elements stand between semicolons, so quote it. A "
+     "secret comes "
      "from a file, because others can read command "
      "lines. NAME= goes back to the configuration file's value.",
      "adctl integration set prometheus url=http://localhost:9090 timeout=10\n"
+     "adctl integration set slack 'notify_on=failed;held'\n"
      "adctl integration set pagerduty routing_key@/root/routing-key\n",
      cli_integration_set},
     {"integration", "outbox", "NAME", 1, 1, CLI_INTEGRATION, outbox_flags,

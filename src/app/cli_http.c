@@ -239,8 +239,8 @@ static const struct {
 } meanings[] = {
     {400, CLI_USAGE, NULL},
     {401, CLI_DENIED,
-     "adctl --token-file FILE ..., or as a member of the group "
-     "autonomous-devops"},
+     "sudo adctl ..., as a member of the group autonomous-devops, or with "
+     "--token-file FILE"},
     {403, CLI_DENIED, "a token with a scope that permits it"},
     {404, CLI_NOT_FOUND, NULL},
     {409, CLI_CONFLICT, NULL},

@@ -13,7 +13,11 @@
 
 #define LOOK_DEFAULT_US (5 * 1000 * 1000ULL)
 #define LOOK_MIN_US (50 * 1000ULL)
+#define LOOK_SOON_US (1000 * 1000ULL)
 #define LOOKS_PER_PERIOD 4
+
+/* So long after a start the executor may still be starting. */
+#define CONNECT_MS 10000
 
 /* Every part turns at least once in two seconds; the rest is for a machine
  * that has other things to do. */
@@ -25,8 +29,10 @@ struct watchdog {
     struct service *service;
     sd_event_source *timer;
     uint64_t every_us;
-    bool feed; /* systemd waits for it */
-    bool told; /* that something is stuck */
+    bool feed;      /* systemd waits for it */
+    bool told;      /* that something is stuck */
+    bool connected; /* to the executor, once at least */
+    uint64_t started_ms;
     struct watchdog_part parts[PARTS];
     struct watchdog_look look;
     struct service_request ping;
@@ -73,7 +79,10 @@ static void ping(struct watchdog *w)
 /* ---- what systemd is told -------------------------------------------------
  */
 
-static const char *mood(const struct service_status *s)
+/* An executor that was never there yet is one that is still starting, for a
+ * while. */
+static const char *mood(const struct service_status *s,
+                        const struct watchdog *w)
 {
     if (s->store_failed) {
         return "the store has failed";
@@ -84,16 +93,20 @@ static const char *mood(const struct service_status *s)
     if (s->paused) {
         return "paused";
     }
-    return s->executor_up ? "processing" : "no executor";
+    bool starts = os_monotonic_ms() - w->started_ms < CONNECT_MS;
+    return s->executor_up            ? "processing"
+           : starts && !w->connected ? "connecting to the executor"
+                                     : "no executor";
 }
 
-static void tell_status(const struct watchdog *w, const char *stuck)
+static void tell_status(struct watchdog *w, const char *stuck)
 {
     struct service_status s = service_status(w->service);
+    w->connected = w->connected || s.executor_up;
     (void)sd_notifyf(0,
                      "STATUS=%s%s%s: %" PRIu64 " events queued, %u workflows "
                      "running, %u queued, %u held, %u runbooks",
-                     mood(&s), stuck != NULL ? ", no progress: " : "",
+                     mood(&s, w), stuck != NULL ? ", no progress: " : "",
                      stuck != NULL ? stuck : "", s.queue_depth,
                      s.engine.running, s.engine.queued, s.engine.held,
                      s.runbooks_loaded);
@@ -105,6 +118,12 @@ static void tell_stuck(struct watchdog *w, const char *stuck)
         log_tell(LOG_ENGINE_STUCK, "no progress: %s", stuck);
     }
     w->told = stuck != NULL;
+}
+
+/* What changes soon after a start is soon told. */
+static uint64_t next_look_us(const struct watchdog *w)
+{
+    return w->connected ? w->every_us : MIN(w->every_us, LOOK_SOON_US);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *context)
@@ -121,7 +140,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
     tell_stuck(w, stuck);
     tell_status(w, stuck);
     log_flush();
-    (void)sd_event_source_set_time_relative(source, w->every_us);
+    (void)sd_event_source_set_time_relative(source, next_look_us(w));
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
@@ -131,6 +150,7 @@ int watchdog_start(sd_event *event, struct service *service,
     struct watchdog *w = MEM_NEW(struct watchdog);
     uint64_t period_us = 0;
     w->service = service;
+    w->started_ms = os_monotonic_ms();
     w->feed = sd_watchdog_enabled(0, &period_us) > 0;
     w->every_us = w->feed ? MIN(MAX(period_us / LOOKS_PER_PERIOD, LOOK_MIN_US),
                                 LOOK_DEFAULT_US)
@@ -142,7 +162,7 @@ int watchdog_start(sd_event *event, struct service *service,
     w->parts[PART_HTTP] = (struct watchdog_part){
         .name = "http", .turns = server_turns, .context = http};
     int r = sd_event_add_time_relative(event, &w->timer, CLOCK_MONOTONIC,
-                                       w->every_us, 0, on_timer, w);
+                                       next_look_us(w), 0, on_timer, w);
     if (r < 0) {
         watchdog_free(w);
         return r;

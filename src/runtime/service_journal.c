@@ -208,8 +208,9 @@ static void event_done(struct service *s, const struct record_event_done *done)
 void service_tell_change(struct service *s, const struct audit_row *row)
 {
     service_tell(s, &(struct log_fields){.message = LOG_CHANGE},
-                 "%.*s: %.*s %.*s %.*s", STR_ARG(row->who),
-                 STR_ARG(row->action), STR_ARG(row->subject),
+                 "%.*s: %.*s%s%.*s%s%.*s", STR_ARG(row->who),
+                 STR_ARG(row->action), row->subject.len != 0 ? " " : "",
+                 STR_ARG(row->subject), row->after.len != 0 ? " " : "",
                  STR_ARG(row->after));
 }
 

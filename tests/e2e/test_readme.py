@@ -115,14 +115,14 @@ def test_a_runbook(place):
     """The file is checked, put in its place, seen in force, and started."""
     text = place.block("# remediation/restart-web.yaml")
     (place.folder / "restart-web.yaml").write_text(text)
-    validate, seen, *rest = place.block(
+    validate, load, seen, *rest = place.block(
         "adctl lint restart-web.yaml").replace(
             "\\\n", " ").splitlines()
     assert place.shell(validate).stdout.startswith("1 file: 0 errors")
     shutil.copy(place.folder / "restart-web.yaml",
                 place.folder / "my" / "runbooks")
-    wait_until(lambda: "restart-web.yaml" in place.shell(seen).stdout,
-               what="the runbook in force")
+    assert "1 added" in place.shell(load).stdout
+    assert "restart-web.yaml" in place.shell(seen).stdout
     # There is no such unit here, so that the workflow fails, and says so.
     send, listed, logs = rest
     p = place.shell(send, (1,))

@@ -230,6 +230,20 @@ def test_a_full_disk_is_507_and_reading_goes_on(make_daemon, small_disk):
             == len(accepted) + 1)
 
 
+def test_a_start_on_a_full_disk_says_so(make_daemon, small_disk):
+    d = make_daemon(config={"storage": {
+        "url": f"sqlite://{small_disk}/state/engine.db"}})
+    fill(small_disk / "filler")
+    wait_until(lambda: d.raw("POST", "/api/events", EVENT)[0] == 507, 60,
+               "the refusal")
+    assert d.stop() == 0
+    os.truncate(d.log_path, 0)
+    d.spawn()
+    wait_until(lambda: "ready on" in d.log(), what="a start")
+    assert d.get("/api/health")["checks"]["disk"]["ok"] is False
+    assert d.log().count("the disk is full: events are refused") == 1
+
+
 LATE = """\
 name: Late
 steps:

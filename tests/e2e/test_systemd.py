@@ -57,6 +57,9 @@ def notified(tmp_path):
 
 def test_ready_status_watchdog_and_stop(notified):
     n = notified
+    first = next(x for x in n.take() if x.startswith("STATUS="))
+    assert first.startswith(("STATUS=connecting to the executor: 0 events",
+                             "STATUS=processing: 0 events")), first
     n.wait(lambda x: x == "WATCHDOG=1", "a sign of life")
     n.d.wait_executor()
     n.wait(lambda x: x.startswith("STATUS=processing: 0 events queued, "
