@@ -1,19 +1,18 @@
 /*
- * adctl backup and adctl restore: what must work when nothing else does. They
- * read the configuration and the files themselves; no engine is asked, except
- * to acknowledge a restore.
+ * adctl backup: what must work when nothing else does. It reads the
+ * configuration and the files itself; no engine is asked, except to acknowledge
+ * a restore.
  */
+#include "app/cli_backup.h"
+
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "app/cli_busy.h"
 #include "app/cli_commands.h"
 #include "app/cli_http.h"
-#include "app/cli_output.h"
-#include "app/config.h"
-#include "app/privilege.h"
-#include "backup/backup.h"
 #include "data/timestamp.h"
 
 #define MISSING_TOLD 10
@@ -21,47 +20,80 @@
 
 /* ---- where everything is ---- */
 
-struct site {
-    struct config *config;
-    const char *directory; /* of the backups */
-};
-
-static void site_deinit(struct site *p)
+void site_deinit(struct site *p)
 {
     config_free(p->config);
 }
 
-/* The configuration that the engine has, and --to or --from over it. */
-static int find_site(struct cli *cli, const char *flag, struct site *ret)
+static const char *absolute(struct cli *cli, const char *path)
+{
+    char folder[PATH_MAX];
+    return path[0] == '/' || getcwd(folder, sizeof(folder)) == NULL
+               ? path
+               : cli_text(cli, "%s/%s", folder, path);
+}
+
+static int load_config(struct cli *cli, enum site_need need, struct site *ret,
+                       struct config_report *report)
 {
     const char *path = cli_value(cli, "config");
-    struct config_report report = {0};
-    struct strbuf text = STRBUF_INIT(256 * 1024);
     if (path == NULL && access(CONFIG_PATH_DEFAULT, F_OK) == 0) {
         path = CONFIG_PATH_DEFAULT;
     }
-    const struct config_sources from = {.path = path, .beside_engine = true};
-    int r = config_load_from(&from, &ret->config, &report);
+    struct config_sources from = {.path = path, .beside_engine = true};
+    ret->config_path = absolute(cli, path != NULL ? path : CONFIG_PATH_DEFAULT);
+    int r = config_load_from(&from, &ret->config, report);
+    ret->has_config = r == 0 && path != NULL;
+    if (r == 0 || r == -EACCES || need != SITE_MAY_BE_BROKEN) {
+        return r;
+    }
+    if (r != -ENOENT) {
+        cli_note(cli,
+                 "%s has errors (autonomous-devops check-config says which): "
+                 "going on with the defaults",
+                 path);
+    }
+    config_report_deinit(report);
+    *report = (struct config_report){0};
+    from.path = NULL;
+    return config_load_from(&from, &ret->config, report);
+}
+
+/* What to do about a configuration that cannot be used. */
+static const char *config_next(enum site_need need, int r)
+{
+    bool restores = need != SITE_NEEDED;
+    if (r == -EACCES) {
+        return restores ? "sudo adctl restore" : "sudo adctl backup";
+    }
+    return restores ? "adctl restore --only config --from DIR" : NULL;
+}
+
+int site_find(struct cli *cli, const char *flag, enum site_need need,
+              struct site *ret)
+{
+    struct config_report report = {0};
+    struct strbuf text = STRBUF_INIT(256 * 1024);
+    int r = load_config(cli, need, ret, &report);
     int code = 0;
     if (r < 0) {
         config_report_add_text(&report, &text);
         (void)fprintf(cli->err, "%s", text.at);
         code = cli_fail(cli, r == -EACCES ? CLI_DENIED : CLI_FAILED,
-                        r == -EACCES ? "sudo adctl backup" : NULL,
+                        config_next(need, r),
                         "the configuration says where everything is, and it "
                         "cannot be used; --config FILE names another");
     } else {
         const char *directory = cli_value(cli, flag);
-        ret->directory =
-            directory != NULL ? directory : ret->config->backup_directory;
+        ret->directory = directory != NULL ? absolute(cli, directory)
+                                           : ret->config->backup_directory;
     }
     strbuf_deinit(&text);
     config_report_deinit(&report);
     return code;
 }
 
-/* An error of the backup module as an exit status. */
-static int explain(struct cli *cli, const struct err *err, const char *next)
+int site_explain(struct cli *cli, const struct err *err, const char *next)
 {
     int code = CLI_FAILED;
     if (err->errnum == -EACCES || err->errnum == -EPERM) {
@@ -76,9 +108,8 @@ static int explain(struct cli *cli, const struct err *err, const char *next)
                     err->hint[0] != '\0' ? "; " : "", err->hint);
 }
 
-/* Root works as the user of the service where everything is that user's. */
-static int take_place(struct cli *cli, const struct site *p,
-                      enum privilege_use use)
+int site_take_place(struct cli *cli, const struct site *p,
+                    enum privilege_use use)
 {
     const char *user = NULL;
     struct err err = ERR_INIT;
@@ -90,7 +121,7 @@ static int take_place(struct cli *cli, const struct site *p,
         .use = use,
     };
     int r = privilege_for_backups(&folders, &user, &err);
-    return r < 0 ? explain(cli, &err, NULL) : CLI_OK;
+    return r < 0 ? site_explain(cli, &err, NULL) : CLI_OK;
 }
 
 /* ---- one backup as JSON and as a row ---- */
@@ -117,7 +148,7 @@ static json_t *missing_to_json(struct cli *cli, const struct backup_info *b)
     return list;
 }
 
-static json_t *to_json(struct cli *cli, const struct site *p,
+json_t *backup_to_json(struct cli *cli, const struct site *p,
                        const struct backup_info *b)
 {
     json_t *o = json_object();
@@ -174,17 +205,13 @@ static const char *size_text(struct cli *cli, uint64_t bytes)
     return cli_text(cli, i == 0 ? "%.0f %s" : "%.1f %s", size, units[i]);
 }
 
-static void print_one(struct cli *cli, const struct site *p,
-                      const struct backup_info *b, const char *what)
+void backup_print_fields(struct cli *cli, const struct site *p,
+                         const struct backup_info *b)
 {
-    json_auto_t *o = to_json(cli, p, b);
     char made[TIMESTAMP_TEXT_SIZE];
     timestamp_format(b->made_ms, made);
-    if (cli_print_item(cli, o, "name")) {
-        return;
-    }
-    (void)fprintf(cli->out, "%s %.*s\n", what, STR_ARG(b->name));
-    cli_print_field(cli, "folder", cli_get(cli, o, "path"));
+    cli_print_field(cli, "folder",
+                    cli_text(cli, "%s/%.*s", p->directory, STR_ARG(b->name)));
     cli_print_field(cli, "made", made);
     cli_print_field(
         cli, "size",
@@ -198,8 +225,18 @@ static void print_one(struct cli *cli, const struct site *p,
                              cli_count(cli, b->archives, "file")));
 }
 
-/* What it lacks, and why: the first of them. */
-static void tell_missing(struct cli *cli, const struct backup_info *b)
+static void print_one(struct cli *cli, const struct site *p,
+                      const struct backup_info *b, const char *what)
+{
+    json_auto_t *o = backup_to_json(cli, p, b);
+    if (!cli_print_item(cli, o, "name")) {
+        (void)fprintf(cli->out, "%s %.*s\n", what, STR_ARG(b->name));
+        backup_print_fields(cli, p, b);
+    }
+}
+
+/* The first of them. */
+void backup_tell_missing(struct cli *cli, const struct backup_info *b)
 {
     for (uint32_t i = 0; i < b->missing_count && i < MISSING_TOLD; i++) {
         cli_note(cli, "not in the backup: %.*s: %.*s",
@@ -251,8 +288,8 @@ int cli_backup_make(struct cli *cli)
     CLEANUP(strbuf_deinit) struct strbuf config = STRBUF_INIT(CONFIG_MAX_BYTES);
     struct backup_info info = {0};
     struct err err = ERR_INIT;
-    int code = find_site(cli, "to", &p);
-    code = code == 0 ? take_place(cli, &p, PRIVILEGE_MAKE) : code;
+    int code = site_find(cli, "to", SITE_NEEDED, &p);
+    code = code == 0 ? site_take_place(cli, &p, PRIVILEGE_MAKE) : code;
     if (code != 0) {
         return code;
     }
@@ -270,14 +307,15 @@ int cli_backup_make(struct cli *cli)
     int made = backup_make(&options, &cli->arena, &info, &err);
     cli_busy(cli, NULL);
     if (made < 0) {
-        return explain(cli, &err,
-                       err.errnum == -ENOENT && cli_value(cli, "config") == NULL
-                           ? "adctl backup -c FILE, if the engine has another "
-                             "configuration"
-                           : NULL);
+        return site_explain(
+            cli, &err,
+            err.errnum == -ENOENT && cli_value(cli, "config") == NULL
+                ? "adctl backup -c FILE, if the engine has another "
+                  "configuration"
+                : NULL);
     }
     print_one(cli, &p, &info, "made");
-    tell_missing(cli, &info);
+    backup_tell_missing(cli, &info);
     prune(cli, &p);
     return info.is_incomplete ? CLI_FINDINGS : CLI_OK;
 }
@@ -300,17 +338,18 @@ int cli_backup_list(struct cli *cli)
     CLEANUP(site_deinit) struct site p = {0};
     struct backup_list list = {0};
     struct err err = ERR_INIT;
-    int code = find_site(cli, "from", &p);
-    code = code == 0 ? take_place(cli, &p, PRIVILEGE_READ) : code;
+    int code = site_find(cli, "from", SITE_NEEDED, &p);
+    code = code == 0 ? site_take_place(cli, &p, PRIVILEGE_READ) : code;
     if (code != 0) {
         return code;
     }
     if (backup_list(p.directory, &cli->arena, &list, &err) < 0) {
-        return explain(cli, &err, "adctl backup");
+        return site_explain(cli, &err, "adctl backup");
     }
     json_auto_t *items = json_array();
     VEC_EACH (&list.items, i) {
-        (void)json_array_append_new(items, to_json(cli, &p, &list.items.at[i]));
+        (void)json_array_append_new(items,
+                                    backup_to_json(cli, &p, &list.items.at[i]));
     }
     if (!cli_print_items(cli, items, NULL, "name")) {
         struct cli_table t;
@@ -348,8 +387,9 @@ static const char *take_name(struct cli *cli, struct site *p, const char *word)
         word = cli_text(cli, "%.*s", (int)(slash - word), word);
         return take_name(cli, p, word);
     }
-    p->directory =
-        slash == word ? "/" : cli_text(cli, "%.*s", (int)(slash - word), word);
+    p->directory = absolute(
+        cli,
+        slash == word ? "/" : cli_text(cli, "%.*s", (int)(slash - word), word));
     return slash + 1;
 }
 
@@ -358,15 +398,14 @@ static void tell_broken(void *context, const char *name, const struct err *why)
     cli_note(context, "%s is no good: %s", name, why->message);
 }
 
-/* The one that was named, or the newest that is good; verified. */
-static int choose(struct cli *cli, struct site *p, enum privilege_use use,
-                  struct backup_info *ret)
+int site_choose(struct cli *cli, struct site *p, enum privilege_use use,
+                struct backup_info *ret)
 {
     const char *word = cli_word(cli, 0);
     const char *name = word != NULL ? take_name(cli, p, word) : NULL;
     struct err err = ERR_INIT;
     int r = 0;
-    int code = take_place(cli, p, use);
+    int code = site_take_place(cli, p, use);
     if (code != CLI_OK) {
         return code;
     }
@@ -378,20 +417,20 @@ static int choose(struct cli *cli, struct site *p, enum privilege_use use,
                           &err);
     }
     cli_busy(cli, NULL);
-    return r < 0 ? explain(cli, &err, "adctl backup list") : 0;
+    return r < 0 ? site_explain(cli, &err, "adctl backup list") : 0;
 }
 
 int cli_backup_verify(struct cli *cli)
 {
     CLEANUP(site_deinit) struct site p = {0};
     struct backup_info info = {0};
-    int code = find_site(cli, "from", &p);
+    int code = site_find(cli, "from", SITE_NEEDED, &p);
     if (code == 0) {
-        code = choose(cli, &p, PRIVILEGE_READ, &info);
+        code = site_choose(cli, &p, PRIVILEGE_READ, &info);
     }
     if (code == 0) {
         print_one(cli, &p, &info, "good:");
-        tell_missing(cli, &info);
+        backup_tell_missing(cli, &info);
     }
     return code;
 }
@@ -417,104 +456,4 @@ int cli_backup_acknowledge(struct cli *cli)
     }
     cli_answer_deinit(&a);
     return code;
-}
-
-/* ---- restore ---- */
-
-static int begin_empty(struct cli *cli, const struct site *p)
-{
-    struct str aside = STR_NULL;
-    struct err err = ERR_INIT;
-    if (backup_set_aside(p->config->state_directory, cli->now_ms, &cli->arena,
-                         &aside, &err) < 0) {
-        return explain(cli, &err, "sudo systemctl stop autonomous-devops");
-    }
-    json_auto_t *item =
-        json_pack("{s:s?}", "aside",
-                  aside.len != 0 ? arena_strdup(&cli->arena, aside) : NULL);
-    if (!cli_print_item(cli, item, "aside")) {
-        (void)fprintf(cli->out,
-                      aside.len != 0
-                          ? "the store is set aside in %.*s; the next start "
-                            "makes an empty one\n"
-                          : "there was no store%.*s\n",
-                      STR_ARG(aside));
-    }
-    return CLI_OK;
-}
-
-/* What a restore loses, as far as the present store can still tell. */
-static void tell_loss(struct cli *cli, const struct backup_info *b)
-{
-    char made[TIMESTAMP_TEXT_SIZE];
-    timestamp_format(b->made_ms, made);
-    cli_note(cli,
-             "what was stored after %s is lost; events that waited then are "
-             "set aside, unfinished workflows are held, because nobody knows "
-             "what became of them since",
-             made);
-}
-
-static int restore(struct cli *cli, const struct site *p,
-                   const struct backup_info *b)
-{
-    struct str aside = STR_NULL;
-    uint32_t archived = 0;
-    struct err err = ERR_INIT;
-    const struct backup_restore_options options = {
-        .directory = p->directory,
-        .name = arena_strdup(&cli->arena, b->name),
-        .state_directory = p->config->state_directory,
-        .now_ms = cli->now_ms,
-        .why =
-            str_c(cli_text(cli, "adctl restore by uid %u", (unsigned)getuid())),
-        .salvage = cli_has(cli, "salvage"),
-    };
-    cli_busy(cli, "restoring the backup");
-    if (backup_restore_archive(p->directory, options.name,
-                               config_archive_directory(p->config, &cli->arena),
-                               &cli->arena, &archived, &err) < 0) {
-        return explain(cli, &err, NULL);
-    }
-    if (backup_restore(&options, &cli->arena, &aside, &err) < 0) {
-        return explain(cli, &err, "sudo systemctl stop autonomous-devops");
-    }
-    cli_busy(cli, NULL);
-    print_one(cli, p, b, "restored");
-    if (archived != 0) {
-        cli_note(cli, "%s of the archive %s put back",
-                 cli_count(cli, archived, "file"),
-                 archived == 1 ? "was" : "were");
-    }
-    if (aside.len != 0) {
-        cli_note(cli, "the store of before is in %.*s", STR_ARG(aside));
-    }
-    tell_loss(cli, b);
-    cli_note(cli, "next: sudo systemctl start autonomous-devops, then adctl "
-                  "status, then adctl backup acknowledge");
-    return CLI_OK;
-}
-
-int cli_restore(struct cli *cli)
-{
-    CLEANUP(site_deinit) struct site p = {0};
-    struct backup_info info = {0};
-    int code = find_site(cli, "from", &p);
-    if (code != 0) {
-        return code;
-    }
-    if (cli_has(cli, "empty")) {
-        p.directory = p.config->state_directory; /* no backup is needed */
-        code = take_place(cli, &p, PRIVILEGE_READ);
-        return code == CLI_OK ? begin_empty(cli, &p) : code;
-    }
-    code = choose(cli, &p,
-                  cli_has(cli, "dry-run") ? PRIVILEGE_READ : PRIVILEGE_RESTORE,
-                  &info);
-    if (code == 0 && cli_has(cli, "dry-run")) {
-        print_one(cli, &p, &info, "would restore");
-        tell_loss(cli, &info);
-        return CLI_OK;
-    }
-    return code == 0 ? restore(cli, &p, &info) : code;
 }

@@ -189,6 +189,9 @@ static const struct cli_flag backup_make_flags[] = {
 
 static const struct cli_flag backup_flags[] = {FROM, CONFIG, END};
 
+static const char *const restore_parts[] = {"state", "runbooks", "config",
+                                            NULL};
+
 static const struct cli_flag restore_flags[] = {
     FROM,
     {"dry-run", 0, NULL, "verify, say what would be restored, change nothing",
@@ -198,6 +201,10 @@ static const struct cli_flag restore_flags[] = {
      "had accepted since, set aside for replay",
      NULL},
     {"empty", 0, NULL, "only set the store aside: begin with an empty one",
+     NULL},
+    {"only", 0, "PART",
+     "state, runbooks or config: put back this, and replace it", restore_parts},
+    {"everything", 0, NULL, "state, runbooks and config, and replace them",
      NULL},
     CONFIG,
     END,
@@ -536,13 +543,19 @@ const struct cli_command cli_commands[] = {
      "Until then its health is degraded.", "adctl backup acknowledge\n",
      cli_backup_acknowledge},
     {"restore", NULL, "[BACKUP]", 0, 1, CLI_BACKUP, restore_flags,
-     "put a verified backup in place of the store; the engine must be down",
-     "Without a name, the newest that is good. The store of before is set "
-     "aside, never deleted. Killed at any moment, the store is the old one or "
-     "the new one.",
+     "put a verified backup in place; the engine must be down for the state",
+     "Without a name, the newest that is good. The state is replaced; runbooks "
+     "are put back where there are none, and the configuration where there is "
+     "none. --only and --everything replace those too. What was there is set "
+     "aside, "
+     "never deleted; a git repository of the runbooks stays. Killed at any "
+     "moment, the store is the old one or the new one. Not in any backup: "
+     "secrets of the configuration, and secrets.key, without which stored "
+     "credentials cannot be read. Ends with 3 when not all could be put back.",
      "adctl restore --dry-run\n"
      "adctl restore backup-20261127T024500Z\n"
-     "adctl restore --from /mnt/backups\n",
+     "adctl restore --from /mnt/backups --everything\n"
+     "adctl restore --only runbooks\n",
      cli_restore},
     {"integration", "list", "", 0, 0, CLI_NO_SUBJECT, partner_flags,
      "the partner systems and whether they are well", NULL,

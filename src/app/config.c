@@ -102,6 +102,9 @@ static void set_option(struct config_reader *r, const struct config_option *o,
             .at =
                 key != NULL && r->is_file ? yaml_place(key) : (struct place){0},
             .literal = is_literal(value),
+            .raw = is_literal(value)
+                       ? NULL
+                       : arena_strdup(&r->config->arena, yaml_text(value)),
         };
     }
 }

@@ -64,6 +64,7 @@ struct config_origin {
     const char *source; /* a file, or "--set", "--default", "LOGLEVEL" */
     struct place at;    /* in that file */
     bool literal;       /* the value stands there, it is no ${reference} */
+    const char *raw;    /* else what stands there; NULL */
 };
 
 /* What a file was when it was read. */
@@ -223,9 +224,11 @@ struct config_keys config_changed(const struct config *before,
 /* Appends the sample file: every option with its help and default. */
 void config_add_sample(struct strbuf *out);
 
-/* Appends the configuration in force as a file that would give it again.
- * Secrets are left out; so are options that are not set, and integrations that
- * the file does not name. */
+/* Appends the configuration in force as a file that would give it again:
+ * references stay references. Secrets that stand in a file are left out, each
+ * with a line that ends in CONFIG_LEFT_OUT; so are options that are not set,
+ * and integrations that the file does not name. */
+#define CONFIG_LEFT_OUT ": a secret, left out; set it again"
 void config_add_values(const struct config *c, struct strbuf *out);
 
 /* Appends every option with its value and where that comes from, one per line

@@ -334,6 +334,33 @@ static bool is_default_name(const struct config *c, size_t i)
            c->origins[i].source == NULL;
 }
 
+/* Nothing but one reference: what it refers to is a secret, it is none. */
+static bool is_reference(const char *raw)
+{
+    struct str s = str_c(raw);
+    return str_starts(s, STR("${")) && str_find(s, '}') == (ptrdiff_t)s.len - 1;
+}
+
+enum shown { NOT_SET, LEFT_OUT, SHOWN };
+
+static enum shown add_value(const struct config *c, size_t i,
+                            struct strbuf *value)
+{
+    const struct config_option *o = &config_options[i];
+    const char *raw = c->origins[i].raw;
+    bool secret = (o->flags & CONFIG_SECRET) != 0;
+    if (!is_named(c, o->key) || is_default_name(c, i)) {
+        return NOT_SET;
+    }
+    if (raw != NULL && (!secret || is_reference(raw))) {
+        strbuf_add_json_quoted(value, str_c(raw));
+        return SHOWN;
+    }
+    bool set = o->type == CONFIG_TOKENS ? c->token_count != 0
+                                        : config_value_add(o, c, value);
+    return !set ? NOT_SET : secret ? LEFT_OUT : SHOWN;
+}
+
 void config_add_values(const struct config *c, struct strbuf *out)
 {
     struct str before = STR("");
@@ -342,8 +369,8 @@ void config_add_values(const struct config *c, struct strbuf *out)
         const struct config_option *o = &config_options[i];
         CLEANUP(strbuf_deinit)
         struct strbuf value = STRBUF_INIT(CONFIG_MAX_BYTES);
-        if ((o->flags & CONFIG_SECRET) != 0 || !is_named(c, o->key) ||
-            is_default_name(c, i) || !config_value_add(o, c, &value)) {
+        enum shown shown = add_value(c, i, &value);
+        if (shown == NOT_SET) {
             continue;
         }
         size_t depth = 0;
@@ -353,8 +380,12 @@ void config_add_values(const struct config *c, struct strbuf *out)
             name = dot + 1;
         }
         open_mappings(out, before, str_c(o->key), false);
-        strbuf_addf(out, "%*s%s: %s\n", (int)depth * 2, "", name,
-                    strbuf_str(&value).at);
+        strbuf_addf(out, "%*s", (int)depth * 2, "");
+        if (shown == LEFT_OUT) {
+            strbuf_addf(out, "# %s" CONFIG_LEFT_OUT "\n", name);
+        } else {
+            strbuf_addf(out, "%s: %s\n", name, strbuf_str(&value).at);
+        }
         before = str_c(o->key);
     }
 }

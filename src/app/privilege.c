@@ -218,6 +218,35 @@ int privilege_for_backups(const struct privilege_folders *f,
                      reterr);
 }
 
+int privilege_for_folder(const char *path, struct err *reterr)
+{
+    struct stat st;
+    const char *unused = NULL;
+    if (geteuid() != 0) {
+        return 0;
+    }
+    int r = check_link(path, reterr);
+    if (r < 0) {
+        return r;
+    }
+    if (stat(path, &st) < 0) {
+        return check_parents(path, reterr);
+    }
+    if (st.st_uid != 0) {
+        return become_owner(st.st_uid, path, &unused, reterr);
+    }
+    return is_roots(&st) ? 0
+                         : err_set(reterr, -EPERM,
+                                   "others than root may write in %s: root "
+                                   "makes nothing there",
+                                   path);
+}
+
+int privilege_for_file(const char *path, struct err *reterr)
+{
+    return geteuid() == 0 ? check_parents(path, reterr) : 0;
+}
+
 /* ---- memory -------------------------------------------------------------- */
 
 /* The leak checker of the sanitizer reads the process from outside. */

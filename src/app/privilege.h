@@ -35,6 +35,14 @@ struct privilege_folders {
 NODISCARD int privilege_for_backups(const struct privilege_folders *folders,
                                     const char **ret_user, struct err *reterr);
 
+/* For root, who is about to write in a folder, or to put a file in its place:
+ * becomes the folder's owner for good, if that is somebody else, and refuses
+ * what is not a place of one user alone: -EPERM, -ELOOP. One that is missing is
+ * root's to make, in a folder of root's. A file has to be in a folder of
+ * root's. */
+NODISCARD int privilege_for_folder(const char *path, struct err *reterr);
+NODISCARD int privilege_for_file(const char *path, struct err *reterr);
+
 /* No core file, and no other process of our user may look into our memory,
  * where secrets are. After privilege_drop, which undoes it. */
 NODISCARD int privilege_harden(struct err *reterr);

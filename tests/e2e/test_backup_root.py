@@ -174,6 +174,103 @@ def test_backups_that_are_roots_stay_roots(site):
     d.start()
 
 
+# ---- what is root's ------------------------------------------------------------
+
+MINE = "name: Mine\nsteps: [{name: a, action: exec, command: 'true'}]\n"
+
+
+def with_mine(d):
+    """A backup with a runbook and a configuration, which are then lost."""
+    os.mkdir(f"{d.folder}/runbooks/a")
+    with open(f"{d.folder}/runbooks/a/mine.yaml", "w", encoding="utf-8") as f:
+        f.write(MINE)
+    made = backup(d)
+    shutil.rmtree(f"{d.folder}/runbooks")
+    return made
+
+
+def test_root_puts_back_what_is_roots(site):
+    """Though the backup is read as the service's user."""
+    d = site
+    made = with_mine(d)
+    os.unlink(d.config_path)
+    old = os.umask(0o077)
+    p = tool(d, "restore", "--only", "config", "--from",
+             os.path.dirname(made["path"]))
+    assert "others than root may write where this backup was" in p.stderr
+    st = os.stat(d.config_path)
+    assert (st.st_uid, mode(d.config_path)) == (0, 0o640)
+    p = tool(d, "restore")
+    os.umask(old)
+    assert "others than root may write where this backup was" in p.stderr
+    assert owners(f"{d.folder}/runbooks") == {0}
+    assert mode(f"{d.folder}/runbooks") == 0o755
+    assert mode(f"{d.folder}/runbooks/a") == 0o755
+    assert mode(f"{d.folder}/runbooks/a/mine.yaml") == 0o644
+    assert owners(f"{d.folder}/state") == {NOBODY.pw_uid}
+    # That user alone may replace neither.
+    for part in ("runbooks", "config"):
+        before = os.stat(f"{d.folder}/runbooks").st_mtime_ns
+        with open(d.config_path, "a", encoding="utf-8") as f:
+            f.write("\n# changed\n")
+        with open(f"{d.folder}/runbooks/a/mine.yaml", "w",
+                  encoding="utf-8") as f:
+            f.write("name: Changed\n")
+        os.chmod(d.config_path, 0o644)
+        p = tool(d, "restore", "--only", part, user=NOBODY, code=1)
+        assert "Permission denied" in p.stdout, p.stdout
+        assert os.stat(f"{d.folder}/runbooks").st_mtime_ns == before
+
+
+def test_runbooks_of_a_user_are_put_back_as_that_user(site):
+    """What is prepared there leads root nowhere."""
+    d = site
+    with_mine(d)
+    target = f"{d.folder}/root/target"
+    os.mkdir(target)
+    os.mkdir(f"{d.folder}/runbooks")
+    give(f"{d.folder}/runbooks")
+    for name in ("a", ".restoring"):
+        os.symlink(target, f"{d.folder}/runbooks/{name}")
+        tool(d, "restore", "--only", "runbooks", code=1 if name == "a" else 0)
+        assert os.listdir(target) == []
+        if os.path.lexists(f"{d.folder}/runbooks/{name}"):
+            os.unlink(f"{d.folder}/runbooks/{name}")
+    assert owners(f"{d.folder}/runbooks") == {NOBODY.pw_uid}
+    # The folder itself; one in which anybody may write.
+    shutil.rmtree(f"{d.folder}/runbooks")
+    os.symlink(target, f"{d.folder}/runbooks")
+    os.lchown(f"{d.folder}/runbooks", NOBODY.pw_uid, NOBODY.pw_gid)
+    p = tool(d, "restore", "--only", "runbooks", code=1)
+    assert "symbolic link" in p.stdout and os.listdir(target) == []
+    os.unlink(f"{d.folder}/runbooks")
+    os.mkdir(f"{d.folder}/runbooks")
+    os.chmod(f"{d.folder}/runbooks", 0o777)
+    p = tool(d, "restore", "--only", "runbooks", code=1)
+    assert "others than root may write" in p.stdout
+    assert os.listdir(f"{d.folder}/runbooks") == []
+
+
+def test_a_backup_that_was_made_up_writes_only_runbooks(site):
+    """By who has the engine: with sums that are right."""
+    d = site
+    made = with_mine(d)
+    manifest = f"{made['path']}/manifest.json"
+    text = json.loads(open(manifest, encoding="utf-8").read())
+    file = next(f for f in text["files"] if f["path"].startswith("runbooks/"))
+    for path in ("runbooks/../evil.yaml", "runbooks//evil.yaml",
+                 "runbooks/.git/hooks.yaml", "runbooks/evil.sh",
+                 "runbooks/a/../../evil.yaml", "/evil.yaml"):
+        text["files"] = [{**file, "path": path} if f is file else f
+                         for f in text["files"]]
+        file = next(f for f in text["files"] if f["path"] == path)
+        with open(manifest, "w", encoding="utf-8") as f:
+            json.dump(text, f)
+        tool(d, "restore", made["name"], "--only", "runbooks", code=1)
+        assert not os.path.lexists(f"{d.folder}/evil.yaml")
+        assert not os.path.lexists(f"{d.folder}/runbooks")
+
+
 # ---- what that user may have prepared ----------------------------------------
 
 def test_nothing_is_made_where_others_may_write(site):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import API, ENGINE, RUNBOOKS, Lab
+from lab import API, CONFIG, ENGINE, RUNBOOKS, Lab
 
 HOME = "/var/lib/autonomous-devops"
 BACKUP = "autonomous-devops-backup.service"
@@ -158,6 +158,7 @@ def test_the_timer_keeps_what_is_promised(lab):
 
 
 def test_the_state_is_lost(lab):
+    """And the runbooks, and the configuration: one command for all."""
     load = Load(lab)
     load.wait_for_more()
     begun, name = backup_by_the_timers_unit(lab)
@@ -165,10 +166,12 @@ def test_the_state_is_lost(lab):
     ids = load.end()
     lost_at = now_ms(lab)
     lab.sh(f"systemctl kill -s KILL {ENGINE}; systemctl stop {ENGINE}; "
-           f"rm -rf {HOME}/state")
+           f"rm -rf {HOME}/state {RUNBOOKS}/* {CONFIG}")
     recover(lab, f"sudo adctl restore >/root/restored\n"
                  f"sudo systemctl start {ENGINE}")
-    assert name in lab.sh("cat /root/restored").out
+    said = lab.sh("cat /root/restored").out
+    assert name in said and f"put back into {RUNBOOKS}" in said
+    assert f"put back as {CONFIG}" in said
     assert_loss_is_bounded(lab, ids, begun, lost_at)
     health = lab.get("/health")
     assert health["status"] == "degraded"
@@ -179,8 +182,8 @@ def test_the_state_is_lost(lab):
 
 
 def test_everything_is_lost(lab):
-    """All below /var/lib/autonomous-devops; the copies that an operator keeps
-    are elsewhere."""
+    """All below /var/lib and /etc; the copies that an operator keeps are
+    elsewhere."""
     load = Load(lab)
     load.wait_for_more()
     begun, name = backup_by_the_timers_unit(lab)
@@ -190,20 +193,51 @@ def test_everything_is_lost(lab):
     ids = load.end()
     lost_at = now_ms(lab)
     lab.sh("systemctl stop 'autonomous-devops*'; "
-           f"rm -rf {HOME}")
+           f"rm -rf {HOME} /etc/autonomous-devops/*")
     recover(lab, f"""
         sudo systemd-tmpfiles --create autonomous-devops.conf
         sudo install -m 600 -o autonomous-devops -g autonomous-devops \
             /root/secrets.key {HOME}/secrets.key
+        sudo adctl restore --from {COPY} >/root/restored 2>/root/told
         sudo /usr/lib/autonomous-devops/setup
-        sudo adctl restore --from {COPY} >/root/restored
-        sudo cp -R {COPY}/{name}/runbooks/. {RUNBOOKS}/
-        sudo chmod -R a+rX {RUNBOOKS}
+        sudo /usr/lib/autonomous-devops/setup history
         sudo systemctl start autonomous-devops-executor.socket {ENGINE} {TIMER}
         """)
+    assert "setup history" in lab.sh("cat /root/told").out
     assert name in lab.sh("cat /root/restored").out
     assert_loss_is_bounded(lab, ids, begun, lost_at)
     lab.sh("adctl backup acknowledge")
+    assert_all_is_back(lab)
+
+
+def test_another_host_takes_over(lab, deb):
+    """The package has brought samples and a configuration; they are replaced,
+    and nothing of them is lost."""
+    lab.sh("apt-get purge -y autonomous-devops", timeout=120)
+    lab.host.install(deb)
+    lab.ready()
+    lab.sh(f"echo '# of this host' >>{CONFIG}")
+    before = lab.sh(f"git -C {RUNBOOKS} rev-parse HEAD").out
+    recover(lab, f"""
+        sudo systemctl stop {ENGINE}
+        sudo install -m 600 -o autonomous-devops -g autonomous-devops \
+            /root/secrets.key {HOME}/secrets.key
+        sudo adctl restore --from {COPY} --everything >/root/restored
+        sudo systemctl start {ENGINE}
+        """)
+    lab.sh("adctl backup acknowledge")
+    assert_all_is_back(lab)
+    lab.sh(f"tail -n 1 {CONFIG}.before-* | grep -qx '# of this host'")
+    assert lab.sh(f"stat -c '%U %G %a' {CONFIG}").out == (
+        "root autonomous-devops 640\n")
+    assert lab.sh(f"git -C {RUNBOOKS} rev-parse HEAD").out == before
+    assert "test/mine.yaml" in lab.sh(f"git -C {RUNBOOKS} status -s").out
+
+
+def test_runbooks_are_lost_under_the_engine(lab):
+    lab.sh(f"rm -rf {RUNBOOKS}/test; echo 'name: [' "
+           f">{RUNBOOKS}/remediation/restart-service.yaml")
+    lab.sh("sudo adctl restore --only runbooks; sudo adctl reload runbooks")
     assert_all_is_back(lab)
 
 
