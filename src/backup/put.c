@@ -201,7 +201,7 @@ static int write_text(int folder, const char *name, mode_t mode,
     int fd = openat(folder, name,
                     O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     int r = fd < 0 ? -errno : os_write_all(fd, text);
-    return r == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0) ? -errno : r;
+    return r == 0 && fchmod(fd, mode) < 0 ? -errno : r;
 }
 
 int backup_put_add(struct backup_put *p, struct str path, struct str text,
@@ -305,7 +305,11 @@ int backup_put_end(struct backup_put *p, struct backup_put_result *ret,
     if (p->taken < 0) {
         return 0; /* a backup without runbooks replaces none */
     }
-    int r = set_aside(p, ret, reterr);
+    /* All content is on the disk before any of it has its name. */
+    int r = syncfs(p->folder) < 0
+                ? fail(-errno, "sync", p->options->path, reterr)
+                : 0;
+    r = r < 0 ? r : set_aside(p, ret, reterr);
     r = r < 0 ? r : put_in_place(p, ret, reterr);
     if (r == 0 && syncfs(p->folder) < 0) {
         r = fail(-errno, "sync", p->options->path, reterr);

@@ -254,12 +254,12 @@ def test_a_backup_without_runbooks_replaces_none(engine):
 
 def test_killed_at_any_moment_it_is_done_by_the_next(engine):
     d = engine
-    for i in range(300):
+    for i in range(100):
         write(f"{d.runbooks}/many/r{i}.yaml", MINE.replace("Mine", f"R{i}"))
     backup(d)
     good = tree(d.runbooks)
-    for delay in (0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12):
-        for i in range(0, 300, 2):
+    for delay in (0.01, 0.02, 0.03, 0.05, 0.08):
+        for i in range(0, 100, 2):
             write(f"{d.runbooks}/many/r{i}.yaml", f"# {delay} {i}\n")
         changed = tree(d.runbooks)
         p = subprocess.Popen(
