@@ -107,11 +107,6 @@ static const struct cli_flag outbox_flags[] = {
     END,
 };
 
-static const struct cli_flag validate_flags[] = {
-    {"all", 0, "DIR", "every runbook below this folder", NULL},
-    END,
-};
-
 static const struct cli_flag lint_flags[] = {
     {"format", 'f', "FORMAT", "text, json, github or sarif", cli_lint_formats},
     {"rules", 0, NULL, "list the rules instead", NULL},
@@ -173,6 +168,11 @@ static const struct cli_flag logs_flags[] = {
             "the engine's configuration (default " CONFIG_PATH_DEFAULT ")",    \
             NULL                                                               \
     }
+static const struct cli_flag validate_flags[] = {
+    {"all", 0, "DIR", "every runbook below this folder", NULL},
+    CONFIG,
+    END,
+};
 static const struct cli_flag doctor_flags[] = {CONFIG, END};
 
 #define FROM                                                                   \
@@ -351,7 +351,9 @@ const struct cli_command cli_commands[] = {
     {"runbook", "validate", "[FILE...]", 0, 1000, CLI_FILE, validate_flags,
      "check runbooks",
      "A file that exists here is checked here, without the engine; any "
-     "other path is one of the engine's repository. Ends with 1 when there "
+     "other path is one of the engine's repository. Of a file in the "
+     "configured repository it also says whether the executor would run it, "
+     "and as root whether the engine can read it. Ends with 1 when there "
      "are errors and with 3 when there are only warnings.",
      "adctl runbook validate ./high-cpu-usage.yaml\n"
      "adctl runbook validate remediation/high-cpu-usage.yaml\n"

@@ -15,6 +15,7 @@
 #include "app/cli_http.h"
 #include "app/cli_output.h"
 #include "app/config.h"
+#include "match/twins.h"
 #include "repo/repo.h"
 
 #define QUEUE_LONG 0.5 /* of its limit */
@@ -352,6 +353,16 @@ static void check_config(struct visit *v)
     config_report_deinit(&report);
 }
 
+static void say_runbook_warnings(struct visit *v, const char *first,
+                                 unsigned count, const char *next)
+{
+    if (count != 0) {
+        doctor_say(v, WARNING, next, "%s%s", first,
+                   count > 1 ? cli_text(v->cli, " (and %u more)", count - 1)
+                             : "");
+    }
+}
+
 static void count_rejected(struct visit *v, const struct generation *g)
 {
     uint32_t rejected = 0;
@@ -378,6 +389,25 @@ static void count_rejected(struct visit *v, const struct generation *g)
     }
 }
 
+/* Of all of them: which are disabled is the engine's to know. */
+static void tell_neighbours(struct visit *v, const struct generation *g)
+{
+    const char *first = NULL;
+    unsigned count = 0;
+    for (uint32_t i = 0; i < g->file_count; i++) {
+        struct err e = ERR_INIT;
+        struct twin t = generation_twin(g, &g->files[i], NULL, NULL);
+        if (t.kind != TWIN_NONE && count++ == 0) {
+            twin_explain(&t, &e);
+            first = cli_text(v->cli, "%.*s: %s", STR_ARG(g->files[i].path),
+                             e.message);
+        }
+    }
+    say_runbook_warnings(v, first, count,
+                         cli_text(v->cli, "adctl runbook validate --all %s",
+                                  v->config->repository));
+}
+
 /* The files themselves, when the engine cannot be asked. */
 static void check_repository(struct visit *v)
 {
@@ -396,6 +426,7 @@ static void check_repository(struct visit *v)
     }
     if (r == 0) {
         count_rejected(v, g);
+        tell_neighbours(v, g);
         generation_unref(g);
     } else {
         const char *file = v->config->files[0];
@@ -444,11 +475,7 @@ static void tell_runbook_warnings(struct visit *v, const json_t *runbooks)
                          cli_get(v->cli, json_array_get(list, 0), "message"));
         }
     }
-    if (count != 0) {
-        doctor_say(v, WARNING, "adctl runbook list", "%s%s", first,
-                   count > 1 ? cli_text(v->cli, " (and %u more)", count - 1)
-                             : "");
-    }
+    say_runbook_warnings(v, first, count, "adctl runbook list");
 }
 
 /* What the engine has loaded. */

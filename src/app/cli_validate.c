@@ -11,11 +11,28 @@
 #include "app/cli_commands.h"
 #include "app/cli_http.h"
 #include "app/cli_output.h"
-#include "match/generation.h"
+#include "app/cli_site.h"
+#include "base/map.h"
+#include "base/vec.h"
+#include "match/twins.h"
 #include "repo/repo.h"
+
+/* A file of the command line that is here. */
+struct here {
+    const char *path;
+    const char *inside; /* in the configured repository; NULL: elsewhere */
+    int result;         /* of reading it */
+    struct runbook *rb;
+    struct runbook_report report;
+};
 
 struct tally {
     struct cli *cli;
+    struct config *config;         /* NULL: there is none here */
+    struct cli_site site;          /* of it */
+    struct generation *repository; /* of it; NULL: not asked for yet */
+    VEC(struct here) here;
+    struct generation *given; /* of those that are here and load */
     json_t *items; /* {path, valid, errors, warnings} for machine formats */
     unsigned files;
     unsigned errors;
@@ -117,33 +134,178 @@ static int read_here(const char *path, struct strbuf *text)
     return r;
 }
 
-static void check_here(struct tally *t, const char *path)
+static void load_here(struct tally *t, const char *path)
 {
     CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(RUNBOOK_MAX_BYTES);
-    struct runbook_report report = {0};
-    struct runbook *rb = NULL;
-    unsigned errors = t->errors;
-    unsigned warnings = t->warnings;
-    json_t *item = begin_file(t, path);
-    int r = read_here(path, &text);
-    if (r < 0) {
-        struct err e = ERR_INIT;
-        (void)err_set(&e, r, "cannot read the file: %s",
-                      r == -E2BIG ? "larger than 1 MiB" : strerror(-r));
+    struct here h = {
+        .path = path,
+        .inside = t->config != NULL ? cli_site_path(&t->site, path) : NULL,
+        .result = read_here(path, &text),
+    };
+    if (h.result == 0) {
+        if (runbook_load(str_c(h.inside != NULL ? h.inside : path),
+                         strbuf_str(&text), &RUNBOOK_DEFAULTS, &h.rb,
+                         &h.report) < 0) {
+            h.rb = NULL; /* the report says why */
+        }
+    }
+    VEC_PUSH(&t->here, h);
+}
+
+/* Those that load, each path once, to be looked at together. */
+static void make_given(struct tally *t)
+{
+    VEC(struct generation_file) files = {0};
+    struct map seen = MAP_INIT;
+    VEC_EACH (&t->here, i) {
+        const struct here *h = &t->here.at[i];
+        if (h->rb != NULL && map_put(&seen, str_c(h->path), t) == NULL) {
+            struct generation_file f = {.path = str_c(h->path),
+                                        .state = FILE_LOADED,
+                                        .runbook = runbook_ref(h->rb)};
+            VEC_PUSH(&files, f);
+        }
+    }
+    t->given = generation_new(files.at, (uint32_t)files.count, STR(""), 1,
+                              t->cli->now_ms);
+    VEC_DEINIT(&files);
+    map_deinit(&seen);
+}
+
+static void load_all_here(struct tally *t)
+{
+    for (size_t i = 0; i < t->cli->words.count; i++) {
+        struct stat st;
+        const char *path = t->cli->words.at[i];
+        if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
+            load_here(t, path);
+        }
+    }
+    make_given(t);
+}
+
+static void free_here(struct tally *t)
+{
+    VEC_EACH (&t->here, i) {
+        runbook_unref(t->here.at[i].rb);
+        runbook_report_deinit(&t->here.at[i].report);
+    }
+    VEC_DEINIT(&t->here);
+    generation_unref(t->given);
+    generation_unref(t->repository);
+}
+
+static int load_folder(const struct tally *t, const char *folder,
+                       struct generation **ret, struct err *reterr)
+{
+    struct repo *repo = NULL;
+    struct repo_changes changes;
+    int r = repo_open(str_c(folder), &repo, reterr);
+    if (r == 0) {
+        const struct repo_load_options how = {
+            .defaults = &RUNBOOK_DEFAULTS,
+            .number = 1,
+            .now_ms = t->cli->now_ms,
+        };
+        r = repo_load(repo, &how, ret, &changes, reterr);
+    }
+    repo_close(repo);
+    return r;
+}
+
+/* ---- where it stands ------------------------------------------------------
+ */
+
+static void note_twin(struct tally *t, json_t *item, const char *path,
+                      const struct generation *g,
+                      const struct generation_file *f)
+{
+    struct err e = ERR_INIT;
+    struct twin twin = {.kind = TWIN_NONE};
+    if (g != NULL && f != NULL) {
+        twin = generation_twin(g, f, NULL, NULL);
+    }
+    if (twin.kind != TWIN_NONE) {
+        twin_explain(&twin, &e);
+        note(t, item, path, true, &e);
+    }
+}
+
+/* A file of the repository: would the executor run it, and can the engine read
+ * it? */
+static void note_place(struct tally *t, json_t *item, const char *path,
+                       struct str inside, const struct runbook *rb)
+{
+    struct err e = ERR_INIT;
+    if (cli_site_reads(&t->site, path, &e) < 0) {
         note(t, item, path, false, &e);
+    }
+    e = (struct err)ERR_INIT;
+    if (cli_site_trusts(&t->site, inside, &e) < 0) {
+        note(t, item, path, false, &e);
+    }
+    e = (struct err)ERR_INIT;
+    if (rb != NULL && cli_site_permits(&t->site, rb, &e) < 0) {
+        err_hint(&e, "executor.run_as_allowed in %s",
+                 t->config->files[0] != NULL ? t->config->files[0]
+                                             : CONFIG_PATH_DEFAULT);
+        note(t, item, path, false, &e);
+    }
+}
+
+/* In the repository its neighbours count, elsewhere those given with it. */
+static void note_neighbours(struct tally *t, json_t *item, const char *path,
+                            const char *inside)
+{
+    struct err ignored = ERR_INIT;
+    if (inside == NULL) {
+        note_twin(t, item, path, t->given,
+                  generation_file(t->given, str_c(path)));
         return;
     }
-    r = runbook_load(str_c(path), strbuf_str(&text), &RUNBOOK_DEFAULTS, &rb,
-                     &report);
-    VEC_EACH (&report.problems, i) {
-        note(t, item, path, report.problems.at[i].warning,
-             &report.problems.at[i].err);
+    if (t->repository == NULL &&
+        load_folder(t, t->site.repository, &t->repository, &ignored) < 0) {
+        return; /* who may not look there is told nothing of it */
     }
-    if (r == 0) {
-        runbook_unref(rb);
+    note_twin(t, item, path, t->repository,
+              generation_file(t->repository, str_c(inside)));
+}
+
+static const struct here *find_here(const struct tally *t, const char *path)
+{
+    VEC_EACH (&t->here, i) {
+        if (strcmp(t->here.at[i].path, path) == 0) {
+            return &t->here.at[i];
+        }
     }
-    say_good(t, path, errors, warnings);
-    runbook_report_deinit(&report);
+    return NULL;
+}
+
+static void check_here(struct tally *t, const struct here *h)
+{
+    unsigned errors = t->errors;
+    unsigned warnings = t->warnings;
+    json_t *item = begin_file(t, h->path);
+    const char *inside = h->inside;
+    if (h->result < 0) {
+        struct err e = ERR_INIT;
+        (void)err_set(&e, h->result, "cannot read the file: %s",
+                      h->result == -E2BIG ? "larger than 1 MiB"
+                                          : strerror(-h->result));
+        note(t, item, h->path, false, &e);
+        return;
+    }
+    VEC_EACH (&h->report.problems, i) {
+        note(t, item, h->path, h->report.problems.at[i].warning,
+             &h->report.problems.at[i].err);
+    }
+    if (inside != NULL) {
+        note_place(t, item, h->path, str_c(inside), h->rb);
+    }
+    if (h->rb != NULL) {
+        note_neighbours(t, item, h->path, inside);
+    }
+    say_good(t, h->path, errors, warnings);
 }
 
 /* ---- a folder ----------------------------------------------------------- */
@@ -162,34 +324,29 @@ static void check_generation(struct tally *t, const struct generation *g,
             /* Only a file that was refused has errors. */
             note(t, item, path, f->state == FILE_LOADED, &f->problems[p]);
         }
+        const char *inside =
+            t->config != NULL ? cli_site_path(&t->site, path) : NULL;
+        if (inside != NULL) {
+            /* Of a folder within it the runbooks have other names. */
+            bool whole = str_eq_c(f->path, inside);
+            note_place(t, item, path, str_c(inside), whole ? f->runbook : NULL);
+        }
+        note_twin(t, item, path, g, f);
         say_good(t, path, errors, warnings);
     }
 }
 
 static int check_folder(struct tally *t, const char *folder)
 {
-    struct repo *repo = NULL;
     struct generation *g = NULL;
-    struct repo_changes changes;
     struct err e = ERR_INIT;
-    int r = repo_open(str_c(folder), &repo, &e);
-    if (r == 0) {
-        const struct repo_load_options how = {
-            .defaults = &RUNBOOK_DEFAULTS,
-            .number = 1,
-            .now_ms = t->cli->now_ms,
-        };
-        r = repo_load(repo, &how, &g, &changes, &e);
-    }
-    if (r == 0) {
-        check_generation(t, g, folder);
-        generation_unref(g);
-    }
-    repo_close(repo);
+    int r = load_folder(t, folder, &g, &e);
     if (r < 0) {
         return cli_fail(t->cli, r == -ENOENT ? CLI_NOT_FOUND : CLI_FAILED, NULL,
                         "%s", e.message);
     }
+    check_generation(t, g, folder);
+    generation_unref(g);
     return 0;
 }
 
@@ -277,10 +434,55 @@ static int check_all(struct tally *t)
                          cli_text(cli, "adctl runbook validate --all %s", path),
                          "%s is a folder", path);
         } else {
-            check_here(t, path);
+            check_here(t, find_here(t, path));
         }
     }
     return r;
+}
+
+/* The configuration says where runbooks stand and who may run as whom. One that
+ * is asked for must be good; the default's own faults are for others. */
+static int look_around(struct tally *t)
+{
+    struct cli *cli = t->cli;
+    const char *path = cli_value(cli, "config");
+    struct config_report report = {0};
+    bool asked = path != NULL;
+    if (!asked && access(CONFIG_PATH_DEFAULT, R_OK) < 0) {
+        return 0;
+    }
+    const struct config_sources from = {
+        .path = asked ? path : CONFIG_PATH_DEFAULT, .beside_engine = true};
+    int r = config_load_from(&from, &t->config, &report);
+    config_report_deinit(&report);
+    if (r < 0) {
+        return !asked ? 0
+                      : cli_fail(cli, CLI_FAILED,
+                                 cli_text(cli,
+                                          "autonomous-devops check-config "
+                                          "%s",
+                                          path),
+                                 "%s is no configuration to go by", path);
+    }
+    cli_site_open(cli, t->config, &t->site);
+    return 0;
+}
+
+static int validate(struct tally *t)
+{
+    struct cli *cli = t->cli;
+    int r = check_all(t);
+    if (r != 0) {
+        return r;
+    }
+    if (!cli_print_items(cli, t->items, NULL, "path") && t->files > 1) {
+        (void)fprintf(cli->out, "%u files, %u error%s, %u warning%s\n",
+                      t->files, t->errors, t->errors == 1 ? "" : "s",
+                      t->warnings, t->warnings == 1 ? "" : "s");
+    }
+    return t->errors != 0     ? CLI_FAILED
+           : t->warnings != 0 ? CLI_FINDINGS
+                              : CLI_OK;
 }
 
 int cli_runbook_validate(struct cli *cli)
@@ -292,14 +494,15 @@ int cli_runbook_validate(struct cli *cli)
                         "name a file, a path of the repository, or --all "
                         "DIR");
     }
-    int r = check_all(&t);
-    if (r != 0) {
-        return r;
+    int r = look_around(&t);
+    if (r == 0) {
+        load_all_here(&t);
+        r = validate(&t);
+        free_here(&t);
     }
-    if (!cli_print_items(cli, items, NULL, "path") && t.files > 1) {
-        (void)fprintf(cli->out, "%u files, %u error%s, %u warning%s\n", t.files,
-                      t.errors, t.errors == 1 ? "" : "s", t.warnings,
-                      t.warnings == 1 ? "" : "s");
+    if (t.config != NULL) {
+        cli_site_deinit(&t.site);
+        config_free(t.config);
     }
-    return t.errors != 0 ? CLI_FAILED : t.warnings != 0 ? CLI_FINDINGS : CLI_OK;
+    return r;
 }

@@ -3,10 +3,12 @@ runbooks that one event would start are named."""
 import os
 import pwd
 import signal
+import subprocess
+import tempfile
 
 import pytest
 
-from harness import adctl, wait_until
+from harness import BUILD, Daemon, adctl, wait_until
 
 GOOD = "name: {name}\nsteps:\n- {{name: a, command: 'echo {name}'}}\n"
 AS = "name: As\nsteps:\n- {{name: a, command: id, run_as: {user}}}\n"
@@ -196,3 +198,119 @@ def test_a_rejected_file_is_told_whole(make_daemon):
     assert len(hint.split()) == 3
     p = adctl(d, "runbook", "show", "link.yaml", check=False)
     assert "0:0" not in p.stdout
+
+
+# ---- on this machine, whether the engine runs or not --------------------------
+
+def here(*args, **kwargs):
+    p = subprocess.run([os.path.join(BUILD, "adctl"), "--server",
+                        "http://127.0.0.1:9", *args], capture_output=True,
+                       text=True, timeout=60, stdin=subprocess.DEVNULL,
+                       check=False, **kwargs)
+    return p.returncode, p.stdout + p.stderr
+
+
+@pytest.fixture
+def open_daemon():
+    """One that never starts, in a folder that everybody may enter."""
+    folder = tempfile.mkdtemp(prefix="adp-verdicts-")
+    os.chmod(folder, 0o755)
+    d = Daemon(folder, {"sub/a.yaml": GOOD.format(name="a"),
+                        "b.yaml": GOOD.format(name="b")})
+    yield d
+    d.wipe()
+
+
+@as_root
+def test_validate_and_doctor_see_what_the_executor_sees(open_daemon, tmp_path):
+    d = open_daemon
+    config = ("--config", d.config_path)
+    file = in_repo(d, "sub/a.yaml")
+    assert here("runbook", "validate", file, *config) == (0, f"{file}: ok\n")
+    _, out = here("doctor", *config)
+    assert "only owners write runbooks, state and configuration" in out
+    for path in ("sub/a.yaml", "sub", ""):
+        mode = os.stat(in_repo(d, path)).st_mode & 0o777
+        os.chmod(in_repo(d, path), mode | 0o020)
+        mend = f"chmod go-w {in_repo(d, path)}".rstrip("/")
+        code, out = here("runbook", "validate", file, *config)
+        assert code == 1 and mend in out
+        code, out = here("runbook", "validate", "--all", d.repo, *config)
+        assert code == 1 and mend in out
+        _, out = here("doctor", *config)
+        assert mend in out and "only owners write" not in out
+        os.chmod(in_repo(d, path), mode)
+    os.chown(file, 65534, 65534)
+    code, out = here("runbook", "validate", file, *config)
+    assert code == 1 and f"{file} belongs to nobody" in out
+    # Elsewhere nobody runs it.
+    loose = tmp_path / "loose.yaml"
+    loose.write_text(GOOD.format(name="x"))
+    loose.chmod(0o666)
+    assert here("runbook", "validate", str(loose), *config)[0] == 0
+
+
+def test_validate_knows_who_may_be_named(open_daemon):
+    d = open_daemon
+    file = d.write_runbook("as.yaml", AS.format(user=ME))
+    config = ("--config", d.config_path)
+    code, out = here("runbook", "validate", file, *config)
+    assert code == 1 and f"does not permit {ME} to as.yaml" in out
+    assert f"executor.run_as_allowed in {d.config_path}" in out
+    code, out = here("runbook", "validate", "--all", d.repo, *config)
+    assert code == 1 and f"does not permit {ME} to as.yaml" in out
+    allowed = {"run_as_allowed": [{"user": ME, "runbooks": ["as.yaml"]}]}
+    d.write_config({"executor": allowed})
+    assert here("runbook", "validate", file, *config)[0] == 0
+    code, out = here("runbook", "validate", file, "--config", "/no/such")
+    assert code == 1 and "check-config /no/such" in out
+
+
+@as_root
+def test_root_looks_with_the_engines_eyes(open_daemon):
+    d = open_daemon
+    config = ("--config", d.config_path)
+    state = os.path.join(d.folder, "state")
+    os.mkdir(state)
+    os.chown(state, 65534, 65534)
+    file = in_repo(d, "sub/a.yaml")
+    os.chmod(file, 0o600)
+    mend = f"chgrp nogroup {file}; chmod 640 {file}"
+    code, out = here("runbook", "validate", file, *config)
+    assert code == 1 and "the engine's user nobody cannot read" in out
+    assert mend in out
+    _, out = here("doctor", *config)
+    assert f"the engine's user nobody cannot read {file}" in out and mend in out
+    subprocess.run(mend, shell=True, check=True)
+    assert here("runbook", "validate", file, *config)[0] == 0
+    os.chmod(in_repo(d, "sub"), 0o700)
+    code, out = here("runbook", "validate", file, *config)
+    assert code == 1 and "cannot enter the folder " + in_repo(d, "sub") in out
+    os.chmod(in_repo(d, "sub"), 0o755)
+    os.chmod(d.config_path, 0o600)
+    _, out = here("doctor", *config)
+    assert f"chmod 640 {d.config_path}" in out
+    os.chmod(d.config_path, 0o644)
+    assert "only owners write" in here("doctor", *config)[1]
+
+
+def test_validate_names_copies(open_daemon, tmp_path):
+    d = open_daemon
+    text = ON_ALERT.format(name="Web", alert="WebDown")
+    one = d.write_runbook("web.yaml", text)
+    config = ("--config", d.config_path)
+    assert here("runbook", "validate", one, *config)[0] == 0
+    d.write_runbook("web-old.yaml", text)
+    expected = "the same text as web-old.yaml: one event would start both"
+    for args in ((one, *config), ("--all", d.repo)):
+        code, out = here("runbook", "validate", *args)
+        assert code == 3 and expected in out, args
+    assert expected.replace("web-old", "web") in here("doctor", *config)[1]
+    files = []
+    for name in ("a", "b"):
+        files.append(str(tmp_path / f"{name}.yaml"))
+        (tmp_path / f"{name}.yaml").write_text(
+            ON_ALERT.format(name=name, alert="X"))
+    code, out = here("runbook", "validate", *files)
+    assert code == 3 and f"the same triggers as {files[1]}" in out
+    assert here("runbook", "validate", files[0], files[0])[0] == 0
