@@ -108,6 +108,20 @@ const char *cli_site_path(const struct cli_site *s, const char *file)
     return real[len] == '\0' ? "" : real[len] == '/' ? real + len + 1 : NULL;
 }
 
+/* The executor's sentences end with the command that helps. */
+static void split_command(struct err *e)
+{
+    static const char *const commands[] = {": chmod ", ": chown "};
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        char *at = strstr(e->message, commands[i]);
+        if (at != NULL && strlen(at + 2) < sizeof(e->hint)) {
+            err_hint(e, "%s", at + 2);
+            *at = '\0';
+            return;
+        }
+    }
+}
+
 int cli_site_trusts(const struct cli_site *s, struct str path,
                     struct err *reterr)
 {
@@ -115,7 +129,11 @@ int cli_site_trusts(const struct cli_site *s, struct str path,
     int r = s->trusts_few ? trust_look(s->config->repository, path,
                                        s->executor_uid, &trust, reterr)
                           : 0;
-    return r == -EPERM ? r : 0; /* what we may not see it may */
+    if (r != -EPERM) {
+        return 0; /* what we may not see it may */
+    }
+    split_command(reterr);
+    return r;
 }
 
 int cli_site_permits(const struct cli_site *s, const struct runbook *rb,

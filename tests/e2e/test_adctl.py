@@ -424,7 +424,7 @@ def test_status(engine):
     engine.write_runbook("bad.yaml", BAD)
     engine.post("/api/admin/reload-runbooks")
     p = run(engine, "status", code=1)
-    assert "1 refused" in p.stdout and "adctl doctor" in p.stderr
+    assert "1 rejected" in p.stdout and "adctl doctor" in p.stderr
 
 
 def checks(p):
@@ -444,10 +444,12 @@ def test_doctor(engine):
     assert p.returncode == (0 if {clock, steps} == {"ok"} else 3)
     engine.write_runbook("bad.yaml", BAD)
     engine.post("/api/admin/reload-runbooks")
-    os.chmod(engine.repo, 0o777)
     p = run(engine, "doctor", "--config", engine.config_path, "-o", "json",
             code=1)
     assert checks(p)["runbooks"]["next"] == "adctl runbook list"
+    os.chmod(engine.repo, 0o777)
+    p = run(engine, "doctor", "--config", engine.config_path, "-o", "json",
+            code=1)
     assert checks(p)["permissions"]["next"].startswith("chmod")
 
 

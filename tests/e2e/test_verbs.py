@@ -25,6 +25,7 @@ triggers: [{{type: alert, labels: {{alertname: {name}}}}}]
 steps: [{{name: Say, action: exec, command: {command}}}]
 """
 RESTART = RUNBOOK.format(name="Restart", command="echo $ADP_PARAM_SERVICE")
+HIGH = RESTART.replace("Restart", "High").replace("alert", "metric")
 LONG = RUNBOOK.format(name="Long", command="sleep 600")
 ROTATE = """\
 name: Rotate
@@ -87,7 +88,7 @@ class World:
         d = self.d
         d.write_config({"backup": {"directory": f"{d.folder}/backups"}})
         for name, text in (("remediation/restart-service.yaml", RESTART),
-                           ("remediation/high-cpu-usage.yaml", RESTART),
+                           ("remediation/high-cpu-usage.yaml", HIGH),
                            ("rotate.yaml", ROTATE), ("test.yaml", TEST),
                            ("fail.yaml", FAIL), ("long.yaml", LONG)):
             d.write_runbook(name, text)
@@ -99,7 +100,7 @@ class World:
                 "event.json": json.dumps({
                     "type": "metric", "metric_name": "cpu", "value": 95,
                     "labels": {"env": "prod"}}),
-                "high-cpu-usage.yaml": RESTART}.get(name, "x" * 32))
+                "high-cpu-usage.yaml": HIGH}.get(name, "x" * 32))
         shutil.copy(d.config_path, folder / "config.yaml")
         self.run("runbook run test.yaml --wait")
         self.run("runbook run fail.yaml --wait")
