@@ -106,6 +106,10 @@ static void tell(struct cli *cli, const struct cli_template *t,
     }
     (void)fprintf(cli->out, "%s\n",
                   cli_text(cli, "wrote %s (%s)", file, t->summary));
+    if (access(RUNBOOK_SCHEMA_PATH, R_OK) != 0) {
+        cli_note(cli, "the schema that its first line names is not installed "
+                      "here; for editors: adctl runbook schema > runbook.json");
+    }
     cli_note(cli, "change what says ChangeMe, then: adctl lint %s", file);
 }
 

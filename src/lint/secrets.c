@@ -152,16 +152,68 @@ static bool is_option(const struct shell_word *before,
            !w->substitutes && is_in_clear(w->text) && w->text.at[0] != '-';
 }
 
+/* Is this the option, by itself or as the last of several ("-fu")? */
+static bool names_option(struct str word, struct str option)
+{
+    return str_eq(word, option) ||
+           (option.len == 2 && word.len > 2 && word.at[0] == '-' &&
+            word.at[1] != '-' && word.at[word.len - 1] == option.at[1]);
+}
+
+/* Options whose value is a password and whose name does not say so. */
+static bool is_known_option(struct str program, const struct shell_word *before,
+                            const struct shell_word *w)
+{
+    static const struct {
+        const char *program;
+        const char *option;
+        bool attached; /* "-pVALUE" */
+        bool pair;     /* USER:VALUE */
+    } known[] = {
+        {"curl", "-u", false, true},       {"curl", "--user", false, true},
+        {"sshpass", "-p", false, false},   {"sshpass", "-p", true, false},
+        {"redis-cli", "-a", false, false}, {"mysql", "-p", true, false},
+        {"mysqldump", "-p", true, false},  {"mysqladmin", "-p", true, false},
+        {"mariadb", "-p", true, false},    {"mongosh", "-p", false, false},
+    };
+    if (w->expansion_count != 0 || w->substitutes || w->text.len == 0) {
+        return false;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        struct str option = str_c(known[i].option);
+        if (!str_eq_c(program, known[i].program)) {
+            continue;
+        }
+        if (known[i].attached
+                ? w->text.len > option.len && str_starts(w->text, option)
+                : names_option(before->text, option) && is_in_clear(w->text)) {
+            ptrdiff_t colon = str_find(w->text, ':');
+            return !known[i].pair ||
+                   (colon >= 0 && (size_t)colon + 1 < w->text.len);
+        }
+    }
+    return false;
+}
+
+/* A word, with the one in front of it. */
+static bool is_secret(struct str program, const struct shell_word *before,
+                      const struct shell_word *w)
+{
+    return is_assignment(w) || is_url(w) || is_header(w) ||
+           lint_is_secret_value(w->text) || is_option(before, w) ||
+           is_known_option(program, before, w);
+}
+
 void lint_secret_in_script(struct lint *l, const struct lint_script *s)
 {
     static const struct shell_word none = {.text = {.at = "", .len = 0}};
     VEC_EACH (&s->shell.commands, i) {
         const struct shell_command *c = &s->shell.commands.at[i];
         const struct shell_word *before = &none;
+        struct str program = lint_base_name(shell_arg(&s->shell, c, 0));
         for (uint32_t n = 0; n < c->word_count; n++) {
             const struct shell_word *w = &s->shell.words.at[c->first_word + n];
-            if (is_assignment(w) || is_url(w) || is_header(w) ||
-                lint_is_secret_value(w->text) || is_option(before, w)) {
+            if (is_secret(program, before, w)) {
                 (void)lint_add_in(l, s, w->offset, "a secret stands in clear");
             }
             before = w;

@@ -108,8 +108,8 @@ static void check_command(const char *command, const char *id, bool wanted)
 
 static const struct {
     const char *id;
-    const char *found[12];
-    const char *passed[12];
+    const char *found[14];
+    const char *passed[14];
 } commands[] = {
     {"eval-parameter",
      {"eval \"$X\"", "sh -c \"echo $ADP_PARAM_X\"", "bash -ec \"$ADP_PARAM_X\"",
@@ -143,11 +143,14 @@ static const struct {
      {"PASSWORD=hunter2 mysql", "mysql --password=hunter2",
       "curl -f -H 'Authorization: Bearer abcdef' u",
       "psql postgres://app:hunter2@db/x", "tool --token abcdef",
-      "echo ghp_0123456789abcdef", "export API_KEY=abcdef"},
+      "echo ghp_0123456789abcdef", "export API_KEY=abcdef",
+      "mysql -u root -phunter2", "curl -fu app:hunter2 u",
+      "redis-cli -a hunter2 info", "curl -f -u app:hunter2 u"},
      {"PASSWORD=$(cat f) mysql", "mysql --password=\"$DB_PASSWORD\"",
       "PASSWORD_FILE=x a", "tool --token-file f", "psql postgres://db/x",
       "curl -f -H \"Authorization: Bearer $TOKEN\" u", "PASSWORD= a",
-      "tool --token --x", "curl -f https://host:8080/a@b"}},
+      "tool --token --x", "curl -f https://host:8080/a@b", "mysql -p",
+      "curl -f -u \"app:$PASSWORD\" u"}},
     {"tls-not-verified",
      {"curl -fk u", "curl -f --insecure u", "wget --no-check-certificate u",
       "ssh -o StrictHostKeyChecking=no h ls",
