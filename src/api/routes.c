@@ -165,6 +165,16 @@ static const struct query query_runbooks[] = {
     END,
 };
 
+static const struct query query_guards[] = {
+    {.name = "runbook", .kind = QUERY_TEXT, .help = "path of the runbook"},
+    FILTER("guard", "Guard"),
+    LIMIT(API_PAGE_MAX),
+    {.name = "cursor",
+     .kind = QUERY_TEXT,
+     .help = "next_cursor of the page before"},
+    END,
+};
+
 static const struct query query_search[] = {
     {.name = "q",
      .kind = QUERY_TEXT,
@@ -321,6 +331,9 @@ const struct route routes[] = {
      .answer = "Judged",
      .summary = "Say whether an event was right to start a workflow"},
 
+    {"/api/guards", HTTP_GET, SCOPE_READ, ON_READER, .handler = guards_list,
+     .query = query_guards, .status = 200, .answer = "GuardList",
+     .summary = "List what triggers remember, and what that holds back"},
     {"/api/runbooks", HTTP_GET, SCOPE_READ, ON_READER, .handler = runbooks_list,
      .query = query_runbooks, .status = 200, .answer = "RunbookList",
      .summary = "List the runbooks in force"},

@@ -153,6 +153,14 @@ static const struct cli_flag workflow_list_flags[] = {
     END,
 };
 
+static const struct cli_flag guard_list_flags[] = {
+    {"runbook", 0, "PATH", "only of this runbook", NULL},
+    FILTER,
+    LIMIT,
+    CURSOR,
+    END,
+};
+
 static const struct cli_flag logs_flags[] = {
     {"follow", 'f', NULL, "go on until the workflow ends", NULL},
     {"raw", 0, NULL,
@@ -398,6 +406,17 @@ const struct cli_command cli_commands[] = {
      "adctl runbook performance --since 30d\n"
      "adctl runbook performance remediation/restart-service.yaml\n",
      cli_runbook_performance},
+    {"guard", "list", "", 0, 0, CLI_NO_SUBJECT, guard_list_flags,
+     "what triggers remember, and what that holds back",
+     "A row for each key of a trigger with cooldown, count or max_runs: what "
+     "would hold back another event now, and for how long. RUNS are of the "
+     "window, of so many allowed; EVENTS have come, of so many needed. A "
+     "filter "
+     "sees guard and now: adctl help filters.",
+     "adctl guard list\n"
+     "adctl guard list --runbook disk.yaml -o wide\n"
+     "adctl guard list --filter 'guard.held_by == \"cooldown\"'\n",
+     cli_guard_list},
     {"workflow", "list", "", 0, 0, CLI_NO_SUBJECT, workflow_list_flags,
      "workflows, newest first",
      "A filter sees workflow and now: adctl help filters.",
@@ -655,12 +674,12 @@ const struct cli_command cli_commands[] = {
 const size_t cli_command_count = ARRAY_LEN(cli_commands);
 
 const struct cli_alias cli_noun_aliases[] = {
-    {"events", "event"},      {"runbooks", "runbook"},
-    {"rb", "runbook"},        {"workflows", "workflow"},
-    {"wf", "workflow"},       {"run", "workflow"},
-    {"runs", "workflow"},     {"integrations", "integration"},
-    {"metric", "metrics"},    {"workers", "worker"},
-    {"--version", "version"},
+    {"events", "event"},   {"runbooks", "runbook"},
+    {"rb", "runbook"},     {"workflows", "workflow"},
+    {"wf", "workflow"},    {"run", "workflow"},
+    {"runs", "workflow"},  {"integrations", "integration"},
+    {"guards", "guard"},   {"metric", "metrics"},
+    {"workers", "worker"}, {"--version", "version"},
 };
 
 const size_t cli_noun_alias_count = ARRAY_LEN(cli_noun_aliases);
@@ -668,7 +687,7 @@ const size_t cli_noun_alias_count = ARRAY_LEN(cli_noun_aliases);
 const struct cli_alias cli_default_verbs[] = {
     {"backup", "make"}, {"metrics", "show"}, {"slo", "show"},
     {"queue", "show"},  {"worker", "list"},  {"poison", "list"},
-    {"audit", "list"},
+    {"audit", "list"},  {"guard", "list"},
 };
 
 const size_t cli_default_verb_count = ARRAY_LEN(cli_default_verbs);

@@ -1,5 +1,6 @@
 """What triggers remember, on the real engine: kills, reloads, edits."""
 import json
+import time
 
 from harness import adctl, wait_until
 
@@ -54,6 +55,29 @@ def test_a_cooldown_outlives_kills_reloads_and_edits(make_daemon):
     assert full(d, instance="web-1")[1] == 0
     # A person decides for himself.
     d.post("/api/runbooks/execute", {"runbook": "disk.yaml", "parameters": {}})
+
+
+def test_guards_are_listed(make_daemon):
+    d = make_daemon({"disk.yaml": disk(f"{COOLDOWN}\n{RUNS}")})
+    first = full(d, instance="web-1")[0]
+    full(d, instance="web-2")
+    (guard,) = d.get("/api/guards?limit=1")["guards"]
+    assert (guard["runbook"], guard["trigger"], guard["key"]) == (
+        "disk.yaml", "disk", "instance=web-1")
+    assert guard["held_by"] == "cooldown"
+    assert guard["last_workflow"] == d.workflows_of(first["id"])[0]["id"]
+    assert (guard["runs"], guard["runs_limit"]) == (1, 2)
+    assert 3500 < guard["held_until"] - time.time() <= 3600
+    rows = json.loads(adctl(d, "guard", "list", "-o", "json").stdout)["items"]
+    assert [r["key"] for r in rows] == ["instance=web-1", "instance=web-2"]
+    table = adctl(d, "guards").stdout
+    assert "cooldown" in table and "1/2" in table
+    assert max(map(len, table.splitlines())) <= 80
+    (row,) = json.loads(adctl(
+        d, "guard", "list", "-o", "json", "--filter",
+        'guard.key.endsWith("web-2")').stdout)["items"]
+    assert row["key"] == "instance=web-2"
+    assert d.get("/api/guards?runbook=other.yaml")["guards"] == []
 
 
 def test_an_event_without_the_label_starts_nothing(make_daemon):

@@ -1,0 +1,201 @@
+/* GET /api/guards: what triggers remember of keys, and what follows from it. */
+#include <sodium.h>
+
+#include "api/filter.h"
+#include "os/clock.h"
+
+/* ---- a row --------------------------------------------------------------- */
+
+static const struct trigger *trigger_named(const struct runbook *rb,
+                                           struct str name)
+{
+    for (uint32_t i = 0; rb != NULL && i < rb->trigger_count; i++) {
+        if (str_eq(rb->triggers[i].name, name)) {
+            return &rb->triggers[i];
+        }
+    }
+    return NULL;
+}
+
+/* A limit that the trigger does not have is null. */
+static void put_limits(struct strbuf *out, const struct trigger_limits *l,
+                       const struct memory_state *s)
+{
+    put_seconds(out, "cooldown_seconds", l->cooldown_ms);
+    put_u64(out, "runs", s->runs);
+    if (l->runs_most != 0) {
+        put_u64(out, "runs_limit", l->runs_most);
+    } else {
+        put_null(out, "runs_limit");
+    }
+    put_seconds(out, "runs_within_seconds", l->runs_within_ms);
+    put_u64(out, "events", s->events);
+    if (l->count_least != 0) {
+        put_u64(out, "events_needed", l->count_least);
+    } else {
+        put_null(out, "events_needed");
+    }
+    put_seconds(out, "events_within_seconds", l->count_within_ms);
+}
+
+/* What would hold back another event of the key now, and until when; more
+ * events end a count, not the time. */
+static void put_hold(struct strbuf *out, const struct trigger_limits *l,
+                     const struct memory_row *row, uint64_t now_ms)
+{
+    struct memory_state next = memory_state_at(l, row, now_ms, now_ms);
+    CLEANUP(strbuf_deinit) struct strbuf why = STRBUF_INIT(2048);
+    next.events++;
+    enum memory_hold hold = memory_hold_of(l, &next);
+    uint64_t until_ms = hold == MEMORY_COOLS   ? next.cool_until_ms
+                        : hold == MEMORY_SPENT ? next.runs_until_ms
+                                               : 0;
+    memory_explain(l, row, &next, &why);
+    put_text_or_null(out, "held_by", str_c(memory_hold_name(hold)));
+    put_instant(out, "held_until", until_ms);
+    put_text_or_null(out, "reason", strbuf_str(&why));
+}
+
+static void put_guard(struct strbuf *out, const struct memory_row *row,
+                      const struct generation *g, uint64_t now_ms)
+{
+    static const struct trigger_limits none;
+    const struct trigger *t =
+        trigger_named(generation_runbook(g, row->runbook_path), row->trigger);
+    const struct trigger_limits *l = t != NULL ? &t->limits : &none;
+    struct memory_state s = memory_state_at(l, row, now_ms, now_ms);
+    put_open(out, NULL, '{');
+    put_text(out, "runbook", row->runbook_path);
+    put_text(out, "trigger", row->trigger);
+    put_text(out, "key", row->key);
+    put_bool(out, "in_force", trigger_limits_any(l));
+    put_hold(out, l, row, now_ms);
+    put_limits(out, l, &s);
+    put_id(out, "last_workflow", ID_PREFIX_WORKFLOW, row->last_workflow);
+    put_instant(out, "last_started_at",
+                row->start_count != 0 ? row->starts_ms[row->start_count - 1]
+                                      : 0);
+    put_instant(out, "forgotten_at", row->expires_ms);
+    put_close(out, '}');
+}
+
+/* ---- pages --------------------------------------------------------------- */
+
+/* Path, trigger and key of the last row: any text, so it is written in base64.
+ */
+#define CURSOR_MAX_BYTES 8192
+#define BASE64 sodium_base64_VARIANT_URLSAFE_NO_PADDING
+
+static void put_next(struct strbuf *out, const struct memory_row *row,
+                     struct arena *a)
+{
+    struct strbuf text = STRBUF_INIT(CURSOR_MAX_BYTES);
+    strbuf_add(&text, row->runbook_path);
+    strbuf_addch(&text, '\0');
+    strbuf_add(&text, row->trigger);
+    strbuf_addch(&text, '\0');
+    strbuf_add(&text, row->key);
+    size_t size = sodium_base64_ENCODED_LEN(text.len, BASE64);
+    char *cursor = ARENA_ARRAY(a, size, char);
+    (void)sodium_bin2base64(cursor, size, (const unsigned char *)text.at,
+                            text.len, BASE64);
+    put_text_c(out, "next_cursor", cursor);
+    strbuf_deinit(&text);
+}
+
+/* The first part, which is taken off the rest; false: it has no end. */
+static bool take_part(struct str *rest, struct str *ret)
+{
+    ptrdiff_t end = str_find(*rest, '\0');
+    if (end < 0) {
+        return false;
+    }
+    *ret = str_slice(*rest, 0, (size_t)end);
+    *rest = str_slice(*rest, (size_t)end + 1, rest->len);
+    return true;
+}
+
+/* False when it has answered: nobody gave this cursor. */
+static bool read_cursor(struct call *c, struct memory_filter *f)
+{
+    struct str text = call_value(c, "cursor")->text;
+    size_t len = 0;
+    if (text.len == 0) {
+        return true;
+    }
+    char *bytes = ARENA_ARRAY(call_arena(c), text.len, char);
+    int r = sodium_base642bin((unsigned char *)bytes, text.len, text.at,
+                              text.len, NULL, &len, NULL, BASE64);
+    struct str rest = str_n(bytes, r == 0 ? len : 0);
+    if (take_part(&rest, &f->after_runbook) &&
+        take_part(&rest, &f->after_trigger)) {
+        f->after_key = rest;
+        return true;
+    }
+    answer_error(c, 400, "bad_request",
+                 "cursor is not one that a page before has given",
+                 STR("\"field\":\"cursor\""));
+    return false;
+}
+
+/* Puts the rows of the page; *ret_last is the last one that was looked at when
+ * there may be more, in the call's arena. */
+static int put_rows(struct filter *filter, struct memory_filter *f,
+                    const struct generation *g,
+                    const struct memory_row **ret_last)
+{
+    struct call *c = filter->call;
+    uint32_t limit = (uint32_t)call_number(c, "limit");
+    uint64_t now_ms = os_epoch_ms();
+    uint32_t given = 0;
+    bool more = true;
+    int r = 0;
+    while (r == 0 && more && given < limit && filter_goes_on(filter)) {
+        struct memory_row *rows = NULL;
+        uint32_t count = 0;
+        uint32_t looked_at = filter_page_rows(filter, limit - given);
+        uint32_t i = 0;
+        f->limit = looked_at + 1;
+        r = c->reader->ops->memories(c->reader, f, call_arena(c), &rows,
+                                     &count);
+        for (; r == 0 && i < MIN(count, looked_at) && given < limit &&
+               filter_goes_on(filter);
+             i++) {
+            size_t start = call_out(c)->len;
+            put_guard(call_out(c), &rows[i], g, now_ms);
+            given += filter_keeps_row(filter, start) ? 1 : 0;
+            f->after_runbook = rows[i].runbook_path;
+            f->after_trigger = rows[i].trigger;
+            f->after_key = rows[i].key;
+            *ret_last = &rows[i];
+        }
+        more = count > i;
+    }
+    *ret_last = more ? *ret_last : NULL;
+    return r;
+}
+
+void guards_list(struct call *c)
+{
+    struct strbuf *out = call_out(c);
+    struct memory_filter f = {.runbook = call_value(c, "runbook")->text};
+    const struct memory_row *last = NULL;
+    struct filter filter;
+    if (filter_open(c, &filter) && read_cursor(c, &f)) {
+        struct generation *g = service_generation(c->api->service);
+        put_open(out, NULL, '{');
+        put_open(out, "guards", '[');
+        int r = put_rows(&filter, &f, g, &last);
+        put_close(out, ']');
+        if (last != NULL) {
+            put_next(out, last, call_arena(c));
+        } else {
+            put_null(out, "next_cursor");
+        }
+        filter_put(&filter);
+        put_close(out, '}');
+        generation_unref(g);
+        filter_answer(&filter, r);
+    }
+    filter_close(&filter);
+}

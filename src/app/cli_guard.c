@@ -1,0 +1,87 @@
+/*
+ * adctl guard list: what triggers remember, and what that holds back.
+ */
+#include "app/cli_commands.h"
+#include "app/cli_http.h"
+#include "app/cli_output.h"
+
+static const struct cli_column guard_columns[] = {
+    {"RUNBOOK", CLI_FLEX},
+    {"TRIGGER", 0},
+    {"KEY", CLI_FLEX},
+    {"HELD BY", 0},
+    {"FOR", CLI_RIGHT},
+    {"RUNS", CLI_RIGHT},
+    {"EVENTS", CLI_RIGHT},
+    {"STARTED", CLI_RIGHT},
+    {"LAST WORKFLOW", CLI_ONLY_WIDE},
+    {"REASON", CLI_FLEX | CLI_ONLY_WIDE},
+    {NULL, 0},
+};
+
+/* "2/3"; nothing where there is no limit. */
+static const char *of_limit(struct cli *cli, const json_t *guard,
+                            const char *have, const char *limit)
+{
+    return json_is_integer(json_object_get(guard, limit))
+               ? cli_text(cli, "%s/%s", cli_get(cli, guard, have),
+                          cli_get(cli, guard, limit))
+               : "";
+}
+
+/* How long it still holds. */
+static const char *left(struct cli *cli, const json_t *guard)
+{
+    const json_t *until = json_object_get(guard, "held_until");
+    if (!json_is_number(until)) {
+        return "";
+    }
+    double seconds = json_number_value(until) - (double)time(NULL);
+    return cli_span(cli, seconds > 0 ? seconds : 0);
+}
+
+static void add_guard(struct cli_table *t, const json_t *guard)
+{
+    struct cli *cli = t->cli;
+    cli_cell(t, cli_get(cli, guard, "runbook"));
+    cli_cell(t, cli_get(cli, guard, "trigger"));
+    cli_cell(t, cli_get(cli, guard, "key"));
+    cli_cell(t, json_is_false(json_object_get(guard, "in_force"))
+                    ? "(gone)"
+                    : cli_get(cli, guard, "held_by"));
+    cli_cell(t, left(cli, guard));
+    cli_cell(t, of_limit(cli, guard, "runs", "runs_limit"));
+    cli_cell(t, of_limit(cli, guard, "events", "events_needed"));
+    cli_cell(t, cli_age(cli, guard, "last_started_at"));
+    cli_cell(t, cli_get(cli, guard, "last_workflow"));
+    cli_cell(t, cli_get(cli, guard, "reason"));
+}
+
+int cli_guard_list(struct cli *cli)
+{
+    static const char *const flags[] = {"runbook", NULL};
+    CLEANUP(strbuf_deinit) struct strbuf path = STRBUF_INIT(64 * 1024);
+    json_auto_t *answer = NULL;
+    struct cli_table t;
+    size_t i = 0;
+    json_t *guard = NULL;
+    strbuf_addc(&path, "/api/guards");
+    cli_add_query(cli, &path, flags);
+    const struct cli_list list = {strbuf_str(&path).at, "guards",
+                                  "adctl guard list --help", 0};
+    int r = cli_fetch_list(cli, &list, &answer);
+    json_t *guards = json_object_get(answer, "guards");
+    if (r != 0 || cli_print_items(cli, guards,
+                                  cli_get_raw(answer, "next_cursor"), "key")) {
+        return r;
+    }
+    cli_table_init(&t, cli, guard_columns);
+    json_array_foreach (guards, i, guard) {
+        add_guard(&t, guard);
+    }
+    cli_table_print(&t);
+    if (cli_get_raw(answer, "next_cursor") != NULL) {
+        cli_note(cli, "there are more: --limit, --cursor or --runbook");
+    }
+    return CLI_OK;
+}
