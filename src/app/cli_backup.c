@@ -40,7 +40,9 @@ static int load_config(struct cli *cli, enum site_need need, struct site *ret,
     if (path == NULL && access(CONFIG_PATH_DEFAULT, F_OK) == 0) {
         path = CONFIG_PATH_DEFAULT;
     }
-    struct config_sources from = {.path = path, .beside_engine = true};
+    struct config_sources from = {.path = path,
+                                  .beside_engine = true,
+                                  .environment = config_environment_of(path)};
     ret->config_path = absolute(cli, path != NULL ? path : CONFIG_PATH_DEFAULT);
     int r = config_load_from(&from, &ret->config, report);
     ret->has_config = r == 0 && path != NULL;

@@ -310,8 +310,11 @@ static void print(struct run *x)
     if (cli_print_item(cli, o, "name")) {
         return;
     }
-    (void)fprintf(cli->out, "%s %.*s\n", x->dry ? "would restore" : "restored",
-                  STR_ARG(x->backup.name));
+    bool any = x->state != NO || is_done(&x->runbooks) || is_done(&x->config);
+    const char *title = x->dry ? "would restore"
+                        : any  ? "restored"
+                               : "nothing was restored from";
+    (void)fprintf(cli->out, "%s %.*s\n", title, STR_ARG(x->backup.name));
     backup_print_fields(cli, &x->site, &x->backup);
     if (x->state != NO) {
         cli_print_field(

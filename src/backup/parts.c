@@ -49,7 +49,7 @@ static int read_text(const struct source *s, const struct backup_file *f,
     r = r < 0 ? r : os_read_all(fd, text);
     if (r < 0) {
         return err_set(reterr, r, "cannot read %s of the backup: %s", path,
-                       strerror(-r));
+                       r == -E2BIG ? "it is too large" : strerror(-r));
     }
     is.bytes = text->len;
     (void)crypto_hash_sha256(is.sha256, (const uint8_t *)text->at, text->len);

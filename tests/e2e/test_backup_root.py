@@ -1,5 +1,6 @@
 """Root's adctl on the folders of another user: nothing of root's is left
 there, and nothing of root's is reached by what that user has put there."""
+import hashlib
 import json
 import os
 import pwd
@@ -269,6 +270,19 @@ def test_a_backup_that_was_made_up_writes_only_runbooks(site):
         tool(d, "restore", made["name"], "--only", "runbooks", code=1)
         assert not os.path.lexists(f"{d.folder}/evil.yaml")
         assert not os.path.lexists(f"{d.folder}/runbooks")
+    # Larger than a runbook can be.
+    large = b"#" * (1024 * 1024 + 1)
+    with open(f"{made['path']}/runbooks/a/mine.yaml", "wb") as f:
+        f.write(large)
+    file.update(path="runbooks/a/mine.yaml", bytes=len(large),
+                sha256=hashlib.sha256(large).hexdigest())
+    with open(manifest, "w", encoding="utf-8") as f:
+        json.dump(text, f)
+    tool(d, "backup", "verify", made["name"])
+    p = tool(d, "restore", made["name"], "--only", "runbooks", code=1)
+    assert "too large" in p.stdout, p.stdout
+    assert p.stdout.startswith("nothing was restored from"), p.stdout
+    assert not os.path.lexists(f"{d.folder}/runbooks")
 
 
 # ---- what that user may have prepared ----------------------------------------

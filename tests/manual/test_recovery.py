@@ -241,6 +241,20 @@ def test_runbooks_are_lost_under_the_engine(lab):
     assert_all_is_back(lab)
 
 
+def test_the_variables_of_the_service_count_in_a_shell(lab):
+    """The units are given them; who recovers types commands."""
+    config = "/etc/autonomous-devops/config.d/place.yaml"
+    lab.host.write("/etc/default/autonomous-devops", f"PLACE={RUNBOOKS}\n")
+    lab.host.write(config, "runbooks: {repository: '${PLACE}'}\n")
+    made = json.loads(lab.sh("sudo adctl backup -o json").out)
+    assert made["runbooks"] > 5
+    kept = lab.sh(f"grep repository: {made['path']}/config.yaml").out
+    assert kept.strip() == 'repository: "${PLACE}"'
+    lab.sh(f"rm -rf {RUNBOOKS}/test; sudo adctl restore --only runbooks; "
+           f"test -e {RUNBOOKS}/test/mine.yaml; "
+           f"rm {config} /etc/default/autonomous-devops")
+
+
 def test_the_state_is_emptied_as_the_manual_says(lab):
     """P0: what is in the state folder goes, under the engine, and it is
     restarted. Archive, key and backups stand elsewhere."""
