@@ -26,13 +26,23 @@ static void count_refusal(const struct call *c, unsigned status,
     telemetry_event_refused(service_telemetry(c->api->service), why, 1);
 }
 
+static const char *retry_after(struct call *c)
+{
+    char text[16];
+    if (c->retry_seconds == 0) {
+        return LIMITER_RETRY;
+    }
+    (void)snprintf(text, sizeof(text), "%u", c->retry_seconds);
+    return arena_strdup(call_arena(c), str_c(text));
+}
+
 void answer_with(struct call *c, struct http_answer *answer)
 {
     telemetry_http_answered(service_telemetry(c->api->service), answer->status);
     if (answer->status == 401) {
         answer->extra[0] = (struct http_field){"WWW-Authenticate", "Bearer"};
     } else if (answer->status == 429) {
-        answer->extra[0] = (struct http_field){"Retry-After", LIMITER_RETRY};
+        answer->extra[0] = (struct http_field){"Retry-After", retry_after(c)};
     } else if (answer->status == 503) {
         answer->extra[0] = (struct http_field){"Retry-After", "1"};
     }

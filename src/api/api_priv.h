@@ -88,7 +88,8 @@ struct call {
     struct value values[QUERY_MAX]; /* as route->query */
     struct reader *reader;          /* ON_READER only */
     struct pool_job job;
-    uint64_t started_us;             /* monotonic */
+    uint64_t started_us;    /* monotonic */
+    unsigned retry_seconds; /* Retry-After of a 429; 0: as for wrong tokens */
     void (*cleanup)(struct call *c); /* at the end, if set */
     void *state;                     /* the handler's, in the arena */
 };

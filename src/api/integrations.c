@@ -110,6 +110,9 @@ static void checked(struct integration_check *k)
         answer_busy(c, "stopping", "the engine is stopping; try again");
     } else if (k->result == -EAGAIN) {
         answer_busy(c, "busy", "too many checks at a time; try again");
+    } else if (k->result == -EDQUOT) {
+        c->retry_seconds = (unsigned)(k->retry_ms / 1000 + 1);
+        answer_error(c, 429, "too_many_tests", k->error, STR(""));
     } else if (k->result == 0 || health) {
         answer_checked(c, k);
     } else if (k->result == -EOPNOTSUPP) {

@@ -247,6 +247,7 @@ static const struct {
     {413, CLI_USAGE, NULL},
     {415, CLI_USAGE, NULL},
     {422, CLI_FAILED, NULL},
+    {429, CLI_UNREACHABLE, "the same again in a few seconds"},
     {502, CLI_FAILED, NULL},
     {503, CLI_UNREACHABLE, "adctl status, then the same again"},
     {507, CLI_FAILED, "free space for the engine's state, adctl doctor"},

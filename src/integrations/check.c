@@ -479,6 +479,25 @@ static bool join(struct check_run *x)
     return true;
 }
 
+/* A test that people see goes out at the rate of notices. */
+static bool may_send(struct check_run *x)
+{
+    uint64_t messages = 0;
+    for (const struct step *t = tests[x->which];
+         x->kind == CHECK_TEST && t->path != NULL; t++) {
+        messages += t->body != NULL;
+    }
+    uint64_t wait_ms =
+        messages != 0 ? outbox_take(x->s, x->which, messages) : 0;
+    if (wait_ms == 0) {
+        return true;
+    }
+    x->asked->retry_ms = wait_ms;
+    finish_bad(x, -EDQUOT,
+               "it takes no more messages at the moment, and was not tried");
+    return false;
+}
+
 static void begin(struct check_run *x)
 {
     char why[INTEGRATION_ERROR_SIZE] = "";
@@ -492,7 +511,7 @@ static void begin(struct check_run *x)
         finish_bad(x, r, why);
     } else if (done) {
         finish(x, known, why);
-    } else if (!joined) {
+    } else if (!joined && may_send(x)) {
         next_step(x);
     }
 }
@@ -518,6 +537,7 @@ void integrations_check(struct integrations *s, struct integration_check *c)
 {
     c->steps = 0;
     c->took_ms = 0;
+    c->retry_ms = 0;
     c->error[0] = '\0';
     pthread_mutex_lock(&s->lock);
     c->result = atomic_load(&s->halting)                   ? -ECANCELED

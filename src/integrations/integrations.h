@@ -119,10 +119,12 @@ struct integration_check {
                    INTEGRATION_FORCED_MS */
     void (*done)(struct integration_check *c);
     /* outcome */
-    int result;     /* 0: it is well; -EHOSTDOWN: it is not (error);
-                       -EOPNOTSUPP: not configured or not enabled (error);
-                       -EAGAIN: too many at a time; -ECANCELED: stopping */
-    unsigned steps; /* requests made */
+    int result;        /* 0: it is well; -EHOSTDOWN: it is not (error);
+                          -EOPNOTSUPP: not configured or not enabled (error);
+                          -EAGAIN: too many at a time; -EDQUOT: the partner takes
+                          no more messages for retry_ms; -ECANCELED: stopping */
+    uint64_t retry_ms; /* of -EDQUOT */
+    unsigned steps;    /* requests made */
     uint64_t took_ms;
     char error[INTEGRATION_ERROR_SIZE]; /* "Prometheus integration: 401
                                            Unauthorized" */

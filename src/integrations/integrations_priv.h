@@ -188,6 +188,11 @@ void outbox_start(struct integrations *s, uint64_t now_ms);
 /* Sends what may be sent; the monotonic time to look again. */
 uint64_t outbox_run(struct integrations *s, uint64_t now_ms);
 
+/* Takes the tokens of so many messages that are sent past the outbox. 0, or in
+ * how many ms there are as many: then none is taken. */
+uint64_t outbox_take(struct integrations *s, enum integration which,
+                     uint64_t count);
+
 /* Waits until the store has told what became of its operations. */
 void outbox_settle(struct integrations *s);
 

@@ -57,6 +57,17 @@ void outbox_start(struct integrations *s, uint64_t now_ms)
     }
 }
 
+uint64_t outbox_take(struct integrations *s, enum integration which,
+                     uint64_t count)
+{
+    uint64_t now_ms = os_monotonic_ms();
+    return rates[which].burst == 0
+               ? 0
+               : bucket_take_some(&s->channels[which].bucket, &rates[which],
+                                  count, now_ms) -
+                     now_ms;
+}
+
 /* ---- rows -------------------------------------------------------------------
  */
 

@@ -23,3 +23,8 @@ void bucket_start(struct bucket *b, const struct rate *r, uint64_t now_ms);
 
 /* When the next may go; takes its token if that is now. */
 uint64_t bucket_take(struct bucket *b, const struct rate *r, uint64_t now_ms);
+
+/* The same for so many at once, at most a burst: all of their tokens or none.
+ */
+uint64_t bucket_take_some(struct bucket *b, const struct rate *r,
+                          uint64_t count, uint64_t now_ms);

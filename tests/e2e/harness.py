@@ -270,6 +270,16 @@ def poisoned(make_daemon, count=1):
     return d, ids
 
 
+def tried(daemon, name, status=200):
+    """The answer to a test of the partner, when it takes a message."""
+    def answer():
+        got, _, body = daemon.raw("POST", f"/api/integrations/{name}/test")
+        return (got, json.loads(body)) if got != 429 else None
+    got, body = wait_until(answer, 30, f"a test of {name}")
+    assert got == status, (got, body)
+    return body
+
+
 def adctl(daemon, *args, check=True, **kwargs):
     """Runs adctl against the daemon; the finished process."""
     p = subprocess.run(

@@ -10,7 +10,7 @@ import urllib.parse
 
 import pytest
 
-from harness import adctl, free_port, wait_until
+from harness import adctl, free_port, tried, wait_until
 from partners import Partner
 
 NAMES = ["prometheus", "alertmanager", "pagerduty", "slack",
@@ -172,7 +172,7 @@ def test_the_engine_is_nobody_to_itself(daemon):
     own = f"http://127.0.0.1:{daemon.port}"
     put(daemon, "slack",
         {"webhook_url": own + "/api/admin/pause-processing"})
-    failed = daemon.post("/api/integrations/slack/test", status=502)
+    failed = tried(daemon, "slack", 502)
     assert "403" in failed["error"], failed
     assert not any(a["action"] == "processing.pause"
                    for a in daemon.get("/api/admin/audit")["audit"])
@@ -364,22 +364,38 @@ def test_background_health_notices_both_ways(make_daemon, partner):
     wait_health(d, "alertmanager", "healthy")
 
 
+def test_tests_keep_to_the_rate_of_notices(daemon, partner):
+    """Whoever asks in a loop gets no hook revoked."""
+    put(daemon, "slack", {"webhook_url": partner.url + "/services/T/B/x"})
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: daemon.raw(
+            "POST", "/api/integrations/slack/test"), range(12)))
+    refused = [a for a in answers if a[0] == 429]
+    assert refused and {a[0] for a in answers} <= {200, 429}
+    assert len(partner.messages) == 12 - len(refused)
+    for _, headers, body in refused:
+        assert json.loads(body)["code"] == "too_many_tests"
+        assert 1 <= int(headers["Retry-After"]) <= 12
+    tried(daemon, "slack")
+    assert row(daemon, "slack")["health"] == "healthy"
+
+
 def test_pagerduty_and_slack_are_tried_for_real(daemon, partner):
     put(daemon, "pagerduty", {"api_key": "your-api-key",
                               "routing_key": "your-routing-key"})
     put(daemon, "pagerduty", {"url": partner.url,
                               "routing_key": "routing-key-0123456789"})
-    assert daemon.get("/api/integrations/pagerduty/test")["requests"] == 2
+    assert tried(daemon, "pagerduty")["requests"] == 2
     assert list(partner.incidents.values()) == ["resolved"]
     put(daemon, "slack", {"webhook_url": partner.url + "/services/T/B/secret",
                           "channel": "#ops"})
-    daemon.post("/api/integrations/slack/test")
+    tried(daemon, "slack")
     assert partner.messages[0]["channel"] == "#ops"
     assert row(daemon, "slack")["health"] == "healthy"
     assert row(daemon, "slack")["url"] == partner.url
     assert partner.refused == []
     put(daemon, "slack", {"webhook_url": partner.url + "/gone"})
-    failed = daemon.post("/api/integrations/slack/test", status=502)
+    failed = tried(daemon, "slack", 502)
     assert failed["error"] == "Slack integration: 404 Not Found"
 
 
@@ -407,7 +423,8 @@ def test_planted_secrets_are_nowhere(make_daemon, partner, tmp_path):
     put(d, "slack", {"webhook_url":
                      f"{partner.url}/services/{planted['hook']}"})
     put(d, "pagerduty", {"url": partner.url, "routing_key": planted["key"]})
-    seen = []
+    seen = [json.dumps(tried(d, name, status)).encode()
+            for name, status in (("pagerduty", 502), ("slack", 200))]
     for name in NAMES:
         for path in ("", "/health", "/test"):
             seen.append(d.raw("GET", f"/api/integrations/{name}{path}")[2])

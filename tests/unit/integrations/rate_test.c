@@ -51,6 +51,19 @@ static void rest_fills_it_once(void **state)
     assert_int_equal(drain(&b, 900000, 900001, taken, ARRAY_LEN(taken)), 40);
 }
 
+static void some_are_taken_together_or_not_at_all(void **state)
+{
+    (void)state;
+    const struct rate three = {.every_ms = 1000, .burst = 3};
+    struct bucket b = {0};
+    assert_int_equal(bucket_take_some(&b, &three, 2, 5000), 5000);
+    assert_int_equal(bucket_take_some(&b, &three, 2, 5000), 6000);
+    assert_int_equal(bucket_take(&b, &three, 5000), 5000);
+    assert_int_equal(bucket_take(&b, &three, 5000), 6000);
+    assert_int_equal(bucket_take_some(&b, &three, 3, 7999), 8000);
+    assert_int_equal(bucket_take_some(&b, &three, 3, 8000), 8000);
+}
+
 /* Twenty starts a minute are what the unit allows. */
 static void starts_give_one_each(void **state)
 {
@@ -72,6 +85,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_minute_is_bounded),
         cmocka_unit_test(rest_fills_it_once),
+        cmocka_unit_test(some_are_taken_together_or_not_at_all),
         cmocka_unit_test(starts_give_one_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
