@@ -35,17 +35,14 @@ static void assertion_failed(const char *what, const char *file, int line)
 
 void world_violation(const struct world *w, const char *fmt, ...)
 {
-    char text[768];
+    struct strbuf text = STRBUF_INIT(4096);
     va_list args;
     va_start(args, fmt);
-    int n = vsnprintf(text, sizeof(text), fmt, args);
+    strbuf_addv(&text, fmt, args);
     va_end(args);
-    if (n > 0 && (size_t)n < sizeof(text)) {
-        (void)snprintf(text + n, sizeof(text) - (size_t)n,
-                       " (at %" PRIu64 " ms, %.*s)", w->now_ms - WORLD_EPOCH_MS,
-                       STR_ARG(w->scenario->file));
-    }
-    end_badly(text);
+    strbuf_addf(&text, " (at %" PRIu64 " ms, %.*s)", w->now_ms - WORLD_EPOCH_MS,
+                STR_ARG(w->scenario->file));
+    end_badly(strbuf_str(&text).at);
 }
 
 void world_say(const struct world *w, const char *fmt, ...)
@@ -53,13 +50,13 @@ void world_say(const struct world *w, const char *fmt, ...)
     if (!w->trace) {
         return;
     }
+    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(64 * 1024);
     va_list args;
     va_start(args, fmt);
-    (void)printf("%10" PRIu64 " ms  #%-5" PRIu64, w->now_ms - WORLD_EPOCH_MS,
-                 w->boundary);
-    (void)vprintf(fmt, args);
-    (void)putchar('\n');
+    strbuf_addv(&text, fmt, args);
     va_end(args);
+    (void)printf("%10" PRIu64 " ms  #%-5" PRIu64 "%s\n",
+                 w->now_ms - WORLD_EPOCH_MS, w->boundary, strbuf_str(&text).at);
 }
 
 struct world *world_new(const struct scenario *s, uint64_t seed,

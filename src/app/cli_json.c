@@ -169,12 +169,10 @@ static void add_indented(struct strbuf *out, struct str text)
             strbuf_addf(out, "\n%*s", depth * 2, "");
         }
         strbuf_addch(out, c);
-        if (quoted && c == '\\') {
+        if (empty || (quoted && c == '\\')) {
             strbuf_addch(out, text.at[++i]); /* json_write leaves no half */
         } else if (c == '"') {
             quoted = !quoted;
-        } else if (empty) {
-            strbuf_addch(out, text.at[++i]);
         } else if (opens || (!quoted && c == ',')) {
             depth += opens ? 1 : 0;
             strbuf_addf(out, "\n%*s", depth * 2, "");

@@ -492,7 +492,9 @@ static bool may_send(struct check_run *x)
     if (wait_ms == 0) {
         return true;
     }
-    x->asked->retry_ms = wait_ms;
+    if (x->asked != NULL) { /* whoever tests has asked */
+        x->asked->retry_ms = wait_ms;
+    }
     finish_bad(x, -EDQUOT,
                "it takes no more messages at the moment, and was not tried");
     return false;

@@ -47,7 +47,7 @@ struct match_job {
     /* Called after each of them, on the thread that matches; NULL: nobody
      * wants to know. */
     void (*progress)(struct match_job *job);
-    _Atomic(uint64_t) progress_ms; /* its owner's */
+    _Atomic(uint64_t) progress_us; /* its owner's: monotonic */
     struct pool_job pool_job;      /* the daemon's worker pool */
     struct mail mail;              /* on the way back */
     struct runtime *runtime;

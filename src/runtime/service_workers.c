@@ -58,7 +58,7 @@ static double utilization(struct worker_stat w, uint64_t now_us,
 /* On a worker's thread. */
 static void on_progress(struct match_job *job)
 {
-    atomic_store(&job->progress_ms, os_epoch_ms());
+    atomic_store(&job->progress_us, os_monotonic_us());
 }
 
 void service_worker_begins(struct service *s, struct match_job *job)
@@ -70,7 +70,7 @@ void service_worker_begins(struct service *s, struct match_job *job)
     w->since_ms = os_epoch_ms();
     w->since_us = os_monotonic_us();
     w->events = claim->count;
-    atomic_store(&job->progress_ms, w->since_ms);
+    atomic_store(&job->progress_us, w->since_us);
     job->progress = on_progress;
     pthread_mutex_unlock(&s->status_lock);
 }
@@ -96,22 +96,28 @@ bool service_worker_ends(struct service *s, struct match_job *job)
     return true;
 }
 
-static bool is_stuck(const struct service *s, const struct worker_stat *w,
-                     uint64_t now_ms)
+/* Whatever the wall clock is set to meanwhile. */
+static uint64_t still_ms(const struct worker_stat *w, uint64_t now_us)
 {
-    uint64_t progress_ms = atomic_load(&w->job->progress_ms);
-    return now_ms - MIN(progress_ms, now_ms) >= s->options.worker_stuck_ms;
+    uint64_t progress_us = atomic_load(&w->job->progress_us);
+    return (now_us - MIN(progress_us, now_us)) / 1000;
+}
+
+static bool is_stuck(const struct service *s, const struct worker_stat *w,
+                     uint64_t now_us)
+{
+    return still_ms(w, now_us) >= s->options.worker_stuck_ms;
 }
 
 /* Under the status lock: the job cannot be given back meanwhile. */
 static void view_job(const struct service *s, const struct worker_stat *w,
-                     uint64_t now_ms, struct worker_view *ret)
+                     uint64_t now_us, struct worker_view *ret)
 {
     const struct store_claim *claim = &w->job->claim.op.claim;
     uint32_t done = atomic_load(&w->job->matched);
-    ret->state = is_stuck(s, w, now_ms) ? WORKER_STUCK : WORKER_BUSY;
+    ret->state = is_stuck(s, w, now_us) ? WORKER_STUCK : WORKER_BUSY;
     ret->since_ms = w->since_ms;
-    ret->progress_ms = atomic_load(&w->job->progress_ms);
+    ret->progress_ms = MAX(os_epoch_ms() - still_ms(w, now_us), w->since_ms);
     ret->events = w->events;
     ret->done = done;
     if (claim->count != 0) {
@@ -122,7 +128,6 @@ static void view_job(const struct service *s, const struct worker_stat *w,
 uint32_t service_workers(struct service *s, struct worker_view *ret,
                          uint32_t max)
 {
-    uint64_t now_ms = os_epoch_ms();
     uint64_t now_us = os_monotonic_us();
     pthread_mutex_lock(&s->status_lock);
     uint32_t count = MIN(s->status.workers, max);
@@ -134,7 +139,7 @@ uint32_t service_workers(struct service *s, struct worker_view *ret,
             .utilization = utilization(*w, now_us, s->started_us),
         };
         if (w->job != NULL) {
-            view_job(s, w, now_ms, &ret[i]);
+            view_job(s, w, now_us, &ret[i]);
         }
     }
     pthread_mutex_unlock(&s->status_lock);
@@ -155,11 +160,11 @@ void service_workers_reap(struct service *s)
     s->retired_count = left;
 }
 
-static bool any_is_stuck(const struct service *s, uint64_t now_ms)
+static bool any_is_stuck(const struct service *s, uint64_t now_us)
 {
     for (uint32_t i = 0; i < ENGINE_WORKERS_MAX; i++) {
         const struct worker_stat *w = &s->workers[i];
-        if (w->job != NULL && is_stuck(s, w, now_ms)) {
+        if (w->job != NULL && is_stuck(s, w, now_us)) {
             return true;
         }
     }
@@ -171,7 +176,7 @@ int service_workers_spare(struct service *s, struct pool **ret,
 {
     *ret = NULL;
     service_workers_reap(s);
-    if (!any_is_stuck(s, os_epoch_ms())) {
+    if (!any_is_stuck(s, os_monotonic_us())) {
         return 0;
     }
     if (s->retired_count == SERVICE_POOLS_RETIRED_MAX) {
@@ -208,6 +213,7 @@ static void give_up(struct service *s, struct worker_stat *w, uint64_t now_ms)
 uint32_t service_workers_replace(struct service *s, struct pool *spare)
 {
     uint64_t now_ms = os_epoch_ms();
+    uint64_t now_us = os_monotonic_us();
     uint32_t given_up = 0;
     if (spare == NULL) {
         return 0;
@@ -222,7 +228,7 @@ uint32_t service_workers_replace(struct service *s, struct pool *spare)
     }
     for (uint32_t i = 0; i < ENGINE_WORKERS_MAX; i++) {
         struct worker_stat *w = &s->workers[i];
-        if (w->job != NULL && is_stuck(s, w, now_ms)) {
+        if (w->job != NULL && is_stuck(s, w, now_us)) {
             give_up(s, w, now_ms);
             given_up++;
         }

@@ -2,7 +2,9 @@
 import glob
 import json
 import os
+import shutil
 import sqlite3
+import subprocess
 import threading
 import time
 
@@ -548,4 +550,52 @@ def test_runbooks_are_reloaded_while_every_worker_is_stuck(make_daemon):
     assert worker()["current_task"] == task
     assert d.post("/api/admin/restart-workers", {})["stuck"] == 1
     check_ledger(d)
+    d.kill9()
+
+
+# The wall clock of a process, ahead by the seconds that a file holds.
+CLOCK = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <time.h>
+int clock_gettime(clockid_t clock, struct timespec *t)
+{
+    static int (*real)(clockid_t, struct timespec *);
+    long ahead = 0;
+    if (real == NULL) {
+        *(void **)&real = dlsym(RTLD_NEXT, "clock_gettime");
+    }
+    int r = real(clock, t);
+    FILE *f = clock == CLOCK_REALTIME ? fopen("AHEAD", "r") : NULL;
+    if (f != NULL) {
+        if (fscanf(f, "%ld", &ahead) == 1) {
+            t->tv_sec += ahead;
+        }
+        fclose(f);
+    }
+    return r;
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a compiler")
+def test_a_clock_that_is_set_makes_no_worker_stuck(make_daemon, tmp_path):
+    ahead = tmp_path / "ahead"
+    source = tmp_path / "clock.c"
+    source.write_text(CLOCK.replace("AHEAD", str(ahead)))
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", tmp_path / "clock.so",
+                    source, "-ldl"], check=True)
+    d = make_daemon(heavy(24), {"engine": {"event_processing": {
+        "worker_stuck_after": "1h", "workers": 1}}}, start=False)
+    d.within = ["env", f"LD_PRELOAD={tmp_path}/clock.so"]
+    d.start()
+    queue_together(d, LATE)
+    wait_until(lambda: workers(d, "busy"), what="a busy worker")
+    (tmp_path / "new").write_text("7200")
+    os.rename(tmp_path / "new", ahead)
+    wait_until(lambda: d.event(type="metric") and d.get(
+        "/api/events?limit=1")["events"][0]["received_at"] > time.time() + 3600,
+        what="a clock that is ahead")
+    assert workers(d, "stuck") == []
     d.kill9()
