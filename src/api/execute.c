@@ -92,6 +92,8 @@ static void started(struct service_request *request)
     } else if (request->result == -EAGAIN) {
         answer_busy(x->call, "busy",
                     "too many workflows are live; try again later");
+    } else if (request->result == -ENOSPC) {
+        answer_disk_full(x->call);
     } else {
         answer_busy(x->call, "stopping",
                     "the engine does not take new workflows; try again");

@@ -2,6 +2,7 @@
  * The runtime's ports onto the real world, and what comes back from it.
  */
 #include <errno.h>
+#include <sys/statvfs.h>
 #include <syslog.h>
 
 #include "base/assert.h"
@@ -243,6 +244,19 @@ int service_configure(struct service *s)
     return pool_resize(s->pool, config.workers);
 }
 
+/* On a full disk: enough is left of the reserve for the rows of a workflow.
+ * What the engine has decided must be stored, or the process ends, so this is
+ * looked at before. */
+#define RUN_LEAST_BYTES (1024UL * 1024)
+
+static bool may_run(struct service *s)
+{
+    struct statvfs fs;
+    return committer_has_room(s->committer) ||
+           (statvfs(s->state_directory, &fs) == 0 &&
+            fs.f_bavail * fs.f_frsize >= RUN_LEAST_BYTES);
+}
+
 void service_take_request(struct mail *mail)
 {
     struct service_request *request =
@@ -260,6 +274,11 @@ void service_take_request(struct mail *mail)
             .audit = request->run.audit,
             .reply = request,
         };
+        if (!may_run(s)) {
+            request->result = -ENOSPC;
+            request->done(request);
+            break;
+        }
         runtime_request_run(s->runtime, &run);
         break;
     }

@@ -111,9 +111,9 @@ struct service_request {
         } configure;
     };
     /* outcome */
-    int result; /* RUN: 0, -EAGAIN (too much is live); STOP: 0, -ENOENT,
-                   -EEXIST (already final); RELOAD, CHANGE: 0 or the error
-                   (perhaps with err), and nothing has changed, unless the
+    int result; /* RUN: 0, -EAGAIN (too much is live), -ENOSPC; STOP: 0,
+                   -ENOENT, -EEXIST (already final); RELOAD, CHANGE: 0 or the
+                   error (perhaps with err), and nothing has changed, unless the
                    change is stored */
     struct id workflow_id;
     enum workflow_status status;

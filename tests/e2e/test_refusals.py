@@ -257,18 +257,26 @@ def test_nothing_is_changed_that_cannot_be_written_down(make_daemon,
     row of the audit trail is."""
     settings = {"storage": {"url": f"sqlite://{small_disk}/state/engine.db"},
                 "runbooks": {"auto_reload": False}}
-    d = make_daemon(config=settings)
+    d = make_daemon({"early.yaml": LATE.replace("Late", "Early")}, settings)
     filler = small_disk / "filler"
     fill(filler)
     wait_until(lambda: d.raw("POST", "/api/events", EVENT)[0] == 507, 60,
                "the refusal")
+    pid = d.process.pid
     fill(small_disk / "more")  # the reserve, too
+    run = {"runbook": "early.yaml"}
+    for dry in (False, True):
+        assert d.post("/api/runbooks/execute", {**run, "dry_run": dry},
+                      507)["code"] == "disk_full"
     d.write_runbook("late.yaml", LATE)
     d.write_config({**settings, "engine": {"event_processing": {"workers": 7}}})
     rows = d.get("/api/admin/audit")["audit"]
     for path in ("reload-runbooks", "reload-config", "pause-processing"):
         assert d.post(f"/api/admin/{path}", {}, 507)["code"] == "disk_full"
-    assert d.get("/api/runbooks")["runbooks"] == []
+    assert d.process.poll() is None and d.process.pid == pid
+    assert d.get("/api/workflows")["workflows"] == []
+    assert [r["path"] for r in d.get("/api/runbooks")["runbooks"]] == [
+        "early.yaml"]
     assert d.get("/api/admin/workers")["count"] == 4
     assert d.get("/api/health")["checks"]["queue"]["paused"] is False
     assert d.get("/api/admin/audit")["audit"] == rows
@@ -276,10 +284,11 @@ def test_nothing_is_changed_that_cannot_be_written_down(make_daemon,
     (small_disk / "more").unlink()
     wait_until(lambda: d.raw("POST", "/api/events", EVENT)[0] == 202, 60,
                "room again")
+    d.post("/api/runbooks/execute", run, 202)
     d.post("/api/admin/reload-runbooks", {})
     d.post("/api/admin/reload-config", {})
     assert [r["path"] for r in d.get("/api/runbooks")["runbooks"]] == [
-        "late.yaml"]
+        "early.yaml", "late.yaml"]
     assert d.get("/api/admin/workers")["count"] == 7
     assert [r["action"] for r in d.get("/api/admin/audit")["audit"][:2]] == [
         "config.reload", "runbook.reload"]
