@@ -121,8 +121,9 @@ struct integration_check {
     /* outcome */
     int result;        /* 0: it is well; -EHOSTDOWN: it is not (error);
                           -EOPNOTSUPP: not configured or not enabled (error);
-                          -EAGAIN: too many at a time; -EDQUOT: the partner takes
-                          no more messages for retry_ms; -ECANCELED: stopping */
+                          -EAGAIN: too many at a time; -EDQUOT: the partner
+                          takes no more messages for retry_ms; -ECANCELED:
+                          stopping */
     uint64_t retry_ms; /* of -EDQUOT */
     unsigned steps;    /* requests made */
     uint64_t took_ms;
