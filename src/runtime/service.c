@@ -347,6 +347,7 @@ static void release(struct service *s)
 {
     service_watch_free(s);
     service_retention_free(s);
+    sd_event_source_disable_unref(s->renew_deadline);
     exec_client_free(s->executor);
     runtime_free(s->runtime);
     secrets_free(s->secrets);

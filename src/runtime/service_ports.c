@@ -11,6 +11,9 @@
 #include "os/random.h"
 #include "runtime/service_priv.h"
 
+/* How long the executor may take to be back with another configuration. */
+#define RENEW_MAX_MS 5000
+
 /* ---- towards the world --------------------------------------------------- */
 
 static uint64_t port_now_ms(void *context)
@@ -223,11 +226,32 @@ void service_take_executor(void *context, const struct exec_message *m)
     service_reload_heard(s);
 }
 
+/* It has not come back, which is news after all. */
+static int on_renew_deadline(sd_event_source *source UNUSED,
+                             uint64_t now_us UNUSED, void *context)
+{
+    struct service *s = context;
+    if (s->renewing && !exec_client_is_up(s->executor)) {
+        s->renewing = false;
+        tell_executor(s, NULL);
+    }
+    s->renewing = false;
+    service_reload_heard(s);
+    return 0;
+}
+
 /* Who may run as whom is the executor's to read, which it does when an engine
  * connects. */
 static void renew_executor(struct service *s)
 {
-    s->renewing = exec_client_is_up(s->executor);
+    if (!exec_client_is_up(s->executor)) {
+        return; /* it will, when it comes */
+    }
+    s->renew_deadline = sd_event_source_disable_unref(s->renew_deadline);
+    int r = sd_event_add_time_relative(s->event, &s->renew_deadline,
+                                       CLOCK_MONOTONIC, RENEW_MAX_MS * 1000ULL,
+                                       0, on_renew_deadline, s);
+    s->renewing = r >= 0; /* else it is told like any loss */
     exec_client_renew(s->executor);
 }
 

@@ -73,7 +73,8 @@ struct service {
     bool reload_committing;       /* its row of the audit trail */
     struct reload *reload_asking; /* in force; the executor is asked about it */
     bool renewing;                /* the executor reads its configuration */
-    struct list reloads_waiting;  /* of struct service_request.link */
+    sd_event_source *renew_deadline; /* until then it is not missed */
+    struct list reloads_waiting;     /* of struct service_request.link */
 
     bool changing;
     struct list changes_waiting; /* of struct service_request.link */

@@ -149,6 +149,26 @@ def test_another_executor_is_asked_again(make_daemon):
     expect_well(d)
 
 
+def test_an_executor_that_does_not_come_back_is_missed(make_daemon):
+    d = make_daemon({"a.yaml": GOOD.format(name="a")}, MANUAL)
+    d.wait_executor()
+    pid = d.executor_pid()
+    os.kill(pid, signal.SIGSTOP)  # it takes no connection now
+    try:
+        d.write_config({**MANUAL, "executor": {
+            "socket": f"{d.folder}/run/executor.sock", "max_running": 77,
+            "spool": f"{d.folder}/spool", "work": f"{d.folder}/work"}})
+        assert d.post("/api/admin/reload-config")["changed"] == [
+            "executor.max_running"]
+        wait_until(lambda: "the executor is not connected" in d.log(),
+                   what="a word of it")
+        assert not d.get("/api/health")["checks"]["executor"]["ok"]
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    d.wait_executor()
+    expect_well(d)
+
+
 def test_copies_are_named(make_daemon):
     text = ON_ALERT.format(name="Web", alert="WebDown")
     d = make_daemon({"web.yaml": text, "web-old.yaml": text,
