@@ -1,4 +1,4 @@
-#include "data/yaml.h"
+#include "data/yaml_priv.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@
 
 struct yaml_node {
     enum yaml_kind kind;
-    bool plain;
+    enum yaml_style style;
     uint32_t count; /* elements, or keys and values together */
     struct place at;
     struct str text;
@@ -92,14 +92,30 @@ static int add_node(struct builder *b, enum yaml_kind kind,
 
 static int check_key(struct builder *b, const struct yaml_node *key)
 {
-    if (key->plain && str_eq(key->text, STR("<<"))) {
+    if (yaml_is_plain(key) && str_eq(key->text, STR("<<"))) {
         return refuse(b, -EINVAL, "merge keys (<<) are not supported",
                       "write the keys out");
     }
-    if (key->plain && key->text.len == 0) {
+    if (yaml_is_plain(key) && key->text.len == 0) {
         return refuse(b, -EINVAL, "a key is missing in front of the colon", "");
     }
     return 0;
+}
+
+static enum yaml_style style_of(struct fy_token *value)
+{
+    switch ((int)fy_token_scalar_style(value)) {
+    case FYSS_SINGLE_QUOTED:
+        return YAML_STYLE_SINGLE;
+    case FYSS_DOUBLE_QUOTED:
+        return YAML_STYLE_DOUBLE;
+    case FYSS_LITERAL:
+        return YAML_STYLE_LITERAL;
+    case FYSS_FOLDED:
+        return YAML_STYLE_FOLDED;
+    default:
+        return YAML_STYLE_PLAIN;
+    }
 }
 
 static int on_scalar(struct builder *b, struct fy_token *value)
@@ -116,7 +132,7 @@ static int on_scalar(struct builder *b, struct fy_token *value)
         return refuse(b, -EBADMSG, "the text cannot be read", "");
     }
     n->text = arena_str(&b->doc->arena, str_n(text, len));
-    n->plain = value == NULL || fy_token_scalar_style(value) == FYSS_PLAIN;
+    n->style = value == NULL ? YAML_STYLE_PLAIN : style_of(value);
     if (memchr(n->text.at, '\0', n->text.len) != NULL ||
         !str_is_utf8(n->text)) {
         return refuse(b, -EINVAL,
@@ -440,7 +456,12 @@ struct str yaml_text(const struct yaml_node *n)
 
 bool yaml_is_plain(const struct yaml_node *n)
 {
-    return n->kind == YAML_SCALAR && n->plain;
+    return n->kind == YAML_SCALAR && n->style == YAML_STYLE_PLAIN;
+}
+
+enum yaml_style yaml_style(const struct yaml_node *n)
+{
+    return n->style;
 }
 
 size_t yaml_count(const struct yaml_node *n)

@@ -57,6 +57,12 @@ const char *yaml_kind_text(const struct yaml_node *n);
  * key. */
 struct place yaml_place(const struct yaml_node *n);
 
+/* Where byte `offset` of a scalar's text stands in the source that was parsed,
+ * through quotes, escapes, folding and indentation: for messages about what
+ * is inside. The node's own place where that cannot be followed. */
+struct place yaml_where(const struct yaml_node *n, struct str source,
+                        size_t offset);
+
 /* Text of a scalar after quotes and folding, valid UTF-8 without NUL, also
  * NUL-terminated. STR_NULL for a sequence or mapping. */
 struct str yaml_text(const struct yaml_node *n);
