@@ -17,6 +17,8 @@
 #define ROUNDS 9
 #define EVENTS 2000
 
+static const struct match_input input = {.now_ms = 1};
+
 static double now_ns(void)
 {
     struct timespec t;
@@ -87,9 +89,9 @@ static double one_round(const struct generation *g, long count)
                           .state = EVENT_FIRING,
                           .labels = {labels, 4}};
         struct matches matches = {0};
-        generation_match(g, &e, &matches);
+        generation_match(g, &e, &input, &matches);
         found += matches.found.count;
-        VEC_DEINIT(&matches.found);
+        matches_deinit(&matches);
     }
     double took = now_ns() - start;
     if (found != EVENTS / 10) {

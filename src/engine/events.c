@@ -85,6 +85,23 @@ static uint32_t start_matches(struct engine *e, const struct fact *fact,
     return started;
 }
 
+/* The visible answer for triggers that started no workflow: what was held back
+ * when nothing else was started, and conditions without a value. */
+static void say_why(struct engine *e, const struct fact_event *event,
+                    bool starts_none, struct strbuf *why,
+                    struct record_event_done *done)
+{
+    if (starts_none && why->len != 0) {
+        done->status = EVENT_SUPPRESSED;
+    } else {
+        strbuf_reset(why);
+    }
+    strbuf_addc(why, why->len != 0 && event->remark.len != 0 ? "; " : "");
+    strbuf_add(why, event->remark);
+    done->error = arena_str(&e->fx->arena, strbuf_str(why));
+    done->undecided = event->remark.len != 0;
+}
+
 static void event_matched(struct engine *e, const struct fact *fact,
                           const struct fact_event *event)
 {
@@ -102,12 +119,11 @@ static void event_matched(struct engine *e, const struct fact *fact,
         VEC_PUSH(&e->fx->records, done);
         return;
     }
-    CLEANUP(strbuf_deinit) struct strbuf why = STRBUF_INIT(HELD_BACK_ROOM);
+    CLEANUP(strbuf_deinit)
+    struct strbuf why = STRBUF_INIT(HELD_BACK_ROOM + event->remark.len + 2);
     strbuf_add(&why, event->held_back);
-    if (start_matches(e, fact, event, &why) == 0 && why.len != 0) {
-        done.event_done.status = EVENT_SUPPRESSED;
-        done.event_done.error = arena_str(&e->fx->arena, strbuf_str(&why));
-    }
+    bool starts_none = start_matches(e, fact, event, &why) == 0;
+    say_why(e, event, starts_none, &why, &done.event_done);
     VEC_PUSH(&e->fx->records, done);
 }
 

@@ -6,7 +6,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "match/index.h"
+#include "match/conditions.h"
 #include "match/twins.h"
 
 static int by_path(const void *a, const void *b)
@@ -93,20 +93,36 @@ struct runbook *generation_runbook(const struct generation *g, struct str path)
 }
 
 void generation_match(const struct generation *g, const struct event *e,
-                      struct matches *ret)
+                      const struct match_input *input, struct matches *ret)
 {
     struct candidates c = {0};
+    struct conditions *conditions = NULL; /* few events need them */
     match_index_candidates(g->index, e, &c);
     VEC_EACH (&c.numbers, i) {
         const struct indexed_trigger *it =
             match_index_trigger(g->index, c.numbers.at[i]);
+        const struct trigger *t = &it->runbook->triggers[it->trigger_no];
         struct match m = {.runbook = it->runbook, .trigger_no = it->trigger_no};
-        if (trigger_holds(&it->runbook->triggers[it->trigger_no], e,
-                          &m.undecided) != 0) {
+        bool holds = trigger_holds(t, e, &m.undecided) != 0;
+        if (holds && t->when != NULL) {
+            conditions = conditions != NULL
+                             ? conditions
+                             : conditions_new(e, input, &ret->arena);
+            holds = conditions_hold(conditions, it, ret);
+        }
+        if (holds) {
             VEC_PUSH(&ret->found, m);
         }
     }
+    conditions_free(conditions);
     VEC_DEINIT(&c.numbers);
+}
+
+void matches_deinit(struct matches *m)
+{
+    VEC_DEINIT(&m->found);
+    VEC_DEINIT(&m->failed);
+    arena_deinit(&m->arena);
 }
 
 struct str match_undecided_text(const struct match *m, struct arena *a)

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/vec.h"
 #include "model/event.h"
+#include "model/event_input.h"
 #include "model/runbook.h"
 
 struct match_index;
@@ -68,14 +69,43 @@ struct match {
     const struct matcher *undecided;
 };
 
-struct matches {
-    VEC(struct match) found; /* by path, then trigger_no */
+/* A trigger whose `when` has no value for the event (a label is missing, the
+ * budget is used up): it starts nothing, and this is why. */
+struct match_failure {
+    struct runbook *runbook; /* borrowed from the generation */
+    uint32_t trigger_no;
+    struct str reason;
 };
 
+/* Zeroed before the first use; deinit it. */
+struct matches {
+    VEC(struct match) found; /* by path, then trigger_no */
+    VEC(struct match_failure) failed;
+    struct arena arena; /* of the reasons, and of what conditions read */
+};
+
+void matches_deinit(struct matches *m);
+
+/* What conditions know besides the event. */
+struct match_input {
+    uint64_t now_ms;
+    const struct event_zones *zones; /* NULL: fixed offsets only */
+};
+
+/* Units of CEL that the condition of one trigger, and those of all triggers
+ * for one event, may use. */
+#define MATCH_TRIGGER_UNITS_MAX 100000
+#define MATCH_EVENT_UNITS_MAX 10000000
+
 /* Finds every trigger the event starts, and those that could not be decided,
- * which never keep others from being found; appends to *ret. */
+ * which never keep others from being found; appends to *ret. The same event,
+ * generation and input give the same result. */
 void generation_match(const struct generation *g, const struct event *e,
-                      struct matches *ret);
+                      const struct match_input *input, struct matches *ret);
 
 /* What to tell people about an undecided match, in one sentence. */
 struct str match_undecided_text(const struct match *m, struct arena *a);
+
+/* What to tell people about all that failed, in one sentence of bounded
+ * length; "" if nothing did. */
+struct str match_failures_text(const struct matches *m, struct arena *a);

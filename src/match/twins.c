@@ -68,6 +68,9 @@ static struct str trigger_text(const struct trigger *t, struct arena *a)
     add_words(&out, t->severities, t->severity_count, a);
     add_words(&out, t->sources, t->source_count, a);
     add_set(&out, matchers, t->matcher_count);
+    if (t->when != NULL) {
+        strbuf_add_json_quoted(&out, str_trim(cel_program_text(t->when)));
+    }
     struct str text = arena_str(a, strbuf_str(&out));
     strbuf_deinit(&out);
     return text;

@@ -47,6 +47,7 @@ struct record_event_done {
     enum event_status status;
     uint64_t at_ms;
     struct str error;
+    bool undecided; /* a condition had no value: not stored, but told */
 };
 
 /* Oldest first. Moved into the queue, an event is as new: no attempts. */

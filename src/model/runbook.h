@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "expr/cel.h"
 #include "expr/template.h"
 #include "model/matcher.h"
 #include "model/trigger_memory.h"
@@ -68,6 +69,7 @@ struct trigger {
     uint32_t source_count;
     struct matcher *matchers; /* all must hold; labels: become "=" matchers */
     uint32_t matcher_count;
+    const struct cel_program *when; /* must be true as well; NULL: none */
     struct binding *parameters;
     uint32_t parameter_count;
     struct dedup_part *dedup; /* of the key; none: one for all events */

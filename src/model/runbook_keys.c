@@ -134,6 +134,10 @@ static const struct key trigger_keys[] = {
      .schema = schema_of_matchers,
      .help = "Alertmanager's matchers, all of which must hold: "
              "instance=~\"web-.+\", team!=db."},
+    {"when", KEY_READ, .read = trigger_read_when, .schema = schema_of_when,
+     .help = "A condition in CEL that must be true as well: "
+             "event.value > 90. A label that may be missing is guarded: "
+             "has(event.labels.env) && ..."},
     {"parameters", KEY_READ, .read = trigger_read_parameters,
      .schema = schema_of_bindings,
      .help = "The workflow's parameters, from the event: "

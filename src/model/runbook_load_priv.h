@@ -39,7 +39,8 @@ struct loader {
     struct runbook_report *report;
     char field[128]; /* dotted path of what is being read */
     size_t field_len;
-    struct err dropped; /* what does not fit in the report */
+    struct err dropped;             /* what does not fit in the report */
+    const struct cel_env *when_env; /* of conditions; NULL: not needed yet */
 };
 
 /* ---- tables ------------------------------------------------------------- */
@@ -153,6 +154,7 @@ key_read_fn param_read_default;
 key_read_fn trigger_read_state; /* object: struct trigger */
 key_read_fn trigger_read_labels;
 key_read_fn trigger_read_matchers;
+key_read_fn trigger_read_when;
 key_read_fn trigger_read_parameters;
 key_read_fn trigger_read_dedup;
 key_read_fn trigger_read_count;
@@ -175,7 +177,7 @@ key_schema_fn schema_of_values;
 key_schema_fn schema_of_default;
 key_schema_fn schema_of_state;
 key_schema_fn schema_of_labels;
-key_schema_fn schema_of_matchers;
+key_schema_fn schema_of_matchers, schema_of_when;
 key_schema_fn schema_of_bindings;
 key_schema_fn schema_of_dedup;
 key_schema_fn schema_of_count;

@@ -157,6 +157,11 @@ json_t *schema_of_matchers(void)
     return either(scalar(1, 0), list_of(scalar(1, 0), 0, RUNBOOK_MAX_MATCHERS));
 }
 
+json_t *schema_of_when(void)
+{
+    return scalar_without_template(1, CEL_LIMITS_DEFAULT.bytes);
+}
+
 json_t *schema_of_bindings(void)
 {
     json_t *s =

@@ -263,7 +263,7 @@ static void warn_unreachable(struct loader *l, const struct trigger *t)
                              STR_ARG(t->type));
     }
     if (t->type.len == 0 && t->severity_count == 0 && t->source_count == 0 &&
-        t->matcher_count == 0) {
+        t->matcher_count == 0 && t->when == NULL) {
         (void)loader_warning(l, t->at,
                              "the trigger has no condition: every "
                              "event starts this runbook");

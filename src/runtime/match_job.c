@@ -105,11 +105,12 @@ static void match_event(struct match_job *job, uint32_t i)
     fact->seq = event->seq;
     fact->id = event->id;
     fact->received_ms = event->received_ms;
-    generation_match(job->generation, event, &matches);
+    generation_match(job->generation, event, &job->input, &matches);
     if (matches.found.count != 0) {
         take_matches(job, i, event, &matches);
     }
-    VEC_DEINIT(&matches.found);
+    fact->remark = match_failures_text(&matches, &job->arena);
+    matches_deinit(&matches);
 }
 
 void match_job_run(struct match_job *job)

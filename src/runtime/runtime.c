@@ -278,6 +278,7 @@ static void claim_done(struct runtime *rt, struct store_op *op)
         job->generation = generation_ref(rt->generation);
         job->controls =
             rt->controls != NULL ? controls_ref(rt->controls) : NULL;
+        job->input.now_ms = rt->ports.now_ms(rt->ports.context);
         rt->ports.match(rt->ports.context, job);
         return;
     }

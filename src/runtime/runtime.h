@@ -41,6 +41,7 @@ struct match_job {
     struct runtime_op claim;       /* the claim that gave the events */
     struct generation *generation; /* a reference */
     struct controls *controls;     /* a reference, or NULL */
+    struct match_input input;      /* now_ms; zones are its owner's */
     struct fact_event *events;     /* filled by match_job_run */
     struct fact_match **matches;   /* per event; the ids come later */
     _Atomic(uint32_t) matched;     /* so many of the events are done */

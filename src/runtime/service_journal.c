@@ -197,6 +197,9 @@ static void event_done(struct service *s, const struct record_event_done *done)
     } else if (done->status == EVENT_SUPPRESSED) {
         fields.message = LOG_EVENT_SUPPRESSED;
         words = "was suppressed";
+    } else if (done->undecided) {
+        fields.message = LOG_EVENT_UNDECIDED;
+        words = "may have started less than it should";
     } else {
         return;
     }

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "os/clock.h"
 #include "os/random.h"
+#include "os/zone.h"
 #include "runtime/service_priv.h"
 
 /* How long the executor may take to be back with another configuration. */
@@ -75,12 +76,22 @@ static void take_job(struct mail *mail)
     service_maybe_end(s);
 }
 
+static int zone_of(void *context, struct str name, int64_t seconds,
+                   int32_t *ret)
+{
+    return zones_offset(context, name, seconds, ret);
+}
+
 /* On a worker's thread. */
 static void run_match(struct pool_job *pool_job)
 {
     struct match_job *job = CONTAINER_OF(pool_job, struct match_job, pool_job);
     struct service *s = job->claim.op.context;
+    CLEANUP(zones_freep) struct zones *zones = zones_new(ZONES_FOLDER);
+    const struct event_zones offsets = {zone_of, zones};
+    job->input.zones = &offsets;
     match_job_run(job);
+    job->input.zones = NULL;
     mailbox_post(s->mailbox, &job->mail);
 }
 

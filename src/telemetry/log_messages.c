@@ -100,6 +100,16 @@ static const struct log_message_row rows[LOG_MESSAGES] = {
                               "An event started nothing",
                               "A guard held back what it would have started; "
                               "the message says which."},
+    [LOG_EVENT_UNDECIDED] =
+        {"event.undecided", "334540845960443aa277d5b458b6fb23",
+         PRIORITY_WARNING, "A trigger's condition has no value",
+         "Its `when` asks for something that the event lacks, most often a "
+         "label, so it\n"
+         "started nothing. The message says which; guard the label in the "
+         "runbook with\n"
+         "has(...) or [?\"name\"].\n"
+         "\n"
+         "See: adctl event show @ADP_EVENT@"},
     [LOG_EXECUTOR_UP] = {"executor.up", "60b3bedce0ec4deabc434d6e6054aa24",
                          PRIORITY_INFO,
                          "The engine is connected to the executor",

@@ -21,6 +21,9 @@ static void event_done(struct telemetry *t, uint64_t now_ms,
     } else if (done->status != EVENT_QUEUED) {
         telemetry_event_processed(t, now_ms, 1);
     }
+    if (done->undecided) {
+        telemetry_event_undecided(t);
+    }
 }
 
 /* What follows from a final row beyond its status: how long it ran, and

@@ -134,6 +134,9 @@ const struct metric_row telemetry_metric_rows[] = {
      .help = "When the newest backup was made and verified, in seconds since "
              "the epoch; 0 if there is none."},
 
+    {"events_undecided_total", COUNTER(events_undecided),
+     .help = "Events since the start for which the condition of a trigger had "
+             "no value: it started nothing."},
     {"workflows_started_total", COUNTER(workflows_started),
      .help = "Workflows created since the start."},
     {"workflows_unstartable_total", COUNTER(workflows_unstartable),

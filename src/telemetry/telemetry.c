@@ -130,6 +130,11 @@ void telemetry_workflow_started(struct telemetry *t)
     count(&t->workflows_started, 1);
 }
 
+void telemetry_event_undecided(struct telemetry *t)
+{
+    count(&t->events_undecided, 1);
+}
+
 void telemetry_workflow_unstartable(struct telemetry *t)
 {
     count(&t->workflows_unstartable, 1);

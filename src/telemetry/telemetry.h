@@ -66,6 +66,9 @@ void telemetry_alerts_truncated(struct telemetry *t, uint64_t n);
 /* A workflow row was born. */
 void telemetry_workflow_started(struct telemetry *t);
 
+/* The condition of a trigger had no value for an event. */
+void telemetry_event_undecided(struct telemetry *t);
+
 /* A workflow that an event asked for was born failed: it could not start. */
 void telemetry_workflow_unstartable(struct telemetry *t);
 

@@ -51,6 +51,7 @@ struct telemetry {
     counter flows[TELEMETRY_FLOWS];
     counter refused[TELEMETRY_REFUSALS];
     counter alerts_truncated;
+    counter events_undecided;
     counter workflows_started;
     counter workflows_unstartable;
     counter workflows_finished[TELEMETRY_ENDS];

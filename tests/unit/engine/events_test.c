@@ -59,6 +59,48 @@ static void an_event_starts_what_it_matches(void **state)
     bench_free(b);
 }
 
+/* A trigger whose condition has no value starts nothing, and the event says
+ * why, whatever else it starts. */
+static void the_event_says_what_was_not_decided(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new();
+    struct runbook *rb = RUNBOOK(b, "a.yaml", STEP());
+    const struct fact_match match = {
+        .runbook = rb, .workflow_id = id_of('A'), .parameters = STR("{}")};
+    const struct fact_event events[] = {
+        {.seq = 7,
+         .id = id_of('e'),
+         .matches = &match,
+         .match_count = 1,
+         .remark = STR("no env")},
+        {.seq = 8, .id = id_of('f'), .remark = STR("no env")},
+        {.seq = 9,
+         .id = id_of('g'),
+         .held_back = STR("disabled"),
+         .remark = STR("no env")},
+        {.seq = 10, .id = id_of('h')},
+    };
+    static const char *const errors[] = {"no env", "no env", "disabled; no env",
+                                         ""};
+    size_t done = 0;
+    begin(b);
+    SAYS(batch(b, events, 4),
+         "new A running; event 7 processed; event 8 processed; "
+         "event 9 suppressed; event 10 processed; try A 0.1; START A 0.1; "
+         "CLAIM 0");
+    VEC_EACH (&b->fx.records, i) {
+        const struct record *r = &b->fx.records.at[i];
+        if (r->kind == RECORD_EVENT_DONE) {
+            assert_true(str_eq_c(r->event_done.error, errors[done]));
+            assert_int_equal(r->event_done.undecided, done != 3);
+            done++;
+        }
+    }
+    assert_int_equal(done, ARRAY_LEN(errors));
+    bench_free(b);
+}
+
 static void a_lost_batch_frees_its_worker(void **state)
 {
     (void)state;
@@ -203,6 +245,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_event_starts_what_it_matches),
+        cmocka_unit_test(the_event_says_what_was_not_decided),
         cmocka_unit_test(a_lost_batch_frees_its_worker),
         cmocka_unit_test(what_a_lost_batch_has_matched_counts),
         cmocka_unit_test(nothing_matches),

@@ -12,6 +12,8 @@
 #include "match/index.h"
 #include "model/runbook_load.h"
 
+static const struct match_input input = {.now_ms = 1795465700000};
+
 static struct runbook *load(const char *path, struct str text)
 {
     struct runbook_defaults d = RUNBOOK_DEFAULTS;
@@ -42,12 +44,12 @@ static bool matches(const struct generation *g, const struct event *e,
 {
     struct matches m = {0};
     bool found = false;
-    generation_match(g, e, &m);
+    generation_match(g, e, &input, &m);
     VEC_EACH (&m.found, i) {
         found = found || (str_eq_c(m.found.at[i].runbook->path, path) &&
                           m.found.at[i].trigger_no == trigger_no);
     }
-    VEC_DEINIT(&m.found);
+    matches_deinit(&m);
     return found;
 }
 
@@ -121,12 +123,12 @@ static void files_are_sorted_and_found(void **state)
     assert_null(generation_file(g, STR("d.yaml")));
     struct event e = {.type = STR("t")};
     struct matches m = {0};
-    generation_match(g, &e, &m);
+    generation_match(g, &e, &input, &m);
     assert_int_equal(m.found.count, 3);
     assert_true(str_eq_c(m.found.at[0].runbook->path, "a.yaml"));
     assert_int_equal(m.found.at[1].trigger_no, 0);
     assert_int_equal(m.found.at[2].trigger_no, 1);
-    VEC_DEINIT(&m.found);
+    matches_deinit(&m);
     generation_unref(g);
     generation_unref(NULL);
 }
@@ -137,7 +139,7 @@ static void an_empty_generation_matches_nothing(void **state)
     struct generation *g = generation_new(NULL, 0, STR(""), 1, 1);
     struct event e = {.type = STR("t")};
     struct matches m = {0};
-    generation_match(g, &e, &m);
+    generation_match(g, &e, &input, &m);
     assert_int_equal(m.found.count, 0);
     assert_null(generation_file(g, STR("a.yaml")));
     generation_unref(g);
@@ -157,7 +159,7 @@ static void a_runaway_regex_hides_no_other_trigger(void **state)
     struct label label = {STR("x"), str_n(many, sizeof(many))};
     struct event e = {.type = STR("t"), .labels = {&label, 1}};
     struct matches m = {0};
-    generation_match(g, &e, &m);
+    generation_match(g, &e, &input, &m);
     assert_int_equal(m.found.count, 3);
     assert_null(m.found.at[0].undecided);
     assert_non_null(m.found.at[1].undecided);
@@ -167,7 +169,138 @@ static void a_runaway_regex_hides_no_other_trigger(void **state)
     struct str text = match_undecided_text(&m.found.at[1], &a);
     assert_non_null(strstr(text.at, "label 'x'"));
     arena_deinit(&a);
-    VEC_DEINIT(&m.found);
+    matches_deinit(&m);
+    generation_unref(g);
+}
+
+/* What the conditions of c.yaml's triggers make of an event. */
+static void expect_conditions(const struct generation *g, const struct event *e,
+                              const char *found, const char *failed)
+{
+    struct matches m = {0};
+    struct strbuf text = STRBUF_INIT(1024);
+    generation_match(g, e, &input, &m);
+    VEC_EACH (&m.found, i) {
+        strbuf_addf(&text, "%u ", m.found.at[i].trigger_no);
+    }
+    strbuf_addc(&text, "");
+    assert_string_equal(text.len == 0 ? "" : text.at, found);
+    strbuf_reset(&text);
+    VEC_EACH (&m.failed, i) {
+        strbuf_addf(&text, "%u %.*s;", m.failed.at[i].trigger_no,
+                    STR_ARG(m.failed.at[i].reason));
+    }
+    assert_string_equal(text.len == 0 ? "" : text.at, failed);
+    matches_deinit(&m);
+    strbuf_deinit(&text);
+}
+
+static void conditions_decide_last(void **state)
+{
+    (void)state;
+    struct generation_file f =
+        file("c.yaml", "- {type: t, when: event.value > 90}\n"
+                       "- {type: t, when: 'event.labels.env == \"prod\"'}\n"
+                       "- {type: other, when: 1 / 0 == 1}\n"
+                       "- {type: t, when: 'has(event.labels.env) && "
+                       "event.labels.env == \"prod\"'}\n"
+                       "- {when: now - event.received_at > duration(\"1m\")}\n"
+                       "- {type: t, when: dyn(event.type)}\n"
+                       "- {type: t, when: now.getHours(\"No/Where\") < 24}\n");
+    struct generation *g = generation_new(&f, 1, STR(""), 1, 1);
+    struct label label = {STR("env"), STR("prod")};
+    struct event e = {.type = STR("t"),
+                      .labels = {&label, 1},
+                      .received_ms = input.now_ms - 61000,
+                      .body = STR("{\"value\":95}")};
+    static const char both[] =
+        "5 it gives string, not true or false;"
+        "6 1:5: there is no time zone 'No/Where': write a name like "
+        "Europe/Vienna or an offset like +02:00;";
+    expect_conditions(g, &e, "0 1 3 4 ", both);
+    e.labels.count = 0;
+    e.received_ms = input.now_ms;
+    e.body = STR("{\"value\":90}");
+    struct matches m = {0};
+    generation_match(g, &e, &input, &m);
+    assert_int_equal(m.found.count, 0);
+    assert_int_equal(m.failed.count, 3);
+    struct arena a = ARENA_INIT;
+    assert_string_equal(m.failed.at[0].reason.at, "1:14: no such key: 'env'");
+    assert_non_null(strstr(
+        match_failures_text(&m, &a).at,
+        "trigger 2 of c.yaml starts nothing, because its condition has no "
+        "value: 1:14: no such key: 'env'; trigger 6 of c.yaml"));
+    arena_deinit(&a);
+    matches_deinit(&m);
+    generation_unref(g);
+}
+
+/* One that never ends costs what it may, and hides no other trigger; many of
+ * them together have a limit as well. */
+static void conditions_are_bounded(void **state)
+{
+    (void)state;
+    struct strbuf text = STRBUF_INIT(1024 * 1024);
+    static const char list[] = "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]";
+    strbuf_addf(&text,
+                "- type: t\n  when: \"%s.all(a, %s.all(b, %s.all(c, %s.all(d, "
+                "%s.all(e, a + b + c + d + e >= event.priority)))))\"\n",
+                list, list, list, list, list);
+    struct generation_file f[102];
+    char path[102][16];
+    for (unsigned i = 0; i < 101; i++) {
+        (void)snprintf(path[i], sizeof(path[i]), "f%03u.yaml", i);
+        f[i] = file(path[i], text.at);
+    }
+    f[101] = file("last.yaml", "- {type: t, when: event.type == \"t\"}\n");
+    struct generation *some = generation_new(&f[100], 2, STR(""), 1, 1);
+    struct event e = {.type = STR("t")};
+    struct matches m = {0};
+    generation_match(some, &e, &input, &m);
+    assert_int_equal(m.found.count, 1);
+    assert_int_equal(m.failed.count, 1);
+    assert_non_null(strstr(m.failed.at[0].reason.at, "budget"));
+    matches_deinit(&m);
+    m = (struct matches){0};
+    for (unsigned i = 100; i < 102; i++) {
+        (void)runbook_ref(f[i].runbook);
+    }
+    generation_unref(some);
+    struct generation *all = generation_new(f, 102, STR(""), 1, 1);
+    generation_match(all, &e, &input, &m);
+    assert_int_equal(m.found.count, 0);
+    assert_int_equal(m.failed.count, 102);
+    struct arena a = ARENA_INIT;
+    struct str said = match_failures_text(&m, &a);
+    assert_non_null(strstr(said.at, "; and 99 more"));
+    assert_true(said.len < 2048);
+    arena_deinit(&a);
+    matches_deinit(&m);
+    generation_unref(all);
+    strbuf_deinit(&text);
+}
+
+static void conditions_meet_the_regex_first(void **state)
+{
+    (void)state;
+    static char many[2000];
+    memset(many, 'a', sizeof(many));
+    struct generation_file f =
+        file("c.yaml", "- {matchers: ['x=~(a+)+[0-9]'], when: event.value > 1}"
+                       "\n- {matchers: ['x=~(a+)+[0-9]'], when: event.value "
+                       "< 1}\n");
+    struct generation *g = generation_new(&f, 1, STR(""), 1, 1);
+    struct label label = {STR("x"), str_n(many, sizeof(many))};
+    struct event e = {
+        .type = STR("t"), .labels = {&label, 1}, .body = STR("{\"value\":2}")};
+    struct matches m = {0};
+    generation_match(g, &e, &input, &m);
+    /* Only what all other conditions would start is undecided. */
+    assert_int_equal(m.found.count, 1);
+    assert_int_equal(m.found.at[0].trigger_no, 0);
+    assert_non_null(m.found.at[0].undecided);
+    matches_deinit(&m);
     generation_unref(g);
 }
 
@@ -287,9 +420,9 @@ static void index_agrees_with_brute_force(void **state)
             struct event e;
             struct matches m = {0};
             random_event(&p, &e, labels);
-            generation_match(g, &e, &m);
+            generation_match(g, &e, &input, &m);
             found += check_brute_force(g, &e, &m);
-            VEC_DEINIT(&m.found);
+            matches_deinit(&m);
         }
         generation_unref(g);
     }
@@ -348,6 +481,9 @@ int main(void)
         cmocka_unit_test(files_are_sorted_and_found),
         cmocka_unit_test(an_empty_generation_matches_nothing),
         cmocka_unit_test(a_runaway_regex_hides_no_other_trigger),
+        cmocka_unit_test(conditions_decide_last),
+        cmocka_unit_test(conditions_are_bounded),
+        cmocka_unit_test(conditions_meet_the_regex_first),
         cmocka_unit_test(a_runaway_regex_counts_last),
         cmocka_unit_test(index_agrees_with_brute_force),
         cmocka_unit_test(cost_does_not_grow_with_what_is_loaded),

@@ -289,6 +289,72 @@ static void every_key_is_read(void **state)
     runbook_unref(rb);
 }
 
+/* The first problem of a runbook whose trigger has this condition. */
+static struct err problem_of(const char *when, bool warning)
+{
+    struct strbuf text = STRBUF_INIT(65536);
+    struct runbook_report report;
+    strbuf_addf(&text,
+                "name: x\nsteps: [{name: a, command: x}]\ntriggers:\n"
+                "  - type: metric\n    when: %s\n",
+                when);
+    struct runbook *rb = load(strbuf_str(&text).at, &report);
+    assert_true(report.problems.count >= 1);
+    struct err e = report.problems.at[0].err;
+    assert_int_equal(report.problems.at[0].warning, warning);
+    assert_int_equal(rb != NULL, warning);
+    runbook_unref(rb);
+    runbook_report_deinit(&report);
+    strbuf_deinit(&text);
+    return e;
+}
+
+static void expect_problem(const char *when, bool warning, uint32_t line,
+                           uint32_t column, const char *message)
+{
+    struct err e = problem_of(when, warning);
+    if (e.at.line != line || e.at.column != column ||
+        strstr(e.message, message) == NULL) {
+        fail_msg("%s: %u:%u: %s (%s)", when, e.at.line, e.at.column, e.message,
+                 e.hint);
+    }
+}
+
+static void conditions_are_checked_in_their_place(void **state)
+{
+    (void)state;
+    struct runbook *rb =
+        load_good("name: x\nsteps: [{name: a, command: x}]\ntriggers:\n"
+                  "  - type: metric\n"
+                  "    when: event.value > 90 && event.labels.?env == "
+                  "optional.of('prod')\n");
+    assert_non_null(rb->triggers[0].when);
+    runbook_unref(rb);
+    expect_problem("event.valeu > 90", false, 5, 17,
+                   "there is no field 'valeu'");
+    assert_string_equal(problem_of("event.valeu > 90", false).hint,
+                        "did you mean value?");
+    expect_problem("'event.type == ''a'' && event.valeu > 90'", false, 5, 41,
+                   "there is no field 'valeu'");
+    expect_problem("\"event.type == \\\"\\u00e9\\\" && x\"", false, 5, 40, "x");
+    expect_problem("|\n      event.type == 'a' &&\n        event.valeu > 90",
+                   false, 7, 15, "there is no field 'valeu'");
+    expect_problem(">-\n      event.type == 'a' &&\n      event.valeu > 90",
+                   false, 7, 13, "there is no field 'valeu'");
+    expect_problem("event.type == 'a' &&\n      event.valeu > 90", false, 6, 13,
+                   "there is no field 'valeu'");
+    expect_problem("event.value", false, 5, 17, "must give bool");
+    expect_problem("event.status == 'x'", false, 5, 17, "'status'");
+    expect_problem("parameters.x == 1", false, 5, 11, "parameters");
+    expect_problem("${{ event.value > 90 }}", false, 5, 11,
+                   "an expression already");
+    expect_problem("[a]", false, 5, 11, "expected a text");
+    /* A label that may be missing; a condition that is none. */
+    expect_problem("event.labels.env == 'prod'", true, 5, 24,
+                   "unguarded label access: env may be missing");
+    expect_problem("2 > 1", true, 5, 11, "true whatever the event");
+}
+
 static void retries_and_their_defaults(void **state)
 {
     (void)state;
@@ -473,6 +539,7 @@ int main(void)
         cmocka_unit_test(bad_fixtures_say_every_problem),
         cmocka_unit_test(the_manuals_example),
         cmocka_unit_test(every_key_is_read),
+        cmocka_unit_test(conditions_are_checked_in_their_place),
         cmocka_unit_test(retries_and_their_defaults),
         cmocka_unit_test(hash_is_of_the_text),
         cmocka_unit_test(refused_texts),

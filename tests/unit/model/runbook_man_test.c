@@ -12,6 +12,7 @@
 
 #include "base/strbuf.h"
 #include "lint/lint.h"
+#include "model/event_cel.h"
 #include "model/runbook_load_priv.h"
 
 static void read_page(const char *name, struct strbuf *out)
@@ -95,9 +96,29 @@ static void runbook_page_s_example_is_clean(void **state)
     strbuf_deinit(&page);
 }
 
+/* What conditions see of an event. */
+static void runbook_page_has_every_field(void **state)
+{
+    (void)state;
+    struct strbuf page = STRBUF_INIT(256 * 1024);
+    struct event_cel_row row;
+    read_page("runbook.5.scd", &page);
+    struct str text = section(&page, "EXPRESSIONS");
+    for (size_t i = 0; event_cel_row(i, &row); i++) {
+        char key[80];
+        (void)snprintf(key, sizeof(key), "*%s*", row.name);
+        bool wanted = str_eq_c(str_c(row.object), "event") && !row.only_lists;
+        if (wanted && memmem(text.at, text.len, key, strlen(key)) == NULL) {
+            fail_msg("runbook(5), EXPRESSIONS, lacks %s", key);
+        }
+    }
+    strbuf_deinit(&page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(runbook_page_has_every_field),
         cmocka_unit_test(runbook_page_has_every_key),
         cmocka_unit_test(runbook_page_s_example_is_clean),
     };
