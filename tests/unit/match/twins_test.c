@@ -101,6 +101,9 @@ static void the_same_conditions_are_the_same_set(void **state)
         "- {type: alert, state: any, severity: [a, b], source: s,\n"
         "   labels: {x: '1'}, matchers: ['y!=2']}\n"
         "- {type: metric}\n",
+        "- {type: alert, severity: [a, b], source: s, labels: {x: '1'},\n"
+        "   matchers: ['y!=2'], when: event.value > 1}\n"
+        "- {type: metric}\n",
     };
     for (size_t i = 0; i < ARRAY_LEN(others); i++) {
         struct set s = {.count = 0};
