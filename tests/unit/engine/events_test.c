@@ -87,8 +87,8 @@ static void the_event_says_what_was_not_decided(void **state)
     begin(b);
     SAYS(batch(b, events, 4),
          "new A running; event 7 processed; event 8 processed; "
-         "event 9 suppressed; event 10 processed; try A 0.1; START A 0.1; "
-         "CLAIM 0");
+         "event 9 suppressed (disabled; no env); event 10 processed; "
+         "try A 0.1; START A 0.1; CLAIM 0");
     VEC_EACH (&b->fx.records, i) {
         const struct record *r = &b->fx.records.at[i];
         if (r->kind == RECORD_EVENT_DONE) {
