@@ -90,7 +90,7 @@ bool filter_open(struct call *c, struct filter *ret)
         ret->zones = zones_new(ZONES_FOLDER);
     } else {
         /* It must not hold up the server: few rows, less work, no files. */
-        ret->left.units = CEL_BUDGET_DEFAULT.units;
+        ret->left.units = API_FILTER_SERVER_UNITS_MAX;
     }
     return true;
 }
@@ -105,8 +105,8 @@ void filter_close(struct filter *f)
 bool filter_goes_on(const struct filter *f)
 {
     return call_out(f->call)->len < API_LIST_MAX_BYTES &&
-           (f->program == NULL ||
-            (f->looked_at < API_FILTER_ROWS_MAX && f->left.units > 0));
+           (f->program == NULL || (f->looked_at < API_FILTER_ROWS_MAX &&
+                                   f->left.units >= CEL_BUDGET_DEFAULT.units));
 }
 
 uint32_t filter_page_rows(const struct filter *f, uint32_t wanted)
@@ -151,6 +151,15 @@ static void note_failure(struct filter *f, const struct cel_issue *why)
     }
 }
 
+/* A row that is looked at: reading it is work as well. */
+static void begin_row(struct filter *f, size_t bytes)
+{
+    int64_t units = (int64_t)(bytes / API_FILTER_BYTES_PER_UNIT);
+    f->left.units -= MIN(f->left.units, units);
+    f->looked_at++;
+    arena_reset(&f->arena);
+}
+
 static bool holds(struct filter *f, const struct cel_input *input)
 {
     struct cel_budget one = CEL_BUDGET_DEFAULT;
@@ -182,8 +191,7 @@ bool filter_keeps_event(struct filter *f, const struct event_view *v)
     if (f->program == NULL) {
         return true;
     }
-    f->looked_at++;
-    arena_reset(&f->arena);
+    begin_row(f, v->event.body.len);
     const struct event_zones zones = {zone_of, f};
     event_input_init(&x, &v->event, &outcome, f->now_ms, &f->arena);
     x.zones = &zones;
@@ -231,8 +239,7 @@ bool filter_keeps_row(struct filter *f, size_t from)
     if (str_starts(text, STR(","))) {
         text = str_slice(text, 1, text.len);
     }
-    f->looked_at++;
-    arena_reset(&f->arena);
+    begin_row(f, text.len);
     if (row_holds(f, text)) {
         return true;
     }

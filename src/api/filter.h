@@ -14,9 +14,13 @@
 #include "expr/cel.h"
 #include "store/reader.h"
 
-/* Rows that one request looks at, and the units it spends on all of them. */
+/* Rows that one request looks at, and the units it spends on all of them (less
+ * on the server's thread); reading a row takes some, too. It ends while a whole
+ * row's budget is left, so no row fails because of those before it. */
 #define API_FILTER_ROWS_MAX 20000U
 #define API_FILTER_UNITS_MAX 20000000
+#define API_FILTER_SERVER_UNITS_MAX 1000000
+#define API_FILTER_BYTES_PER_UNIT 8U
 
 struct filter {
     struct call *call;

@@ -92,10 +92,8 @@ struct fact_event {
     const struct fact_match *matches;
     uint32_t match_count;
     struct str error;     /* matching failed: the event will be retried */
-    struct str remark;    /* why triggers whose condition has no value start
-                             nothing; "" if there are none */
-    struct str held_back; /* what matched and may not run, and why; "" if
-                             nothing */
+    struct str remark;    /* of conditions without a value; "" if none */
+    struct str held_back; /* what may not run, and why; "" if nothing */
 };
 
 struct fact {

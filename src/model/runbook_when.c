@@ -22,6 +22,11 @@ static struct err in_file(const struct loader *l, const struct yaml_node *n,
 static void warn_of(struct loader *l, const struct yaml_node *n,
                     const struct cel_issue *issue)
 {
+    uint32_t warnings =
+        (uint32_t)l->report->problems.count - l->report->error_count;
+    if (warnings >= RUNBOOK_MAX_ERRORS) {
+        return; /* no more are kept: do not look for its place */
+    }
     struct err e = in_file(l, n, issue);
     err_hint(loader_warning(l, e.at, "%s", e.message), "%s", e.hint);
 }
