@@ -13,6 +13,7 @@
 #include "app/cli_busy.h"
 #include "app/cli_commands.h"
 #include "app/cli_http.h"
+#include "app/config_environment.h"
 #include "data/timestamp.h"
 
 #define MISSING_TOLD 10
@@ -33,6 +34,14 @@ static const char *absolute(struct cli *cli, const char *path)
                : cli_text(cli, "%s/%s", folder, path);
 }
 
+/* What the units are given besides the file. */
+static const char *environment_of(const char *path)
+{
+    return path != NULL && strcmp(path, CONFIG_PATH_DEFAULT) == 0
+               ? CONFIG_ENVIRONMENT_DEFAULT
+               : NULL;
+}
+
 static int load_config(struct cli *cli, enum site_need need, struct site *ret,
                        struct config_report *report)
 {
@@ -42,7 +51,7 @@ static int load_config(struct cli *cli, enum site_need need, struct site *ret,
     }
     struct config_sources from = {.path = path,
                                   .beside_engine = true,
-                                  .environment = config_environment_of(path)};
+                                  .environment = environment_of(path)};
     ret->config_path = absolute(cli, path != NULL ? path : CONFIG_PATH_DEFAULT);
     int r = config_load_from(&from, &ret->config, report);
     ret->has_config = r == 0 && path != NULL;
