@@ -5,6 +5,7 @@
 #include <sodium.h>
 
 #include "api/filter.h"
+#include "store/audit_walk.h"
 
 static void put_row(struct strbuf *out, const struct audit_row *row)
 {
@@ -74,71 +75,8 @@ void admin_audit(struct call *c)
 /* ---- is it whole? ----------------------------------------------------------
  */
 
-#define VERIFY_PAGE 500
-
-/* A row that somebody has written down elsewhere: the chain by itself cannot
- * tell whether all of it was written anew. */
-struct known {
-    bool given;
-    bool met; /* it is there as it was */
-    uint64_t seq;
-    uint8_t hash[AUDIT_HASH_BYTES];
-};
-
-struct verified {
-    struct audit_chain chain;
-    struct audit_end end;
-    uint64_t broken_at; /* seq; 0: nowhere */
-    const char *problem;
-    struct known known;
-};
-
-static bool is_as_kept(const struct audit_row *row, const uint8_t *hash)
-{
-    return memcmp(row->hash, hash, AUDIT_HASH_BYTES) == 0;
-}
-
-static void take(struct verified *v, const struct audit_row *row)
-{
-    if (!audit_chain_take(&v->chain, row)) {
-        v->broken_at = v->chain.rows + 1;
-    } else if (row->seq == v->end.seq && !is_as_kept(row, v->end.hash)) {
-        v->broken_at = row->seq;
-    }
-    if (v->broken_at != 0) {
-        v->problem = "this row does not follow from the one before it: it was "
-                     "changed, or one before it is missing";
-    } else if (v->known.given && row->seq == v->known.seq) {
-        v->known.met = is_as_kept(row, v->known.hash);
-    }
-}
-
-/* The end is read first: rows that come meanwhile are behind it. */
-static int verify(struct reader *reader, struct verified *v)
-{
-    struct audit_filter f = {.oldest_first = true, .limit = VERIFY_PAGE};
-    struct arena page = ARENA_INIT;
-    uint32_t count = VERIFY_PAGE;
-    int r = reader->ops->audit_end(reader, &v->end);
-    while (r == 0 && count == VERIFY_PAGE && v->broken_at == 0) {
-        struct audit_row *rows = NULL;
-        arena_reset(&page);
-        r = reader->ops->audit(reader, &f, &page, &rows, &count);
-        for (uint32_t i = 0; r == 0 && i < count && v->broken_at == 0; i++) {
-            take(v, &rows[i]);
-            f.after_seq = rows[i].seq;
-        }
-    }
-    arena_deinit(&page);
-    if (r == 0 && v->broken_at == 0 && v->chain.rows < v->end.seq) {
-        v->broken_at = v->chain.rows + 1;
-        v->problem = "this row and all behind it are missing";
-    }
-    return r;
-}
-
 /* "7:" and 64 hexadecimal digits, or "0:" and zeros for an empty trail. */
-static bool read_known(struct call *c, struct known *ret)
+static bool read_known(struct call *c, struct audit_known *ret)
 {
     const struct value *value = call_value(c, "known");
     struct err err = ERR_INIT;
@@ -172,11 +110,11 @@ static bool read_known(struct call *c, struct known *ret)
 
 void admin_audit_verify(struct call *c)
 {
-    struct verified v = {0};
+    struct audit_walk v = {0};
     if (!read_known(c, &v.known)) {
         return;
     }
-    int r = verify(c->reader, &v);
+    int r = audit_walk(c->reader, &v);
     if (r < 0) {
         answer_read_error(c, r);
         return;

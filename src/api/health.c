@@ -20,6 +20,10 @@ void health_look(struct api *a, struct health *ret)
     timestamp_format(ret->config.loaded_ms, since);
     (void)snprintf(ret->changed, sizeof(ret->changed), "%s since %s",
                    ret->config.changed, since);
+    (void)snprintf(ret->trail, sizeof(ret->trail),
+                   "the audit trail is not whole: row %llu was changed, or one "
+                   "before it, or it is missing",
+                   (unsigned long long)ret->service.audit_broken_at);
     (void)snprintf(ret->check, sizeof(ret->check),
                    "autonomous-devops check-config%s%s, then adctl reload",
                    ret->config.file != NULL ? " " : "",
@@ -104,6 +108,11 @@ static bool backup_is_old(const struct health *h)
     return service_backup_is_old(&h->service, h->now_ms);
 }
 
+static bool trail_is_broken(const struct health *h)
+{
+    return h->service.audit_broken_at != 0;
+}
+
 /* ---- in words of the moment ---------------------------------------------- */
 
 static const char *reload_error(const struct health *h)
@@ -124,6 +133,11 @@ static const char *what_changed(const struct health *h)
 static const char *what_waits(const struct health *h)
 {
     return h->config.restart;
+}
+
+static const char *what_trail(const struct health *h)
+{
+    return h->trail;
 }
 
 static const char *what_partners(const struct health *h)
@@ -203,6 +217,11 @@ static const struct trouble {
      .warning = true,
      .say = what_partners,
      .hint = "adctl integration list"},
+    {.check = "audit", /* for ever, so that it must not hide what comes */
+     .holds = trail_is_broken,
+     .warning = true,
+     .say = what_trail,
+     .hint = "adctl audit verify"},
     {.check = "backup",
      .holds = backup_is_old,
      .text = "the newest backup is too old",

@@ -17,6 +17,7 @@ struct health {
     struct integrations_look integrations;
     uint64_t now_ms;
     char changed[512]; /* what has changed, and since when; private */
+    char trail[160];   /* what is wrong with the audit trail; private */
     char check[512];   /* how to check the configuration; private */
 };
 

@@ -65,6 +65,8 @@ static void put_checks(struct call *c, const struct health *h)
     health_open_check(h, out, "config");
     put_instant(out, "loaded_at", h->config.loaded_ms);
     put_close(out, '}');
+    health_open_check(h, out, "audit");
+    put_close(out, '}');
     health_open_check(h, out, "queue");
     put_u64(out, "depth", s->queue_depth);
     put_u64(out, "limit", s->queue_limit);

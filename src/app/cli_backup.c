@@ -260,6 +260,11 @@ void backup_tell_missing(struct cli *cli, const struct backup_info *b)
     if (b->is_incomplete) {
         cli_note(cli, "this backup is good, and it is incomplete");
     }
+    if (b->trail.len != 0) {
+        cli_note(cli,
+                 "this backup is good, but not the audit trail in it: %.*s",
+                 STR_ARG(b->trail));
+    }
 }
 
 /* ---- make ---- */

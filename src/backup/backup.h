@@ -60,6 +60,8 @@ struct backup_info {
     const struct backup_missing *missing;
     uint32_t missing_count;
     bool is_incomplete; /* some of it is not harmless */
+    struct str trail;   /* made or verified: why the audit trail is not whole;
+                           "": it is */
 };
 
 /* ---- making ------------------------------------------------------------- */

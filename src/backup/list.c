@@ -123,7 +123,7 @@ static int verify_sums(int own, const struct backup_manifest *m,
     return 0;
 }
 
-static int verify_stores(const char *folder, const struct backup_manifest *m,
+static int verify_stores(const char *folder, struct backup_manifest *m,
                          struct arena *a, struct err *reterr)
 {
     struct store_summary s = {0};
@@ -136,6 +136,7 @@ static int verify_stores(const char *folder, const struct backup_manifest *m,
         r = err_set(reterr, -EBADMSG,
                     "its store does not hold what the manifest says");
     }
+    m->info.trail = arena_str(a, str_c(s.trail));
     if (r == 0 && holds(m, BACKUP_METRICS)) {
         r = store_verify_other(backup_join(a, folder, BACKUP_METRICS), reterr);
     }

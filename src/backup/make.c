@@ -96,6 +96,7 @@ static int copy_store(struct making *m, struct err *reterr)
     if (r < 0) {
         return r;
     }
+    info->trail = arena_str(m->arena, str_c(s.trail));
     info->schema = s.schema;
     info->accepted = s.counts.accepted;
     info->last_event_seq = s.last_event_seq;

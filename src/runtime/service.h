@@ -148,7 +148,9 @@ struct service_status {
     bool paused;    /* by an operator: events wait in the queue */
     bool page_sums; /* damage to the store is noticed when it is read */
     bool restored;  /* from a backup, and nobody has acknowledged it yet */
-    bool disk_full; /* events are refused; what runs is finished */
+    uint64_t audit_broken_at; /* the row where the audit trail is not whole; 0:
+                                 it was whole at the start, or a day ago */
+    bool disk_full;           /* events are refused; what runs is finished */
     uint64_t queue_depth;
     uint64_t queue_limit;
     uint32_t workers;

@@ -15,6 +15,7 @@
 #include "os/clock.h"
 #include "runtime/objectives.h"
 #include "runtime/service_priv.h"
+#include "store/audit_walk.h"
 #include "telemetry/series.h"
 
 #define HOUR_MS UINT64_C(3600000)
@@ -323,6 +324,8 @@ static void import_all(struct service_history *x)
     import(&m, x->reader, IMPORT_ROWS_MAX);
 }
 
+#define TRAIL_EVERY (24 * 3600 / HISTORY_STEP_S) /* rounds */
+
 /* Held ones wait for a person, so they do not count; they are few. */
 #define OLDEST_ROWS 50
 
@@ -361,6 +364,29 @@ static void look_at_objectives(struct service_history *x)
     }
 }
 
+/* Once when it starts, and once a day. It is no damage of the store: what
+ * operators must know, and nothing else depends on it. */
+static void look_at_trail(struct service_history *x)
+{
+    struct service *s = x->service;
+    struct audit_walk walk = {0};
+    int r = audit_walk(x->reader, &walk);
+    if (r < 0) {
+        service_log(s, LOG_WARNING, "the audit trail could not be checked: %s",
+                    strerror(-r));
+        return;
+    }
+    if (walk.broken_at != 0) {
+        service_log(s, LOG_ERR,
+                    "the audit trail is not whole at row %" PRIu64
+                    ": %s; see: adctl audit verify",
+                    walk.broken_at, walk.problem);
+    }
+    pthread_mutex_lock(&s->status_lock);
+    s->status.audit_broken_at = walk.broken_at;
+    pthread_mutex_unlock(&s->status_lock);
+}
+
 /* Waits for the next sample; false at the end. */
 static bool wait_until(struct service_history *x, const struct timespec *until)
 {
@@ -392,6 +418,9 @@ static void *run_thread(void *context)
     do {
         sample(x);
         look_for_oldest(x);
+        if (round % TRAIL_EVERY == 0) {
+            look_at_trail(x);
+        }
         if (round++ % OBJECTIVES_EVERY == 0) {
             look_at_objectives(x);
             service_folders_look(x->service);

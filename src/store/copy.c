@@ -227,6 +227,24 @@ static int summarise(struct copy_file *h, struct store_summary *s,
     return rc == SQLITE_OK ? 0 : copy_file_error(h, rc, "read", reterr);
 }
 
+/* Somebody may have changed it, or the file by hand: it is told, and the rest
+ * is as good as before. */
+static int look_at_trail(struct copy_file *h, struct store_summary *s,
+                         struct err *reterr)
+{
+    struct err broken = ERR_INIT;
+    if (s->schema != sqlite_schema_newest()) {
+        return 0;
+    }
+    int r = sqlite_check_trail(&h->store, &broken);
+    if (r == -EBADMSG) {
+        (void)snprintf(s->trail, sizeof(s->trail), "%s", broken.message);
+        return 0;
+    }
+    *reterr = r < 0 ? broken : *reterr;
+    return r;
+}
+
 int store_verify(const char *path, struct store_summary *ret,
                  struct err *reterr)
 {
@@ -245,6 +263,9 @@ int store_verify(const char *path, struct store_summary *ret,
     }
     if (r == 0) {
         r = sqlite_check_rows(&h.store, s.schema, &s.counts, reterr);
+    }
+    if (r == 0) {
+        r = look_at_trail(&h, &s, reterr);
     }
     if (r == 0) {
         r = summarise(&h, &s, reterr);

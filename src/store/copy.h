@@ -37,12 +37,15 @@ struct store_summary {
     uint64_t last_event_seq;
     uint64_t last_event_ms;    /* when it was received; 0: there is none */
     uint64_t last_workflow_ms; /* when the newest was created */
+    char trail[384]; /* why the audit trail is not whole; "": it is. Nothing
+                        else is worth less for that */
 };
 
 /* Is the copy of an engine's database whole? Reads every page, checks its
  * structure, and of this version's schema also what tables say of each other:
- * the ledger, spans, the audit trail. Nobody may have it open. 0, -ENOENT,
- * -EBADMSG with what is wrong, -EINVAL (another program's, or too new). */
+ * the ledger, spans; and the audit trail, which is no damage (s->trail). Nobody
+ * may have it open. 0, -ENOENT, -EBADMSG with what is wrong, -EINVAL (another
+ * program's, or too new). */
 NODISCARD int store_verify(const char *path, struct store_summary *ret,
                            struct err *reterr);
 

@@ -168,7 +168,7 @@ static int read_end(struct store *s, struct audit_end *ret)
 }
 
 /* I10: no gap, no row that was changed, none missing at the end. */
-static int check_audit(struct store *s, struct err *reterr)
+int sqlite_check_trail(struct store *s, struct err *reterr)
 {
     sqlite3_stmt *st = NULL;
     struct audit_chain chain = {0};
@@ -272,7 +272,6 @@ int sqlite_check_rows(struct store *s, uint32_t schema,
     }
     if (r == 0 && schema == sqlite_schema_newest()) {
         r = check_contradictions(s, reterr);
-        r = r == 0 ? check_audit(s, reterr) : r;
     }
     return r;
 }
@@ -282,6 +281,7 @@ int sqlite_check(struct store *s, struct err *reterr)
     ASSERT(!s->in_transaction);
     struct store_counts real;
     int r = sqlite_check_rows(s, sqlite_schema_newest(), &real, reterr);
+    r = r == 0 ? sqlite_check_trail(s, reterr) : r;
     if (r == 0 && (memcmp(&real, &s->tally.counts, sizeof(real)) != 0 ||
                    memcmp(&real, &s->written.counts, sizeof(real)) != 0)) {
         r = err_set(reterr, -EBADMSG, "the tally differs from the ledger");

@@ -60,5 +60,7 @@ NODISCARD int sqlite_check_file(struct store *s, bool full,
  * rows, and if the schema is the newest what tables say of each other. */
 NODISCARD int sqlite_check(struct store *s, struct err *reterr);
 NODISCARD int sqlite_check_structure(struct store *s, struct err *reterr);
+/* I10: -EBADMSG, with the row, when the audit trail is not whole. */
+NODISCARD int sqlite_check_trail(struct store *s, struct err *reterr);
 NODISCARD int sqlite_check_rows(struct store *s, uint32_t schema,
                                 struct store_counts *ret, struct err *reterr);

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import time
 
 import pytest
@@ -574,6 +575,51 @@ def test_a_row_that_was_known_is_there_or_not(make_daemon, tmp_path):
                                                "store.restore"]
     assert "2 rows, none changed" in verify(d, "--known", kept)
     assert "comes from a backup" in verify(d, "--known", later, code=1)
+
+
+def write_anew(path, change):
+    """The database with a change in it, as a version without checksums of
+    pages would have left it: those would tell that somebody else wrote."""
+    old = sqlite3.connect(path)
+    new = sqlite3.connect(path + ".new")
+    new.executescript("\n".join(old.iterdump()) + change)
+    version = old.execute("PRAGMA user_version").fetchone()[0]
+    kind = old.execute("PRAGMA application_id").fetchone()[0]
+    new.execute(f"PRAGMA user_version = {version}")
+    new.execute(f"PRAGMA application_id = {kind - 14}")
+    new.commit()
+    new.close()
+    old.close()
+    for name in (path, path + "-wal", path + "-shm"):
+        if os.path.exists(name):
+            os.unlink(name)
+    os.rename(path + ".new", path)
+
+
+def test_a_broken_chain_is_told_and_is_no_damage(make_daemon, tmp_path):
+    """The store goes on, and so do its backups: only the trail is not whole."""
+    d = make_daemon({}, {"backup": {"directory": str(tmp_path / "backups")}})
+    for _ in range(2):
+        d.post("/api/admin/pause-processing", {})
+        d.post("/api/admin/resume-processing", {})
+    assert d.get("/api/health")["checks"]["audit"]["warning"] is None
+    event = d.event(type="change")
+    d.kill9()
+    write_anew(os.path.join(d.folder, "state/engine.db"),
+               "UPDATE audit SET who = 'nobody' WHERE seq = 3")
+    d.start()
+    audit = wait_until(lambda: (a := d.get("/api/health")["checks"]["audit"])[
+        "warning"] and a, what="a look at the trail")
+    assert "row 3" in audit["warning"] and audit["hint"] == "adctl audit verify"
+    assert d.get("/api/health")["checks"]["store"]["ok"] is True
+    assert d.get("/api/events/" + event)["id"] == event
+    assert "ERROR the audit trail is not whole at row 3" in d.log()
+    assert "changed at row 3" in verify(d, code=1)
+    for words in (("status",), ("doctor",)):
+        p = adctl(d, *words, check=False)
+        assert "the audit trail is not whole" in p.stdout, p.stdout
+    made = tool(d, "backup")
+    assert "not the audit trail in it: row 3 " in made.stderr, made.stderr
 
 
 def test_retention_and_archive_leave_the_chain_alone(make_daemon):

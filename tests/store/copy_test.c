@@ -235,6 +235,27 @@ static void an_old_file_can_be_copied_and_verified(void **state)
     assert_int_equal(s.counts.accepted, 5);
 }
 
+/* It is told, and is no reason to be without a backup. */
+static void a_broken_trail_is_no_damage(void **state)
+{
+    struct fixture *f = *state;
+    struct record row = {
+        .kind = RECORD_AUDIT,
+        .audit = {.who = STR("uid:0"), .action = STR("queue.drain")}};
+    struct err err;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(fixture_apply(f, &row, 1), 0);
+    }
+    assert_int_equal(copy(f, "whole.db", &err), 0);
+    assert_string_equal(verify(f, "whole.db").trail, "");
+    fixture_close(f);
+    fixture_exec(f, "UPDATE audit SET who = 'nobody' WHERE seq = 2");
+    assert_int_equal(copy(f, "copy.db", &err), 0);
+    assert_non_null(strstr(verify(f, "copy.db").trail, "row 2 "));
+    fixture_exec(f, "UPDATE audit SET who = 'uid:0' WHERE seq = 2");
+    fixture_open(f);
+}
+
 /* There the ledger did not say how many dry runs there were. */
 static void one_of_before_dry_runs_were_counted_too(void **state)
 {
@@ -269,6 +290,7 @@ int main(void)
         CASE(verifying_sees_wrong_rows),
         CASE(what_cannot_be_copied_or_verified),
         CASE(an_old_file_can_be_copied_and_verified),
+        CASE(a_broken_trail_is_no_damage),
         CASE(one_of_before_dry_runs_were_counted_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
