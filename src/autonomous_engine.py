@@ -15,7 +15,8 @@ in the scripts it is shown as one message, and the exit status is 1.
 Environment:
 
 AD_SERVER
-    address of the engine, ``http://127.0.0.1:9000`` unless set
+    address of the engine; unless set, what the configuration has as
+    ``server.listen``, or ``http://127.0.0.1:9000`` where it cannot be read
 AD_TOKEN_FILE
     file that holds a bearer token, for an engine on another machine
 AD_RUNBOOKS
@@ -66,8 +67,24 @@ class InvalidError(EngineError):
 
 # ---- talking to the engine --------------------------------------------------
 
+def _configured(config: str) -> str | None:
+    """Where the engine of this configuration listens, if it can be read."""
+    if not os.access(config, os.R_OK):
+        return None
+    try:
+        shown = _run("autonomous-devops", "show-config", "--json", config)
+        options = {option["key"]: option["value"]
+                   for option in json.loads(shown.stdout)["options"]}
+        host, port = options["server.listen"].rsplit(":", 1)
+    except (EngineError, ValueError, KeyError, TypeError):
+        return None  # what is wrong with it is not what was asked
+    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
+    scheme = "https" if options.get("server.tls.cert") else "http"
+    return f"{scheme}://{host}:{port}" if port != "0" else None
+
+
 def _request(path: str) -> urllib.request.Request:
-    server = os.environ.get("AD_SERVER") or SERVER
+    server = os.environ.get("AD_SERVER") or _configured(CONFIG) or SERVER
     if not server.startswith(("http://", "https://")):
         raise EngineError(f"AD_SERVER={server}: not an http or https address")
     request = urllib.request.Request(server.rstrip("/") + path)

@@ -73,6 +73,7 @@ struct cli {
     VEC(struct cli_given) given;
     bool help;
     const char *server;    /* URL without a slash at the end */
+    bool configured;       /* it is that of this machine's configuration */
     const char *token;     /* NULL: none */
     uint64_t now_ms;       /* what ages are relative to */
     void *curl;            /* of cli_http.c, NULL until the first request */

@@ -46,7 +46,8 @@ static const char *const workflow_statuses[] = {
     }
 
 const struct cli_flag cli_global_flags[] = {
-    {"server", 's', "URL", "the engine (default http://127.0.0.1:9000)", NULL},
+    {"server", 's', "URL",
+     "the engine (default: server.listen of the configuration)", NULL},
     {"token-file", 0, "FILE", "file that holds the bearer token", NULL},
     {"output", 'o', "FORMAT", "table, wide, json, jsonl or name",
      cli_format_names},

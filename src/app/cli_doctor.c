@@ -72,7 +72,7 @@ static void check_server(struct visit *v)
                    "what answers at %s is not the engine", cli->server);
     } else {
         doctor_say(v, BAD,
-                   cli_is_local(cli->server)
+                   cli_is_here(cli)
                        ? "systemctl status autonomous-devops, or journalctl -u "
                          "autonomous-devops -n 50"
                        : "adctl doctor on the engine's own machine",
@@ -285,23 +285,15 @@ const char *doctor_config_path(const struct visit *v)
 static void take_server(struct visit *v)
 {
     struct cli *cli = v->cli;
+    const struct config *c = v->config;
     const char *given = getenv("AD_SERVER");
-    const char *listen = v->config->listen;
-    const char *colon = strrchr(listen, ':');
-    if (cli_value(cli, "server") != NULL ||
-        (given != NULL && given[0] != '\0') || colon == NULL ||
-        strcmp(colon, ":0") == 0) {
-        return;
+    const char *url =
+        config_server_url(c->listen, c->tls_cert != NULL, &cli->arena);
+    if (url != NULL && cli_value(cli, "server") == NULL &&
+        (given == NULL || given[0] == '\0')) {
+        cli->server = url;
+        cli->configured = true;
     }
-    struct str host = str_n(listen, (size_t)(colon - listen));
-    if (str_eq_c(host, "0.0.0.0") || host.len == 0) {
-        host = STR("127.0.0.1");
-    } else if (str_eq_c(host, "[::]")) {
-        host = STR("[::1]");
-    }
-    cli->server = cli_text(cli, "%s://%.*s%s",
-                           v->config->tls_cert != NULL ? "https" : "http",
-                           STR_ARG(host), colon);
 }
 
 static size_t count_remarks(const struct config_report *report)
@@ -317,7 +309,7 @@ static void check_config(struct visit *v)
 {
     struct config_report report = {0};
     const char *path = doctor_config_path(v);
-    if (!cli_is_local(v->cli->server)) {
+    if (!cli_is_here(v->cli)) {
         v->no_config = "the engine is on another machine";
         doctor_say(v, SKIPPED, NULL, "%s", v->no_config);
         return;

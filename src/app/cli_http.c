@@ -10,12 +10,12 @@
 #include <curl/curl.h>
 
 #include "app/cli_busy.h"
-
 #include "app/cli_output.h"
+#include "app/config.h"
 #include "base/mem.h"
 #include "data/json.h"
 
-#define CONNECT_MS 5000L
+#define CONNECT_MS 3000L
 #define REQUEST_MS 30000L
 #define TOKEN_MAX_BYTES 512
 
@@ -40,6 +40,21 @@ bool cli_is_local(const char *server)
     return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
            (inet_pton(AF_INET, host, &address) == 1 &&
             ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET);
+}
+
+bool cli_is_here(const struct cli *cli)
+{
+    return cli->configured || cli_is_local(cli->server);
+}
+
+/* Where the engine of this machine listens, as far as that can be read. */
+static const char *configured_server(struct cli *cli)
+{
+    const char *path = cli_value(cli, "config");
+    const char *url = config_peek_server(
+        path != NULL ? path : CONFIG_PATH_DEFAULT, &cli->arena);
+    cli->configured = url != NULL;
+    return url != NULL ? url : CLI_SERVER_DEFAULT;
 }
 
 static int read_token(struct cli *cli, const char *path)
@@ -78,7 +93,9 @@ int cli_connect_options(struct cli *cli)
     const char *token = cli_value(cli, "token-file");
     server = server != NULL ? server : getenv("AD_SERVER");
     token = token != NULL ? token : getenv("AD_TOKEN_FILE");
-    server = server != NULL && server[0] != '\0' ? server : CLI_SERVER_DEFAULT;
+    if (server == NULL || server[0] == '\0') {
+        server = configured_server(cli);
+    }
     if (strncmp(server, "http://", 7) != 0 &&
         strncmp(server, "https://", 8) != 0) {
         return cli_fail(cli, CLI_USAGE,
@@ -92,7 +109,7 @@ int cli_connect_options(struct cli *cli)
     cli->server = arena_strdup(&cli->arena, str_n(server, len));
     int r = token != NULL && token[0] != '\0' ? read_token(cli, token) : 0;
     if (r == 0 && cli->token != NULL && strncmp(server, "http://", 7) == 0 &&
-        !cli_is_local(server)) {
+        !cli_is_here(cli)) {
         cli_note(cli, "the token travels unencrypted to %s; use https", server);
     }
     return r;
@@ -152,7 +169,7 @@ static CURL *prepare(struct cli *cli, const char *path)
     (void)curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
     (void)curl_easy_setopt(c, CURLOPT_USERAGENT, "adctl/" ADP_VERSION);
-    if (cli_is_local(cli->server)) {
+    if (cli_is_here(cli)) {
         (void)curl_easy_setopt(c, CURLOPT_PROXY, "");
     }
     return c;

@@ -12,12 +12,16 @@
 #define CLI_SERVER_DEFAULT "http://127.0.0.1:9000"
 #define CLI_ANSWER_MAX_BYTES (64 * 1024 * 1024)
 
-/* Takes --server, AD_SERVER, --token-file and AD_TOKEN_FILE. 0 or an exit
- * status (printed). */
+/* Takes --server, AD_SERVER, --token-file and AD_TOKEN_FILE; without a server,
+ * server.listen of the configuration that can be read, or the default. 0 or an
+ * exit status (printed). */
 NODISCARD int cli_connect_options(struct cli *cli);
 
 /* Is the server's URL one of this machine? */
 bool cli_is_local(const char *server);
+
+/* Is the engine that is asked on this machine? */
+bool cli_is_here(const struct cli *cli);
 
 /* An answer, whatever its status; deinit it. */
 struct cli_answer {

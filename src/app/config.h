@@ -195,6 +195,14 @@ NODISCARD int config_load_from(const struct config_sources *sources,
 NODISCARD int config_load(const char *path, struct config **ret,
                           struct config_report *report);
 
+/* The URL of an engine that listens so, for callers on its machine, in the
+ * arena; NULL: nobody can know (port 0). */
+const char *config_server_url(const char *listen, bool tls, struct arena *a);
+
+/* The same from a file and its config.d, whatever else is wrong in them. NULL:
+ * they cannot be read or do not say. */
+const char *config_peek_server(const char *path, struct arena *a);
+
 /* The environment file of a configuration's engine; NULL: it has none. */
 const char *config_environment_of(const char *path);
 

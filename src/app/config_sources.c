@@ -223,6 +223,86 @@ int config_load_from(const struct config_sources *sources, struct config **ret,
     return result < 0 ? result : finished;
 }
 
+/* ---- where its engine listens ----------------------------------------------
+ */
+
+const char *config_server_url(const char *listen, bool tls, struct arena *a)
+{
+    const char *colon = strrchr(listen, ':');
+    if (colon == NULL || strcmp(colon, ":0") == 0) {
+        return NULL;
+    }
+    struct str host = str_n(listen, (size_t)(colon - listen));
+    if (str_eq_c(host, "0.0.0.0") || host.len == 0) {
+        host = STR("127.0.0.1");
+    } else if (str_eq_c(host, "[::]")) {
+        host = STR("[::1]");
+    }
+    struct strbuf url = STRBUF_INIT(PATH_MAX_BYTES);
+    strbuf_addf(&url, "%s://%.*s%s", tls ? "https" : "http", STR_ARG(host),
+                colon);
+    const char *copy = arena_strdup(a, strbuf_str(&url));
+    strbuf_deinit(&url);
+    return copy;
+}
+
+struct peeked {
+    const char *listen;
+    bool tls;
+};
+
+/* Is it an address and a port, and nothing to be replaced? */
+static bool is_listen(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (strchr("0123456789abcdefABCDEF.:[]", text.at[i]) == NULL) {
+            return false;
+        }
+    }
+    return str_find(text, ':') >= 0;
+}
+
+static const struct yaml_node *member(const struct yaml_node *n, struct str key)
+{
+    return n != NULL ? yaml_get(n, key) : NULL;
+}
+
+static void peek_file(const char *path, struct arena *a, struct peeked *p)
+{
+    struct strbuf text = STRBUF_INIT(CONFIG_MAX_BYTES);
+    struct yaml_doc *doc = NULL;
+    struct err e = ERR_INIT;
+    struct str value = STR_NULL;
+    int fd = open_file(path);
+    if (fd >= 0 && read_file(fd, &text) == 0 &&
+        yaml_parse(strbuf_str(&text), NULL, &doc, &e) == 0) {
+        const struct yaml_node *server = member(yaml_root(doc), STR("server"));
+        const struct yaml_node *listen = member(server, STR("listen"));
+        const struct yaml_node *cert =
+            member(member(server, STR("tls")), STR("cert"));
+        if (listen != NULL && yaml_string(listen, &value, &e) == 0 &&
+            is_listen(value)) {
+            p->listen = arena_strdup(a, value);
+        }
+        p->tls = p->tls || (cert != NULL && !yaml_is_null(cert));
+    }
+    yaml_doc_wipe(doc);
+    wipe_text(&text);
+}
+
+const char *config_peek_server(const char *path, struct arena *a)
+{
+    char folder[PATH_MAX_BYTES];
+    const char **files = NULL;
+    struct peeked p = {.listen = NULL};
+    folder_beside(path, folder);
+    (void)!find_files(folder, path, a, &files); /* or the main one alone */
+    for (size_t i = 0; files[i] != NULL; i++) {
+        peek_file(files[i], a, &p);
+    }
+    return p.listen != NULL ? config_server_url(p.listen, p.tls, a) : NULL;
+}
+
 const char *config_environment_of(const char *path)
 {
     return path != NULL && strcmp(path, CONFIG_PATH_DEFAULT) == 0

@@ -3,11 +3,13 @@ a next step in adctl status, adctl doctor and the API."""
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
 import harness
-from harness import BUILD, adctl, free_port, wait_until
+from harness import BUILD, ROOT, adctl, free_port, wait_until
 from test_refusals import EVENT, fill, small_disk  # noqa: F401
 
 
@@ -42,6 +44,20 @@ def findings(d, *args):
     return {i["check"]: i for i in json.loads(p.stdout)["items"]}
 
 
+def reload(d):
+    """With it the connection to the executor is made anew."""
+    d.post("/api/admin/reload-config")
+    d.wait_executor()
+
+
+def rewrite(d, old, new):
+    with open(d.config_path, encoding="utf-8") as f:
+        text = f.read()
+    assert old in text
+    with open(d.config_path, "w", encoding="utf-8") as f:
+        f.write(text.replace(old, new))
+
+
 # ---- the configuration -------------------------------------------------------
 
 
@@ -64,7 +80,7 @@ def test_a_reload_that_failed_is_named(make_daemon):
     found = findings(d)["in force"]
     assert found["status"] == "failed" and d.config_path in found["detail"]
     assert "adctl reload" in found["next"]
-    d.post("/api/admin/reload-config")
+    reload(d)
     assert "config" not in status(d, 0)
     assert findings(d)["in force"]["status"] == "ok"
 
@@ -88,14 +104,6 @@ def test_a_full_disk_is_named(make_daemon, small_disk):  # noqa: F811
     assert found["disk space"]["status"] == "failed"
 
 
-def rewrite(d, old, new):
-    with open(d.config_path, encoding="utf-8") as f:
-        text = f.read()
-    assert old in text
-    with open(d.config_path, "w", encoding="utf-8") as f:
-        f.write(text.replace(old, new))
-
-
 def warning(d):
     return d.get("/api/health")["checks"]["config"]["warning"]
 
@@ -113,18 +121,18 @@ def test_a_file_that_is_not_in_force_is_named(make_daemon):
     found = findings(d)["in force"]
     assert found["status"] == "warning" and found["next"] == "adctl reload"
     assert "has changed" in found["detail"]
-    d.post("/api/admin/reload-config")
+    reload(d)
     assert warning(d) is None
     assert "config" not in status(d, 0)
 
 
 def test_what_waits_for_a_restart_is_named(make_daemon):
-    d = make_daemon()
+    d = make_daemon(config={"limits": {"stream_clients": 7}})
     d.wait_executor()
-    rewrite(d, '"idle_exit": "5s"', '"idle_exit": "6s"')
-    d.post("/api/admin/reload-config")
+    rewrite(d, '"stream_clients": 7', '"stream_clients": 8')
+    reload(d)
     row = line(status(d, 3), "config")
-    assert "restart" in row and "executor.idle_exit" in row
+    assert "restart" in row and "limits.stream_clients" in row
 
 
 # ---- partner systems ---------------------------------------------------------
@@ -257,3 +265,43 @@ def test_a_key_that_is_meant_so_is_no_finding(make_daemon):
     found = findings(d)["configuration"]
     assert found["status"] == "ok" and "1 remark" in found["detail"]
     assert "check-config" in found["next"]
+
+
+# ---- an engine at another address --------------------------------------------
+
+
+def in_an_etc(tmp_path, config, *words):
+    """Runs the words where /etc/autonomous-devops/config.yaml is this."""
+    etc = tmp_path / "etc"
+    etc.mkdir(exist_ok=True)
+    script = (
+        'mount -t tmpfs none "$0" && mkdir "$0/upper" "$0/work" && '
+        'mount -t overlay -o lowerdir=/etc,upperdir="$0/upper",'
+        'workdir="$0/work" none /etc && mkdir -p /etc/autonomous-devops && '
+        'cp "$1" /etc/autonomous-devops/config.yaml || exit 99; '
+        'shift; exec "$@"')
+    environment = {k: v for k, v in os.environ.items() if k != "AD_SERVER"}
+    p = subprocess.run(["unshare", "-m", "sh", "-c", script, str(etc),
+                        config, *words], capture_output=True, text=True,
+                       check=False, timeout=60, env=environment,
+                       stdin=subprocess.DEVNULL)
+    if p.returncode == 99 or "unshare" in p.stderr:
+        pytest.skip(f"needs a file system of its own: {p.stderr}")
+    return p
+
+
+def test_the_configured_address_is_asked(make_daemon, tmp_path):
+    d = make_daemon()
+    d.wait_executor()
+    ask = os.path.join(BUILD, "adctl")
+    p = in_an_etc(tmp_path, d.config_path, ask, "status", "-o", "json")
+    assert p.returncode == 0, p.stderr
+    assert json.loads(p.stdout)["server"] == f"http://127.0.0.1:{d.port}"
+    p = in_an_etc(tmp_path, d.config_path, ask, "status", "--server",
+                  "http://127.0.0.1:1")
+    assert p.returncode == 9 and "http://127.0.0.1:1 cannot" in p.stderr
+    p = in_an_etc(
+        tmp_path, d.config_path, "env", "-C", ROOT, sys.executable, "-c",
+        "from src.autonomous_engine import get_queue_health; "
+        "get_queue_health()")
+    assert p.returncode == 0, p.stderr

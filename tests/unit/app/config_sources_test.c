@@ -238,6 +238,46 @@ static void files_that_have_changed_are_noticed(void **state)
     assert_stale(b, "/config.yaml is gone");
 }
 
+static void the_server_is_found_in_broken_files(void **state)
+{
+    struct bench *b = *state;
+    struct arena a = ARENA_INIT;
+    static const struct {
+        const char *text;
+        const char *url;
+    } rows[] = {
+        {"", NULL},
+        {"server: {listen: \"127.0.0.1:9001\"}\n", "http://127.0.0.1:9001"},
+        {"nonsense: 1\nserver: {listen: \"0.0.0.0:9001\", x: 1}\n",
+         "http://127.0.0.1:9001"},
+        {"server: {listen: \"[::]:9001\", tls: {cert: /c}}\n",
+         "https://[::1]:9001"},
+        {"server: {listen: \"10.0.0.5:1\", tls: {cert: null}}\n",
+         "http://10.0.0.5:1"},
+        {"server: {listen: \"127.0.0.1:0\"}\n", NULL},
+        {"server: {listen: \"${WHERE}:9001\"}\n", NULL},
+        {"server: {listen: \"evil.example/:1\"}\n", NULL},
+        {"server: [listen]\n", NULL},
+        {"server: {listen: [1]}\n", NULL},
+        {"server: {listen: [\n", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        write_file(b, "config.yaml", rows[i].text);
+        const char *url = config_peek_server(b->path, &a);
+        if (rows[i].url == NULL) {
+            assert_null(url);
+        } else {
+            assert_non_null(url);
+            assert_string_equal(url, rows[i].url);
+        }
+    }
+    make_folder(b, "config.d");
+    write_file(b, "config.d/1.yaml", "server: {listen: \"127.0.0.1:7\"}\n");
+    assert_string_equal(config_peek_server(b->path, &a), "http://127.0.0.1:7");
+    assert_null(config_peek_server("/nope.yaml", &a));
+    arena_deinit(&a);
+}
+
 static void options_stand_above_and_below_the_files(void **state)
 {
     struct bench *b = *state;
@@ -539,6 +579,7 @@ int main(void)
         TEST(a_file_that_cannot_be_read_is_an_error),
         TEST(files_have_a_limit),
         TEST(files_that_have_changed_are_noticed),
+        TEST(the_server_is_found_in_broken_files),
         TEST(options_stand_above_and_below_the_files),
         TEST(bad_options_are_refused),
         TEST(origins_are_known),
