@@ -306,7 +306,8 @@ const struct cli_command cli_commands[] = {
      "the engine's state in a few lines",
      "Ends with 0 when everything is well, with 1 when something is not, and "
      "with 3 when something only waits for a person: held workflows, poison "
-     "events, disabled runbooks.",
+     "events, disabled runbooks, partners that are not well, a configuration "
+     "that is not in force.",
      "adctl status\nadctl status -o json\n", cli_status},
     {"doctor", NULL, "", 0, 0, CLI_NO_SUBJECT, doctor_flags,
      "check one thing after another and say what to do",

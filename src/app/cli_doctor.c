@@ -15,6 +15,7 @@
 #include "app/cli_http.h"
 #include "app/cli_output.h"
 #include "app/config.h"
+#include "app/config_files.h"
 #include "match/twins.h"
 #include "repo/repo.h"
 

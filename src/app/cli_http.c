@@ -12,6 +12,7 @@
 #include "app/cli_busy.h"
 #include "app/cli_output.h"
 #include "app/config.h"
+#include "app/config_files.h"
 #include "base/mem.h"
 #include "data/json.h"
 

@@ -195,27 +195,12 @@ NODISCARD int config_load_from(const struct config_sources *sources,
 NODISCARD int config_load(const char *path, struct config **ret,
                           struct config_report *report);
 
-/* The URL of an engine that listens so, for callers on its machine, in the
- * arena; NULL: nobody can know (port 0). */
-const char *config_server_url(const char *listen, bool tls, struct arena *a);
-
-/* The same from a file and its config.d, whatever else is wrong in them. NULL:
- * they cannot be read or do not say. */
-const char *config_peek_server(const char *path, struct arena *a);
-
 /* The environment file of a configuration's engine; NULL: it has none. */
 const char *config_environment_of(const char *path);
 
 /* The same for a text; `name` is what the report calls it. */
 NODISCARD int config_parse(struct str text, const char *name,
                            struct config **ret, struct config_report *report);
-
-/* Are the files of the sources still those that the configuration was read
- * from? If not, appends what the first other one is ("/etc/x.yaml has
- * changed", "... is new", "... is gone") and returns true. Contents count, and
- * are looked at only where size or time are others. */
-bool config_is_stale(const struct config *c,
-                     const struct config_sources *sources, struct strbuf *ret);
 
 void config_free(struct config *c); /* wipes secrets; NULL is fine */
 void config_freep(struct config **c);

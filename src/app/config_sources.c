@@ -14,6 +14,7 @@
 #include <sodium.h>
 
 #include "app/config_environment.h"
+#include "app/config_files.h"
 #include "app/config_value.h"
 #include "base/mem.h"
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/put.h"
+#include "app/config_files.h"
 #include "app/config_host.h"
 #include "app/log.h"
 #include "base/mem.h"

@@ -208,3 +208,79 @@ def test_what_is_given_to_the_engine_keeps_nobody_else_from_working(installed):
     installed.run(f"systemctl restart {EXECUTOR}", status=0)
     ready(installed)
     run_noop(installed)
+
+
+# ---- what doctor says of it -------------------------------------------------
+
+CONFIG = "/etc/autonomous-devops/config.yaml"
+DEFAULT = "/etc/default/autonomous-devops"
+MANUAL = """\
+engine:
+  event_processing:
+    workers: 4
+    queue_size: 10000
+    batch_size: 100
+  workflow_execution:
+    max_concurrent: 20
+    timeout: 600
+    retry_attempts: 3
+
+integrations:
+  prometheus:
+    url: http://localhost:9090
+    scrape_interval: 15
+  alertmanager:
+    url: http://localhost:9093
+  pagerduty:
+    api_key: ${PAGERDUTY_API_KEY}
+
+runbooks:
+  repository: /var/lib/autonomous-devops/runbooks
+  auto_reload: true
+  validation: strict
+"""
+
+
+def doctor(host):
+    out = host.run("adctl doctor -o json").out
+    return {item["check"]: item for item in json.loads(out)["items"]}
+
+
+def test_doctor_is_content_with_the_manuals_configuration(installed):
+    """But for partners that are not there, and the machine's clock."""
+    installed.run(f"cp -a {CONFIG} /root/config.yaml", status=0)
+    installed.write(CONFIG, MANUAL)
+    installed.write(DEFAULT, "PAGERDUTY_API_KEY='abc'\n", 0o600)
+    installed.run(f"systemctl restart {EXECUTOR} {ENGINE}", status=0)
+    ready(installed)
+    found = doctor(installed)
+    of_others = {name: found.pop(name) for name in ("integrations", "clock")}
+    assert {i["status"] for i in found.values()} == {"ok"}, (found, of_others)
+    assert "is not set" not in installed.run(
+        "autonomous-devops check-config 2>&1", status=0).out
+    installed.run(f"mv /root/config.yaml {CONFIG}; rm {DEFAULT}; "
+                  f"systemctl restart {EXECUTOR} {ENGINE}", status=0)
+    ready(installed)
+
+
+def test_doctor_tells_whose_engine_has_the_store(installed):
+    assert doctor(installed)["service"]["status"] == "ok"
+    installed.run(
+        f"systemctl stop {ENGINE} && systemd-run -q --unit=other -p "
+        "User=autonomous-devops /usr/bin/autonomous-devops serve --config "
+        f"{CONFIG} --external-executor --set server.listen=127.0.0.1:9001",
+        status=0)
+    installed.wait("curl -sf localhost:9001/-/ready")
+    other = show(installed, "other.service", "MainPID")
+    installed.run(f"! systemctl start {ENGINE}", status=0)
+    # What that was started as is hidden from the unit.
+    installed.wait(f"journalctl -u {ENGINE} | "
+                   f"grep -q 'another engine (pid {other}, '")
+    found = doctor(installed)["service"]
+    assert found["status"] == "failed" and f"pid {other}" in found["detail"]
+    assert f"kill {other}" in found["next"], found
+    assert "unit is" in found["detail"], found
+    installed.run(f"systemctl stop other; systemctl reset-failed {ENGINE}; "
+                  f"systemctl restart {ENGINE}", status=0)
+    ready(installed)
+    assert doctor(installed)["service"]["status"] == "ok"

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "app/config.h"
+#include "app/config_files.h"
 #include "app/config_table.h"
 #include "base/mem.h"
 #include "data/json.h"
