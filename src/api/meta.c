@@ -61,6 +61,7 @@ static void put_checks(struct call *c, const struct health *h)
     put_u64(out, "rejected", s->runbooks_rejected);
     put_u64(out, "refused", s->runbooks_refused);
     put_u64(out, "disabled", s->runbooks_disabled);
+    put_bool(out, "stale", s->runbooks_stale);
     put_close(out, '}');
     health_open_check(h, out, "config");
     put_instant(out, "loaded_at", h->config.loaded_ms);

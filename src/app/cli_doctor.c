@@ -482,8 +482,8 @@ static void check_loaded(struct visit *v, const json_t *known)
              &(struct cli_request){.method = "GET", .path = "/api/runbooks"},
              &list);
     const json_t *runbooks = json_object_get(list.body, "runbooks");
-    /* No file is bad, and something is? */
-    bool told = rejected + refused == 0 && say_as_told(v, known);
+    bool stale = json_is_true(json_object_get(known, "stale"));
+    bool told = stale && say_as_told(v, known);
     if (!told && (rejected > 0 || refused == 0)) {
         doctor_say(v,
                    rejected > 0   ? BAD

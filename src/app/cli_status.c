@@ -130,8 +130,7 @@ static void print_runbooks(const struct status *s)
     if (cli_get_number(runbooks, "rejected") + disabled + refused > 0) {
         print_next(s, "adctl runbook list");
     }
-    if (cli_get_number(runbooks, "rejected") + refused == 0 &&
-        !json_is_true(json_object_get(runbooks, "ok"))) {
+    if (json_is_true(json_object_get(runbooks, "stale"))) {
         (void)fprintf(cli->out, "%-14s%s\n", "",
                       cli_get(cli, runbooks, "error"));
         print_next(s, cli_get(cli, runbooks, "hint"));

@@ -226,9 +226,12 @@ def test_runbooks_that_could_not_be_read_again_are_named(make_daemon):
     row = line(status(d), "runbooks")
     assert "1 in force" in row and "last reload" in row
     assert "adctl reload runbooks" in row
-    assert "last reload" in findings(d)["runbooks"]["detail"]
+    p = adctl(d, "doctor", "-c", d.config_path, check=False)
+    assert "the last reload of the runbooks failed" in p.stdout
     os.rename(d.repo + "z", d.repo)
     d.post("/api/admin/reload-runbooks")
+    wait_until(lambda: d.get("/api/health")["status"] == "ok",
+               what="good health")
     assert "last reload" not in status(d, 0)
 
 
