@@ -296,10 +296,11 @@ static void take_start(struct world *w, const struct exec_message *m)
     a = attempt_new(w, &m->start.key);
     a->script = scenario_script(w->scenario, step->name, m->start.key.attempt);
     a->grace_ms = m->start.grace_ms;
-    if (a->script.end == SCRIPT_REFUSED) {
+    if (a->script.end == SCRIPT_REFUSED || w->halted) {
         a->row.state = ATTEMPT_REFUSED;
         a->row.finished_ms = w->now_ms;
-        a->row.error = STR("the scenario says so");
+        a->row.error = w->halted ? STR("the kill switch is on")
+                                 : STR("the scenario says so");
         report_end(w, a);
         return;
     }

@@ -120,6 +120,19 @@ static void do_pause(struct world *w, const struct scn_line *line)
     pause_or_resume(w, true);
 }
 
+/* "switch on", "switch off": the kill switch */
+static void do_switch(struct world *w, const struct scn_line *line)
+{
+    bool on = str_eq_c(line->words[0], "on");
+    if (!on && !str_eq_c(line->words[0], "off")) {
+        world_violation(w, "line %u: the switch is on or off", line->number);
+    }
+    w->halted = on;
+    if (w->rt != NULL) {
+        runtime_switch(w->rt, on);
+    }
+}
+
 /* "sweep 10s": the daemon of this moment removes what is older */
 static void do_sweep(struct world *w, const struct scn_line *line)
 {
@@ -378,6 +391,7 @@ static const struct scn_verb verbs[] = {
     {"limits", 1, false, do_limits, "name=value..."},
     {"pause", 0, false, do_pause, ": no more claims"},
     {"resume", 0, false, do_resume, ": claims again"},
+    {"switch", 1, false, do_switch, "on | off: nothing new begins"},
     {"sweep", 1, false, do_sweep, "TIME: what is older is removed"},
     {"clock", 2, false, do_clock, "back | ahead TIME: is set"},
     {"expect", 1, false, do_expect, "what finally says, now"},

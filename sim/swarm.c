@@ -225,6 +225,9 @@ static void write_story(struct swarm *s)
     if (coin(s)) {
         write_pair(s, "pause", "resume");
     }
+    if (coin(s)) {
+        write_pair(s, "switch on", "switch off");
+    }
     for (uint32_t i = coin(s) ? roll(s, 4) : 0; i > 0; i--) {
         at(s, "sweep");
         strbuf_addf(s->out, " %us\n", 1 + roll(s, 20));

@@ -150,6 +150,7 @@ struct world {
     bool commit_planned;
     bool dying; /* the daemon died inside a call: nothing leaves it */
     bool paused;
+    bool halted;        /* the kill switch is on */
     int allowed_errnum; /* an injected fault: the daemon may end with it */
 
     struct store *store;

@@ -35,7 +35,7 @@ void attempts_next(struct engine *e, struct flow *f)
         flow_time_out(e, f);
         return;
     }
-    if (!e->executor_up) {
+    if (!e->executor_up || e->halted) {
         list_push(&e->parked, &f->place);
         flow_arm(e, f);
         return;
@@ -407,11 +407,8 @@ void attempts_ended(struct engine *e, const struct fact *fact)
 void attempts_executor_up(struct engine *e, struct id executor)
 {
     struct list inflight;
-    struct list parked;
     list_init(&inflight);
-    list_init(&parked);
     list_splice(&inflight, &e->inflight);
-    list_splice(&parked, &e->parked);
     e->executor_up = true;
     e->executor = executor;
     for (struct list *node = list_pop(&inflight); node != NULL;
@@ -419,6 +416,14 @@ void attempts_executor_up(struct engine *e, struct id executor)
         list_push(&e->inflight, node);
         attempts_ask(e, CONTAINER_OF(node, struct flow, place), false);
     }
+    attempts_unpark(e);
+}
+
+void attempts_unpark(struct engine *e)
+{
+    struct list parked;
+    list_init(&parked);
+    list_splice(&parked, &e->parked);
     for (struct list *node = list_pop(&parked); node != NULL;
          node = list_pop(&parked)) {
         attempts_next(e, CONTAINER_OF(node, struct flow, place));

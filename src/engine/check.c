@@ -32,7 +32,7 @@ static void check_wait(const struct engine *e, const struct flow *f)
         INVARIANT("I7", f->timer.place != 0);
     }
     if (running && !in_flight && e->started) {
-        INVARIANT("I7", !e->executor_up);
+        INVARIANT("I7", !e->executor_up || e->halted);
     }
 }
 
@@ -85,7 +85,7 @@ static void check_lanes(const struct engine *e)
 static void check_wakeups(const struct engine *e)
 {
     uint64_t workers = UINT64_MAX >> (ENGINE_WORKERS_MAX - e->config.workers);
-    if (!e->started) {
+    if (!e->started || e->halted) {
         return;
     }
     INVARIANT("I7", e->running >= e->config.max_concurrent ||

@@ -104,6 +104,10 @@ static void take(struct engine *e, const struct fact *fact)
     case FACT_PAUSE:
         e->paused = fact->pause;
         return;
+    case FACT_HALT:
+        e->halted = fact->halt;
+        attempts_unpark(e);
+        return;
     case FACT_CLOCK:
         clock_set(e, fact->clock_shift_ms);
         return;
@@ -125,7 +129,7 @@ static void settle(struct engine *e, const struct fact *fact)
 #else
     (void)fact;
 #endif
-    if (!e->paused) {
+    if (!e->paused && !e->halted) {
         workers_claim(e);
     }
 }

@@ -72,6 +72,7 @@ enum fact_kind {
     FACT_TIME,         /* engine_next_deadline_ms has come */
     FACT_CONFIG,       /* another engine_config is in force */
     FACT_PAUSE,        /* stop or resume claiming events */
+    FACT_HALT,         /* the kill switch: begin nothing, until it is off */
     FACT_CLOCK,        /* the wall clock was set */
     FACT_KINDS
 };
@@ -150,6 +151,7 @@ struct fact {
         } ended;
         struct engine_config config;
         bool pause;
+        bool halt;
         int64_t clock_shift_ms; /* CLOCK: how far it jumped */
     };
 };

@@ -11,7 +11,7 @@
  * Where a flow (a live workflow) stands:
  *   QUEUED    in its lane's queue
  *   RUNNING   in `inflight` (an attempt is not final) or in `parked` (its
- *             next attempt waits for the executor)
+ *             next attempt waits for the executor, or for the kill switch)
  *   WAITING   nowhere: its timer wakes it
  *   HELD      nowhere: an operator or its timer ends it
  */
@@ -74,6 +74,7 @@ struct engine {
     struct engine_config config;
     bool started;
     bool paused;
+    bool halted;        /* by the kill switch: nothing begins */
     uint64_t now_ms;    /* goes back with FACT_CLOCK only */
     struct prng prng;   /* seeded anew by each fact */
     struct effects *fx; /* of the running step */
@@ -192,6 +193,9 @@ void attempts_ask(struct engine *e, struct flow *f, bool kill);
 void attempts_stop(struct engine *e, struct flow *f, bool kill);
 
 void attempts_executor_up(struct engine *e, struct id executor);
+
+/* Gives each parked flow its attempt, if that may begin now. */
+void attempts_unpark(struct engine *e);
 
 /* Is there no room for another flow? Held ones wait for a person, perhaps for
  * days: they must not stop the rest, so they have a bound of their own, which

@@ -78,7 +78,7 @@ static void start(struct engine *e, struct flow *f)
 
 void lanes_admit(struct engine *e)
 {
-    while (e->started && e->running < e->config.max_concurrent) {
+    while (e->started && !e->halted && e->running < e->config.max_concurrent) {
         struct heap_node *node = heap_min(&e->eligible);
         if (node == NULL) {
             return;

@@ -194,6 +194,12 @@ void runtime_pause(struct runtime *rt, bool pause)
     runtime_take(rt, &fact);
 }
 
+void runtime_switch(struct runtime *rt, bool on)
+{
+    struct fact fact = {.kind = FACT_HALT, .halt = on};
+    runtime_take(rt, &fact);
+}
+
 void runtime_halt(struct runtime *rt)
 {
     rt->failed = true;

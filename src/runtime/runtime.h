@@ -154,6 +154,10 @@ void runtime_tick(struct runtime *rt);
 /* Stops (or resumes) claiming events; batches under way are finished. */
 void runtime_pause(struct runtime *rt, bool pause);
 
+/* The kill switch: no claim, no workflow and no step begins while it is on.
+ * Also before runtime_recover(), with which the rest would begin. */
+void runtime_switch(struct runtime *rt, bool on);
+
 /* From now on nothing is taken, committed or done: completions only give
  * back what they hold. For the end of the process. */
 void runtime_halt(struct runtime *rt);

@@ -18,6 +18,35 @@ static void a_workflow_waits_for_the_executor(void **state)
     bench_free(b);
 }
 
+static const char *turn(struct bench *b, bool on)
+{
+    return take(b, (struct fact){.kind = FACT_HALT, .halt = on});
+}
+
+/* While the kill switch is on: no step after the one that runs, no workflow,
+ * no claim; what is in flight is still asked about. */
+static void the_kill_switch_lets_nothing_begin(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new();
+    struct runbook *rb = RUNBOOK(b, "a.yaml", STEP(), STEP());
+    begin(b);
+    SAYS(run(b, rb, 'A'),
+         "new A running; try A 0.1; START A 0.1; REPLY 0 running");
+    SAYS(turn(b, true), "");
+    SAYS(run(b, rb, 'B'), "new B queued; REPLY 0 queued");
+    SAYS(take(b, (struct fact){.kind = FACT_BATCH_MATCHED}), "");
+    SAYS(down(b), "");
+    SAYS(up(b, 'x'), "START A 0.1");
+    SAYS(ended(b, 'A', 0, 1, ATTEMPT_SUCCEEDED),
+         "put A 0.1 succeeded; set A running; FORGET A 0.1");
+    SAYS(take(b, (struct fact){.kind = FACT_TIME}), "");
+    SAYS(turn(b, true), "");
+    SAYS(turn(b, false), "try A 1.1; set B running; try B 0.1; START A 1.1; "
+                         "START B 0.1; CLAIM 0");
+    bench_free(b);
+}
+
 static void the_same_life_is_asked_again(void **state)
 {
     (void)state;
@@ -262,6 +291,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_workflow_waits_for_the_executor),
+        cmocka_unit_test(the_kill_switch_lets_nothing_begin),
         cmocka_unit_test(the_same_life_is_asked_again),
         cmocka_unit_test(another_life_is_asked_what_it_knows),
         cmocka_unit_test(another_life_is_not_told_to_stop),
