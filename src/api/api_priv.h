@@ -150,6 +150,7 @@ route_fn runbooks_list, runbooks_search, runbooks_schema;
 route_fn runbooks_validate, runbooks_execute;
 route_fn runbooks_disable, runbooks_enable;
 route_fn expr_eval;
+route_fn kill_switch_show, kill_switch_turn;
 route_fn control_drain, control_pause, control_resume, control_replay_drained;
 route_fn control_set_priority, control_scale_workers;
 route_fn control_workers, control_restart_workers;

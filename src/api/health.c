@@ -53,6 +53,11 @@ static bool queue_is_full(const struct health *h)
     return h->service.queue_depth >= h->service.queue_limit;
 }
 
+static bool is_killed(const struct health *h)
+{
+    return h->service.killed;
+}
+
 static bool is_paused(const struct health *h)
 {
     return h->service.paused;
@@ -161,6 +166,10 @@ static const struct trouble {
      .holds = has_failed,
      .text = "the store has failed: no event is accepted",
      .hint = "journalctl -u autonomous-devops -n 50, then restart it"},
+    {.check = "kill_switch",
+     .holds = is_killed,
+     .text = "the kill switch is on: no workflow and no step begins",
+     .hint = "adctl kill-switch says who and why; adctl kill-switch off"},
     {.check = "disk",
      .holds = disk_is_full,
      .text = "the disk is full: events are refused (507)",

@@ -51,6 +51,10 @@ static void put_checks(struct call *c, const struct health *h)
     put_bool(out, "page_checksums", s->page_sums);
     put_restored(c, out);
     put_close(out, '}');
+    health_open_check(h, out, "kill_switch");
+    put_bool(out, "on", s->killed);
+    put_text_or_null(out, "reason", str_c(s->killed_text));
+    put_close(out, '}');
     health_open_check(h, out, "disk");
     put_close(out, '}');
     put_backup(out, h);

@@ -183,6 +183,12 @@ static const struct cli_flag validate_flags[] = {
     END,
 };
 static const struct cli_flag doctor_flags[] = {CONFIG, END};
+static const struct cli_flag switch_flags[] = {CONFIG, END};
+static const struct cli_flag switch_on_flags[] = {
+    {"reason", 0, "TEXT", "why, for those who find it on", NULL},
+    CONFIG,
+    END,
+};
 
 #define FROM                                                                   \
     {                                                                          \
@@ -478,6 +484,24 @@ const struct cli_command cli_commands[] = {
     {"slo", "withdraw", "ID", 1, 1, CLI_NO_SUBJECT, no_flags,
      "take back that an incident was missed", NULL,
      "adctl slo withdraw mis-01jc8y3k5v9x2m4n6p8q0r1s3t\n", cli_slo_withdraw},
+    {"kill-switch", "show", "", 0, 0, CLI_NO_SUBJECT, switch_flags,
+     "whether it is on, who has put it on, and why", NULL,
+     "adctl kill-switch\nadctl kill-switch show -o json\n",
+     cli_kill_switch_show},
+    {"kill-switch", "on", "", 0, 0, CLI_NO_SUBJECT, switch_on_flags,
+     "let nothing begin: no workflow, no step",
+     "Events are taken and wait. What has begun goes on: see adctl workflow "
+     "list --status running, and adctl workflow kill. It stays on over "
+     "restarts, until somebody takes it off. Where the engine does not answer, "
+     "the file is written by hand, and engine and executor obey it.",
+     "adctl kill-switch on\n"
+     "adctl kill-switch on --reason 'it restarts the wrong host'\n",
+     cli_kill_switch_on},
+    {"kill-switch", "off", "", 0, 0, CLI_NO_SUBJECT, switch_flags,
+     "let things begin again",
+     "What waits begins at once, all of it: look at "
+     "adctl queue and adctl workflow list --status queued before.",
+     "adctl kill-switch off\n", cli_kill_switch_off},
     {"queue", "show", "", 0, 0, CLI_NO_SUBJECT, no_flags,
      "what waits, and for how long yet", NULL,
      "adctl queue\nadctl queue show -o json\n", cli_queue_show},
@@ -687,9 +711,9 @@ const struct cli_alias cli_noun_aliases[] = {
 const size_t cli_noun_alias_count = ARRAY_LEN(cli_noun_aliases);
 
 const struct cli_alias cli_default_verbs[] = {
-    {"backup", "make"}, {"metrics", "show"}, {"slo", "show"},
-    {"queue", "show"},  {"worker", "list"},  {"poison", "list"},
-    {"audit", "list"},  {"guard", "list"},
+    {"backup", "make"},      {"metrics", "show"}, {"slo", "show"},
+    {"kill-switch", "show"}, {"queue", "show"},   {"worker", "list"},
+    {"poison", "list"},      {"audit", "list"},   {"guard", "list"},
 };
 
 const size_t cli_default_verb_count = ARRAY_LEN(cli_default_verbs);

@@ -431,23 +431,6 @@ struct runbook_defaults config_runbook_defaults(const struct config *c)
                                          c->validation == VALIDATION_WARN};
 }
 
-struct executor_options config_executor(const struct config *c)
-{
-    return (struct executor_options){
-        .socket_path = c->executor_socket,
-        .repository = c->repository,
-        .spool = c->executor_spool,
-        .work = c->executor_work,
-        .default_user = c->executor_user,
-        .run_as_allowed = c->run_as_allowed,
-        .max_running = c->max_running != 0 ? c->max_running : c->max_concurrent,
-        .output_keep_bytes = c->output_keep_bytes,
-        .limits = c->step_limits,
-        .idle_exit_ms = c->idle_exit_ms,
-        .unknown_keys_warn = c->validation == VALIDATION_WARN,
-    };
-}
-
 /* What stands beside the state folder. */
 static const char *beside_state(const struct config *c, const char *name,
                                 struct arena *a)
@@ -470,8 +453,31 @@ const char *config_secrets_key(const struct config *c, struct arena *a)
                                   : beside_state(c, "secrets.key", a);
 }
 
+const char *config_kill_switch(const struct config *c, struct arena *a)
+{
+    return c->kill_switch != NULL ? c->kill_switch
+                                  : beside_state(c, "control/kill-switch", a);
+}
+
 const char *config_archive_directory(const struct config *c, struct arena *a)
 {
     return c->archive_directory != NULL ? c->archive_directory
                                         : beside_state(c, ARCHIVE_FOLDER, a);
+}
+
+struct executor_options config_executor(const struct config *c)
+{
+    return (struct executor_options){
+        .socket_path = c->executor_socket,
+        .repository = c->repository,
+        .spool = c->executor_spool,
+        .work = c->executor_work,
+        .default_user = c->executor_user,
+        .run_as_allowed = c->run_as_allowed,
+        .max_running = c->max_running != 0 ? c->max_running : c->max_concurrent,
+        .output_keep_bytes = c->output_keep_bytes,
+        .limits = c->step_limits,
+        .idle_exit_ms = c->idle_exit_ms,
+        .unknown_keys_warn = c->validation == VALIDATION_WARN,
+    };
 }

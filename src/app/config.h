@@ -146,6 +146,7 @@ struct config {
     /* security */
     const char *group;
     const char *secrets_key; /* NULL: beside the state folder */
+    const char *kill_switch; /* the same */
     struct config_token *tokens;
     uint32_t token_count;
 
@@ -242,7 +243,8 @@ struct engine_config config_engine(const struct config *c);
 struct runbook_defaults config_runbook_defaults(const struct config *c);
 struct executor_options config_executor(const struct config *c);
 
-/* The folder of archived workflows, and the file with the key of stored
- * secrets, in the arena. */
+/* The folder of archived workflows, the file with the key of stored secrets
+ * and that of the kill switch, in the arena. */
 const char *config_archive_directory(const struct config *c, struct arena *a);
 const char *config_secrets_key(const struct config *c, struct arena *a);
+const char *config_kill_switch(const struct config *c, struct arena *a);

@@ -122,6 +122,7 @@ static int refresh_executor(void *context, struct executor_options *ret)
     config_free(c->current);
     c->current = next;
     *ret = config_executor(next);
+    ret->kill_switch = config_kill_switch(next, &next->arena);
     return 0;
 }
 
@@ -138,6 +139,7 @@ static int run_executor(const struct arguments *arguments)
     executor_say_up_to(priorities[config->log_level]);
     struct executor_config c = {.arguments = arguments};
     struct executor_options options = config_executor(config);
+    options.kill_switch = config_kill_switch(config, &config->arena);
     options.refresh = refresh_executor;
     options.context = &c;
     struct err err = ERR_INIT;

@@ -265,6 +265,7 @@ static int start_service(struct daemon *d, struct err *reterr)
     CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
     const struct config *c = d->config;
     struct service_options options = {
+        .kill_switch = config_kill_switch(c, &a),
         .secrets_key = config_secrets_key(c, &a),
         .state_directory = c->state_directory,
         .repository = c->repository,
@@ -404,6 +405,21 @@ static int on_hangup(sd_event_source *source,
     return 0;
 }
 
+static int on_kill_switch(sd_event_source *source,
+                          const struct signalfd_siginfo *info, void *context)
+{
+    struct daemon *d = context;
+    struct err err = ERR_INIT;
+    char why[96];
+    (void)source;
+    (void)snprintf(why, sizeof(why), "uid:%u: by the signal USR1",
+                   (unsigned)info->ssi_uid);
+    if (service_kill(d->service, str_c(why), &err) < 0) {
+        log_error("%s; %s", err.message, err.hint);
+    }
+    return 0;
+}
+
 /* An executor that has ended is started again: at the second look, so that one
  * that is just reconnecting is left alone. */
 static int on_executor_look(sd_event_source *source, uint64_t usec,
@@ -449,6 +465,7 @@ static int open_loop(struct daemon *d)
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGUSR1);
     int r = -pthread_sigmask(SIG_BLOCK, &signals, NULL);
     if (signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
         r = -errno;
@@ -468,6 +485,9 @@ static int open_loop(struct daemon *d)
     }
     if (r >= 0) {
         r = sd_event_add_signal(d->event, NULL, SIGHUP, on_hangup, d);
+    }
+    if (r >= 0) {
+        r = sd_event_add_signal(d->event, NULL, SIGUSR1, on_kill_switch, d);
     }
     if (r >= 0) {
         r = sd_event_add_io(d->event, NULL, d->fatal_fd, EPOLLIN, on_fatal_fd,

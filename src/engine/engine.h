@@ -150,8 +150,7 @@ struct fact {
             struct attempt_row row; /* final state and what is known */
         } ended;
         struct engine_config config;
-        bool pause;
-        bool halt;
+        bool pause, halt;
         int64_t clock_shift_ms; /* CLOCK: how far it jumped */
     };
 };

@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "os/clock.h"
+#include "os/kill_switch.h"
 #include "proc/executor_priv.h"
 
 /* Attempts in memory, whatever their state, and output of those that ended. */
@@ -218,6 +219,24 @@ static bool is_full(const struct executor *x)
     return map_count(&x->runs) >= KEPT_MAX || x->kept_bytes >= KEPT_MAX_BYTES;
 }
 
+/* The engine does not ask while the kill switch is on; what it had asked for
+ * before, or asks because somebody else is in it, ends here. */
+static bool is_killed(struct run *r)
+{
+    const char *path = r->x->options.kill_switch;
+    struct kill_switch k = {.on = false};
+    char text[KILL_SWITCH_TEXT_SIZE + 64];
+    if (path != NULL) {
+        kill_switch_look(path, &k);
+    }
+    if (k.on) {
+        (void)snprintf(text, sizeof(text), "the kill switch is on: %s",
+                       k.text[0] != '\0' ? k.text : "nobody says why");
+        run_conclude(r, ATTEMPT_REFUSED, text);
+    }
+    return k.on;
+}
+
 static void take_start(struct executor *x, const struct exec_message *m)
 {
     struct run *r = find(x, &m->start.key);
@@ -236,7 +255,7 @@ static void take_start(struct executor *x, const struct exec_message *m)
         r = attempts_new(x, &m->start.key);
         if (x->ending) {
             run_conclude(r, ATTEMPT_REFUSED, "the executor is being stopped");
-        } else {
+        } else if (!is_killed(r)) {
             run_start(r, m);
         }
     }

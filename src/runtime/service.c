@@ -238,6 +238,10 @@ static int open_engine(struct service *s, struct err *reterr)
     tell_controls(s, controls);
     service_set_controls(s, controls);
     service_tell_twins(s, NULL);
+    r = service_switch_start(s, reterr);
+    if (r < 0) {
+        return r;
+    }
     r = s->options.opened != NULL
             ? s->options.opened(s->options.context, s->reader)
             : 0;
@@ -346,6 +350,7 @@ int service_start(const struct service_options *options, struct service **ret,
 static void release(struct service *s)
 {
     service_watch_free(s);
+    service_switch_free(s);
     service_retention_free(s);
     sd_event_source_disable_unref(s->renew_deadline);
     exec_client_free(s->executor);
@@ -519,7 +524,8 @@ struct service_status service_status(struct service *s)
     status.disk_full = !committer_has_room(s->committer);
     status.commits = committer_stats(s->committer);
     committer_counts(s->committer, &status.counts);
-    if (status.paused) { /* they would claim, and get nothing */
+    if (status.paused ||
+        status.killed) { /* they would claim, and get nothing */
         status.engine.workers_resting += status.engine.workers_claiming;
         status.engine.workers_claiming = 0;
     }

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "engine/engine.h"
 #include "match/generation.h"
+#include "os/kill_switch.h"
 #include "runtime/controls.h"
 #include "runtime/service_request.h"
 #include "runtime/service_workers.h"
@@ -35,6 +36,7 @@ struct service_options {
     const char *repository;      /* runbook folder */
     bool auto_reload;            /* load it again when files change */
     const char *executor_socket;
+    const char *kill_switch;       /* file: os/kill_switch.h */
     const char *secrets_key;       /* file: what secret parameters open with */
     const char *backup_directory;  /* of all backups */
     uint64_t backup_warn_ms;       /* how old the newest may be; 0: any age */
@@ -122,6 +124,15 @@ uint8_t service_priority(struct service *s, const struct event *e);
 NODISCARD int service_reader(struct service *s, struct reader **ret,
                              struct err *reterr);
 
+/* Puts the kill switch on, with who and why for others to read, or takes it
+ * off. Needs neither the store nor the service's thread; any thread. When the
+ * file cannot be written it is on for this engine all the same, until its end,
+ * and the error says so. */
+NODISCARD int service_kill(struct service *s, struct str why,
+                           struct err *reterr);
+NODISCARD int service_unkill(struct service *s, struct err *reterr);
+const char *service_switch_path(const struct service *s);
+
 struct telemetry *service_telemetry(struct service *s);
 
 /* The numbers over time; until service_stop. */
@@ -145,7 +156,9 @@ struct service_status {
     bool stopping;
     bool store_failed;
     bool executor_up;
-    bool paused;    /* by an operator: events wait in the queue */
+    bool paused; /* by an operator: events wait in the queue */
+    bool killed; /* the kill switch is on: nothing begins */
+    char killed_text[KILL_SWITCH_TEXT_SIZE]; /* who has put it on, and why */
     bool page_sums; /* damage to the store is noticed when it is read */
     bool restored;  /* from a backup, and nobody has acknowledged it yet */
     uint64_t audit_broken_at; /* the row where the audit trail is not whole; 0:

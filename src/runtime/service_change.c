@@ -238,7 +238,7 @@ void service_set_controls(struct service *s, struct controls *c)
     atomic_store(&s->has_priorities, controls_has_priorities(c));
     controls_unref(old);
     runtime_set_controls(s->runtime, controls_ref(c));
-    committer_hold_claims(s->committer, controls_paused(c));
+    service_hold_claims(s);
     service_configure(s);
     pthread_mutex_lock(&s->status_lock);
     s->status.paused = controls_paused(c);

@@ -66,6 +66,8 @@ struct service {
     uint64_t warned_ms;
     uint64_t warnings_untold;
     bool ending;
+    struct killing *killing;           /* service_switch.c */
+    atomic_bool kill_forced;           /* on, though there is no file */
     struct watch *watch;               /* service_watch.c; NULL: not watching */
     struct housekeeping *housekeeping; /* service_retention.c */
     struct service_history *history;
@@ -196,6 +198,16 @@ void service_history_stop(struct service *s);
  * Reloads by itself when files change. Start before the first load. */
 NODISCARD int service_watch_start(struct service *s, struct err *reterr);
 void service_watch_free(struct service *s);
+
+/* ---- service_switch.c -----------------------------------------------------
+ * The kill switch. Start when there are controls, and before anything can
+ * begin. */
+NODISCARD int service_switch_start(struct service *s, struct err *reterr);
+void service_switch_free(struct service *s);
+bool service_switch_is_on(const struct service *s);
+
+/* Events wait while processing is paused, or the kill switch is on. */
+void service_hold_claims(struct service *s);
 
 /* ---- service_retention.c --------------------------------------------------
  * Removes what is over for long. The reader must be open before. */

@@ -10,6 +10,7 @@ void service_state(const struct service_status *s, struct telemetry_state *ret)
         .oldest_active_ms = s->oldest_active_ms,
         .workers = {[WORKER_RESTING] = s->engine.workers_resting,
                     [WORKER_CLAIMING] = s->engine.workers_claiming},
+        .kill_switch = s->killed,
         .processing_paused = s->paused,
         .disk_full = s->disk_full,
         .backup_ms = s->backup_ms,

@@ -125,6 +125,8 @@ const struct metric_row telemetry_metric_rows[] = {
      LABELLED("state", worker_label, TELEMETRY_WORKERS),
      .help = "Event workers: claiming (waiting for events or matching them) or "
              "resting (paused, or too much is live)."},
+    {"kill_switch", STATE("gauge", kill_switch),
+     .help = "1 while the kill switch is on: nothing begins."},
     {"event_processing_paused", STATE("gauge", processing_paused),
      .help = "1 while an operator has paused event processing."},
     {"store_disk_full", STATE("gauge", disk_full),

@@ -130,6 +130,7 @@ struct telemetry_state {
     uint64_t queue_depth;      /* events that wait to be claimed */
     uint64_t queue_limit;
     uint64_t workers[TELEMETRY_WORKERS];
+    uint64_t kill_switch;
     uint64_t processing_paused;
     uint64_t disk_full;
     uint64_t trigger_memories; /* keys that triggers remember */

@@ -86,6 +86,17 @@ def post_alerts(d):
     return Send("/api/v2/alerts", [{"labels": {"alertname": "Nothing"}}])
 
 
+@case("general", "POST", "/api/admin/kill-switch")
+def kill_switch(d):
+    d.post("/api/admin/kill-switch", {"on": True, "reason": "a try"})
+    wait_until(lambda: d.get("/api/admin/kill-switch")["on"],
+               what="the engine to see it")
+    text = d.get("/api/admin/kill-switch")["reason"]
+    return Send("/api/admin/kill-switch", {"on": False},
+                before={"on": True, "reason": text},
+                after={"on": False, "reason": None})
+
+
 @case("general", "POST", "/api/admin/pause-processing")
 def pause(d):
     return Send("/api/admin/pause-processing", {}, before=False, after=True)

@@ -69,7 +69,7 @@ def commands():
     text = bare("help").stdout
     table = text[text.index("Commands:"):text.index("\nFlags")]
     found = []
-    for name in re.findall(r"^  ([a-z]+(?: [a-z]+)?)", table, re.M):
+    for name in re.findall(r"^  ([a-z-]+(?: [a-z]+)?)", table, re.M):
         page = bare("help", *name.split()).stdout
         lines = page[page.index("\nExamples:\n") + 11:].replace("\\\n", " ")
         found.append((name, set(re.findall(r"--([a-z-]+)", page)),

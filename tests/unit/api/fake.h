@@ -205,6 +205,28 @@ uint8_t service_priority(struct service *s, const struct event *e)
     return e->priority;
 }
 
+int service_kill(struct service *s, struct str why, struct err *reterr)
+{
+    (void)s;
+    (void)reterr;
+    (void)snprintf(fake.warning, sizeof(fake.warning), "%.*s", STR_ARG(why));
+    return 0;
+}
+
+int service_unkill(struct service *s, struct err *reterr)
+{
+    (void)s;
+    (void)reterr;
+    fake.warning[0] = '\0';
+    return 0;
+}
+
+const char *service_switch_path(const struct service *s)
+{
+    (void)s;
+    return "/control/kill-switch";
+}
+
 void service_warn(struct service *s, const char *text)
 {
     (void)s;

@@ -402,7 +402,7 @@ static void limits_connections_of_one_source(void **state)
     (void)state;
     enum { MOST = 3 };
     static const char request[] = "GET /uid HTTP/1.1\r\n" HEAD "\r\n";
-    struct sockaddr_in to;
+    struct sockaddr_in to = {0};
     int fds[MOST];
     if (!own_address(&to)) {
         skip();

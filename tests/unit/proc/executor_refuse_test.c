@@ -16,6 +16,7 @@
 #include "base/prng.h"
 #include "base/strbuf.h"
 #include "model/runbook_load.h"
+#include "os/kill_switch.h"
 #include "tests/unit/proc/executor_lab.h"
 
 #define PARAMETERS                                                             \
@@ -51,6 +52,29 @@ static void another_version_is_refused(void **state)
     struct exec_message m = lab_start_message(l, 1, "a.yaml", &hash);
     expect_refused(l, &m, "not the version");
     assert_string_not_equal(lab_pin(l, "a.yaml", &hash), "");
+}
+
+/* Whoever asks; what runs already goes on. */
+static void nothing_begins_while_the_kill_switch_is_on(void **state)
+{
+    struct lab *l = *state;
+    struct err err = ERR_INIT;
+    char path[160];
+    (void)snprintf(path, sizeof(path), "%s/switch", l->folder);
+    lab_stop(l);
+    l->options.kill_switch = path;
+    lab_launch(l);
+    lab_connect(l);
+    lab_begin(l, 1, "echo up; sleep 0.2; echo done");
+    lab_wait_output(l, 1, "up");
+    assert_int_equal(kill_switch_set(path, STR("a storm"), &err), 0);
+    struct runbook_hash hash = lab_write_step(l, "a.yaml", "exit 0", "");
+    struct exec_message m = lab_start_message(l, 2, "a.yaml", &hash);
+    expect_refused(l, &m, "the kill switch is on: a storm");
+    lab_start_again(l, 1); /* asked about, not begun */
+    assert_int_equal(lab_wait_ended(l, 1)->row.state, ATTEMPT_SUCCEEDED);
+    assert_int_equal(kill_switch_clear(path, &err), 0);
+    assert_int_equal(lab_run(l, 3, "exit 0")->row.state, ATTEMPT_SUCCEEDED);
 }
 
 static void a_file_that_is_not_there_is_refused(void **state)
@@ -448,6 +472,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(another_version_is_refused),
+        CASE(nothing_begins_while_the_kill_switch_is_on),
         CASE(a_file_that_is_not_there_is_refused),
         CASE(a_link_out_of_the_repository_is_refused),
         CASE(a_runbook_that_does_not_load_is_refused),

@@ -1,0 +1,218 @@
+"""The kill switch: by API, by command line, by file and by signal. While it is
+on nothing begins; nothing that was accepted is lost by it."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness import BUILD, wait_until
+
+NOTE = """\
+name: Note
+triggers: [{{type: alert}}]
+steps:
+  - name: first
+    action: exec
+    command: "echo first >> {out}; until [ -e {go} ]; do sleep 0.05; done"
+  - name: second
+    action: exec
+    command: "echo second >> {out}"
+"""
+
+
+@pytest.fixture
+def scene(make_daemon, tmp_path):
+    out, go = tmp_path / "out", tmp_path / "go"
+    d = make_daemon({"note.yaml": NOTE.format(out=out, go=go)})
+    d.file = os.path.join(d.folder, "control", "kill-switch")
+    d.out, d.go = out, go
+    return d
+
+
+def lines(d):
+    return d.out.read_text().split() if d.out.exists() else []
+
+
+def switch(d, **body):
+    return d.post("/api/admin/kill-switch", body, status=200)
+
+
+def health(d):
+    return d.get("/api/health")["checks"]["kill_switch"]
+
+
+def wait_on(d, on=True):
+    wait_until(lambda: health(d)["on"] is on, what="the engine to see it")
+
+
+def alert(d):
+    return d.post("/api/events", {"type": "alert"}, status=202)["id"]
+
+
+def adctl(d, *args, **more):
+    config = [] if args[0] == "status" else ["--config", d.config_path]
+    return subprocess.run(
+        [os.path.join(BUILD, "adctl"), "--server",
+         f"http://127.0.0.1:{d.port}", *args, *config],
+        capture_output=True, text=True, timeout=60, **more)
+
+
+def finished(d, event):
+    found = d.get(f"/api/events/{event}")["workflows"]
+    return found and all(w["status"] == "succeeded" for w in found)
+
+
+def nothing_begins(d, before):
+    """As long as it takes until something would have begun."""
+    event = alert(d)
+    for _ in range(20):
+        assert lines(d) == before
+        time.sleep(0.05)
+    return event
+
+
+def test_what_has_begun_ends_and_nothing_else_begins(scene):
+    d = scene
+    first = alert(d)
+    wait_until(lambda: lines(d) == ["first"], what="the first step")
+    answer = switch(d, on=True, reason="a storm")
+    assert answer["on"] and answer["audited"]
+    assert answer["reason"].endswith(": a storm") and answer["path"] == d.file
+    with open(d.file, encoding="utf-8") as f:
+        assert f.read() == answer["reason"] + "\n"
+    wait_on(d)
+    d.go.touch()  # the running step may end; the next one may not begin
+    second = nothing_begins(d, ["first"])
+    assert d.get(f"/api/events/{second}")["status"] == "queued"
+    assert d.get("/api/health")["status"] == "degraded"
+    assert "storm" in health(d)["reason"]
+    answer = switch(d, on=False)
+    assert answer["on"] is False and not os.path.exists(d.file)
+    wait_until(lambda: finished(d, first) and finished(d, second),
+               what="both workflows")
+    assert sorted(lines(d)) == ["first", "first", "second", "second"]
+    rows = [r for r in d.get("/api/admin/audit")["audit"]
+            if r["action"] == "kill-switch.turn"]
+    assert [r["after"]["on"] for r in rows] == [False, True]
+    assert "storm" in rows[1]["after"]["reason"]
+
+
+@pytest.mark.parametrize("how", ["file", "signal", "adctl"])
+def test_it_can_be_put_on(scene, how):
+    d = scene
+    d.go.touch()
+    if how == "file":
+        os.makedirs(os.path.dirname(d.file), exist_ok=True)
+        open(d.file, "w", encoding="utf-8").close()
+    elif how == "signal":
+        d.process.send_signal(signal.SIGUSR1)
+    else:
+        r = adctl(d, "kill-switch", "on", "--reason", "try")
+        assert r.returncode == 0 and "ON" in r.stdout, r.stderr
+    wait_on(d)
+    event = nothing_begins(d, [])
+    r = adctl(d, "kill-switch", "show")
+    assert "ON" in r.stdout and d.file in r.stdout
+    if how == "signal":
+        assert "USR1" in r.stdout
+    for command in "status", "doctor":
+        r = adctl(d, command)
+        assert r.returncode != 0 and "kill switch is on" in r.stdout
+    r = adctl(d, "kill-switch", "off")
+    assert r.returncode == 0 and "off" in r.stdout
+    wait_until(lambda: finished(d, event), what="the workflow")
+
+
+def test_it_outlives_the_engine(scene):
+    d = scene
+    d.go.touch()
+    switch(d, on=True)
+    wait_on(d)
+    event = alert(d)
+    d.kill9()
+    d.start()
+    assert health(d)["on"]
+    nothing_begins(d, [])
+    os.unlink(d.file)
+    wait_until(lambda: finished(d, event), what="the workflow")
+
+
+def test_without_an_engine_the_file_is_turned_by_hand(scene):
+    d = scene
+    d.stop()
+    r = adctl(d, "kill-switch", "on", "--reason", "nobody is there")
+    assert r.returncode == 0 and "by hand" in r.stderr, r.stderr
+    with open(d.file, encoding="utf-8") as f:
+        assert f.read() == f"uid:{os.getuid()}: nobody is there\n"
+    r = adctl(d, "kill-switch", "show", "-o", "json")
+    assert json.loads(r.stdout)["on"] is True
+    d.start()
+    assert health(d)["on"]
+    d.stop()
+    r = adctl(d, "kill-switch", "off")
+    assert r.returncode == 0 and not os.path.exists(d.file)
+
+
+def test_the_executor_looks_for_itself(scene):
+    """Whatever an engine asks, also one that does not look."""
+    d = scene
+    d.go.touch()
+    alert(d)
+    wait_until(lambda: lines(d) == ["first", "second"], what="a workflow")
+    d.process.send_signal(signal.SIGSTOP)  # it cannot look now
+    os.makedirs(os.path.dirname(d.file), exist_ok=True)
+    with open(d.file, "w", encoding="utf-8") as f:
+        f.write("by hand\n")
+    # An engine whose switch is elsewhere asks the same executor.
+    d.process.kill()
+    d.process.wait()
+    executor = d.executor_pid()
+    with open(d.config_path, encoding="utf-8") as f:
+        config = json.load(f)
+    config["security"] = {"kill_switch": d.folder + "/elsewhere/switch"}
+    config["executor"]["autostart"] = False
+    other = d.config_path + ".other"
+    with open(other, "w", encoding="utf-8") as f:
+        json.dump(config, f)
+    d.config_path, kept = other, d.config_path
+    d.start()
+    d.config_path = kept
+    assert d.executor_pid() == executor
+    wait_until(lambda: d.get("/api/health")["checks"]["executor"]["ok"],
+               what="the executor")
+    event = alert(d)
+    wait_until(lambda: d.get(f"/api/events/{event}")["workflows"],
+               what="a workflow")
+    wf = d.get(f"/api/events/{event}")["workflows"][0]["id"]
+    wait_until(lambda: d.get(f"/api/workflows/{wf}")["status"] == "failed",
+               what="a refusal")
+    assert "the kill switch is on: by hand" in \
+        d.get(f"/api/workflows/{wf}")["error"]
+    assert lines(d) == ["first", "second"]
+
+
+@pytest.mark.parametrize("body, says", [
+    ({}, "true or false"), ({"on": "yes"}, "true or false"),
+    ({"on": True, "reason": "x" * 200}, "160 bytes"),
+    ({"on": True, "reason": "a\nb"}, "one line"),
+    ({"on": True, "why": "x"}, "why"),
+])
+def test_bad_requests_change_nothing(scene, body, says):
+    status, _, data = scene.raw("POST", "/api/admin/kill-switch",
+                                json.dumps(body))
+    assert status == 400 and says in data.decode()
+    assert not os.path.exists(scene.file)
+
+
+def test_a_file_that_cannot_be_written_still_stops_this_engine(scene):
+    d = scene
+    with open(os.path.join(d.folder, "control"), "w", encoding="utf-8"):
+        pass  # no folder: no file in it
+    status, _, data = d.raw("POST", "/api/admin/kill-switch",
+                            json.dumps({"on": True}))
+    assert status == 500 and "until the engine ends" in data.decode()
+    wait_on(d)
+    nothing_begins(d, [])
