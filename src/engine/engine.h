@@ -238,8 +238,7 @@ void engine_step(struct engine *e, const struct fact *fact, struct effects *fx);
 /* When FACT_TIME is next due; UINT64_MAX: never. */
 uint64_t engine_next_deadline_ms(const struct engine *e);
 
-/* A hash of everything that must survive a restart: equal for two engines
- * that hold the same workflows, attempts and memories. */
+/* A hash of all that must survive a restart: workflows, attempts, memories. */
 uint64_t engine_hash(const struct engine *e);
 
 /* Live numbers for metrics and status. */
