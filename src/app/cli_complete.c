@@ -128,13 +128,20 @@ static const char bash_tail[] =
     "}\n"
     "complete -F _adctl adctl\n";
 
-/* Does a command before row i have a flag of that name? */
-static bool is_known_flag(size_t i, const char *name)
+/* List 0 is that of all commands, the others are those of one each. */
+static const struct cli_flag *flags_of(size_t list)
 {
-    for (size_t c = 0; c < i; c++) {
-        const struct cli_flag *f = cli_commands[c].flags;
-        for (; f->name != NULL; f++) {
-            if (strcmp(f->name, name) == 0) {
+    return list == 0 ? cli_global_flags : cli_commands[list - 1].flags;
+}
+
+/* Has a list before this one a flag with a value and this name, or letter? */
+static bool is_known_flag(size_t list, const char *name, char letter)
+{
+    for (size_t i = 0; i < list; i++) {
+        for (const struct cli_flag *f = flags_of(i); f->name != NULL; f++) {
+            if (f->value != NULL &&
+                ((name != NULL && strcmp(f->name, name) == 0) ||
+                 (letter != 0 && f->letter == letter))) {
                 return true;
             }
         }
@@ -142,15 +149,20 @@ static bool is_known_flag(size_t i, const char *name)
     return false;
 }
 
-/* What follows these is no command; `row` is the command's. */
-static void add_bash_values(struct strbuf *out, const struct cli_flag *f,
-                            size_t row)
+/* What follows these is no command. */
+static void add_bash_values(struct strbuf *out, size_t list)
 {
-    for (; f->name != NULL; f++) {
-        if (f->value != NULL && !is_known_flag(row, f->name)) {
-            strbuf_addf(out, "        --%s", f->name);
-            if (f->letter != 0) {
-                strbuf_addf(out, "|-%c", f->letter);
+    for (const struct cli_flag *f = flags_of(list); f->name != NULL; f++) {
+        bool name = f->value != NULL && !is_known_flag(list, f->name, 0);
+        bool letter = f->value != NULL && f->letter != 0 &&
+                      !is_known_flag(list, NULL, f->letter);
+        if (name || letter) {
+            strbuf_addc(out, "        ");
+            if (name) {
+                strbuf_addf(out, "--%s%s", f->name, letter ? "|" : "");
+            }
+            if (letter) {
+                strbuf_addf(out, "-%c", f->letter);
             }
             strbuf_addc(out, ") ((i++)) ;;\n");
         }
@@ -160,9 +172,8 @@ static void add_bash_values(struct strbuf *out, const struct cli_flag *f,
 static void add_bash_words(struct strbuf *out)
 {
     strbuf_addc(out, bash_head);
-    add_bash_values(out, cli_global_flags, 0);
-    for (size_t i = 0; i < cli_command_count; i++) {
-        add_bash_values(out, cli_commands[i].flags, i);
+    for (size_t list = 0; list <= cli_command_count; list++) {
+        add_bash_values(out, list);
     }
     strbuf_addc(out, bash_nouns);
     for (size_t i = 0; i < cli_noun_alias_count; i++) {

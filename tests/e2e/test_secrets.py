@@ -228,8 +228,11 @@ def test_a_lost_key_is_told_and_runs_nothing(engine):
     key = os.path.join(d.folder, "secrets.key")
     os.unlink(key)
     d.start()
-    d.post("/api/runbooks/execute", {"runbook": "show.yaml", "parameters": {
-        "key": "another-one"}}, status=202)  # makes a new key
+    other = d.post("/api/runbooks/execute", {
+        "runbook": "show.yaml", "parameters": {"key": "another-one"}},
+        status=202)["workflow_id"]  # makes a new key
+    d.post(f"/api/workflows/{other}/kill", {})  # or it would use that key
+    d.wait_status(other, "killed")
     d.files["go"].touch()
     os.kill(d.executor_pid(), signal.SIGKILL)  # so that Wait is tried again
     done = d.wait_status(workflow, "succeeded", "failed", "held")
