@@ -117,7 +117,8 @@ static void view_job(const struct service *s, const struct worker_stat *w,
     uint32_t done = atomic_load(&w->job->matched);
     ret->state = is_stuck(s, w, now_us) ? WORKER_STUCK : WORKER_BUSY;
     ret->since_ms = w->since_ms;
-    ret->progress_ms = MAX(os_epoch_ms() - still_ms(w, now_us), w->since_ms);
+    ret->progress_ms = /* the same at each look */
+        w->since_ms + (atomic_load(&w->job->progress_us) - w->since_us) / 1000;
     ret->events = w->events;
     ret->done = done;
     if (claim->count != 0) {

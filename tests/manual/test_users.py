@@ -115,8 +115,8 @@ def test_no_unit_of_a_bare_host_takes_others_along(installed):
     print("left to steps:", " ".join(left))
 
 
-VITAL = ("ssh", "sshd", "cron", "auditd", "apparmor", "nftables", "ufw",
-         "firewalld", "fail2ban", "rsyslog", "NetworkManager", "networking",
+VITAL = ("ssh", "sshd", "cron", "cron-update", "auditd", "apparmor",
+         "nftables", "ufw", "firewalld", "fail2ban", "rsyslog", "NetworkManager", "networking",
          "unattended-upgrades", "chrony", "dbus-broker", "polkit",
          "autonomous-devops-backup", "plymouth-quit", "kexec-load",
          "systemd-journald", "console-getty", "emergency")
