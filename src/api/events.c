@@ -184,38 +184,40 @@ static void put_event(struct strbuf *out, const struct event_view *v)
     event_add_json(out, &v->event, v->status, v->error, &v->duplicate_of);
 }
 
-/* Reads page by page, so that what is held at once stays small, and one row
- * more than is looked at, to know whether there is a next page. Sets *ret_next
- * to its cursor, or 0. */
+struct event_list {
+    struct event_filter *filter;
+    struct event_view *rows;
+};
+
+static int read_events(void *context, struct filter *f, uint32_t limit,
+                       struct arena *page, uint32_t *ret_count)
+{
+    struct event_list *l = context;
+    struct reader *reader = f->call->reader;
+    l->filter->limit = limit;
+    return reader->ops->events(reader, l->filter, page, &l->rows, ret_count);
+}
+
+static bool put_one_event(void *context, struct filter *f, uint32_t i)
+{
+    struct event_list *l = context;
+    l->filter->before_seq = l->rows[i].event.seq;
+    if (!filter_keeps_event(f, &l->rows[i])) {
+        return false;
+    }
+    put_event(call_out(f->call), &l->rows[i]);
+    return true;
+}
+
+/* Sets *ret_next to the cursor of the next page, or 0. */
 static int put_events(struct filter *filter, struct event_filter *f,
                       uint32_t limit, uint64_t *ret_next)
 {
-    struct call *c = filter->call;
-    struct strbuf *out = call_out(c);
-    struct arena page = ARENA_INIT;
+    struct event_list l = {.filter = f};
+    const struct filter_list list = {read_events, put_one_event, &l};
     uint32_t given = 0;
-    int r = 0;
-    bool more = true;
-    while (r == 0 && more && given < limit && filter_goes_on(filter)) {
-        struct event_view *rows = NULL;
-        uint32_t count = 0;
-        uint32_t looked_at = filter_page_rows(filter, limit - given);
-        uint32_t i = 0;
-        arena_reset(&page);
-        f->limit = looked_at + 1;
-        r = c->reader->ops->events(c->reader, f, &page, &rows, &count);
-        for (; r == 0 && i < MIN(count, looked_at) && given < limit &&
-               filter_goes_on(filter);
-             i++) {
-            if (filter_keeps_event(filter, &rows[i])) {
-                put_event(out, &rows[i]);
-                given++;
-            }
-            f->before_seq = rows[i].event.seq;
-        }
-        more = count > i;
-    }
-    arena_deinit(&page);
+    bool more = false;
+    int r = filter_pages(filter, &list, limit, &given, &more);
     *ret_next = more ? f->before_seq : 0;
     return r;
 }

@@ -109,10 +109,39 @@ bool filter_goes_on(const struct filter *f)
                                    f->left.units >= CEL_BUDGET_DEFAULT.units));
 }
 
-uint32_t filter_page_rows(const struct filter *f, uint32_t wanted)
+/* So many rows are read at once when so many more may be shown. */
+static uint32_t page_rows(const struct filter *f, uint32_t wanted)
 {
     return f->program != NULL ? API_LIST_PAGE_ROWS
                               : MIN(wanted, API_LIST_PAGE_ROWS);
+}
+
+/* Page by page, so that what is held at once stays small. One row more is read
+ * than is looked at: it tells whether there are more. */
+int filter_pages(struct filter *f, const struct filter_list *list,
+                 uint32_t limit, uint32_t *ret_given, bool *ret_more)
+{
+    struct arena page = ARENA_INIT;
+    uint32_t given = 0;
+    int r = 0;
+    bool more = true;
+    while (r == 0 && more && given < limit && filter_goes_on(f)) {
+        uint32_t count = 0;
+        uint32_t i = 0;
+        uint32_t looked_at = page_rows(f, limit - given);
+        arena_reset(&page);
+        r = list->read(list->context, f, looked_at + 1, &page, &count);
+        for (; r == 0 && i < MIN(count, looked_at) && given < limit &&
+               filter_goes_on(f);
+             i++) {
+            given += list->put(list->context, f, i) ? 1 : 0;
+        }
+        more = count > i;
+    }
+    arena_deinit(&page);
+    *ret_given = given;
+    *ret_more = more;
+    return r;
 }
 
 void filter_answer_bare(const struct filter *f)

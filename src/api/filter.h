@@ -52,8 +52,21 @@ bool filter_keeps_row(struct filter *f, size_t from);
  * done what one request may. */
 bool filter_goes_on(const struct filter *f);
 
-/* So many rows are read at once when so many more may be shown. */
-uint32_t filter_page_rows(const struct filter *f, uint32_t wanted);
+/* A list whose rows are read page by page. */
+struct filter_list {
+    /* Reads at most so many rows, those behind the last one that was put; the
+     * arena is reset before the next call. 0, or the reader's error. */
+    int (*read)(void *context, struct filter *f, uint32_t limit,
+                struct arena *page, uint32_t *ret_count);
+    /* Appends row i of those read, if the filter keeps it: is it shown? */
+    bool (*put)(void *context, struct filter *f, uint32_t i);
+    void *context;
+};
+
+/* Shows at most `limit` rows; *ret_given: how many were; *ret_more: there may
+ * be more behind the last one that was put. 0, or the reader's error. */
+int filter_pages(struct filter *f, const struct filter_list *list,
+                 uint32_t limit, uint32_t *ret_given, bool *ret_more);
 
 /* For a list with no room for "filter" (an array): answers 200, or 400 where
  * the filter had no value for a row. */

@@ -138,40 +138,55 @@ static bool read_cursor(struct call *c, struct memory_filter *f)
     return false;
 }
 
+struct guard_list {
+    struct memory_filter *filter;
+    const struct generation *generation;
+    uint64_t now_ms;
+    struct memory_row *rows;
+    const struct memory_row *last; /* that was looked at */
+};
+
+/* In the call's arena: the next page, and the cursor, begin with a row of this
+ * one. */
+static int read_rows(void *context, struct filter *f, uint32_t limit,
+                     struct arena *page, uint32_t *ret_count)
+{
+    struct guard_list *l = context;
+    struct reader *reader = f->call->reader;
+    (void)page;
+    l->filter->limit = limit;
+    return reader->ops->memories(reader, l->filter, call_arena(f->call),
+                                 &l->rows, ret_count);
+}
+
+static bool put_one(void *context, struct filter *f, uint32_t i)
+{
+    struct guard_list *l = context;
+    struct strbuf *out = call_out(f->call);
+    size_t start = out->len;
+    l->last = &l->rows[i];
+    put_guard(out, l->last, l->generation, l->now_ms);
+    l->filter->after_runbook = l->last->runbook_path;
+    l->filter->after_trigger = l->last->trigger;
+    l->filter->after_key = l->last->key;
+    return filter_keeps_row(f, start);
+}
+
 /* Puts the rows of the page; *ret_last is the last one that was looked at when
  * there may be more, in the call's arena. */
 static int put_rows(struct filter *filter, struct memory_filter *f,
                     const struct generation *g,
                     const struct memory_row **ret_last)
 {
-    struct call *c = filter->call;
-    uint32_t limit = (uint32_t)call_number(c, "limit");
-    uint64_t now_ms = os_epoch_ms();
+    struct guard_list l = {
+        .filter = f, .generation = g, .now_ms = os_epoch_ms()};
+    const struct filter_list list = {read_rows, put_one, &l};
     uint32_t given = 0;
-    bool more = true;
-    int r = 0;
-    while (r == 0 && more && given < limit && filter_goes_on(filter)) {
-        struct memory_row *rows = NULL;
-        uint32_t count = 0;
-        uint32_t looked_at = filter_page_rows(filter, limit - given);
-        uint32_t i = 0;
-        f->limit = looked_at + 1;
-        r = c->reader->ops->memories(c->reader, f, call_arena(c), &rows,
-                                     &count);
-        for (; r == 0 && i < MIN(count, looked_at) && given < limit &&
-               filter_goes_on(filter);
-             i++) {
-            size_t start = call_out(c)->len;
-            put_guard(call_out(c), &rows[i], g, now_ms);
-            given += filter_keeps_row(filter, start) ? 1 : 0;
-            f->after_runbook = rows[i].runbook_path;
-            f->after_trigger = rows[i].trigger;
-            f->after_key = rows[i].key;
-            *ret_last = &rows[i];
-        }
-        more = count > i;
-    }
-    *ret_last = more ? *ret_last : NULL;
+    bool more = false;
+    int r = filter_pages(filter, &list,
+                         (uint32_t)call_number(filter->call, "limit"), &given,
+                         &more);
+    *ret_last = more ? l.last : NULL;
     return r;
 }
 

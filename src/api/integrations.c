@@ -290,37 +290,40 @@ static void put_notice(struct strbuf *out, const struct notice_row *row)
     put_close(out, '}');
 }
 
-/* Page by page, as events are listed. */
-static int put_notices(struct filter *filter, struct notice_filter *f,
+struct notice_list {
+    struct notice_filter filter;
+    struct notice_row *rows;
+};
+
+static int read_notices(void *context, struct filter *f, uint32_t limit,
+                        struct arena *page, uint32_t *ret_count)
+{
+    struct notice_list *l = context;
+    struct reader *reader = f->call->reader;
+    l->filter.limit = limit;
+    return reader->ops->notices(reader, &l->filter, page, &l->rows, ret_count);
+}
+
+static bool put_one_notice(void *context, struct filter *f, uint32_t i)
+{
+    struct notice_list *l = context;
+    struct strbuf *out = call_out(f->call);
+    size_t start = out->len;
+    put_notice(out, &l->rows[i]);
+    l->filter.before_seq = l->rows[i].seq;
+    return filter_keeps_row(f, start);
+}
+
+static int put_notices(struct filter *filter, const struct notice_filter *which,
                        uint32_t *ret_given, uint64_t *ret_next)
 {
-    struct call *c = filter->call;
-    struct arena page = ARENA_INIT;
-    uint32_t limit = (uint32_t)call_number(c, "limit");
-    uint32_t given = 0;
-    int r = 0;
-    bool more = true;
-    while (r == 0 && more && given < limit && filter_goes_on(filter)) {
-        struct notice_row *rows = NULL;
-        uint32_t count = 0;
-        uint32_t looked_at = filter_page_rows(filter, limit - given);
-        uint32_t i = 0;
-        arena_reset(&page);
-        f->limit = looked_at + 1;
-        r = c->reader->ops->notices(c->reader, f, &page, &rows, &count);
-        for (; r == 0 && i < MIN(count, looked_at) && given < limit &&
-               filter_goes_on(filter);
-             i++) {
-            size_t start = call_out(c)->len;
-            put_notice(call_out(c), &rows[i]);
-            given += filter_keeps_row(filter, start) ? 1 : 0;
-            f->before_seq = rows[i].seq;
-        }
-        more = count > i;
-    }
-    arena_deinit(&page);
-    *ret_given = given;
-    *ret_next = more ? f->before_seq : 0;
+    struct notice_list l = {.filter = *which};
+    const struct filter_list list = {read_notices, put_one_notice, &l};
+    bool more = false;
+    int r = filter_pages(filter, &list,
+                         (uint32_t)call_number(filter->call, "limit"),
+                         ret_given, &more);
+    *ret_next = more ? l.filter.before_seq : 0;
     return r;
 }
 

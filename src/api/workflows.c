@@ -23,38 +23,44 @@ static void put_row(struct call *c, const struct pinned_source *from,
     runbook_unref(rb);
 }
 
-/* Page by page, as events are listed. Sets *ret_next to the cursor of the next
- * page, or 0. */
+struct workflow_list {
+    struct workflow_filter *filter;
+    struct pinned_source from;
+    struct workflow_view *rows;
+    struct arena *page;
+};
+
+static int read_rows(void *context, struct filter *f, uint32_t limit,
+                     struct arena *page, uint32_t *ret_count)
+{
+    struct workflow_list *l = context;
+    struct reader *reader = f->call->reader;
+    l->filter->limit = limit;
+    l->page = page;
+    return reader->ops->workflows(reader, l->filter, page, &l->rows, ret_count);
+}
+
+static bool put_one(void *context, struct filter *f, uint32_t i)
+{
+    struct workflow_list *l = context;
+    size_t start = call_out(f->call)->len;
+    put_row(f->call, &l->from, &l->rows[i].row, l->page);
+    l->filter->before_seq = l->rows[i].seq;
+    return filter_keeps_row(f, start);
+}
+
+/* Sets *ret_next to the cursor of the next page, or 0. */
 static int put_rows(struct filter *filter, struct workflow_filter *f,
                     uint32_t limit, uint64_t *ret_next)
 {
     struct call *c = filter->call;
-    struct arena page = ARENA_INIT;
     struct generation *g = service_generation(c->api->service);
-    struct pinned_source from = source(c, g);
+    struct workflow_list l = {.filter = f, .from = source(c, g)};
+    const struct filter_list list = {read_rows, put_one, &l};
     uint32_t given = 0;
-    int r = 0;
-    bool more = true;
-    while (r == 0 && more && given < limit && filter_goes_on(filter)) {
-        struct workflow_view *rows = NULL;
-        uint32_t count = 0;
-        uint32_t looked_at = filter_page_rows(filter, limit - given);
-        uint32_t i = 0;
-        arena_reset(&page);
-        f->limit = looked_at + 1;
-        r = c->reader->ops->workflows(c->reader, f, &page, &rows, &count);
-        for (; r == 0 && i < MIN(count, looked_at) && given < limit &&
-               filter_goes_on(filter);
-             i++) {
-            size_t start = call_out(c)->len;
-            put_row(c, &from, &rows[i].row, &page);
-            given += filter_keeps_row(filter, start) ? 1 : 0;
-            f->before_seq = rows[i].seq;
-        }
-        more = count > i;
-    }
+    bool more = false;
+    int r = filter_pages(filter, &list, limit, &given, &more);
     generation_unref(g);
-    arena_deinit(&page);
     *ret_next = more ? f->before_seq : 0;
     return r;
 }

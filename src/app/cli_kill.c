@@ -14,9 +14,8 @@
 
 #define SWITCH_PATH "/api/admin/kill-switch"
 #define SWITCH_FILE "/var/lib/autonomous-devops/control/kill-switch"
-#define ANSWER_WAIT_MS                                                         \
-    3000 /* longer than that is no answer in an emergency                      \
-          */
+/* Longer than that is no answer in an emergency. */
+#define ANSWER_WAIT_MS 3000
 
 /* Where the configuration has it; where the package has it, if nobody can
  * tell. In the arena of the command. */
