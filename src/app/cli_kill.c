@@ -17,20 +17,25 @@
 /* Longer than that is no answer in an emergency. */
 #define ANSWER_WAIT_MS 3000
 
-/* Where the configuration has it; where the package has it, if nobody can
- * tell. In the arena of the command. */
+/* Where the configuration has it; where the package has it, if there is none
+ * or it is broken, which is told. NULL: the one that was named is no use. */
 static const char *switch_file(struct cli *cli)
 {
     const char *path = cli_value(cli, "config");
     struct config_report report = {0};
     struct config *config = NULL;
-    const char *file = SWITCH_FILE;
+    const char *file = path == NULL ? SWITCH_FILE : NULL;
     if (path == NULL && access(CONFIG_PATH_DEFAULT, F_OK) == 0) {
         path = CONFIG_PATH_DEFAULT;
     }
     const struct config_sources from = {.path = path, .beside_engine = true};
     if (path != NULL && config_load_from(&from, &config, &report) == 0) {
         file = cli_text(cli, "%s", config_kill_switch(config, &config->arena));
+    } else if (path != NULL) {
+        cli_note(cli,
+                 "the configuration %s cannot be used, see: "
+                 "autonomous-devops check-config %s",
+                 path, path);
     }
     config_free(config);
     config_report_deinit(&report);
@@ -98,15 +103,21 @@ static int turn_by_hand(struct cli *cli, bool on, const char *why)
     struct err err = ERR_INIT;
     const char *file = switch_file(cli);
     char line[KILL_SWITCH_TEXT_SIZE];
+    if (file == NULL) {
+        return cli_fail(cli, CLI_FAILED, NULL,
+                        "the engine did not answer (%s), and where the kill "
+                        "switch is nobody can tell: nothing was done",
+                        why);
+    }
     (void)snprintf(line, sizeof(line), "uid:%u: %s", (unsigned)getuid(),
                    reason_of(cli));
     int r = on ? kill_switch_set(file, str_c(line), &err)
                : kill_switch_clear(file, &err);
     if (r < 0) {
-        return cli_fail(cli, CLI_FAILED,
-                        cli_text(cli, "sudo %s %s", on ? "touch" : "rm", file),
-                        "the engine did not answer (%s), and: %s", why,
-                        err.message);
+        return cli_fail(
+            cli, CLI_FAILED,
+            cli_text(cli, "sudo adctl kill-switch %s", on ? "on" : "off"),
+            "the engine did not answer (%s), and: %s", why, err.message);
     }
     cli_note(cli, "the engine did not answer (%s): the file was %s by hand",
              why, on ? "written" : "removed");
@@ -152,8 +163,12 @@ int cli_kill_switch_show(struct cli *cli)
     struct cli_request request = {.method = "GET"};
     struct cli_answer answer = {0};
     int r = ask(cli, &request, &answer);
-    if (r < 0) {
-        json_auto_t *now = by_hand(switch_file(cli));
+    const char *file = r < 0 ? switch_file(cli) : NULL;
+    if (r < 0 && file == NULL) {
+        r = cli_fail(cli, CLI_FAILED, NULL, "the engine did not answer (%s)",
+                     why_not(cli, &answer));
+    } else if (r < 0) {
+        json_auto_t *now = by_hand(file);
         (void)json_object_del(now, "audited");
         cli_note(cli,
                  "the engine did not answer (%s): this is what the file "

@@ -156,6 +156,17 @@ def test_without_an_engine_the_file_is_turned_by_hand(scene):
     assert r.returncode == 0 and not os.path.exists(d.file)
 
 
+def test_a_file_that_nobody_can_name_is_not_touched(scene):
+    d = scene
+    d.stop()
+    d.config_path += ".none"
+    for verb in "on", "off", "show":
+        r = adctl(d, "kill-switch", verb)
+        assert r.returncode == 1 and d.config_path in r.stderr, r.stderr
+        assert "by hand" not in r.stderr and r.stdout == ""
+    assert not os.path.exists(d.file)
+
+
 def test_the_executor_looks_for_itself(scene):
     """Whatever an engine asks, also one that does not look."""
     d = scene
