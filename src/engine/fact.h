@@ -1,0 +1,135 @@
+/*
+ * What the engine is told: facts, and the configuration that one of them
+ * brings. A fact and its strings are borrowed for the call of engine_step.
+ * Pure data; see engine.h for what becomes of them.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "model/record.h"
+#include "model/runbook.h"
+
+#define ENGINE_WORKERS_MAX 64
+
+struct engine_config {
+    uint32_t workers;        /* event workers, 1..ENGINE_WORKERS_MAX */
+    uint32_t batch_size;     /* events per claim */
+    uint32_t max_concurrent; /* running workflows, all runbooks together */
+    /* Live workflows at which claims pause and requests are refused (those that
+     * stand bring their batches); held ones are counted apart, up to as many */
+    uint32_t max_live;
+    uint32_t max_memories; /* keys that triggers remember */
+    uint64_t workflow_timeout_ms;
+    uint64_t stop_grace_ms;    /* TERM to KILL when stopping a step */
+    uint64_t report_margin_ms; /* how late an executor's report may be */
+    uint64_t held_timeout_ms;  /* how long a held workflow waits */
+};
+
+#define ENGINE_CONFIG_DEFAULT                                                  \
+    ((struct engine_config){.workers = 4,                                      \
+                            .batch_size = 100,                                 \
+                            .max_concurrent = 20,                              \
+                            .max_live = 10000,                                 \
+                            .workflow_timeout_ms = 600000,                     \
+                            .stop_grace_ms = 10000,                            \
+                            .report_margin_ms = 30000,                         \
+                            .held_timeout_ms = 604800000 /* 7 d */,            \
+                            .max_memories = 100000})
+
+enum fact_kind {
+    FACT_START,          /* restored everything: begin (once) */
+    FACT_BATCH_MATCHED,  /* a worker has matched a claimed batch */
+    FACT_BATCH_LOST,     /* a worker will never tell: give up its batch */
+    FACT_RUN_REQUESTED,  /* a person or client asks for a workflow */
+    FACT_STOP_REQUESTED, /* cancel or kill */
+    FACT_EXECUTOR_UP,    /* connected to this life of the executor */
+    FACT_EXECUTOR_DOWN,
+    FACT_STEP_STARTED, /* the executor told the pid */
+    FACT_STEP_ENDED,   /* exit, time-out, refusal, loss */
+    FACT_TIME,         /* engine_next_deadline_ms has come */
+    FACT_CONFIG,       /* another engine_config is in force */
+    FACT_PAUSE,        /* stop or resume claiming events */
+    FACT_HALT,         /* the kill switch: begin nothing, until it is off */
+    FACT_CLOCK,        /* the wall clock was set */
+    FACT_KINDS
+};
+
+/* A trigger that a claimed event starts. */
+struct fact_match {
+    struct runbook *runbook;
+    uint32_t trigger_no;
+    struct id workflow_id; /* minted by the runtime */
+    struct str key;        /* trigger_key of the event */
+    struct str parameters; /* JSON; meaningless when error is set */
+    struct str error;      /* why it cannot start */
+};
+
+struct fact_event {
+    uint64_t seq, received_ms;
+    struct id id;
+    const struct fact_match *matches;
+    uint32_t match_count;
+    struct str error;     /* matching failed: the event will be retried */
+    struct str remark;    /* of conditions without a value; "" if none */
+    struct str held_back; /* what may not run, and why; "" if nothing */
+};
+
+struct fact {
+    enum fact_kind kind;
+    uint64_t now_ms;  /* epoch; less than in an earlier fact: taken for that
+                         one, except with FACT_CLOCK */
+    uint64_t entropy; /* for jitter */
+    union {
+        /* START: why what was restored may be out of date (it comes from a
+         * backup), so that everything unfinished is held for an operator; ""
+         * when it is what the last engine left. */
+        struct str doubt;
+        struct {
+            uint32_t worker;
+            uint64_t claim;
+            const struct fact_event *events;
+            uint32_t count;
+            struct str commit; /* of the generation matched against */
+        } batch;               /* LOST: the events that it had matched */
+        struct {
+            struct runbook *runbook;
+            struct str commit;
+            struct id workflow_id;
+            struct str parameters; /* checked, complete */
+            struct str requested_by;
+            bool dry_run;
+            /* Kept with the workflow, so that asking again starts nothing;
+             * `made` is filled in. NULL: the request had no key. */
+            const struct record_request *request;
+            /* The trail's row: action, and after as JSON; the rest is filled
+             * in. No action: no row; a dry run leaves none in any case. */
+            struct audit_row audit;
+            void *reply; /* comes back in ACTION_REPLY */
+        } run;
+        struct {
+            struct id workflow_id;
+            enum stop_request how;
+            struct str requested_by;
+            struct str audit; /* action of the row that it leaves if it
+                                 changes anything; "": none */
+            void *reply;
+        } stop;
+        struct {
+            struct id executor;
+        } executor;
+        struct {
+            struct attempt_key key;
+            struct id executor;
+            uint32_t pid;
+            uint64_t started_ms;
+        } started;
+        struct {
+            struct attempt_row row; /* final state and what is known */
+        } ended;
+        struct engine_config config;
+        bool pause, halt;
+        int64_t clock_shift_ms; /* CLOCK: how far it jumped */
+    };
+};
