@@ -1,3 +1,5 @@
+#include "engine/effects.h"
+
 #include "engine/engine_priv.h"
 
 #include <string.h>
