@@ -103,6 +103,8 @@ struct config {
     uint64_t health_interval_ms;
     uint64_t notice_give_up_ms;
 
+    bool config_auto_reload;
+
     /* runbooks */
     const char *repository;
     bool auto_reload;

@@ -14,6 +14,10 @@
 bool config_is_stale(const struct config *c,
                      const struct config_sources *sources, struct strbuf *ret);
 
+/* A number that is another one when a file of the sources has come, gone or
+ * been written; nothing is read for it. 0: there are no files. */
+uint64_t config_files_mark(const struct config_sources *sources);
+
 /* The URL of an engine that listens so, for callers on its machine, in the
  * arena; NULL: nobody can know (port 0). */
 const char *config_server_url(const char *listen, bool tls, struct arena *a);

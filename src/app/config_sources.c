@@ -382,3 +382,35 @@ bool config_is_stale(const struct config *c,
     arena_deinit(&a);
     return ret->len != before;
 }
+
+static uint64_t mark_file(const char *path, uint64_t mark)
+{
+    struct config_stamp stamp = {.size = 0};
+    int fd = open_file(path);
+    if (fd >= 0) {
+        stamp_stat(fd, &stamp);
+        (void)close(fd);
+    }
+    const uint64_t numbers[] = {fd >= 0, (uint64_t)stamp.changed_ns,
+                                stamp.inode, stamp.size};
+    mark = str_hash(str_c(path), mark);
+    return str_hash(str_n((const char *)numbers, sizeof(numbers)), mark);
+}
+
+uint64_t config_files_mark(const struct config_sources *sources)
+{
+    char folder[PATH_MAX_BYTES];
+    const char **files = NULL;
+    uint64_t mark = STR_HASH_SEED;
+    if (sources->path == NULL) {
+        return 0;
+    }
+    struct arena a = ARENA_INIT;
+    folder_beside(sources->path, folder);
+    (void)find_files(folder, sources->path, &a, &files);
+    for (size_t i = 0; files[i] != NULL; i++) {
+        mark = mark_file(files[i], mark);
+    }
+    arena_deinit(&a);
+    return mark;
+}

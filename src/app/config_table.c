@@ -230,6 +230,12 @@ const struct config_option config_options[] = {
      OF(METRICS_SCRAPER, timeout_ms), "10", RANGE(100, 5 * MINUTE),
      .help = "Time limit of a scrape."},
 
+    {"configuration.auto_reload", CONFIG_BOOL, CONFIG_RELOAD,
+     AT(config_auto_reload), "true",
+     .help = "Load the configuration again when its files have changed and "
+             "have stayed as they are for two seconds. One with an error "
+             "changes nothing, and what needs a restart waits for one."},
+
     {"runbooks.repository", CONFIG_PATH, 0, AT(repository),
      "/var/lib/autonomous-devops/runbooks",
      .help = "Folder of the runbooks, usually a git checkout."},

@@ -33,6 +33,8 @@ struct reload {
     pthread_mutex_t status_lock;     /* for moments only */
     struct api_config_status status; /* of the last reading */
     sd_event_source *timer;          /* NULL: nobody looks at the files */
+    uint64_t seen;    /* the files' mark at the last look that found others */
+    uint64_t refused; /* their mark when they were not taken */
 };
 
 struct reload *reload_new(const struct config_sources *sources,
@@ -81,38 +83,30 @@ static void port_status(void *context, struct api_config_status *ret)
     pthread_mutex_unlock(&r->status_lock);
 }
 
+static const struct config *in_force(const struct reload *r)
+{
+    return r->last != NULL ? r->last : r->started;
+}
+
 /* ---- are the files still those that were read? ----------------------------
  */
 
-static void look(struct reload *r)
+/* Returns whether they are to be read again now: who writes several files, or
+ * one in pieces, is given the time from one look to the next, and what has been
+ * refused is not looked at again until it is something else. */
+static bool look(struct reload *r)
 {
     struct strbuf text = STRBUF_INIT(16UL * 1024);
-    const struct config *now = r->last != NULL ? r->last : r->started;
-    (void)config_is_stale(now, r->sources, &text);
+    bool stale = config_is_stale(in_force(r), r->sources, &text);
+    uint64_t mark = stale ? config_files_mark(r->sources) : 0;
+    bool settled = stale && mark == r->seen;
+    r->seen = mark;
     pthread_mutex_lock(&r->status_lock);
     (void)snprintf(r->status.changed, sizeof(r->status.changed), "%.*s",
                    STR_ARG(strbuf_str(&text)));
     pthread_mutex_unlock(&r->status_lock);
     strbuf_deinit(&text);
-}
-
-static int on_look(sd_event_source *source, uint64_t usec, void *context)
-{
-    struct reload *r = context;
-    (void)usec;
-    if (pthread_mutex_trylock(&r->lock) == 0) { /* else they are being read */
-        look(r);
-        pthread_mutex_unlock(&r->lock);
-    }
-    (void)sd_event_source_set_time_relative(source, LOOK_USEC);
-    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-}
-
-int reload_watch(struct reload *r, sd_event *loop)
-{
-    int result = sd_event_add_time_relative(loop, &r->timer, CLOCK_MONOTONIC,
-                                            LOOK_USEC, 0, on_look, r);
-    return result < 0 ? result : 0;
+    return settled && in_force(r)->config_auto_reload && mark != r->refused;
 }
 
 /* ---- what is said about it ------------------------------------------------
@@ -274,7 +268,7 @@ static int take(struct reload *r, struct config *after,
                 const struct config_report *report,
                 const struct api_config_recorder *recorder, struct strbuf *ret)
 {
-    const struct config *before = r->last != NULL ? r->last : r->started;
+    const struct config *before = in_force(r);
     struct config_keys changed = config_changed(before, after, false);
     struct config_keys restart = config_changed(r->started, after, true);
     int result =
@@ -324,25 +318,69 @@ static void refuse(struct reload *r, const struct config_report *report,
              reterr->message);
 }
 
-int reload_now(struct reload *r, const struct api_config_recorder *recorder,
-               struct strbuf *ret, struct err *reterr)
+/* The lock is the caller's. */
+static int read_again(struct reload *r,
+                      const struct api_config_recorder *recorder,
+                      struct strbuf *ret, struct err *reterr)
 {
     struct config_report report = {0};
     struct config *after = NULL;
-    pthread_mutex_lock(&r->lock);
+    uint64_t mark = config_files_mark(r->sources); /* before they are read */
     int result = config_load_from(r->sources, &after, &report);
     result = result == 0 ? config_check_host(after, &report) : result;
     log_problems(&report);
     if (result < 0) {
         config_free(after);
         refuse(r, &report, ret, reterr);
+        r->refused = mark;
         result = -EINVAL;
     } else {
         result = take(r, after, &report, recorder, ret);
     }
-    pthread_mutex_unlock(&r->lock);
     config_report_deinit(&report);
     return result;
+}
+
+int reload_now(struct reload *r, const struct api_config_recorder *recorder,
+               struct strbuf *ret, struct err *reterr)
+{
+    pthread_mutex_lock(&r->lock);
+    int result = read_again(r, recorder, ret, reterr);
+    pthread_mutex_unlock(&r->lock);
+    return result;
+}
+
+/* ---- by itself -------------------------------------------------------------
+ */
+
+static void by_itself(struct reload *r)
+{
+    struct strbuf ignored = STRBUF_INIT(1024UL * 1024);
+    struct err err = ERR_INIT;
+    log_info("the configuration's files have changed: reading them again");
+    (void)read_again(r, NULL, &ignored, &err); /* it logs */
+    strbuf_deinit(&ignored);
+}
+
+static int on_look(sd_event_source *source, uint64_t usec, void *context)
+{
+    struct reload *r = context;
+    (void)usec;
+    if (pthread_mutex_trylock(&r->lock) == 0) { /* else they are being read */
+        if (look(r)) {
+            by_itself(r);
+        }
+        pthread_mutex_unlock(&r->lock);
+    }
+    (void)sd_event_source_set_time_relative(source, LOOK_USEC);
+    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+int reload_watch(struct reload *r, sd_event *loop)
+{
+    int result = sd_event_add_time_relative(loop, &r->timer, CLOCK_MONOTONIC,
+                                            LOOK_USEC, 0, on_look, r);
+    return result < 0 ? result : 0;
 }
 
 /* ---- the API's view ---------------------------------------------------------

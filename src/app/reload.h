@@ -24,9 +24,10 @@ void reload_set_service(struct reload *r, struct service *service,
                         struct integrations *integrations);
 
 /* Looks now and then, on the loop of the calling thread, whether the files are
- * still those that were read; the API's view tells when they are not. Until
- * reload_free, which must be called before the loop goes. 0 or a negative
- * errno. */
+ * still those that were read; the API's view tells when they are not, and with
+ * configuration.auto_reload they are read again, once, when they have stayed as
+ * they are from one look to the next. Until reload_free, which must be called
+ * before the loop goes. 0 or a negative errno. */
 NODISCARD int reload_watch(struct reload *r, sd_event *loop);
 
 /* Reads all sources, and puts them in force if they are good and the recorder

@@ -67,6 +67,8 @@ class Daemon:
                          "work": f"{self.folder}/work",
                          "idle_exit": "5s"},
             "log": {"level": "debug"},
+            # Tests say when it is read again.
+            "configuration": {"auto_reload": False},
         }
         for section, values in extra.items():
             config.setdefault(section, {}).update(values)

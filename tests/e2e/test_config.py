@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 
 import pytest
 
@@ -328,6 +329,47 @@ def test_a_reload_is_all_or_nothing(make_daemon, how):
     if how == "http":
         trail = d.get("/api/admin/audit")["audit"]
         assert [r["action"] for r in trail] == ["config.reload"] * 2
+
+
+def test_changed_files_are_read_again_by_themselves(make_daemon):
+    """Once each, when they have stayed as they are; errors change nothing."""
+    d = make_daemon(config={"configuration": {"auto_reload": True},
+                            "engine": {"event_processing": {"workers": 2}}})
+
+    def workers():
+        return d.get("/api/admin/workers")["count"]
+
+    def write(workers, **extra):
+        d.write_config({"configuration": {"auto_reload": True, **extra},
+                        "engine": {"event_processing": {"workers": workers}}})
+    assert workers() == 2
+    write(3)
+    wait_until(lambda: workers() == 3, what="three workers")
+    assert d.get("/api/health")["checks"]["config"]["warning"] is None
+
+    write(4, auto_relod=True)
+    wait_until(lambda: numbers(d)[LAST] == 0, what="the refusal")
+    health = d.get("/api/health")["checks"]["config"]
+    assert "configuration.auto_relod" in health["error"] and workers() == 3
+    refusals = d.log().count("not reloaded, the old one stays")
+    time.sleep(5)  # two looks later it has not been read again
+    assert d.log().count("not reloaded, the old one stays") == refusals == 1
+
+    write(5)
+    wait_until(lambda: workers() == 5, what="five workers")
+    assert numbers(d)[LAST] == 1
+
+    # A new file in config.d counts, and the option itself is one of them.
+    parts = os.path.join(os.path.dirname(d.config_path), "config.d")
+    os.mkdir(parts)
+    with open(os.path.join(parts, "10.yaml"), "w", encoding="utf-8") as f:
+        f.write("configuration: {auto_reload: false}\n"
+                "engine: {event_processing: {workers: 6}}\n")
+    wait_until(lambda: workers() == 6, what="six workers")
+    write(7)
+    wait_until(lambda: d.get("/api/health")["checks"]["config"]["warning"],
+               what="the warning")
+    assert workers() == 6
 
 
 def test_adctl_waits_for_a_reload_as_long_as_it_is_told(tmp_path):
