@@ -27,6 +27,7 @@ enum param_type {
     PARAM_TYPES
 };
 
+struct runbook_test;
 struct pattern; /* a compiled, fully anchored regex: model/matcher.h */
 
 struct param {
@@ -115,6 +116,9 @@ struct runbook {
     uint32_t trigger_count;
     struct step *steps;
     uint32_t step_count;
+    struct runbook_test
+        *tests; /* runbook_test.h; not looked at by the engine */
+    uint32_t test_count;
     uint32_t max_concurrent; /* 0: no limit of its own */
     uint64_t timeout_ms;     /* of a workflow; 0: the engine's default */
 };

@@ -94,6 +94,9 @@ extern const struct key_table runbook_count_keys;
 extern const struct key_table runbook_max_runs_keys;
 extern const struct key_table runbook_step_keys;
 extern const struct key_table runbook_retry_keys;
+extern const struct key_table runbook_test_keys; /* runbook_test_keys.c */
+extern const struct key_table runbook_outcome_keys;
+extern const struct key_table runbook_expect_keys;
 
 /* ---- reader (runbook_read.c) -------------------------------------------- */
 
@@ -145,6 +148,7 @@ bool loader_read_duration(struct loader *l, const struct yaml_node *n,
 key_read_fn runbook_read_params;   /* object: struct runbook */
 key_read_fn runbook_read_triggers; /* object: struct runbook */
 key_read_fn runbook_read_steps;    /* object: struct runbook */
+key_read_fn runbook_read_tests;    /* object: struct runbook; after them all */
 
 key_read_fn param_read_type; /* object: struct param */
 key_read_fn param_read_pattern;
@@ -165,6 +169,25 @@ key_read_fn step_read_command;
 key_read_fn step_read_argv;
 key_read_fn step_read_env;
 key_read_fn step_read_retry;
+
+key_read_fn test_read_event; /* object: struct runbook_test */
+key_read_fn test_read_now;
+key_read_fn test_read_parameters;
+key_read_fn test_read_mocks;
+key_read_fn test_read_expect;
+
+key_read_fn outcome_read_text; /* object: struct test_outcome */
+key_read_fn outcome_read_error;
+
+key_read_fn expect_read_matched; /* object: struct test_expect */
+key_read_fn expect_read_ran;
+key_read_fn expect_read_skipped;
+key_read_fn expect_read_status;
+key_read_fn expect_read_result;
+key_read_fn expect_read_parameters;
+key_read_fn expect_read_argv;
+key_read_fn expect_read_env;
+key_read_fn expect_read_attempts;
 
 /* ---- shapes (runbook_schema.c) ------------------------------------------ */
 
@@ -187,6 +210,32 @@ key_schema_fn schema_of_command;
 key_schema_fn schema_of_argv;
 key_schema_fn schema_of_env;
 key_schema_fn schema_of_retry;
+
+/* Of runbook_test_schema.c. */
+key_schema_fn schema_of_tests;
+key_schema_fn schema_of_test_event;
+key_schema_fn schema_of_test_now;
+key_schema_fn schema_of_test_parameters;
+key_schema_fn schema_of_test_mocks;
+key_schema_fn schema_of_test_expect;
+key_schema_fn schema_of_test_text;
+key_schema_fn schema_of_test_matched;
+key_schema_fn schema_of_test_steps;
+key_schema_fn schema_of_test_status;
+key_schema_fn schema_of_test_result;
+key_schema_fn schema_of_test_values;
+key_schema_fn schema_of_test_argv;
+key_schema_fn schema_of_test_env;
+key_schema_fn schema_of_test_attempts;
+
+/* The number of the step of this name or id; UINT32_MAX after reporting one
+ * that there is not, with the nearest. */
+NODISCARD uint32_t loader_find_step(struct loader *l, const struct yaml_node *n,
+                                    struct str word);
+
+/* A node as JSON, by YAML's core schema; all scalars as texts when `texts`. A
+ * new reference. */
+NODISCARD json_t *loader_json(const struct yaml_node *n, bool texts);
 
 /* Name i of the variables that no step may set, one that ends in * standing
  * for all that begin so; NULL behind the last. */

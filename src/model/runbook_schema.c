@@ -325,6 +325,18 @@ static json_t *mapping(const struct key_table *t)
     return s;
 }
 
+/* Mappings that others refer to. */
+static const struct {
+    const char *name;
+    const struct key_table *table;
+} definition_tables[] = {
+    {"parameter", &runbook_param_keys}, {"trigger", &runbook_trigger_keys},
+    {"count", &runbook_count_keys},     {"max_runs", &runbook_max_runs_keys},
+    {"step", &runbook_step_keys},       {"retry", &runbook_retry_keys},
+    {"test", &runbook_test_keys},       {"outcome", &runbook_outcome_keys},
+    {"expect", &runbook_expect_keys},
+};
+
 json_t *runbook_schema(void)
 {
     json_t *s = made(json_pack(
@@ -335,13 +347,11 @@ json_t *runbook_schema(void)
     int r = json_object_update_missing(s, top);
     ASSERT(r == 0);
     json_decref(top);
-    put(s, "definitions",
-        json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "parameter",
-                  mapping(&runbook_param_keys), "trigger",
-                  mapping(&runbook_trigger_keys), "count",
-                  mapping(&runbook_count_keys), "max_runs",
-                  mapping(&runbook_max_runs_keys), "step",
-                  mapping(&runbook_step_keys), "retry",
-                  mapping(&runbook_retry_keys)));
+    json_t *definitions = made(json_object());
+    for (size_t i = 0; i < ARRAY_LEN(definition_tables); i++) {
+        put(definitions, definition_tables[i].name,
+            mapping(definition_tables[i].table));
+    }
+    put(s, "definitions", definitions);
     return s;
 }

@@ -28,6 +28,9 @@ ONLY_LOADER = [
     r"at character \d+", r"does not start with", r"does not match the pattern",
     r"one of its values", r"control characters", r"whole seconds",
     r"expected an integer",  # of a trigger's constant
+    r"no step has the id", r"did you mean '(unit|restart)'", r"in the order of 'at'",
+    r"is the test of line", r"and has no value", r"expects nothing",
+    r"expected a duration in whole", r"expected an RFC 3339",
     r"is the step of line", r"has this id", r"is not between", r"longer than max_backoff",
 ]
 
@@ -163,6 +166,27 @@ CASES = [
     ({"triggers": [{"max_runs": {"limit": 1, "within": 0}}]}, False),
     ({"triggers": [{"max_runs": {"most": 1, "within": 60}}]}, False),
 ]
+TEST = {"name": "t", "event": {"type": "a"}, "expect": {"started": 0}}
+CASES += [({"tests": [{**TEST, **change}]}, good) for change, good in [
+    ({}, True), ({"name": None}, False), ({"nmae": "x"}, False),
+    ({"event": [{"type": "a", "labels": {"b": 1}}, {"at": "5m", "type": "a"}]}, True),
+    ({"event": {"type": "a", "label": {}}}, False), ({"event": []}, False),
+    ({"event": {"type": "a", "value": "1"}}, False),
+    ({"parameters": {}}, False), ({"now": "2026-01-05T12:00:00Z"}, True),
+    ({"now": 5}, False), ({"until": "1d"}, True), ({"until": 0}, False),
+    ({"mocks": {"a": {"exit": 1, "stdout": "x", "hangs": True}}}, True),
+    ({"mocks": {"a": {"times": [{"exit": 1}, {}]}}}, True),
+    ({"mocks": {"a": {"times": []}}}, False),
+    ({"mocks": {"a": {"exit": 300}}}, False), ({"mocks": {"a": {"code": 1}}}, False),
+    ({"mocks": []}, False), ({"expect": []}, False), ({"expect": {"start": 1}}, False),
+    ({"expect": {"ran": ["a"], "skipped": [], "attempts": {"a": 2}}}, True),
+    ({"expect": {"ran": "a"}}, False), ({"expect": {"attempts": {"a": 21}}}, False),
+    ({"expect": {"status": "failed", "result": "verified", "error": "x"}}, True),
+    ({"expect": {"status": "fail"}}, False), ({"expect": {"result": "good"}}, False),
+    ({"expect": {"argv": {"a": ["b"]}, "env": {"a": {"B": "c", "D": None}}}}, True),
+    ({"expect": {"argv": {"a": []}}}, False), ({"expect": {"env": {"a": "b"}}}, False),
+    ({"expect": {"matched": False}}, True), ({"expect": {"matched": 1}}, False),
+]]
 STEPS = [
     ({}, False), ({"command": "true", "argv": ["true"]}, False),
     ({"argv": []}, False), ({"argv": "true"}, False), ({"argv": ["a", 1]}, True),

@@ -67,6 +67,9 @@ static void runbook_page_has_every_key(void **state)
     check_keys(&page, "HOW OFTEN A TRIGGER STARTS", &runbook_max_runs_keys);
     check_keys(&page, "STEPS", &runbook_step_keys);
     check_keys(&page, "RETRY", &runbook_retry_keys);
+    check_keys(&page, "TESTS", &runbook_test_keys);
+    check_keys(&page, "TESTS", &runbook_outcome_keys);
+    check_keys(&page, "TESTS", &runbook_expect_keys);
     strbuf_deinit(&page);
 }
 

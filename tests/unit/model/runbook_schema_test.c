@@ -23,6 +23,9 @@ static const struct {
     {"max_runs", &runbook_max_runs_keys},
     {"step", &runbook_step_keys},
     {"retry", &runbook_retry_keys},
+    {"test", &runbook_test_keys},
+    {"outcome", &runbook_outcome_keys},
+    {"expect", &runbook_expect_keys},
 };
 
 static const json_t *mapping_of(const json_t *schema, const char *definition)
