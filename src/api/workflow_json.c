@@ -123,6 +123,11 @@ static void put_attempt(struct strbuf *out, const struct attempt_row *t)
     put_bool(out, "output_truncated", t->output_truncated);
     put_u64(out, "survivors", t->survivors);
     put_text_or_null(out, "error", t->error);
+    if (t->outputs.len != 0) {
+        put_raw(out, "outputs", t->outputs);
+    } else {
+        put_null(out, "outputs");
+    }
     put_close(out, '}');
 }
 

@@ -23,7 +23,8 @@ static uint64_t patience_ms(const struct engine *e)
 /* An undisturbed attempt is over, and reported, by then. */
 static uint64_t expected_end_ms(const struct engine *e, const struct flow *f)
 {
-    uint64_t begun_ms = MAX(f->attempt.requested_ms, f->attempt.started_ms);
+    const struct attempt_row *a = flow_attempt(f);
+    uint64_t begun_ms = MAX(a->requested_ms, a->started_ms);
     return MIN(begun_ms, e->now_ms) + flow_step(f)->timeout_ms + patience_ms(e);
 }
 
@@ -40,10 +41,10 @@ void attempts_next(struct engine *e, struct flow *f)
         flow_arm(e, f);
         return;
     }
-    uint32_t number = f->has_attempt ? f->attempt.key.attempt + 1 : 1;
+    const struct attempt_row *last = flow_attempt(f);
+    uint32_t number = last != NULL ? last->key.attempt + 1 : 1;
     ASSERT(number <= MAX(flow_step(f)->max_attempts, 1U));
-    f->has_attempt = true;
-    f->attempt = (struct attempt_row){
+    struct attempt_row intent = {
         .key = {.workflow_id = f->row.id,
                 .step_no = f->row.step_no,
                 .attempt = number},
@@ -51,12 +52,11 @@ void attempts_next(struct engine *e, struct flow *f)
         .executor = e->executor,
         .requested_ms = e->now_ms,
         .exit_code = -1,
-        .error = flow_own(&f->attempt_error, STR("")),
     };
+    effects_attempt(e->fx, RECORD_ATTEMPT_NEW, flow_keep(f, &intent));
     f->stop_sent = false;
     f->check_ms = expected_end_ms(e, f);
     list_push(&e->inflight, &f->place);
-    effects_attempt(e->fx, RECORD_ATTEMPT_NEW, &f->attempt);
     effects_start(e->fx, f, &e->config);
     flow_arm(e, f);
 }
@@ -64,7 +64,7 @@ void attempts_next(struct engine *e, struct flow *f)
 /* Asked of the life of the executor that is connected now? */
 static bool is_ours(const struct engine *e, const struct flow *f)
 {
-    return id_eq(f->attempt.executor, e->executor);
+    return id_eq(flow_attempt(f)->executor, e->executor);
 }
 
 /* Another life of the executor runs nothing of ours: it has been asked what it
@@ -77,7 +77,7 @@ void attempts_stop(struct engine *e, struct flow *f, bool kill)
     }
     if (is_ours(e, f)) {
         struct action a = {.kind = ENGINE_ACT_STOP,
-                           .stop = {.key = f->attempt.key,
+                           .stop = {.key = flow_attempt(f)->key,
                                     .kill = kill,
                                     .grace_ms = e->config.stop_grace_ms}};
         effects_action(e->fx, a);
@@ -125,7 +125,7 @@ static void add_duration(struct strbuf *out, uint64_t ms)
 /* "step 'restart' exited with status 3" */
 static void describe(const struct flow *f, struct strbuf *out)
 {
-    const struct attempt_row *a = &f->attempt;
+    const struct attempt_row *a = flow_attempt(f);
     const struct step *step = flow_step(f);
     strbuf_addf(out, "step '%.*s' ",
                 STR_ARG(shortened(step->name, DETAIL_MAX_BYTES / 2)));
@@ -153,6 +153,7 @@ static void describe(const struct flow *f, struct strbuf *out)
     case ATTEMPT_STARTING:
     case ATTEMPT_RUNNING:
     case ATTEMPT_SUCCEEDED:
+    case ATTEMPT_SKIPPED:
     case ATTEMPT_STATES:
         UNREACHABLE();
     }
@@ -165,7 +166,6 @@ static void describe(const struct flow *f, struct strbuf *out)
 /* The step is done with, well or (continue_on_error) not. */
 static void advance(struct engine *e, struct flow *f)
 {
-    f->has_attempt = false;
     if (f->row.step_no + 1 == f->runbook->step_count) {
         f->row.result = RESULT_UNVERIFIED;
         flow_finish(e, f, WORKFLOW_SUCCEEDED, STR(""));
@@ -183,7 +183,8 @@ static uint64_t backoff_ms(struct engine *e, const struct flow *f)
     uint64_t cap_ms =
         step->backoff_max_ms != 0 ? step->backoff_max_ms : step->backoff_ms;
     uint64_t delay_ms = MIN(step->backoff_ms, cap_ms);
-    for (uint32_t i = 1; i < f->attempt.key.attempt && delay_ms < cap_ms; i++) {
+    uint32_t tries = flow_attempt(f)->key.attempt;
+    for (uint32_t i = 1; i < tries && delay_ms < cap_ms; i++) {
         delay_ms = delay_ms > cap_ms / 2 ? cap_ms : delay_ms * 2;
     }
     uint64_t fifth_ms = delay_ms / 5;
@@ -205,7 +206,7 @@ static void retry_later(struct engine *e, struct flow *f)
 
 static bool may_retry(const struct flow *f)
 {
-    return f->attempt.key.attempt < flow_step(f)->max_attempts;
+    return flow_attempt(f)->key.attempt < flow_step(f)->max_attempts;
 }
 
 static void failed_for_good(struct engine *e, struct flow *f)
@@ -265,7 +266,8 @@ static void unknown(struct engine *e, struct flow *f)
 /* What the outcome of the current attempt means for the workflow. */
 static void decide(struct engine *e, struct flow *f)
 {
-    bool succeeded = f->attempt.state == ATTEMPT_SUCCEEDED;
+    enum attempt_state state = flow_attempt(f)->state;
+    bool succeeded = state == ATTEMPT_SUCCEEDED;
     bool last = f->row.step_no + 1 == f->runbook->step_count;
     if (f->row.stop != STOP_NONE) {
         stop_finish(e, f);
@@ -273,7 +275,7 @@ static void decide(struct engine *e, struct flow *f)
         flow_time_out(e, f);
     } else if (succeeded) {
         advance(e, f);
-    } else if (f->attempt.state == ATTEMPT_UNKNOWN) {
+    } else if (state == ATTEMPT_UNKNOWN) {
         unknown(e, f);
     } else if (may_retry(f)) {
         retry_later(e, f);
@@ -286,22 +288,22 @@ static void decide(struct engine *e, struct flow *f)
 static void conclude(struct engine *e, struct flow *f,
                      const struct attempt_row *report)
 {
-    struct attempt_row *a = &f->attempt;
-    INVARIANT("I3", attempt_state_may(a->state, report->state) &&
+    struct attempt_row a = *flow_attempt(f);
+    INVARIANT("I3", attempt_state_may(a.state, report->state) &&
                         attempt_state_is_final(report->state));
-    a->state = report->state;
-    a->pid = report->pid != 0 ? report->pid : a->pid;
-    a->started_ms =
-        report->started_ms != 0 ? report->started_ms : a->started_ms;
-    a->finished_ms = report->finished_ms != 0 ? report->finished_ms : e->now_ms;
-    a->exit_code = report->exit_code;
-    a->term_signal = report->term_signal;
-    a->output_bytes = report->output_bytes;
-    a->output_truncated = report->output_truncated;
-    a->survivors = report->survivors;
-    a->error = flow_own(&f->attempt_error, report->error);
+    a.state = report->state;
+    a.pid = report->pid != 0 ? report->pid : a.pid;
+    a.started_ms = report->started_ms != 0 ? report->started_ms : a.started_ms;
+    a.finished_ms = report->finished_ms != 0 ? report->finished_ms : e->now_ms;
+    a.exit_code = report->exit_code;
+    a.term_signal = report->term_signal;
+    a.output_bytes = report->output_bytes;
+    a.output_truncated = report->output_truncated;
+    a.survivors = report->survivors;
+    a.error = report->error;
+    a.outputs = report->outputs;
     list_remove(&f->place);
-    effects_attempt(e->fx, RECORD_ATTEMPT_SET, a);
+    effects_attempt(e->fx, RECORD_ATTEMPT_SET, flow_keep(f, &a));
 }
 
 /* Its attempt in flight is not asked for any more: the executor may have
@@ -313,7 +315,7 @@ void attempts_doubt_all(struct engine *e, struct str why)
          entry = map_next(&e->flows, &cursor)) {
         struct flow *f = entry->value;
         if (flow_in_flight(f)) {
-            struct attempt_row report = f->attempt;
+            struct attempt_row report = *flow_attempt(f);
             report.state = ATTEMPT_UNKNOWN;
             report.error = shortened(why, DETAIL_MAX_BYTES);
             conclude(e, f, &report);
@@ -335,22 +337,23 @@ static struct flow *find_in_flight(const struct engine *e,
 {
     struct flow *f = flow_find(e, key->workflow_id);
     bool current = f != NULL && flow_in_flight(f) &&
-                   f->attempt.key.step_no == key->step_no &&
-                   f->attempt.key.attempt == key->attempt;
+                   f->row.step_no == key->step_no &&
+                   flow_attempt(f)->key.attempt == key->attempt;
     return current ? f : NULL;
 }
 
 void attempts_started(struct engine *e, const struct fact *fact)
 {
     struct flow *f = find_in_flight(e, &fact->started.key);
-    if (f == NULL || f->attempt.state != ATTEMPT_STARTING ||
-        !id_eq(f->attempt.executor, fact->started.executor)) {
+    struct attempt_row *a = f != NULL ? flow_attempt(f) : NULL;
+    if (a == NULL || a->state != ATTEMPT_STARTING ||
+        !id_eq(a->executor, fact->started.executor)) {
         return; /* superseded, or told before */
     }
-    f->attempt.state = ATTEMPT_RUNNING;
-    f->attempt.pid = fact->started.pid;
-    f->attempt.started_ms = fact->started.started_ms;
-    effects_attempt(e->fx, RECORD_ATTEMPT_SET, &f->attempt);
+    a->state = ATTEMPT_RUNNING;
+    a->pid = fact->started.pid;
+    a->started_ms = fact->started.started_ms;
+    effects_attempt(e->fx, RECORD_ATTEMPT_SET, a);
     if (f->row.stop != STOP_NONE || flow_expired(e, f)) {
         attempts_stop(e, f, f->row.stop == STOP_KILL);
     } else if (!f->stop_sent) {
@@ -371,10 +374,11 @@ static void forget(struct engine *e, const struct attempt_key *key)
  * has done. */
 static void distrust(const struct flow *f, struct attempt_row *report)
 {
-    if (!id_eq(report->executor, f->attempt.executor)) {
+    const struct attempt_row *a = flow_attempt(f);
+    if (!id_eq(report->executor, a->executor)) {
         report->state = ATTEMPT_UNKNOWN;
         report->error = STR("the executor that ran it was lost");
-    } else if (!attempt_state_may(f->attempt.state, report->state)) {
+    } else if (!attempt_state_may(a->state, report->state)) {
         report->state = ATTEMPT_UNKNOWN;
         report->error = STR("the executor contradicts itself");
     }

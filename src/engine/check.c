@@ -5,18 +5,6 @@
 
 #include "base/assert.h"
 
-static void check_attempt(const struct flow *f)
-{
-    if (!f->has_attempt) {
-        return;
-    }
-    INVARIANT("I4", id_eq(f->attempt.key.workflow_id, f->row.id));
-    INVARIANT("I4", f->attempt.key.step_no == f->row.step_no);
-    INVARIANT("I4", f->attempt.key.attempt >= 1);
-    INVARIANT("I4",
-              f->attempt.key.attempt <= MAX(flow_step(f)->max_attempts, 1U));
-}
-
 static void check_wait(const struct engine *e, const struct flow *f)
 {
     bool queued = f->row.status == WORKFLOW_QUEUED;
@@ -102,7 +90,7 @@ void engine_check(const struct engine *e)
     for (struct map_entry *entry = map_next(&e->flows, &cursor); entry != NULL;
          entry = map_next(&e->flows, &cursor)) {
         const struct flow *f = entry->value;
-        check_attempt(f);
+        results_check(f);
         check_wait(e, f);
         running += flow_holds_place(f->row.status);
         held += f->row.status == WORKFLOW_HELD;

@@ -60,6 +60,7 @@ void effects_attempt(struct effects *fx, enum record_kind kind,
     ASSERT(kind == RECORD_ATTEMPT_NEW || kind == RECORD_ATTEMPT_SET);
     struct record r = {.kind = kind, .attempt = *row};
     r.attempt.error = arena_str(&fx->arena, row->error);
+    r.attempt.outputs = arena_str(&fx->arena, row->outputs);
     VEC_PUSH(&fx->records, r);
 }
 
@@ -106,11 +107,12 @@ void effects_action(struct effects *fx, struct action action)
 void effects_start(struct effects *fx, const struct flow *f,
                    const struct engine_config *config)
 {
-    const struct step *step = &f->runbook->steps[f->attempt.key.step_no];
+    const struct attempt_row *attempt = flow_attempt(f);
+    const struct step *step = &f->runbook->steps[attempt->key.step_no];
     struct action a = {
         .kind = ENGINE_ACT_START,
-        .start = {.key = f->attempt.key,
-                  .executor = f->attempt.executor,
+        .start = {.key = attempt->key,
+                  .executor = attempt->executor,
                   .runbook = runbook_ref(f->runbook),
                   .parameters = arena_str(&fx->arena, f->row.parameters),
                   .timeout_ms = step->timeout_ms,

@@ -34,11 +34,12 @@ struct engine;
 struct engine *engine_new(const struct engine_config *config);
 void engine_free(struct engine *e);
 
-/* Loading, before FACT_START: a workflow that is not final, with the row of
- * its newest attempt of the current step (NULL if that step has none yet), in
- * order of creation; takes a reference on the runbook. */
+/* Loading, before FACT_START: a workflow that is not final, in order of
+ * creation, with its attempts in any order, of which the newest of each step
+ * count; takes a reference on the runbook. */
 void engine_restore(struct engine *e, const struct workflow_row *row,
-                    struct runbook *rb, const struct attempt_row *attempt);
+                    struct runbook *rb, const struct attempt_row *attempts,
+                    uint32_t count);
 /* The same for what a trigger remembers of a key; in any order. */
 void engine_restore_memory(struct engine *e, const struct memory_row *row);
 

@@ -23,6 +23,7 @@
 #include "base/prng.h"
 #include "base/strbuf.h"
 #include "engine/engine.h"
+#include "engine/results.h"
 
 /* All flows of one runbook path, whatever version they pinned. */
 struct lane {
@@ -40,20 +41,20 @@ struct flow {
     struct runbook *runbook; /* a reference */
     struct lane *lane;
     uint64_t order; /* of creation: first come, first served */
-    bool has_attempt;
-    struct attempt_row attempt; /* the newest one of the current step */
-    bool stop_sent;             /* whoever can end it was told to */
-    uint64_t check_ms;          /* when silence about it becomes suspicious */
+    /* The newest attempt of each step of the runbook; NULL: none. Only that of
+     * the current step can be in flight. */
+    struct result **results;
+    bool stop_sent;    /* whoever can end the one in flight was told to */
+    uint64_t check_ms; /* when silence about it becomes suspicious */
     struct list place;
     struct list touched; /* in engine.touched, while record != 0 */
     size_t record;       /* 1-based index of its record in this step */
     struct heap_node timer;
-    char *commit; /* these are behind the strings of row and attempt */
+    char *commit; /* these are behind the strings of the row */
     char *parameters;
     char *requested_by;
     char *stopped_by;
     char *error;
-    char *attempt_error;
 };
 
 /* What a trigger remembers of one key. */

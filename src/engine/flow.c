@@ -50,6 +50,7 @@ struct flow *flow_new(struct engine *e, const struct workflow_row *row,
     f->row.stopped_by = flow_own(&f->stopped_by, row->stopped_by);
     f->row.error = flow_own(&f->error, row->error);
     f->runbook = runbook_ref(rb);
+    results_init(f);
     f->order = e->next_order++;
     list_init(&f->place);
     list_init(&f->touched);
@@ -65,13 +66,13 @@ void flow_free(struct engine *e, struct flow *f)
     list_remove(&f->place);
     list_remove(&f->touched);
     lane_leave(e, f);
+    results_free(f);
     runbook_unref(f->runbook);
     mem_free(f->commit);
     mem_free(f->parameters);
     mem_free(f->requested_by);
     mem_free(f->stopped_by);
     mem_free(f->error);
-    mem_free(f->attempt_error);
     mem_free(f);
 }
 
@@ -129,7 +130,8 @@ void flow_time_out(struct engine *e, struct flow *f)
 
 bool flow_in_flight(const struct flow *f)
 {
-    return f->has_attempt && !attempt_state_is_final(f->attempt.state);
+    const struct attempt_row *a = flow_attempt(f);
+    return a != NULL && !attempt_state_is_final(a->state);
 }
 
 bool flow_expired(const struct engine *e, const struct flow *f)

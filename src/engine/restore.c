@@ -6,15 +6,17 @@
 #include "base/assert.h"
 
 void engine_restore(struct engine *e, const struct workflow_row *row,
-                    struct runbook *rb, const struct attempt_row *attempt)
+                    struct runbook *rb, const struct attempt_row *attempts,
+                    uint32_t count)
 {
     ASSERT(!e->started && row->rev != 0);
     struct flow *f = flow_new(e, row, rb);
-    if (attempt != NULL) {
-        ASSERT(attempt->key.step_no == row->step_no);
-        f->has_attempt = true;
-        f->attempt = *attempt;
-        f->attempt.error = flow_own(&f->attempt_error, attempt->error);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct attempt_row *known =
+            flow_result(f, attempts[i].key.step_no);
+        if (known == NULL || known->key.attempt < attempts[i].key.attempt) {
+            (void)flow_keep(f, &attempts[i]);
+        }
     }
     if (row->status == WORKFLOW_QUEUED) {
         lane_enqueue(e, f);
@@ -24,7 +26,7 @@ void engine_restore(struct engine *e, const struct workflow_row *row,
     flow_arm(e, f);
 }
 
-static uint64_t mix(uint64_t hash, uint64_t value)
+uint64_t engine_mix(uint64_t hash, uint64_t value)
 {
     char bytes[8];
     for (size_t i = 0; i < sizeof(bytes); i++) {
@@ -33,10 +35,9 @@ static uint64_t mix(uint64_t hash, uint64_t value)
     return str_hash(str_n(bytes, sizeof(bytes)), hash);
 }
 
-/* With the length, so that neighbours cannot trade bytes. */
-static uint64_t mix_str(uint64_t hash, struct str s)
+uint64_t engine_mix_str(uint64_t hash, struct str s)
 {
-    return str_hash(s, mix(hash, s.len));
+    return str_hash(s, engine_mix(hash, s.len));
 }
 
 static uint64_t mix_workflow(uint64_t hash, const struct workflow_row *row)
@@ -71,29 +72,12 @@ static uint64_t mix_workflow(uint64_t hash, const struct workflow_row *row)
         row->defaults.retry_attempts,
     };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        hash = mix_str(hash, texts[i]);
+        hash = engine_mix_str(hash, texts[i]);
     }
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
-        hash = mix(hash, numbers[i]);
+        hash = engine_mix(hash, numbers[i]);
     }
     return hash;
-}
-
-static uint64_t mix_attempt(uint64_t hash, const struct attempt_row *a)
-{
-    const uint64_t numbers[] = {
-        a->key.step_no,  a->key.attempt,
-        a->state,        a->pid,
-        a->requested_ms, a->started_ms,
-        a->finished_ms,  (uint64_t)(int64_t)a->exit_code,
-        a->output_bytes, (uint64_t)(int64_t)a->term_signal,
-        a->survivors,    a->output_truncated,
-    };
-    hash = mix_str(hash, id_bytes(&a->executor));
-    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
-        hash = mix(hash, numbers[i]);
-    }
-    return mix_str(hash, a->error);
 }
 
 uint64_t engine_hash(const struct engine *e)
@@ -104,8 +88,7 @@ uint64_t engine_hash(const struct engine *e)
          entry = map_next(&e->flows, &cursor)) {
         const struct flow *f = entry->value;
         hash = mix_workflow(hash, &f->row);
-        hash = f->has_attempt ? mix_attempt(hash, &f->attempt)
-                              : mix(hash, UINT64_MAX);
+        hash = results_hash(f, hash);
     }
-    return mix(hash, memory_hash(e));
+    return engine_mix(hash, memory_hash(e));
 }

@@ -48,6 +48,7 @@ static const struct state attempt_states[ATTEMPT_STATES] = {
     [ATTEMPT_UNKNOWN] = {"unknown", 0},
     [ATTEMPT_CANCELLED] = {"cancelled", 0},
     [ATTEMPT_REFUSED] = {"refused", 0},
+    [ATTEMPT_SKIPPED] = {"skipped", 0},
 };
 
 static const char *const result_names[WORKFLOW_RESULTS] = {

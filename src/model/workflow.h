@@ -108,16 +108,20 @@ enum attempt_state {
     ATTEMPT_UNKNOWN = 5,   /* the executor that ran it is gone */
     ATTEMPT_CANCELLED = 6, /* stopped because the workflow was */
     ATTEMPT_REFUSED = 7,   /* the executor would not or could not start it */
+    ATTEMPT_SKIPPED = 8,   /* never asked for: there was nothing to be done */
     ATTEMPT_STATES
 };
 
 /* "starting", "timed_out", ... as in the API. */
 const char *attempt_state_name(enum attempt_state s);
 
-/* I3, as workflow_status_may. UNKNOWN is final: what comes after it is another
- * attempt, or an operator's decision. */
+/* I3, as workflow_status_may. SKIPPED attempts are born so. UNKNOWN is final:
+ * what comes after it is another attempt, or an operator's decision. */
 bool attempt_state_may(enum attempt_state from, enum attempt_state to);
 bool attempt_state_is_final(enum attempt_state s);
+
+/* What a step has computed for later steps, as JSON text. */
+#define ATTEMPT_OUTPUTS_MAX_BYTES (64UL * 1024)
 
 struct attempt_key {
     struct id workflow_id;
@@ -141,6 +145,7 @@ struct attempt_row {
     bool maybe_alive;      /* UNKNOWN: something that it started may still run.
                               In reports only, not stored */
     struct str error;      /* "" if none */
+    struct str outputs;    /* a JSON object, at most the above; "" if none */
 };
 
 /* A piece of a step's output as it came, for /logs. Chunks of one attempt are

@@ -53,7 +53,8 @@ struct run {
     char mark[ATTEMPT_NAME_SIZE + 16];
     enum run_phase phase;
     struct attempt_row row;
-    char *error; /* owned; row.error borrows it */
+    char *error; /* these are behind the row's strings */
+    char *outputs;
     struct output output;
     struct redactor redactor; /* of the step's secrets */
     struct redact_stream redacted[OUTPUT_STDERR + 1]; /* by stream */

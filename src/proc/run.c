@@ -464,6 +464,7 @@ void run_free(struct run *r)
     r->x->kept_bytes -= r->kept_bytes;
     output_deinit(&r->output);
     mem_free(r->error);
+    mem_free(r->outputs);
     mem_free(r);
 }
 

@@ -123,6 +123,8 @@ static void restore(struct executor *x, const char *name, struct str text)
     r->row = m.ended;
     r->error = str_dup(m.ended.error);
     r->row.error = str_c(r->error);
+    r->outputs = str_dup(m.ended.outputs);
+    r->row.outputs = str_c(r->outputs);
     r->spooled = true;
     while (next_message(&text, &m) && m.kind == EXEC_OUTPUT) {
         output_restore(&r->output, &m.output);

@@ -1,8 +1,8 @@
 /*
  * The only start-up path: read every live workflow in order of creation, give
- * each its pinned runbook and its newest attempt, read what triggers remember,
- * and start the engine. What
- * was in flight is asked of the executor again once that is connected.
+ * each its pinned runbook and its attempts, read what triggers remember, and
+ * start the engine. What was in flight is asked of the executor again once that
+ * is connected.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -141,12 +141,10 @@ static int restore_one(struct recovery *rec, const struct workflow_row *row,
         return err_set(reterr, r, "cannot read workflow %s (%.*s)", id,
                        STR_ARG(row->runbook_path));
     }
-    const struct attempt_row *newest =
-        newest_attempt(attempts, count, row->step_no);
     if (loaded < 0) {
-        give_up(rec, row, newest, &why);
+        give_up(rec, row, newest_attempt(attempts, count, row->step_no), &why);
     } else {
-        engine_restore(rec->rt->engine, row, rb, newest);
+        engine_restore(rec->rt->engine, row, rb, attempts, count);
     }
     return 0;
 }

@@ -152,6 +152,7 @@ static void attempt_changed(struct service *s, const struct attempt_row *a,
         break;
     case ATTEMPT_STARTING:
     case ATTEMPT_RUNNING:
+    case ATTEMPT_SKIPPED:
     case ATTEMPT_STATES:
         break;
     }

@@ -56,6 +56,7 @@ struct attempt_row memory_copy_attempt(struct arena *a,
 {
     struct attempt_row t = *from;
     t.error = copy(a, from->error);
+    t.outputs = copy(a, from->outputs);
     return t;
 }
 

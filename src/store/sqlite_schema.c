@@ -195,9 +195,13 @@ static const char schema_10[] =
     " PRIMARY KEY (runbook_path, trigger_name, key)"
     ") STRICT, WITHOUT ROWID;";
 
-static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4,
-                                    schema_5, schema_6, schema_7, schema_8,
-                                    schema_9, schema_10};
+/* What a step has computed for later ones. */
+static const char schema_11[] =
+    "ALTER TABLE attempt ADD COLUMN outputs TEXT NOT NULL DEFAULT '';";
+
+static const char *const steps[] = {schema_1, schema_2,  schema_3, schema_4,
+                                    schema_5, schema_6,  schema_7, schema_8,
+                                    schema_9, schema_10, schema_11};
 
 uint32_t sqlite_schema_newest(void)
 {

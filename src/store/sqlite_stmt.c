@@ -180,6 +180,7 @@ struct attempt_row stmt_attempt(sqlite3_stmt *st, struct arena *a)
     t.output_truncated = stmt_u32(st, c++) != 0;
     t.survivors = stmt_u32(st, c++);
     t.error = stmt_str(st, c++, a);
+    t.outputs = stmt_str(st, c++, a);
     return t;
 }
 
@@ -200,4 +201,5 @@ void stmt_bind_attempt(sqlite3_stmt *st, const struct attempt_row *t)
     stmt_bind_u64(st, c++, t->output_truncated ? 1 : 0);
     stmt_bind_u64(st, c++, t->survivors);
     stmt_bind_text(st, c++, t->error);
+    stmt_bind_text(st, c++, t->outputs);
 }

@@ -61,7 +61,7 @@ void stmt_bind_workflow(sqlite3_stmt *st, const struct workflow_row *w);
 #define STMT_ATTEMPT_COLUMNS                                                   \
     "step_no, attempt, state, executor, pid, requested_ms, started_ms, "       \
     "finished_ms, exit_code, term_signal, output_bytes, output_truncated, "    \
-    "survivors, error"
+    "survivors, error, outputs"
 struct attempt_row stmt_attempt(sqlite3_stmt *st, struct arena *a);
 
 /* From ?2 on, as in STMT_ATTEMPT_COLUMNS. */

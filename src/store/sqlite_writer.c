@@ -75,13 +75,14 @@ static const char *const texts[SQL_STATEMENTS] = {
         " WHERE workflow = ?1 AND step_no = ?2 AND attempt = ?3",
     [SQL_ATTEMPT_INSERT] =
         "INSERT INTO attempt (workflow, " STMT_ATTEMPT_COLUMNS ") VALUES (?1,"
-        " ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        " ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,"
+        " ?16)",
     /* Numbered as in the insert; requested_ms stays. */
     [SQL_ATTEMPT_SET] =
         "UPDATE attempt SET state = ?4, executor = ?5, pid = ?6,"
         " started_ms = ?8, finished_ms = ?9, exit_code = ?10,"
         " term_signal = ?11, output_bytes = ?12, output_truncated = ?13,"
-        " survivors = ?14, error = ?15"
+        " survivors = ?14, error = ?15, outputs = ?16"
         " WHERE workflow = ?1 AND step_no = ?2 AND attempt = ?3",
     [SQL_OUTPUT_INSERT] =
         "INSERT OR IGNORE INTO output (workflow, step_no, attempt, offset,"

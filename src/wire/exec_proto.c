@@ -39,6 +39,8 @@ enum field_type {
     FIELD_KEY, /* struct attempt_key */
     FIELD_HASH,
     FIELD_TEXT, /* UTF-8 without NUL */
+    FIELD_TAIL, /* the same, last of all; an empty one is not said, as before
+                   there was one: outcomes are kept over an upgrade */
     FIELD_BYTES
 };
 
@@ -116,7 +118,7 @@ static const struct field output_fields[] = {
 
 static const struct field ended_fields[] = {
     {FIELD_KEY, AT(ended.key), 0, 0},
-    {FIELD_ENUM, AT(ended.state), ATTEMPT_SUCCEEDED, ATTEMPT_STATES - 1},
+    {FIELD_ENUM, AT(ended.state), ATTEMPT_SUCCEEDED, ATTEMPT_REFUSED},
     {FIELD_ID, AT(ended.executor), 0, 1},
     {FIELD_U32, AT(ended.pid), 0, INT32_MAX},
     {FIELD_U64, AT(ended.requested_ms), 0, INT64_MAX},
@@ -129,6 +131,7 @@ static const struct field ended_fields[] = {
     {FIELD_U32, AT(ended.survivors), 0, UINT32_MAX},
     {FIELD_TEXT, AT(ended.error), 0, ERROR_MAX_BYTES},
     {FIELD_BOOL, AT(ended.maybe_alive), 0, 1},
+    {FIELD_TAIL, AT(ended.outputs), 1, ATTEMPT_OUTPUTS_MAX_BYTES},
     {FIELD_END, 0, 0, 0},
 };
 
@@ -206,6 +209,7 @@ static size_t number_width(enum field_type type)
     case FIELD_KEY:
     case FIELD_HASH:
     case FIELD_TEXT:
+    case FIELD_TAIL:
     case FIELD_BYTES:
         break;
     }
@@ -228,7 +232,7 @@ static int text_check(const struct field *f, struct str s)
     if (!in_range(f, s.len)) {
         return -E2BIG;
     }
-    if (f->type == FIELD_TEXT && (str_find(s, '\0') >= 0 || !str_is_utf8(s))) {
+    if (f->type != FIELD_BYTES && (str_find(s, '\0') >= 0 || !str_is_utf8(s))) {
         return -EBADMSG;
     }
     return 0;
@@ -273,6 +277,9 @@ static int put_field(struct strbuf *out, const struct field *f, const void *at)
     }
     struct str s = STR_NULL;
     memcpy(&s, at, sizeof(s));
+    if (f->type == FIELD_TAIL && s.len == 0) {
+        return 0;
+    }
     put_number(out, s.len, 4);
     strbuf_add(out, s);
     return text_check(f, s);
@@ -366,7 +373,7 @@ static void take_field(struct reader *r, const struct field *f, void *at)
         memcpy(at, &key, sizeof(key));
     } else if (f->type == FIELD_HASH) {
         take_bytes(r, at, sizeof(struct runbook_hash));
-    } else {
+    } else if (f->type != FIELD_TAIL || r->rest.len != 0) {
         struct str s = take(r, take_number(r, 4));
         r->bad = r->bad || text_check(f, s) < 0;
         memcpy(at, &s, sizeof(s));

@@ -192,6 +192,7 @@ static void move_attempt(struct pair *p)
     struct attempt_row t = p->attempts.at[below(p, p->attempts.count)];
     t.state = (enum attempt_state)below(p, ATTEMPT_STATES);
     t.pid = (uint32_t)below(p, 100);
+    t.outputs = below(p, 2) == 0 ? STR("{}") : STR("");
     struct record records[2] = {
         {.kind = RECORD_ATTEMPT_SET, .attempt = t},
         {.kind = RECORD_OUTPUT,
@@ -333,6 +334,7 @@ static void compare_attempts(struct pair *p, struct id workflow_id)
         assert_int_equal(rows[0][i].key.attempt, rows[1][i].key.attempt);
         assert_int_equal(rows[0][i].state, rows[1][i].state);
         assert_int_equal(rows[0][i].pid, rows[1][i].pid);
+        assert_true(str_eq(rows[0][i].outputs, rows[1][i].outputs));
     }
 }
 

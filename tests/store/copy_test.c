@@ -266,8 +266,7 @@ static void one_of_before_dry_runs_were_counted_too(void **state)
     w.status = WORKFLOW_SUCCEEDED;
     assert_int_equal(fixture_workflow_new(f, &w), 0);
     fixture_close(f);
-    fixture_exec(f, "DELETE FROM ledger WHERE kind = 4;"
-                    "DROP TABLE trigger_memory;"
+    fixture_exec(f, "DELETE FROM ledger WHERE kind = 4;" FIXTURE_UNDO_AFTER_9
                     "PRAGMA user_version = 8");
     assert_int_equal(copy(f, "copy.db", &err), 0);
     assert_int_equal(verify(f, "copy.db").schema, 8);

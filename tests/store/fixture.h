@@ -66,6 +66,11 @@ struct event fixture_event(struct fixture *f, const char *source);
 struct workflow_row fixture_workflow(struct fixture *f);
 
 /* The intent to run the first attempt of step 0. */
+/* SQL that takes away what versions after the ninth have added. */
+#define FIXTURE_UNDO_AFTER_9                                                   \
+    "DROP TABLE trigger_memory;"                                               \
+    "ALTER TABLE attempt DROP COLUMN outputs;"
+
 struct attempt_row fixture_attempt(struct fixture *f, struct id workflow_id);
 
 /* Runs one operation as a group of its own; its result, -EAGAIN for a claim

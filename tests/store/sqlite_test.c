@@ -370,7 +370,7 @@ static void a_trail_of_before_gets_an_end(void **state)
     assert_int_equal(fixture_apply(f, &row, 1), 0);
     assert_int_equal(fixture_apply(f, &row, 1), 0);
     fixture_close(f);
-    fixture_exec(f, "DROP TABLE audit_end; DROP TABLE trigger_memory;"
+    fixture_exec(f, "DROP TABLE audit_end;" FIXTURE_UNDO_AFTER_9
                     "PRAGMA user_version = 7");
     fixture_open(f);
     assert_int_equal(f->opened.schema_from, 7);
@@ -389,13 +389,34 @@ static void dry_runs_of_before_are_counted(void **state)
     w.status = WORKFLOW_SUCCEEDED;
     assert_int_equal(fixture_workflow_new(f, &w), 0);
     fixture_close(f);
-    fixture_exec(f, "DELETE FROM ledger WHERE kind = 4;"
-                    "DROP TABLE trigger_memory;"
+    fixture_exec(f, "DELETE FROM ledger WHERE kind = 4;" FIXTURE_UNDO_AFTER_9
                     "PRAGMA user_version = 8");
     fixture_open(f);
     assert_int_equal(f->opened.schema_from, 8);
     assert_int_equal(store_sqlite.check(f->store, &err), 0);
     assert_int_equal(fixture_counts(f).dry_runs, 1);
+}
+
+static void attempts_of_before_have_no_outputs(void **state)
+{
+    struct fixture *f = *state;
+    struct workflow_row w = fixture_workflow(f);
+    struct attempt_row t = fixture_attempt(f, w.id);
+    struct attempt_row *rows = NULL;
+    uint32_t count = 0;
+    t.error = STR("kept");
+    assert_int_equal(fixture_workflow_new(f, &w), 0);
+    assert_int_equal(fixture_attempt_new(f, &t), 0);
+    fixture_close(f);
+    fixture_exec(f, "ALTER TABLE attempt DROP COLUMN outputs;"
+                    "PRAGMA user_version = 10");
+    fixture_open(f);
+    assert_int_equal(f->opened.schema_from, 10);
+    assert_int_equal(
+        f->reader->ops->attempts(f->reader, w.id, &f->arena, &rows, &count), 0);
+    assert_int_equal(count, 1);
+    assert_str(rows[0].error, "kept");
+    assert_str(rows[0].outputs, "");
 }
 
 /* Two spans of two events each; in all but the last case their sum stays what
@@ -738,6 +759,7 @@ int main(void)
         CASE(a_missing_end_stays_visible),
         CASE(a_trail_of_before_gets_an_end),
         CASE(dry_runs_of_before_are_counted),
+        CASE(attempts_of_before_have_no_outputs),
         CASE(nothing_is_acknowledged_into_removed_files),
         CASE(an_unclean_stop_leads_to_a_check),
         CASE(the_check_sees_a_wrong_ledger),

@@ -181,6 +181,7 @@ static void attempts_keep_every_field(void **state)
     set.output_truncated = true;
     set.survivors = 2;
     set.error = STR("killed");
+    set.outputs = STR("{\"used\":93}");
     assert_int_equal(fixture_attempt_set(f, &set), 0);
     struct attempt_row *rows = NULL;
     assert_int_equal(read_attempts(f, w.id, &rows), 1);
@@ -199,6 +200,28 @@ static void attempts_keep_every_field(void **state)
     assert_true(rows[0].output_truncated);
     assert_int_equal(rows[0].survivors, 2);
     assert_str(rows[0].error, "killed");
+    assert_str(rows[0].outputs, "{\"used\":93}");
+}
+
+/* A step that there was nothing to be done for. */
+static void an_attempt_may_be_born_final(void **state)
+{
+    struct fixture *f = *state;
+    struct workflow_row w = fixture_workflow(f);
+    assert_int_equal(fixture_workflow_new(f, &w), 0);
+    struct attempt_row t = fixture_attempt(f, w.id);
+    struct attempt_row *rows = NULL;
+    t.state = ATTEMPT_SKIPPED;
+    t.executor = ID_NULL;
+    t.outputs = STR("{}");
+    assert_int_equal(fixture_attempt_new(f, &t), 0);
+    assert_int_equal(fixture_attempt_new(f, &t), 0); /* a repeat */
+    assert_int_equal(read_attempts(f, w.id, &rows), 1);
+    assert_int_equal(rows[0].state, ATTEMPT_SKIPPED);
+    assert_id(rows[0].executor, ID_NULL);
+    assert_str(rows[0].outputs, "{}");
+    t.state = ATTEMPT_SUCCEEDED;
+    assert_int_equal(fixture_attempt_set(f, &t), -ESTALE);
 }
 
 static void one_attempt_in_flight_and_one_success(void **state)
@@ -386,6 +409,7 @@ const struct conformance_case workflow_cases[] = {
     {"the next session owns live workflows",
      the_next_session_owns_live_workflows},
     {"keeps every field of an attempt", attempts_keep_every_field},
+    {"takes an attempt that is born final", an_attempt_may_be_born_final},
     {"one attempt in flight and one success (I4)",
      one_attempt_in_flight_and_one_success},
     {"a final attempt stays", a_final_attempt_stays},

@@ -206,6 +206,7 @@ static inline void shadow_attempt(struct bench *b, const struct record *r)
     }
     *at = *row;
     at->error = kept(b, row->error);
+    at->outputs = kept(b, row->outputs);
 }
 
 static inline const uint64_t *kept_instants(struct bench *b, const uint64_t *at,
@@ -270,13 +271,7 @@ static inline struct engine *shadow_restore(struct bench *b)
         if (workflow_status_is_final(s->row.status)) {
             continue;
         }
-        const struct attempt_row *newest = NULL;
-        for (uint32_t n = 0; n < s->attempt_count; n++) {
-            if (s->attempts[n].key.step_no == s->row.step_no) {
-                newest = &s->attempts[n];
-            }
-        }
-        engine_restore(e, &s->row, s->runbook, newest);
+        engine_restore(e, &s->row, s->runbook, s->attempts, s->attempt_count);
     }
     for (uint32_t i = b->memory_count; i-- > 0;) {
         engine_restore_memory(e, &b->memories[i]);

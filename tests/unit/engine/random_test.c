@@ -148,10 +148,13 @@ static void the_hash_sees_each_field(void **state)
                                .started_ms = 5,
                                .deadline_ms = 9000,
                                .rev = 3};
+    struct attempt_row other = {.key = key_of('A', 1, 1),
+                                .state = ATTEMPT_FAILED,
+                                .executor = id_of('x')};
     struct attempt_row attempt = {.key = key_of('A', 0, 1),
                                   .state = ATTEMPT_STARTING,
                                   .executor = id_of('x')};
-    uint64_t hashes[12];
+    uint64_t hashes[15];
     for (size_t i = 0; i < ARRAY_LEN(hashes); i++) {
         struct workflow_row r = row;
         struct attempt_row a = attempt;
@@ -166,7 +169,11 @@ static void the_hash_sees_each_field(void **state)
         a.executor = i == 9 ? id_of('y') : a.executor;
         a.error = i == 10 ? STR("e") : STR("");
         struct engine *e = engine_new(&b->config);
-        engine_restore(e, &r, rb, i == 11 ? NULL : &a);
+        a.outputs = i == 12 ? STR("e") : STR("");
+        /* Attempts of other steps count as well. */
+        struct attempt_row rows[] = {a, other};
+        rows[1].outputs = i == 14 ? STR("e") : STR("");
+        engine_restore(e, &r, rb, rows, i == 11 ? 0 : 1 + (i >= 13));
         hashes[i] = engine_hash(e);
         engine_free(e);
         for (size_t k = 0; k < i; k++) {

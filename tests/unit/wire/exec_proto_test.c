@@ -51,6 +51,7 @@ static struct attempt_row some_end(void)
         .survivors = 4,
         .maybe_alive = true,
         .error = STR("ended by a signal"),
+        .outputs = STR("{\"used\":93}"),
     };
 }
 
@@ -162,6 +163,7 @@ static void fields_keep_their_values(void **state)
     assert_true(back.ended.maybe_alive);
     assert_true(id_eq(back.ended.executor, some_id(9)));
     assert_same_text(back.ended.error, m.ended.error);
+    assert_same_text(back.ended.outputs, m.ended.outputs);
     strbuf_deinit(&b);
 
     m = sample(EXEC_START);
@@ -230,6 +232,7 @@ static void hostile_values_are_bad(void **state)
     m = sample(EXEC_ENDED);
     encode(&m, &b);
     assert_bad(&b, AFTER_KEY, ATTEMPT_RUNNING); /* not a final state */
+    assert_bad(&b, AFTER_KEY, ATTEMPT_SKIPPED); /* the engine's own word */
     assert_bad(&b, AFTER_KEY, ATTEMPT_STATES);
     strbuf_deinit(&b);
 
@@ -238,6 +241,29 @@ static void hostile_values_are_bad(void **state)
     assert_bad(&b, AFTER_KEY + 8, 0); /* stream */
     assert_bad(&b, AFTER_KEY + 8, 3);
     strbuf_deinit(&b);
+}
+
+/* An outcome that was kept by an executor of before there were outputs. */
+static void no_outputs_are_not_said(void **state)
+{
+    (void)state;
+    struct exec_message m = sample(EXEC_ENDED);
+    struct exec_message back;
+    struct strbuf with;
+    struct strbuf without;
+    encode(&m, &with);
+    m.ended.outputs = STR("");
+    encode(&m, &without);
+    assert_int_equal(with.len - without.len, 4 + strlen("{\"used\":93}"));
+    assert_int_equal(exec_decode(strbuf_str(&without), &back), 0);
+    assert_int_equal(back.ended.outputs.len, 0);
+    for (size_t i = 0; i < 4; i++) { /* said to be empty: another spelling */
+        strbuf_addch(&without, '\0');
+    }
+    without.at[4] = (char)(without.len - 8);
+    assert_int_equal(exec_decode(strbuf_str(&without), &back), -EBADMSG);
+    strbuf_deinit(&with);
+    strbuf_deinit(&without);
 }
 
 static void texts_are_checked(void **state)
@@ -380,6 +406,7 @@ int main(void)
         cmocka_unit_test(fields_keep_their_values),
         cmocka_unit_test(every_length_but_the_right_one_is_bad),
         cmocka_unit_test(hostile_values_are_bad),
+        cmocka_unit_test(no_outputs_are_not_said),
         cmocka_unit_test(texts_are_checked),
         cmocka_unit_test(encoding_refuses_what_decoding_would),
         cmocka_unit_test(parameters_that_were_accepted_can_be_said),
