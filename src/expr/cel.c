@@ -15,6 +15,7 @@ int cel_program_new(const struct cel_env *env, struct str text, struct arena *a,
     if (text.len > env->limits.bytes) {
         return cel_parse(text, env->limits, a, &root, issue);
     }
+    p->env = env;
     p->text = arena_str(a, text);
     p->warnings = ARENA_NEW(a, struct cel_warnings);
     int r = cel_parse(p->text, env->limits, a, &root, issue);
@@ -46,19 +47,18 @@ const struct cel_warnings *cel_program_warnings(const struct cel_program *p)
     return p->warnings;
 }
 
-/* With room for the names of macros. */
-static struct cel_value run_with_locals(const struct cel_program *p,
-                                        struct cel_run *run)
+struct cel_value cel_program_eval(const struct cel_op *root,
+                                  uint32_t local_count, struct cel_run *run)
 {
     struct cel_value few[FEW_LOCALS];
     run->locals = few;
-    if (p->checked.local_count > FEW_LOCALS) {
-        run->locals = cel_alloc(run, p->checked.local_count, sizeof(few[0]));
+    if (local_count > FEW_LOCALS) {
+        run->locals = cel_alloc(run, local_count, sizeof(few[0]));
         if (run->locals == NULL) {
             return cel_spent(run);
         }
     }
-    return cel_op_eval(p->root, run);
+    return cel_op_eval(root, run);
 }
 
 struct cel_value cel_program_spend(const struct cel_program *p,
@@ -71,9 +71,10 @@ struct cel_value cel_program_spend(const struct cel_program *p,
         .units = budget->units,
         .bytes = budget->bytes,
     };
-    struct cel_value v = p->checked.local_count == 0
-                             ? cel_op_eval(p->root, &run)
-                             : run_with_locals(p, &run);
+    struct cel_value v =
+        p->checked.local_count == 0
+            ? cel_op_eval(p->root, &run)
+            : cel_program_eval(p->root, p->checked.local_count, &run);
     budget->units = run.units > 0 ? run.units : 0;
     budget->bytes = run.bytes;
     return run.spent ? cel_spent(&run) : v;

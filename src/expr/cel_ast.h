@@ -56,6 +56,8 @@ struct cel_node {
     bool is_absolute; /* name: .x */
     bool is_operator; /* call: written as a sign */
     uint32_t offset;
+    uint32_t begin; /* its bytes in the text */
+    uint32_t end;
     uint32_t height;
     uint32_t index;  /* local or variable; hint of a select */
     uint32_t local;  /* loop, bind: the depth of the first name */
@@ -69,4 +71,5 @@ struct cel_node {
     const struct cel_type *type;
     const struct cel_function *function; /* the one overload, if certain */
     bool is_qualified; /* a call whose target is part of the name */
+    uint32_t term;     /* its number in an explanation, from 1; 0: none */
 };

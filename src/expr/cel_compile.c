@@ -133,6 +133,20 @@ static void compile_local(const struct cel_node *n, struct cel_op *op,
     op->is_optional = n->is_optional;
 }
 
+/* Around an operation whose value somebody wants to know. */
+static const struct cel_op *observe(struct compiler *c,
+                                    const struct cel_node *n,
+                                    const struct cel_op *inner)
+{
+    struct cel_op *op = ARENA_NEW(c->arena, struct cel_op);
+    op->run = cel_eval_term;
+    op->target = inner;
+    op->index = n->term - 1;
+    op->offset = inner->offset;
+    op->name = inner->name;
+    return op;
+}
+
 static const struct cel_op *compile(struct compiler *c, struct cel_node *n)
 {
     struct cel_op *op = ARENA_NEW(c->arena, struct cel_op);
@@ -179,7 +193,7 @@ static const struct cel_op *compile(struct compiler *c, struct cel_node *n)
         compile_local(n, op, cel_eval_opt_map);
         break;
     }
-    return op;
+    return n->term == 0 ? op : observe(c, n, op);
 }
 
 const struct cel_op *cel_compile(const struct cel_env *env, struct str text,

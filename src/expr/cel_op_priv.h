@@ -35,6 +35,7 @@ struct cel_op {
 };
 
 struct cel_program {
+    const struct cel_env *env;
     const struct cel_op *root;
     struct str text;
     struct cel_checked checked;
@@ -56,6 +57,13 @@ static inline struct cel_value cel_op_eval(const struct cel_op *op,
     }
     return op->run(op, run);
 }
+
+/* Runs the root with room for the names of macros. */
+struct cel_value cel_program_eval(const struct cel_op *root,
+                                  uint32_t local_count, struct cel_run *run);
+
+/* Runs `target` and notes its value in run->terms[index]; costs nothing. */
+struct cel_value cel_eval_term(const struct cel_op *op, struct cel_run *run);
 
 /* The operations, by what they do. */
 struct cel_value cel_eval_literal(const struct cel_op *op, struct cel_run *run);

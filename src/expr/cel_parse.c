@@ -30,18 +30,25 @@ struct cel_node *cel_node_new(struct cel_parser *p, enum cel_node_kind kind,
     struct cel_node *n = ARENA_NEW(p->lex.arena, struct cel_node);
     n->kind = kind;
     n->offset = offset;
+    n->begin = offset;
     return n;
 }
 
 int cel_node_done(struct cel_parser *p, struct cel_node *n)
 {
-    uint32_t height = n->target != NULL ? n->target->height : 0;
+    uint32_t height = 0;
+    if (n->target != NULL) {
+        height = n->target->height;
+        n->begin = MIN(n->begin, n->target->begin);
+    }
     for (uint32_t i = 0; i < n->arg_count; i++) {
         if (n->args[i] != NULL) {
             height = MAX(height, n->args[i]->height);
+            n->begin = MIN(n->begin, n->args[i]->begin);
         }
     }
     n->height = height + 1;
+    n->end = p->end;
     if (n->height > p->limits.height) {
         return cel_issue_limit(p->issue, p->lex.text, n->offset,
                                "this expression is too long a chain or too "
@@ -53,6 +60,7 @@ int cel_node_done(struct cel_parser *p, struct cel_node *n)
 
 static int advance(struct cel_parser *p)
 {
+    p->end = (uint32_t)p->lex.at;
     return cel_lex_next(&p->lex, &p->token);
 }
 
@@ -206,6 +214,17 @@ static int parse_literal_name(struct cel_parser *p, struct cel_node **ret)
     return r < 0 ? r : cel_node_done(p, n);
 }
 
+/* What a macro becomes is written as the call was. */
+static int expand(struct cel_parser *p, struct cel_node **call)
+{
+    const struct cel_node *written = *call;
+    uint32_t begin = written->begin;
+    int r = cel_macro_expand(p, call);
+    (*call)->begin = begin;
+    (*call)->end = p->end;
+    return r;
+}
+
 /* A name, or a call of a function. */
 static int parse_name(struct cel_parser *p, bool is_absolute,
                       struct cel_node **ret)
@@ -232,7 +251,7 @@ static int parse_name(struct cel_parser *p, bool is_absolute,
     if (call == 1) {
         r = parse_nodes(p, ")", n);
         r = r < 0 ? r : cel_node_done(p, n);
-        return r < 0 ? r : cel_macro_expand(p, ret);
+        return r < 0 ? r : expand(p, ret);
     }
     return cel_node_done(p, n);
 }
@@ -262,9 +281,15 @@ static int parse_primary(struct cel_parser *p, struct cel_node **ret)
         return r < 0 ? r : cel_node_done(p, n);
     }
     if (at_sign(p, "(")) {
+        uint32_t begin = p->token.offset;
         int r = advance(p);
         r = r < 0 ? r : parse_expression(p, ret);
-        return r < 0 ? r : expect(p, ")");
+        r = r < 0 ? r : expect(p, ")");
+        if (r == 0) {
+            (*ret)->begin = begin;
+            (*ret)->end = p->end;
+        }
+        return r;
     }
     if (at_sign(p, "[") || at_sign(p, "{")) {
         return parse_collection(p, ret);
@@ -311,7 +336,7 @@ static int parse_member(struct cel_parser *p, struct cel_node **node)
     if (call == 1) {
         r = parse_nodes(p, ")", n);
         r = r < 0 ? r : cel_node_done(p, n);
-        return r < 0 ? r : cel_macro_expand(p, node);
+        return r < 0 ? r : expand(p, node);
     }
     return cel_node_done(p, n);
 }
@@ -394,8 +419,12 @@ static int parse_unary(struct cel_parser *p, struct cel_node **ret)
     } else if (r == 0) {
         r = parse_postfix(p, ret);
     }
-    if (r < 0 || count % 2 == 0) {
+    if (r < 0) {
         return r;
+    }
+    if (count % 2 == 0) {
+        (*ret)->begin = MIN((*ret)->begin, offset);
+        return 0;
     }
     struct cel_node *const operands[2] = {*ret, NULL};
     return make_call(p, sign[0] == '-' ? "-_" : "!_", offset, operands, ret);

@@ -9,6 +9,7 @@
 struct cel_parser {
     struct cel_lex lex;
     struct cel_token token; /* the next one, not taken yet */
+    uint32_t end;           /* of the last one that was taken */
     struct cel_limits limits;
     uint32_t depth;
     struct cel_issue *issue;
@@ -18,7 +19,8 @@ struct cel_parser {
 struct cel_node *cel_node_new(struct cel_parser *p, enum cel_node_kind kind,
                               uint32_t offset);
 
-/* Sets the height from the children's; -E2BIG over the limit. */
+/* Sets the height and the bytes from the children's and from what has been
+ * read; -E2BIG over the limit. */
 NODISCARD int cel_node_done(struct cel_parser *p, struct cel_node *n);
 
 /* Turns a call into what it means if it is a macro's: 0 with *call replaced

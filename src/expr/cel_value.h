@@ -97,11 +97,13 @@ struct cel_fault {
 };
 
 struct cel_input;
+struct cel_term;
 
 struct cel_run {
     struct arena *arena;
     const struct cel_input *input;
     struct cel_value *locals; /* of the macros, by depth */
+    struct cel_term *terms;   /* of an explanation; else NULL */
     int64_t units;            /* left */
     size_t bytes;             /* left */
     uint32_t offset;          /* of the call that is made */
