@@ -1,12 +1,13 @@
 /*
  * Any bytes as an expression, checked and unchecked, and as a pattern: what
  * compiles ends within a small budget, what does not has a message with a
- * place in the text, and a value's text is UTF-8 that reads back.
+ * place in the text, a value's text is UTF-8 that reads back, and explaining
+ * it gives the same value.
  */
 #include "tests/fuzz/fuzz.h"
 
 #include "base/assert.h"
-#include "expr/cel.h"
+#include "expr/cel_explain.h"
 #include "expr/cel_text.h"
 #include "expr/re.h"
 
@@ -43,6 +44,24 @@ static struct cel_value variable(void *context, uint32_t index,
     return cel_new_map(run, e, 2);
 }
 
+/* Every term lies in the text, and the value is the same. */
+static void explain(const struct cel_program *p, const struct cel_input *input,
+                    struct cel_budget budget, struct str wanted)
+{
+    struct arena a = ARENA_INIT;
+    struct cel_explanation e;
+    struct strbuf out = STRBUF_INIT(TEXT_MAX);
+    cel_program_explain(p, input, &budget, &a, &e);
+    cel_text_literal(e.value, &out);
+    ASSERT(out.full || str_eq(strbuf_str(&out), wanted));
+    for (uint32_t i = 0; i < e.term_count; i++) {
+        ASSERT(e.terms[i].text.len != 0);
+        ASSERT(str_is_utf8(e.terms[i].text));
+    }
+    strbuf_deinit(&out);
+    arena_deinit(&a);
+}
+
 static void run(const struct cel_env *env, struct str text)
 {
     struct arena a = ARENA_INIT;
@@ -62,6 +81,7 @@ static void run(const struct cel_env *env, struct str text)
         struct cel_value v = cel_program_run(p, &input, budget, &a);
         cel_text_literal(v, &out);
         ASSERT(v.kind != CEL_ERROR || v.fault->message.len != 0);
+        explain(p, &input, budget, strbuf_str(&out));
         if (v.kind == CEL_ERROR) {
             cel_program_issue(p, v, &issue);
             cel_issue_print(&issue, text, &out);
