@@ -142,6 +142,7 @@ uint64_t api_now_us(void); /* monotonic */
 
 /* handlers, by resource */
 route_fn events_post, events_list, events_recent, events_get;
+route_fn events_explain;
 route_fn alerts_webhook, alerts_post, alerts_list, alerts_groups;
 route_fn alerts_status, alerts_receivers, alerts_silences;
 route_fn workflows_list, workflows_get, workflows_logs;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/api_priv.h"
+#include "api/explain_json.h"
 
 const char *scope_name(enum scope s)
 {
@@ -175,6 +176,21 @@ static const struct query query_guards[] = {
     END,
 };
 
+static const struct query query_explain[] = {
+    {.name = "runbook", .kind = QUERY_TEXT, .help = "only its triggers"},
+    {.name = "only_starts",
+     .kind = QUERY_BOOL,
+     .help = "leave out the triggers that a condition keeps from starting"},
+    {.name = "limit",
+     .kind = QUERY_NUMBER,
+     .min = 1,
+     .max = EXPLAIN_TRIGGERS_MAX,
+     .fallback = API_EXPLAIN_DEFAULT,
+     .help = "how many triggers at most, nearest first; 10 unless told"},
+    CURSOR,
+    END,
+};
+
 static const struct query query_search[] = {
     {.name = "q",
      .kind = QUERY_TEXT,
@@ -282,6 +298,10 @@ const struct route routes[] = {
      .handler = events_replay, .audit = "event.replay",
      .id_prefix = ID_PREFIX_EVENT, .status = 202, .answer = "Replayed",
      .summary = "Queue a drained or poison event again"},
+    {"/api/events/{id}/explain", HTTP_GET, SCOPE_READ, ON_READER,
+     .handler = events_explain, .query = query_explain,
+     .id_prefix = ID_PREFIX_EVENT, .status = 200, .answer = "ExplainedEvent",
+     .summary = "Why an event started what it did, or nothing"},
     {"/api/events/{id}", HTTP_GET, SCOPE_READ, ON_READER, .handler = events_get,
      .id_prefix = ID_PREFIX_EVENT, .status = 200, .answer = "EventDetail",
      .summary = "Show an event and its workflows"},

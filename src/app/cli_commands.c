@@ -154,6 +154,14 @@ static const struct cli_flag workflow_list_flags[] = {
     END,
 };
 
+static const struct cli_flag explain_event_flags[] = {
+    {"runbook", 0, "PATH", "only the triggers of this runbook", NULL},
+    {"only-starts", 0, NULL, "only triggers whose conditions are met", NULL},
+    {"limit", 'n', "N", "at most N triggers (default 10)", NULL},
+    CURSOR,
+    END,
+};
+
 static const struct cli_flag guard_list_flags[] = {
     {"runbook", 0, "PATH", "only of this runbook", NULL},
     FILTER,
@@ -414,6 +422,19 @@ const struct cli_command cli_commands[] = {
      "adctl runbook performance --since 30d\n"
      "adctl runbook performance remediation/restart-service.yaml\n",
      cli_runbook_performance},
+    {"explain", "event", "ID", 1, 1, CLI_EVENT_ID, explain_event_flags,
+     "why an event started what it did, or nothing",
+     "Every trigger in force is looked at, nearest misses first: each of its "
+     "conditions with what the event has, each part of its \"when\" with its "
+     "value (\"-\": it did not matter), and of what matches the limits with "
+     "their numbers now.",
+     "adctl explain event @latest\n"
+     "adctl explain event @latest --runbook disk.yaml\n"
+     "adctl explain event @latest --only-starts -o json\n",
+     cli_explain_event},
+    {"explain", "workflow", "ID", 1, 1, CLI_WORKFLOW_ID, no_flags,
+     "which event and trigger started a workflow, and why", NULL,
+     "adctl explain workflow @latest\n", cli_explain_workflow},
     {"guard", "list", "", 0, 0, CLI_NO_SUBJECT, guard_list_flags,
      "what triggers remember, and what that holds back",
      "A row for each key of a trigger with cooldown, count or max_runs: what "

@@ -103,6 +103,8 @@ int cli_event_send(struct cli *cli);
 int cli_event_list(struct cli *cli);
 int cli_event_show(struct cli *cli);
 int cli_event_watch(struct cli *cli);
+int cli_explain_event(struct cli *cli);
+int cli_explain_workflow(struct cli *cli);
 int cli_runbook_list(struct cli *cli);
 int cli_runbook_show(struct cli *cli);
 int cli_runbook_validate(struct cli *cli);

@@ -365,3 +365,44 @@ void cli_print_field(struct cli *cli, const char *title, const char *value)
         title = "";
     }
 }
+
+static void add_mark(const struct cli_terminal *t, enum cli_mark mark,
+                     struct strbuf *out)
+{
+    static const struct {
+        const char *symbol, *plain, *colour;
+    } marks[] = {
+        [CLI_YES] = {"✓", "+", "32"},   [CLI_NO] = {"✗", "x", "31"},
+        [CLI_WARN] = {"!", "!", "33"},  [CLI_VALUE] = {"·", ".", "36"},
+        [CLI_UNSEEN] = {"-", "-", "2"},
+    };
+    const char *symbol = t->unicode ? marks[mark].symbol : marks[mark].plain;
+    if (t->colour) {
+        strbuf_addf(out, "\033[%sm%s\033[0m ", marks[mark].colour, symbol);
+    } else {
+        strbuf_addf(out, "%s ", symbol);
+    }
+}
+
+void cli_print_marked(struct cli *cli, unsigned indent, enum cli_mark mark,
+                      const char *text)
+{
+    CLEANUP(strbuf_deinit) struct strbuf visible = STRBUF_INIT(1024 * 1024);
+    CLEANUP(strbuf_deinit) struct strbuf front = STRBUF_INIT(256);
+    const struct cli_terminal *t = &cli->terminal;
+    strbuf_add_visible(&visible, str_c(text));
+    add_mark(t, mark, &front);
+    struct str rest = strbuf_str(&visible);
+    const char *lead = strbuf_str(&front).at;
+    size_t room = t->tty && t->columns > indent + 2 + COLUMN_MIN
+                      ? t->columns - indent - 2
+                      : rest.len;
+    while (rest.len != 0) {
+        size_t len = line_of(rest, room);
+        (void)fprintf(cli->out, "%*s%s%.*s\n", (int)indent, "", lead,
+                      STR_ARG(str_slice(rest, 0, len)));
+        rest = str_slice(rest, len, rest.len);
+        rest = str_slice(rest, str_starts(rest, STR(" ")), rest.len);
+        lead = "  ";
+    }
+}

@@ -114,3 +114,10 @@ bool cli_print_item(struct cli *cli, json_t *item, const char *name);
 /* A "key  value" line of a resource; on a terminal a long value goes on below
  * itself. Nothing for an empty value. */
 void cli_print_field(struct cli *cli, const char *title, const char *value);
+
+/* What a line says of itself. */
+enum cli_mark { CLI_YES, CLI_NO, CLI_WARN, CLI_VALUE, CLI_UNSEEN };
+
+/* "    ✓ text", indented; on a terminal a long text goes on below itself. */
+void cli_print_marked(struct cli *cli, unsigned indent, enum cli_mark mark,
+                      const char *text);

@@ -1,4 +1,5 @@
 /* What triggers remember, in the memory driver. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,4 +90,18 @@ uint32_t memory_memories(const struct store *s, const struct memory_filter *f,
     }
     *ret = rows;
     return MIN(count, f->limit);
+}
+
+int memory_memory(const struct store *s, const struct memory_name *name,
+                  struct arena *a, struct memory_row *ret)
+{
+    const struct memory_row names = {.runbook_path = name->runbook,
+                                     .trigger = name->trigger,
+                                     .key = name->key};
+    const struct memory_row *row = map_get(&s->memories, name_of(a, &names));
+    if (row == NULL) {
+        return -ENOENT;
+    }
+    *ret = copy_row(a, row);
+    return 0;
 }

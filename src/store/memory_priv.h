@@ -166,6 +166,8 @@ void memory_memory_drop(struct store *s, const struct memory_row *given);
 /* struct reader_ops.memories, under the lock (memory_memories.c). */
 uint32_t memory_memories(const struct store *s, const struct memory_filter *f,
                          struct arena *a, struct memory_row **ret);
+int memory_memory(const struct store *s, const struct memory_name *name,
+                  struct arena *a, struct memory_row *ret);
 
 /* struct reader_ops.tally, under the lock (memory_tally.c). */
 void memory_tally(struct store *s, const struct tally_filter *f,

@@ -455,6 +455,15 @@ static int read_memories(struct reader *r, const struct memory_filter *f,
     return 0;
 }
 
+static int read_memory(struct reader *r, const struct memory_name *name,
+                       struct arena *a, struct memory_row *ret)
+{
+    struct store *s = lock(r);
+    int found = memory_memory(s, name, a, ret);
+    unlock(s);
+    return found;
+}
+
 static const struct reader_ops ops = {
     .close = close_reader,
     .events = read_events,
@@ -478,6 +487,7 @@ static const struct reader_ops ops = {
     .verdicts = read_verdicts,
     .verdict_counts = read_verdict_counts,
     .memories = read_memories,
+    .memory = read_memory,
 };
 
 int memory_reader_open(struct store *s, struct reader **ret, struct err *reterr)

@@ -152,6 +152,12 @@ struct memory_filter {
     uint32_t limit;
 };
 
+struct memory_name {
+    struct str runbook; /* path */
+    struct str trigger;
+    struct str key;
+};
+
 struct reader_ops {
     void (*close)(struct reader *r);
     int (*events)(struct reader *r, const struct event_filter *f,
@@ -212,6 +218,9 @@ struct reader_ops {
     int (*memories)(struct reader *r, const struct memory_filter *f,
                     struct arena *a, struct memory_row **ret,
                     uint32_t *ret_count);
+    /* The one of these names. -ENOENT */
+    int (*memory)(struct reader *r, const struct memory_name *name,
+                  struct arena *a, struct memory_row *ret);
 };
 
 struct reader {

@@ -103,3 +103,20 @@ int sqlite_read_memories(struct reader *r, const struct memory_filter *f,
     VEC_DEINIT(&rows);
     return n;
 }
+
+int sqlite_read_memory(struct reader *r, const struct memory_name *name,
+                       struct arena *a, struct memory_row *ret)
+{
+    sqlite3_stmt *st = sqlite_read_begin(r, READ_MEMORY);
+    stmt_bind_text(st, 1, name->runbook);
+    stmt_bind_text(st, 2, name->trigger);
+    stmt_bind_text(st, 3, name->key);
+    int n = sqlite_read_next(st);
+    if (n == 1) {
+        n = memory_of(st, a, ret);
+    } else if (n == 0) {
+        n = -ENOENT;
+    }
+    (void)sqlite3_reset(st);
+    return n;
+}

@@ -94,6 +94,10 @@ static const char *const texts[READ_STATEMENTS] = {
         " WHERE (runbook_path, trigger_name, key) > (?1, ?2, ?3)"
         " AND (?4 = '' OR runbook_path = ?4)"
         " ORDER BY runbook_path, trigger_name, key LIMIT ?5",
+    [READ_MEMORY] =
+        "SELECT runbook_path, trigger_name, key, expires_ms, last_workflow,"
+        " events, starts FROM trigger_memory"
+        " WHERE runbook_path = ?1 AND trigger_name = ?2 AND key = ?3",
 };
 
 /* ---- the connection ----------------------------------------------------- */
@@ -438,6 +442,7 @@ static const struct reader_ops ops = {
     .verdicts = sqlite_read_verdicts,
     .verdict_counts = sqlite_read_verdict_counts,
     .memories = sqlite_read_memories,
+    .memory = sqlite_read_memory,
 };
 
 static int connect(struct sqlite_reader *r, const char *path)

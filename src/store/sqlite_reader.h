@@ -30,6 +30,7 @@ enum sqlite_read {
     READ_VERDICTS,
     READ_VERDICT_COUNTS,
     READ_MEMORIES,
+    READ_MEMORY,
     READ_STATEMENTS
 };
 
@@ -92,6 +93,8 @@ int sqlite_read_verdict_counts(struct reader *r, uint64_t since_ms,
 int sqlite_read_memories(struct reader *r, const struct memory_filter *f,
                          struct arena *a, struct memory_row **ret,
                          uint32_t *ret_count);
+int sqlite_read_memory(struct reader *r, const struct memory_name *name,
+                       struct arena *a, struct memory_row *ret);
 int sqlite_read_workflows(struct reader *r, const struct workflow_filter *f,
                           struct arena *a, struct workflow_view **ret,
                           uint32_t *ret_count);

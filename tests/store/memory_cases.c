@@ -86,6 +86,29 @@ static void another_row_of_the_key_replaces_it(void **state)
     assert_int_equal(list(f, (struct memory_filter){0}, &rows), 0);
 }
 
+static void one_row_is_found_by_its_names(void **state)
+{
+    struct fixture *f = *state;
+    struct memory_row row = {0};
+    struct memory_name name = {STR("a.yaml"), STR("#1"), STR("k=1")};
+    const struct reader_ops *ops = f->reader->ops;
+    keep(f, "a.yaml", "#1", "");
+    keep(f, "a.yaml", "#1", "k=1");
+    keep(f, "a.yaml", "#1", "k=11");
+    assert_int_equal(ops->memory(f->reader, &name, &f->arena, &row), 0);
+    assert_str(row.key, "k=1");
+    assert_int_equal(row.start_count, 2);
+    name.key = STR("");
+    assert_int_equal(ops->memory(f->reader, &name, &f->arena, &row), 0);
+    assert_str(row.key, "");
+    name.key = STR("k=2");
+    assert_int_equal(ops->memory(f->reader, &name, &f->arena, &row), -ENOENT);
+    name = (struct memory_name){STR("a.yaml"), STR("#2"), STR("k=1")};
+    assert_int_equal(ops->memory(f->reader, &name, &f->arena, &row), -ENOENT);
+    name = (struct memory_name){STR("b.yaml"), STR("#1"), STR("k=1")};
+    assert_int_equal(ops->memory(f->reader, &name, &f->arena, &row), -ENOENT);
+}
+
 static void rows_are_listed_in_order_page_by_page(void **state)
 {
     struct fixture *f = *state;
@@ -144,6 +167,7 @@ const struct conformance_case memory_cases[] = {
     {"a memory comes back whole", a_row_comes_back_whole},
     {"another memory of the key replaces it",
      another_row_of_the_key_replaces_it},
+    {"a memory is found by its names", one_row_is_found_by_its_names},
     {"memories are listed in order, page by page",
      rows_are_listed_in_order_page_by_page},
     {"what fails beside a memory leaves it as it was",
