@@ -73,6 +73,7 @@ executor:
   spool: {self.folder}/spool
   work: {self.folder}/work
 log: {{level: warning}}
+guards: {{max_starts: {{limit: 0}}}}
 engine:
 {self.engine or '  event_processing: {queue_size: 10000000}'}
 {more}

@@ -164,13 +164,13 @@ static void check_twin(struct world *w)
 /* ---- limits of triggers ---------------------------------------------------
  */
 
-static const struct trigger *trigger_of(const struct world *w,
+static const struct runbook *runbook_of(const struct world *w,
                                         const struct workflow_row *row)
 {
     VEC_EACH (&w->scenario->versions, i) {
         const struct runbook *rb = w->scenario->versions.at[i].runbook;
         if (memcmp(&rb->hash, &row->runbook_hash, sizeof(rb->hash)) == 0) {
-            return &rb->triggers[row->trigger_no];
+            return rb;
         }
     }
     world_violation(w, "a workflow pins a runbook that nobody loaded");
@@ -222,17 +222,35 @@ static void check_birth(const struct world *w, const struct sim_birth *b,
     }
 }
 
+/* Of a runbook, or of all with the path "". */
+static void check_rate(const struct world *w, const struct sim_birth *b,
+                       struct str path, const struct guard_rate *rate)
+{
+    uint32_t starts = 1;
+    VEC_EACH (&w->births, i) {
+        const struct sim_birth *before = &w->births.at[i];
+        uint64_t ago_ms = b->at_ms - MIN(before->at_ms, b->at_ms);
+        starts += before->at_ms >= w->forgiven_ms && ago_ms < rate->within_ms &&
+                  (path.len == 0 || str_eq(before->path, path));
+    }
+    if (rate->most != 0 && starts > rate->most) {
+        world_violation(w, "I6: %u workflows of '%.*s' start in a window",
+                        starts, STR_ARG(path));
+    }
+}
+
 static void note_birth(struct world *w, const struct workflow_row *row)
 {
-    const struct trigger *t = trigger_of(w, row);
+    const struct runbook *rb = runbook_of(w, row);
+    const struct trigger *t = &rb->triggers[row->trigger_no];
     struct sim_birth b = {.id = row->id};
     struct event_view view;
-    if (!trigger_limits_any(&t->limits) ||
-        w->reader->ops->event(w->reader, row->event_id, &w->birth_arena,
+    if (w->reader->ops->event(w->reader, row->event_id, &w->birth_arena,
                               &view) < 0) {
         return; /* a sweep took it in the same commit */
     }
-    if (trigger_key(t->dedup, t->dedup_count, &view.event, &w->birth_arena,
+    if (trigger_limits_any(&t->limits) &&
+        trigger_key(t->dedup, t->dedup_count, &view.event, &w->birth_arena,
                     &b.key) < 0) {
         world_violation(w, "an event without a key has started %.*s",
                         STR_ARG(row->runbook_path));
@@ -241,6 +259,8 @@ static void note_birth(struct world *w, const struct workflow_row *row)
     b.trigger = t->name;
     b.at_ms = real_time(w, row->created_ms);
     check_birth(w, &b, &t->limits);
+    check_rate(w, &b, b.path, &rb->guards.starts);
+    check_rate(w, &b, STR(""), &w->config.guards.starts);
     VEC_PUSH(&w->births, b);
 }
 

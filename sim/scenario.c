@@ -108,6 +108,9 @@ static const struct limit {
     {"margin", offsetof(struct engine_config, report_margin_ms), true},
     {"memories", offsetof(struct engine_config, max_memories), false},
     {"held", offsetof(struct engine_config, held_timeout_ms), true},
+    {"starts", offsetof(struct engine_config, guards.starts.most), false},
+    {"per", offsetof(struct engine_config, guards.starts.within_ms), true},
+    {"age", offsetof(struct engine_config, guards.max_age_ms), true},
 };
 
 static int set_limit(const struct limit *limit, struct str value,

@@ -75,6 +75,8 @@ struct world *world_new(const struct scenario *s, uint64_t seed,
     w->config = s->config;
     VEC_EACH (&s->versions, i) {
         const struct runbook *rb = s->versions.at[i].runbook;
+        w->limited = w->limited || rb->guards.starts.most != 0 ||
+                     s->config.guards.starts.most != 0;
         for (uint32_t t = 0; t < rb->trigger_count; t++) {
             w->limited =
                 w->limited || trigger_limits_any(&rb->triggers[t].limits);

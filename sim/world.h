@@ -176,7 +176,8 @@ struct world {
     /* check.c */
     uint64_t checked_commits;
     uint32_t places_before;
-    bool limited; /* some trigger has a cooldown, count or max_runs */
+    bool limited; /* some trigger has a cooldown, count or max_runs, or some
+                     guard a rate */
     struct arena birth_arena;
     VEC(struct sim_birth) births;
     VEC(struct sim_clock) clocks; /* the first is right */

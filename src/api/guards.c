@@ -1,10 +1,21 @@
-/* GET /api/guards: what triggers remember of keys, and what follows from it. */
+/* GET /api/guards: what triggers remember of keys and what guards go by, and
+ * what follows from it. */
 #include <sodium.h>
 
 #include "api/filter.h"
+#include "model/guards.h"
 #include "os/clock.h"
 
 /* ---- a row --------------------------------------------------------------- */
+
+struct guard_list {
+    struct memory_filter *filter;
+    const struct generation *generation;
+    struct guard_config guards;
+    uint64_t now_ms;
+    struct memory_row *rows;
+    const struct memory_row *last; /* that was looked at */
+};
 
 static const struct trigger *trigger_named(const struct runbook *rb,
                                            struct str name)
@@ -38,39 +49,113 @@ static void put_limits(struct strbuf *out, const struct trigger_limits *l,
     put_seconds(out, "events_within_seconds", l->count_within_ms);
 }
 
+/* What would hold something back now. */
+struct guard_hold {
+    const char *name; /* "": nothing */
+    uint64_t until_ms;
+    struct trigger_limits limits; /* that its numbers are of */
+    struct strbuf why;
+};
+
+static void guard_hold_deinit(struct guard_hold *h)
+{
+    strbuf_deinit(&h->why);
+}
+
+static void hold_by_rate(const struct memory_row *row,
+                         const struct guard_rate *rate, uint64_t now_ms,
+                         struct guard_hold *ret)
+{
+    ret->limits = guard_rate_limits(rate);
+    struct memory_state s = memory_state_at(&ret->limits, row, now_ms, now_ms);
+    if (memory_hold_of(&ret->limits, &s) != MEMORY_FREE) {
+        ret->name = "max_starts";
+        ret->until_ms = s.runs_until_ms;
+        guard_explain_rate(row->runbook_path, rate, s.runs, s.runs_until_ms,
+                           &ret->why);
+    }
+}
+
+/* Half-open: it is its probe that counts, and the engine knows of that. */
+static void hold_by_breaker(const struct memory_row *row,
+                            const struct guard_breaker *b, uint64_t now_ms,
+                            struct guard_hold *ret)
+{
+    struct breaker_view v = breaker_at(b, row, now_ms);
+    ret->limits = (struct trigger_limits){.count_least = b->failures,
+                                          .count_within_ms = b->within_ms};
+    if (v.state == BREAKER_OPEN ||
+        (v.state == BREAKER_HALF_OPEN && row->start_count != 0)) {
+        ret->name = "breaker";
+        ret->until_ms = v.state == BREAKER_OPEN ? v.until_ms : 0;
+        guard_explain_breaker(b, &v, row, &ret->why);
+    }
+}
+
+/* A row that is a guard's own. */
+static void hold_by_guard(const struct guard_list *list,
+                          const struct memory_row *row, struct guard_hold *ret)
+{
+    static const struct runbook_guards none;
+    const struct runbook *rb =
+        generation_runbook(list->generation, row->runbook_path);
+    const struct runbook_guards *own = rb != NULL ? &rb->guards : &none;
+    if (str_eq(row->trigger, GUARD_BREAKER)) {
+        struct guard_breaker b = guard_breaker_of(&list->guards, own);
+        hold_by_breaker(row, &b, list->now_ms, ret);
+    } else if (str_eq(row->trigger, GUARD_STARTS)) {
+        hold_by_rate(row,
+                     row->runbook_path.len == 0 ? &list->guards.starts
+                                                : &own->starts,
+                     list->now_ms, ret);
+    }
+}
+
 /* What would hold back another event of the key now, and until when; more
  * events end a count, not the time. */
-static void put_hold(struct strbuf *out, const struct trigger_limits *l,
-                     const struct memory_row *row, uint64_t now_ms)
+static void hold_by_trigger(const struct guard_list *list,
+                            const struct memory_row *row,
+                            struct guard_hold *ret)
 {
-    struct memory_state next = memory_state_at(l, row, now_ms, now_ms);
-    CLEANUP(strbuf_deinit) struct strbuf why = STRBUF_INIT(2048);
+    const struct trigger *t = trigger_named(
+        generation_runbook(list->generation, row->runbook_path), row->trigger);
+    if (t == NULL) {
+        return;
+    }
+    const struct trigger_limits *l = &t->limits;
+    struct memory_state next =
+        memory_state_at(l, row, list->now_ms, list->now_ms);
     next.events++;
     enum memory_hold hold = memory_hold_of(l, &next);
-    uint64_t until_ms = hold == MEMORY_COOLS   ? next.cool_until_ms
-                        : hold == MEMORY_SPENT ? next.runs_until_ms
-                                               : 0;
-    memory_explain(l, row, &next, &why);
-    put_text_or_null(out, "held_by", str_c(memory_hold_name(hold)));
-    put_instant(out, "held_until", until_ms);
-    put_text_or_null(out, "reason", strbuf_str(&why));
+    ret->limits = *l;
+    ret->name = memory_hold_name(hold);
+    ret->until_ms = hold == MEMORY_COOLS   ? next.cool_until_ms
+                    : hold == MEMORY_SPENT ? next.runs_until_ms
+                                           : 0;
+    memory_explain(l, row, &next, &ret->why);
 }
 
 static void put_guard(struct strbuf *out, const struct memory_row *row,
-                      const struct generation *g, uint64_t now_ms)
+                      const struct guard_list *list)
 {
-    static const struct trigger_limits none;
-    const struct trigger *t =
-        trigger_named(generation_runbook(g, row->runbook_path), row->trigger);
-    const struct trigger_limits *l = t != NULL ? &t->limits : &none;
-    struct memory_state s = memory_state_at(l, row, now_ms, now_ms);
+    bool own = guard_is_row(row);
+    CLEANUP(guard_hold_deinit)
+    struct guard_hold hold = {.name = "", .why = STRBUF_INIT(2048)};
+    (own ? hold_by_guard : hold_by_trigger)(list, row, &hold);
+    struct memory_state s =
+        memory_state_at(&hold.limits, row, list->now_ms, list->now_ms);
     put_open(out, NULL, '{');
+    put_text(out, "guard",
+             own ? str_slice(row->trigger, 1, row->trigger.len)
+                 : STR("trigger"));
     put_text(out, "runbook", row->runbook_path);
-    put_text(out, "trigger", row->trigger);
+    put_text(out, "trigger", own ? STR("") : row->trigger);
     put_text(out, "key", row->key);
-    put_bool(out, "in_force", trigger_limits_any(l));
-    put_hold(out, l, row, now_ms);
-    put_limits(out, l, &s);
+    put_bool(out, "in_force", trigger_limits_any(&hold.limits));
+    put_text_or_null(out, "held_by", str_c(hold.name));
+    put_instant(out, "held_until", hold.until_ms);
+    put_text_or_null(out, "reason", strbuf_str(&hold.why));
+    put_limits(out, &hold.limits, &s);
     put_id(out, "last_workflow", ID_PREFIX_WORKFLOW, row->last_workflow);
     put_instant(out, "last_started_at",
                 row->start_count != 0 ? row->starts_ms[row->start_count - 1]
@@ -138,14 +223,6 @@ static bool read_cursor(struct call *c, struct memory_filter *f)
     return false;
 }
 
-struct guard_list {
-    struct memory_filter *filter;
-    const struct generation *generation;
-    uint64_t now_ms;
-    struct memory_row *rows;
-    const struct memory_row *last; /* that was looked at */
-};
-
 /* In the call's arena: the next page, and the cursor, begin with a row of this
  * one. */
 static int read_rows(void *context, struct filter *f, uint32_t limit,
@@ -165,7 +242,7 @@ static bool put_one(void *context, struct filter *f, uint32_t i)
     struct strbuf *out = call_out(f->call);
     size_t start = out->len;
     l->last = &l->rows[i];
-    put_guard(out, l->last, l->generation, l->now_ms);
+    put_guard(out, l->last, l);
     l->filter->after_runbook = l->last->runbook_path;
     l->filter->after_trigger = l->last->trigger;
     l->filter->after_key = l->last->key;
@@ -179,7 +256,10 @@ static int put_rows(struct filter *filter, struct memory_filter *f,
                     const struct memory_row **ret_last)
 {
     struct guard_list l = {
-        .filter = f, .generation = g, .now_ms = os_epoch_ms()};
+        .filter = f,
+        .generation = g,
+        .guards = service_status(filter->call->api->service).guards,
+        .now_ms = os_epoch_ms()};
     const struct filter_list list = {read_rows, put_one, &l};
     uint32_t given = 0;
     bool more = false;

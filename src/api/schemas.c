@@ -95,7 +95,7 @@ const struct schema schemas[] = {
     {"GuardList",
      FIELDS("guards []Guard", "next_cursor string?", "filter Filtered?"), NULL},
     {"Guard",
-     FIELDS("runbook string", "trigger string", "key string",
+     FIELDS("guard string", "runbook string", "trigger string", "key string",
             "in_force boolean", "held_by string?", "held_until instant",
             "reason string?", "cooldown_seconds number?", "runs integer",
             "runs_limit integer?", "runs_within_seconds number?",

@@ -436,12 +436,13 @@ const struct cli_command cli_commands[] = {
      "which event and trigger started a workflow, and why", NULL,
      "adctl explain workflow @latest\n", cli_explain_workflow},
     {"guard", "list", "", 0, 0, CLI_NO_SUBJECT, guard_list_flags,
-     "what triggers remember, and what that holds back",
-     "A row for each key of a trigger with cooldown, count or max_runs: what "
+     "how guards stand, what triggers remember, and what that holds back",
+     "A row for each key of a trigger with cooldown, count or max_runs, for "
+     "each runbook's max_starts and breaker, and for max_starts of all: what "
      "would hold back another event now, and for how long. RUNS are of the "
-     "window, of so many allowed; EVENTS have come, of so many needed. A "
-     "filter "
-     "sees guard and now: adctl help filters.",
+     "window, of so many allowed; EVENTS have come (or, of a breaker, "
+     "workflows failed), of so many needed. A filter sees guard and now: "
+     "adctl help filters.",
      "adctl guard list\n"
      "adctl guard list --runbook disk.yaml -o wide\n"
      "adctl guard list --filter 'guard.held_by == \"cooldown\"'\n",

@@ -1,5 +1,6 @@
 /*
- * adctl guard list: what triggers remember, and what that holds back.
+ * adctl guard list: how guards stand, what triggers remember, and what that
+ * holds back.
  */
 #include "app/cli_commands.h"
 #include "app/cli_http.h"
@@ -7,7 +8,7 @@
 
 static const struct cli_column guard_columns[] = {
     {"RUNBOOK", CLI_FLEX},
-    {"TRIGGER", 0},
+    {"GUARD", 0},
     {"KEY", CLI_FLEX},
     {"HELD BY", 0},
     {"FOR", CLI_RIGHT},
@@ -43,8 +44,10 @@ static const char *left(struct cli *cli, const json_t *guard)
 static void add_guard(struct cli_table *t, const json_t *guard)
 {
     struct cli *cli = t->cli;
-    cli_cell(t, cli_get(cli, guard, "runbook"));
-    cli_cell(t, cli_get(cli, guard, "trigger"));
+    const char *runbook = cli_get(cli, guard, "runbook");
+    const char *trigger = cli_get(cli, guard, "trigger");
+    cli_cell(t, runbook[0] != '\0' ? runbook : "(all)");
+    cli_cell(t, trigger[0] != '\0' ? trigger : cli_get(cli, guard, "guard"));
     cli_cell(t, cli_get(cli, guard, "key"));
     cli_cell(t, json_is_false(json_object_get(guard, "in_force"))
                     ? "(gone)"

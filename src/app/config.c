@@ -420,6 +420,7 @@ struct engine_config config_engine(const struct config *c)
         .report_margin_ms = c->report_margin_ms,
         .held_timeout_ms = c->held_timeout_ms,
         .max_memories = c->trigger_memory,
+        .guards = c->guards,
     };
 }
 

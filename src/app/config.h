@@ -98,6 +98,7 @@ struct config {
     uint64_t report_margin_ms;
     uint64_t held_timeout_ms;
     uint32_t trigger_memory;
+    struct guard_config guards;
 
     struct integration_config integrations[INTEGRATIONS];
     uint64_t health_interval_ms;

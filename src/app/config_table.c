@@ -436,6 +436,30 @@ const struct config_option config_options[] = {
      .help = "Keys that triggers with cooldown, count or max_runs remember at "
              "a time. What needs another one is held back."},
 
+    {"guards.max_starts.limit", CONFIG_U32, CONFIG_RELOAD,
+     AT(guards.starts.most), "600", RANGE(0, MEMORY_INSTANTS_MAX),
+     .help = "At most so many workflows that events start in any window, of "
+             "all runbooks together; what would be more is held back. 0: any "
+             "number."},
+    {"guards.max_starts.within", CONFIG_DURATION, CONFIG_RELOAD,
+     AT(guards.starts.within_ms), "1m", RANGE(SECOND, DAY),
+     .help = "The length of that window."},
+    {"guards.max_age", CONFIG_DURATION, CONFIG_RELOAD, AT(guards.max_age_ms),
+     "24h", RANGE(0, 366 * DAY),
+     .help = "An event that was received longer ago starts nothing, unless "
+             "its runbook says otherwise. 0: any age."},
+    {"guards.breaker.failures", CONFIG_U32, CONFIG_RELOAD,
+     AT(guards.breaker.failures), "5", RANGE(0, GUARD_BREAKER_MAX),
+     .help = "When so many workflows of a runbook have failed in a window, "
+             "events start no more of them for a while, and then one as a "
+             "probe, unless the runbook says otherwise. 0: never."},
+    {"guards.breaker.within", CONFIG_DURATION, CONFIG_RELOAD,
+     AT(guards.breaker.within_ms), "30m", RANGE(SECOND, 30 * DAY),
+     .help = "The length of that window."},
+    {"guards.breaker.open_for", CONFIG_DURATION, CONFIG_RELOAD,
+     AT(guards.breaker.open_ms), "15m", RANGE(SECOND, 30 * DAY),
+     .help = "How long after the last failure nothing is started."},
+
     {"log.level", CONFIG_ENUM, CONFIG_RELOAD, AT(log_level), "info",
      .names = level_names,
      .help = "Least important messages that are logged. The environment "
@@ -466,6 +490,7 @@ const struct config_section config_sections[] = {
     {"executor", "The process that runs steps."},
     {"security", "Who may call the API."},
     {"limits", "Bounds of the HTTP server, and of what triggers remember."},
+    {"guards", "What may hold workflows back that events would start."},
     {"log", "Messages."},
 };
 

@@ -8,6 +8,8 @@ static void check_config(const struct engine_config *c)
     ASSERT(c->workers >= 1 && c->workers <= ENGINE_WORKERS_MAX);
     ASSERT(c->batch_size >= 1 && c->max_concurrent >= 1 && c->max_live >= 1);
     ASSERT(c->max_memories >= 1);
+    ASSERT(c->guards.starts.most <= MEMORY_INSTANTS_MAX);
+    ASSERT(c->guards.breaker.failures <= GUARD_BREAKER_MAX);
     ASSERT(c->workflow_timeout_ms > 0 && c->held_timeout_ms > 0);
     ASSERT(c->report_margin_ms > 0); /* or silence would be asked about
                                         without a pause */
@@ -186,7 +188,7 @@ struct engine_counts engine_count(const struct engine *e)
         .held = e->held,
         .workers_claiming = claiming,
         .workers_resting = e->config.workers - MIN(claiming, e->config.workers),
-        .memories = (uint32_t)map_count(&e->memories),
+        .memories = (uint32_t)map_count(&e->memories) - e->guard_memories,
         .memories_refused = e->memories_refused,
     };
 }

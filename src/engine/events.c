@@ -77,7 +77,8 @@ static uint32_t start_matches(struct engine *e, const struct fact *fact,
         /* They come sorted by path and trigger: each pair once. */
         INVARIANT("I2", i == 0 || m[-1].runbook != m->runbook ||
                             m[-1].trigger_no != m->trigger_no);
-        if (memory_admit(e, m, event->received_ms, why)) {
+        if (!guards_too_old(e, m, event->received_ms, why) &&
+            memory_admit(e, m, event->received_ms, why)) {
             start_match(e, fact, event, m);
             started++;
         }

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "model/guards.h"
 #include "model/record.h"
 #include "model/runbook.h"
 
@@ -25,6 +26,7 @@ struct engine_config {
     uint64_t stop_grace_ms;    /* TERM to KILL when stopping a step */
     uint64_t report_margin_ms; /* how late an executor's report may be */
     uint64_t held_timeout_ms;  /* how long a held workflow waits */
+    struct guard_config guards;
 };
 
 #define ENGINE_CONFIG_DEFAULT                                                  \

@@ -117,6 +117,7 @@ void flow_finish(struct engine *e, struct flow *f, enum workflow_status to,
     f->row.wake_ms = 0;
     f->row.deadline_ms = 0;
     (void)map_remove(&e->flows, id_bytes(&f->row.id));
+    guards_finished(e, f);
 }
 
 void flow_time_out(struct engine *e, struct flow *f)

@@ -34,15 +34,15 @@ static struct str memory_name(struct strbuf *out, struct str path,
     return strbuf_str(out);
 }
 
-static struct memory *memory_find(const struct engine *e, struct str path,
-                                  struct str trigger, struct str key)
+struct memory *memory_find(const struct engine *e, struct str path,
+                           struct str trigger, struct str key)
 {
     CLEANUP(strbuf_deinit) struct strbuf room = STRBUF_INIT(65536);
     return map_get(&e->memories, memory_name(&room, path, trigger, key));
 }
 
-static struct memory *memory_new(struct engine *e, struct str path,
-                                 struct str trigger, struct str key)
+struct memory *memory_new(struct engine *e, struct str path, struct str trigger,
+                          struct str key)
 {
     CLEANUP(strbuf_deinit) struct strbuf room = STRBUF_INIT(65536);
     struct memory *m = MEM_NEW(struct memory);
@@ -54,6 +54,7 @@ static struct memory *memory_new(struct engine *e, struct str path,
         str_slice(m->name, path.len + 1, path.len + 1 + trigger.len);
     m->row.key = str_slice(m->name, name.len - key.len, name.len);
     list_init(&m->touched);
+    e->guard_memories += guard_is_row(&m->row) ? 1 : 0;
     INVARIANT("I8", map_put(&e->memories, m->name, m) == NULL);
     return m;
 }
@@ -62,6 +63,7 @@ static void memory_free(struct engine *e, struct memory *m)
 {
     heap_remove(&e->expiries, &m->expiry);
     list_remove(&m->touched);
+    e->guard_memories -= guard_is_row(&m->row) ? 1 : 0;
     (void)map_remove(&e->memories, m->name);
     VEC_DEINIT(&m->events);
     VEC_DEINIT(&m->starts);
@@ -80,8 +82,7 @@ void memory_free_all(struct engine *e)
     heap_deinit(&e->expiries);
 }
 
-/* Its row changes in this step: it gets one record at the end. */
-static void touch(struct engine *e, struct memory *m)
+void memory_touch(struct engine *e, struct memory *m)
 {
     if (list_empty(&m->touched)) {
         list_push(&e->remembered, &m->touched);
@@ -149,7 +150,7 @@ void engine_restore_memory(struct engine *e, const struct memory_row *row)
     m->row.last_workflow = row->last_workflow;
     m->row.expires_ms = row->expires_ms;
     m->stored = true;
-    touch(e, m);
+    memory_touch(e, m);
     list_remove(&m->touched);
 }
 
@@ -178,9 +179,10 @@ static void remember_start(struct engine *e, struct memory *m,
                            const struct trigger_limits *l, struct id workflow)
 {
     uint64_t matters_ms = trigger_limits_starts_ms(l);
+    uint32_t most = MAX(l->runs_most, (uint32_t)TRIGGER_MEMORY_MAX);
     VEC_CLEAR(&m->events);
     while (m->starts.count != 0 && (m->starts.at[0] + matters_ms <= e->now_ms ||
-                                    m->starts.count >= TRIGGER_MEMORY_MAX)) {
+                                    m->starts.count >= most)) {
         VEC_REMOVE(&m->starts, 0);
     }
     if (matters_ms != 0) {
@@ -207,11 +209,15 @@ static uint64_t expires_ms(const struct engine *e, const struct memory *m,
 
 /* ---- deciding ------------------------------------------------------------ */
 
-static void begin_reason(struct strbuf *why, const struct fact_match *match)
+bool memory_begin_reason(struct strbuf *why, const struct fact_match *match)
 {
+    if (why->len >= WHY_MAX_BYTES) {
+        return false;
+    }
     strbuf_addf(why, "%s%.*s, trigger %.*s: ", why->len != 0 ? "; " : "",
                 STR_ARG(match->runbook->path),
                 STR_ARG(match->runbook->triggers[match->trigger_no].name));
+    return true;
 }
 
 /* What cannot be remembered could not be limited: it does not start. */
@@ -224,12 +230,11 @@ memory_of(struct engine *e, const struct fact_match *match, struct strbuf *why)
     if (m != NULL) {
         return m;
     }
-    if (map_count(&e->memories) < e->config.max_memories) {
+    if (map_count(&e->memories) - e->guard_memories < e->config.max_memories) {
         return memory_new(e, path, trigger, match->key);
     }
     e->memories_refused++;
-    if (why->len < WHY_MAX_BYTES) {
-        begin_reason(why, match);
+    if (memory_begin_reason(why, match)) {
         strbuf_addf(why,
                     "limits.trigger_memory: %" PRIu32
                     " keys are remembered, there is no room for another one",
@@ -245,7 +250,7 @@ bool memory_admit(struct engine *e, const struct fact_match *match,
     const struct trigger *t = &match->runbook->triggers[match->trigger_no];
     const struct trigger_limits *l = &t->limits;
     if (!trigger_limits_any(l)) {
-        return true;
+        return guards_admit(e, match, why);
     }
     struct memory *m = memory_of(e, match, why);
     if (m == NULL) {
@@ -253,26 +258,34 @@ bool memory_admit(struct engine *e, const struct fact_match *match,
     }
     if (l->count_least != 0) {
         count_event(m, l, MIN(received_ms, e->now_ms));
-        touch(e, m);
+        memory_touch(e, m);
     }
     uint64_t event_ms =
         m->events.count != 0 ? m->events.at[m->events.count - 1] : 0;
     struct memory_state s = memory_state_at(l, &m->row, e->now_ms, event_ms);
-    bool may = memory_hold_of(l, &s) == MEMORY_FREE;
+    bool is_free = memory_hold_of(l, &s) == MEMORY_FREE;
+    bool may = is_free && guards_admit(e, match, why);
     if (may) {
         remember_start(e, m, l, match->workflow_id);
-    } else if (why->len < WHY_MAX_BYTES) {
-        begin_reason(why, match);
+    } else if (!is_free && memory_begin_reason(why, match)) {
         memory_explain(l, &m->row, &s, why);
     }
     if (m->events.count != 0 && m->events.count == l->count_least) {
         VEC_REMOVE(&m->events, 0); /* the next one makes it so many again */
     }
-    if (may || l->count_least != 0) {
+    if (may || l->count_least != 0 || is_empty(m)) {
         m->row.expires_ms = expires_ms(e, m, l);
-        touch(e, m);
+        memory_touch(e, m);
     }
     return may;
+}
+
+void memory_start(struct engine *e, struct memory *m,
+                  const struct trigger_limits *l, struct id workflow)
+{
+    remember_start(e, m, l, workflow);
+    m->row.expires_ms = expires_ms(e, m, l);
+    memory_touch(e, m);
 }
 
 /* ---- the clock, the checks ----------------------------------------------- */
@@ -286,7 +299,7 @@ void memory_shift(struct engine *e, struct memory *m, int64_t shift_ms)
         m->starts.at[i] = clock_moved(m->starts.at[i], shift_ms);
     }
     m->row.expires_ms = clock_moved(m->row.expires_ms, shift_ms);
-    touch(e, m);
+    memory_touch(e, m);
 }
 
 static bool is_sorted(const uint64_t *at, size_t count)
@@ -296,7 +309,7 @@ static bool is_sorted(const uint64_t *at, size_t count)
             return false;
         }
     }
-    return count <= TRIGGER_MEMORY_MAX;
+    return count <= MEMORY_INSTANTS_MAX;
 }
 
 /* The last start was within the limits that it had to keep. Before a clock

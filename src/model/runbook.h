@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "expr/cel.h"
 #include "expr/template.h"
+#include "model/guards.h"
 #include "model/matcher.h"
 #include "model/trigger_memory.h"
 #include "model/workflow.h"
@@ -121,6 +122,7 @@ struct runbook {
     uint32_t test_count;
     uint32_t max_concurrent; /* 0: no limit of its own */
     uint64_t timeout_ms;     /* of a workflow; 0: the engine's default */
+    struct runbook_guards guards;
 };
 
 struct runbook *runbook_ref(struct runbook *rb);

@@ -79,6 +79,10 @@ static const struct key top_keys[] = {
      .max = RUNBOOK_TIMEOUT_MAX_MS,
      .help = "The longest that a workflow may take, 1s to 7d. Without it: as "
              "configured."},
+    {"guards", KEY_READ, .read = runbook_read_guards,
+     .schema = schema_of_guards,
+     .help = "What may hold its workflows back, besides the limits of its "
+             "triggers."},
     {"steps", KEY_READ, .required = true, .read = runbook_read_steps,
      .schema = schema_of_steps, .help = "What it does, one after another."},
     {"tests", KEY_READ, .read = runbook_read_tests, .schema = schema_of_tests,
@@ -173,6 +177,42 @@ static const struct key max_runs_keys[] = {
     {"within", KEY_DURATION, .required = true,
      AT(trigger, limits.runs_within_ms), .min = 1000,
      .max = RUNBOOK_MEMORY_LIMIT_MS, .help = "The length of the window."},
+};
+
+static const struct key guard_keys[] = {
+    {"max_starts", KEY_READ, .read = guard_read_max_starts,
+     .schema = schema_of_max_starts,
+     .help = "At most so many workflows of the runbook in any window of that "
+             "length, whatever the trigger and the key."},
+    {"max_age", KEY_DURATION, AT(runbook, guards.max_age_ms), .min = 1000,
+     .max = RUNBOOK_MEMORY_LIMIT_MS,
+     .help = "An event that was received longer ago starts nothing. Without "
+             "it: guards.max_age as configured, 24h unless changed."},
+    {"breaker", KEY_READ, .read = guard_read_breaker,
+     .schema = schema_of_breaker,
+     .help = "When so many workflows have failed within a time, nothing is "
+             "started for a while, and then one as a probe; false: never. "
+             "Without it: as configured."},
+};
+
+static const struct key max_starts_keys[] = {
+    {"limit", KEY_COUNT, .required = true, AT(runbook, guards.starts.most),
+     .min = 1, .max = MEMORY_INSTANTS_MAX, .help = "How many workflows."},
+    {"within", KEY_DURATION, .required = true,
+     AT(runbook, guards.starts.within_ms), .min = 1000,
+     .max = RUNBOOK_MEMORY_LIMIT_MS, .help = "The length of the window."},
+};
+
+static const struct key breaker_keys[] = {
+    {"failures", KEY_COUNT, AT(runbook, guards.breaker.failures), .min = 1,
+     .max = GUARD_BREAKER_MAX, .standard = "5",
+     .help = "How many workflows must have failed."},
+    {"within", KEY_DURATION, AT(runbook, guards.breaker.within_ms), .min = 1000,
+     .max = RUNBOOK_MEMORY_LIMIT_MS, .standard = "\"30m\"",
+     .help = "The time they must have failed in."},
+    {"open_for", KEY_DURATION, AT(runbook, guards.breaker.open_ms), .min = 1000,
+     .max = RUNBOOK_MEMORY_LIMIT_MS, .standard = "\"15m\"",
+     .help = "How long after the last failure nothing is started."},
 };
 
 static const struct key step_keys[] = {
@@ -270,6 +310,11 @@ const struct key_table runbook_trigger_keys =
 const struct key_table runbook_count_keys = TABLE("count", count_keys, NULL);
 const struct key_table runbook_max_runs_keys =
     TABLE("max_runs", max_runs_keys, NULL);
+const struct key_table runbook_guard_keys = TABLE("guards", guard_keys, NULL);
+const struct key_table runbook_max_starts_keys =
+    TABLE("max_starts", max_starts_keys, NULL);
+const struct key_table runbook_breaker_keys =
+    TABLE("breaker", breaker_keys, NULL);
 const struct key_table runbook_step_keys =
     TABLE("a step", step_keys, step_rules);
 const struct key_table runbook_retry_keys = TABLE("retry", retry_keys, NULL);

@@ -92,6 +92,9 @@ extern const struct key_table runbook_param_keys;
 extern const struct key_table runbook_trigger_keys;
 extern const struct key_table runbook_count_keys;
 extern const struct key_table runbook_max_runs_keys;
+extern const struct key_table runbook_guard_keys;
+extern const struct key_table runbook_max_starts_keys;
+extern const struct key_table runbook_breaker_keys;
 extern const struct key_table runbook_step_keys;
 extern const struct key_table runbook_retry_keys;
 extern const struct key_table runbook_test_keys; /* runbook_test_keys.c */
@@ -149,6 +152,8 @@ key_read_fn runbook_read_params;   /* object: struct runbook */
 key_read_fn runbook_read_triggers; /* object: struct runbook */
 key_read_fn runbook_read_steps;    /* object: struct runbook */
 key_read_fn runbook_read_tests;    /* object: struct runbook; after them all */
+key_read_fn runbook_read_guards;   /* object: struct runbook, as of these: */
+key_read_fn guard_read_max_starts, guard_read_breaker;
 
 key_read_fn param_read_type; /* object: struct param */
 key_read_fn param_read_pattern;
@@ -205,6 +210,7 @@ key_schema_fn schema_of_bindings;
 key_schema_fn schema_of_dedup;
 key_schema_fn schema_of_count;
 key_schema_fn schema_of_max_runs;
+key_schema_fn schema_of_guards, schema_of_max_starts, schema_of_breaker;
 key_schema_fn schema_of_action;
 key_schema_fn schema_of_command;
 key_schema_fn schema_of_argv;

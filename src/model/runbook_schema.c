@@ -211,6 +211,21 @@ json_t *schema_of_max_runs(void)
     return only(reference("max_runs"));
 }
 
+json_t *schema_of_guards(void)
+{
+    return only(reference("guards"));
+}
+
+json_t *schema_of_max_starts(void)
+{
+    return only(reference("max_starts"));
+}
+
+json_t *schema_of_breaker(void)
+{
+    return either(json_pack("{s:b}", "const", 0), reference("breaker"));
+}
+
 /* "^(?!LD_|ENV$)[A-Z]...": those that a step may set. */
 json_t *schema_of_env(void)
 {
@@ -332,6 +347,9 @@ static const struct {
 } definition_tables[] = {
     {"parameter", &runbook_param_keys}, {"trigger", &runbook_trigger_keys},
     {"count", &runbook_count_keys},     {"max_runs", &runbook_max_runs_keys},
+    {"guards", &runbook_guard_keys},
+    {"max_starts", &runbook_max_starts_keys},
+    {"breaker", &runbook_breaker_keys},
     {"step", &runbook_step_keys},       {"retry", &runbook_retry_keys},
     {"test", &runbook_test_keys},       {"outcome", &runbook_outcome_keys},
     {"expect", &runbook_expect_keys},

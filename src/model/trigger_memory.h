@@ -20,6 +20,9 @@
 /* Instants of either kind in one memory: bounds count and max_runs. */
 #define TRIGGER_MEMORY_MAX 100
 
+/* In any memory, those of guards included (model/guards.h). */
+#define MEMORY_INSTANTS_MAX 1000
+
 #define TRIGGER_DEDUP_MAX 8 /* parts of a key */
 
 enum dedup_field { DEDUP_TYPE, DEDUP_SEVERITY, DEDUP_SOURCE, DEDUP_LABEL };

@@ -307,6 +307,7 @@ static struct service *service_new(const struct service_options *options)
     s->status.queue_limit = options->queue_limit;
     s->status.backup_warn_ms = options->backup_warn_ms;
     s->status.workers = options->engine.workers;
+    s->status.guards = options->engine.guards;
     s->status.workers_configured = options->engine.workers;
     return s;
 }

@@ -169,6 +169,7 @@ struct service_status {
     uint32_t workers;
     uint32_t workers_configured; /* unless an operator has set others */
     struct engine_counts engine;
+    struct guard_config guards; /* as configured */
     uint64_t generation;
     uint32_t runbooks_loaded;
     uint32_t runbooks_rejected; /* including those on last known good */

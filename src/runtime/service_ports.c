@@ -275,6 +275,7 @@ int service_configure(struct service *s)
     pthread_mutex_lock(&s->status_lock);
     s->status.workers = config.workers;
     s->status.workers_configured = s->engine.workers;
+    s->status.guards = s->engine.guards;
     pthread_mutex_unlock(&s->status_lock);
     return pool_resize(s->pool, config.workers);
 }

@@ -22,7 +22,7 @@ static int decode(sqlite3_stmt *st, int column, struct arena *a,
 {
     struct str bytes = stmt_str(st, column, a);
     size_t count = bytes.len / 8;
-    if (bytes.len % 8 != 0 || count > TRIGGER_MEMORY_MAX) {
+    if (bytes.len % 8 != 0 || count > MEMORY_INSTANTS_MAX) {
         return -EBADMSG;
     }
     uint64_t *at = ARENA_ARRAY(a, MAX(count, (size_t)1), uint64_t);

@@ -61,14 +61,18 @@ def test_guards_are_listed(make_daemon):
     d = make_daemon({"disk.yaml": disk(f"{COOLDOWN}\n{RUNS}")})
     first = full(d, instance="web-1")[0]
     full(d, instance="web-2")
-    (guard,) = d.get("/api/guards?limit=1")["guards"]
-    assert (guard["runbook"], guard["trigger"], guard["key"]) == (
-        "disk.yaml", "disk", "instance=web-1")
+    (guard,) = d.get("/api/guards?limit=1&runbook=disk.yaml")["guards"]
+    assert (guard["guard"], guard["runbook"], guard["trigger"],
+            guard["key"]) == ("trigger", "disk.yaml", "disk", "instance=web-1")
     assert guard["held_by"] == "cooldown"
     assert guard["last_workflow"] == d.workflows_of(first["id"])[0]["id"]
     assert (guard["runs"], guard["runs_limit"]) == (1, 2)
     assert 3500 < guard["held_until"] - time.time() <= 3600
     rows = json.loads(adctl(d, "guard", "list", "-o", "json").stdout)["items"]
+    everything, *rows = rows
+    assert (everything["guard"], everything["runbook"]) == ("starts", "")
+    assert (everything["runs"], everything["runs_limit"]) == (2, 600)
+    assert everything["held_by"] is None
     assert [r["key"] for r in rows] == ["instance=web-1", "instance=web-2"]
     table = adctl(d, "guards").stdout
     assert "cooldown" in table and "1/2" in table
@@ -114,3 +118,89 @@ def test_a_full_memory_is_seen(make_daemon):
     told = d.post("/api/admin/reload-config", {})
     assert "limits.trigger_memory" in json.dumps(told)
     assert full(d, instance="b")[1] == 1
+
+
+FAILS = """\
+name: Fails
+guards:
+  breaker: {failures: 2, within: 1h, open_for: 1s}
+triggers:
+  - {type: alert, labels: {alertname: Down}}
+steps:
+  - {name: Break, action: exec, command: "test -e $ADP_PARAM_MENDED"}
+parameters:
+  mended: {default: "%s"}
+"""
+
+
+def down(d):
+    event_id = d.event(type="alert", labels={"alertname": "Down"})
+    return wait_until(
+        lambda: (e := d.get(f"/api/events/{event_id}"))["status"] in (
+            "processed", "suppressed") and e, what="an event that is over")
+
+
+def test_a_breaker_opens_and_is_closed_by_a_probe(make_daemon, tmp_path):
+    mended = tmp_path / "mended"
+    slow = FAILS.replace("open_for: 1s", "open_for: 1h") % mended
+    d = make_daemon({"fails.yaml": slow})
+    for _ in range(2):
+        assert d.wait_workflow(down(d)["id"])["status"] == "failed"
+    d.kill9()
+    d.start()
+    over = down(d)
+    assert over["status"] == "suppressed" and over["error"].startswith(
+        "fails.yaml, trigger #1: breaker: open, since 2 of 2 workflows failed "
+        "within 1h; a probe may start at 20")
+    (row,) = d.get("/api/guards?filter=guard.guard%20%3D%3D%20%22breaker%22"
+                   )["guards"]
+    assert (row["held_by"], row["runbook"]) == ("breaker", "fails.yaml")
+    assert (row["events"], row["events_needed"]) == (2, 2)
+    assert 3500 < row["held_until"] - time.time() <= 3600
+    assert "breaker" in adctl(d, "guard", "list").stdout
+    # The same instants, another limit: its probe may start at once.
+    d.write_runbook("fails.yaml", FAILS % mended)
+    d.post("/api/admin/reload-runbooks", {})
+    mended.write_text("")
+
+    def probed():
+        over = down(d)
+        return over["status"] == "processed" and over
+    probe = wait_until(probed, what="a probe", step=0.2)
+    assert d.wait_workflow(probe["id"])["status"] == "succeeded"
+    assert d.wait_workflow(down(d)["id"])["status"] == "succeeded"
+    assert d.get("/api/guards?runbook=fails.yaml")["guards"] == []
+
+
+def test_the_starts_of_all_runbooks_are_bounded(make_daemon):
+    d = make_daemon({"disk.yaml": disk("")}, {"guards": {
+        "max_starts": {"limit": 2, "within": "1h"}}})
+    assert [full(d, instance="a")[1] for _ in range(3)] == [1, 1, 0]
+    d.kill9()
+    d.start()
+    over, started = full(d, instance="a")
+    assert started == 0
+    assert ("max_starts: 2 of 2 workflows of all runbooks were started within "
+            "1h; the next may start at 20") in over["error"]
+    (row,) = d.get("/api/guards")["guards"]
+    assert (row["held_by"], row["runs"], row["runs_limit"]) == (
+        "max_starts", 2, 2)
+    # More is no restart away.
+    d.write_config({"guards": {"max_starts": {"limit": 3, "within": "1h"}}})
+    d.post("/api/admin/reload-config", {})
+    assert [full(d, instance="a")[1] for _ in range(2)] == [1, 0]
+
+
+def test_an_event_that_waited_too_long_starts_nothing(make_daemon):
+    d = make_daemon({"disk.yaml": disk("")}, {"guards": {"max_age": "1s"}})
+    d.post("/api/admin/pause-processing", {})
+    event_id = d.event(type="alert", labels={"alertname": "DiskFull"})
+    received = time.time()
+    wait_until(lambda: time.time() > received + 1.5, what="an old event")
+    d.post("/api/admin/resume-processing", {})
+    over = wait_until(
+        lambda: (e := d.get(f"/api/events/{event_id}"))["status"] in (
+            "processed", "suppressed") and e, what="an event that is over")
+    assert over["status"] == "suppressed" and "max_age: the event is " in (
+        over["error"])
+    assert full(d, instance="a")[1] == 1

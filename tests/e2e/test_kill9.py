@@ -94,6 +94,7 @@ def test_kill9_loop(make_daemon, tmp_path):
     ledger = tmp_path / "ledger"
     d = make_daemon({"ledger.yaml": RUNBOOK.format(ledger=ledger)},
                     {"log": {"level": "warning"},
+                     "guards": {"max_starts": {"limit": 0}},
                      "engine": {"event_processing": {"max_attempts": 50}}})
     dice = random.Random(SEED)
     print(f"seed {SEED}, {KILLS} kills")

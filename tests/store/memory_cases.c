@@ -66,6 +66,26 @@ static void a_row_comes_back_whole(void **state)
     assert_memory_equal(rows[0].starts_ms, instants + 1, 16);
 }
 
+/* As many as guards keep, under a path that is no runbook's. */
+static void the_most_instants_come_back(void **state)
+{
+    struct fixture *f = *state;
+    static uint64_t many[MEMORY_INSTANTS_MAX];
+    struct memory_row *rows = NULL;
+    struct memory_row row = row_of("", "@starts", "");
+    for (size_t i = 0; i < ARRAY_LEN(many); i++) {
+        many[i] = T0_MS + i;
+    }
+    row.starts_ms = many;
+    row.start_count = ARRAY_LEN(many);
+    assert_int_equal(apply(f, RECORD_MEMORY_SET, row), 0);
+    fixture_restart(f);
+    assert_int_equal(list(f, (struct memory_filter){0}, &rows), 1);
+    assert_str(rows[0].runbook_path, "");
+    assert_int_equal(rows[0].start_count, ARRAY_LEN(many));
+    assert_memory_equal(rows[0].starts_ms, many, sizeof(many));
+}
+
 static void another_row_of_the_key_replaces_it(void **state)
 {
     struct fixture *f = *state;
@@ -165,6 +185,7 @@ static void what_fails_beside_it_leaves_it_as_it_was(void **state)
 
 const struct conformance_case memory_cases[] = {
     {"a memory comes back whole", a_row_comes_back_whole},
+    {"the most instants come back", the_most_instants_come_back},
     {"another memory of the key replaces it",
      another_row_of_the_key_replaces_it},
     {"a memory is found by its names", one_row_is_found_by_its_names},

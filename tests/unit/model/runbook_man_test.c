@@ -65,6 +65,9 @@ static void runbook_page_has_every_key(void **state)
     check_keys(&page, "TRIGGERS", &runbook_trigger_keys);
     check_keys(&page, "HOW OFTEN A TRIGGER STARTS", &runbook_count_keys);
     check_keys(&page, "HOW OFTEN A TRIGGER STARTS", &runbook_max_runs_keys);
+    check_keys(&page, "GUARDS", &runbook_guard_keys);
+    check_keys(&page, "GUARDS", &runbook_max_starts_keys);
+    check_keys(&page, "GUARDS", &runbook_breaker_keys);
     check_keys(&page, "STEPS", &runbook_step_keys);
     check_keys(&page, "RETRY", &runbook_retry_keys);
     check_keys(&page, "TESTS", &runbook_test_keys);
