@@ -218,24 +218,6 @@ void attempts_doubt_all(struct engine *e, struct str why);
 NODISCARD bool memory_admit(struct engine *e, const struct fact_match *match,
                             uint64_t received_ms, struct strbuf *why);
 
-/* The memory of these names, or NULL; a new one, which is empty until it is
- * touched in the same step. */
-struct memory *memory_find(const struct engine *e, struct str path,
-                           struct str trigger, struct str key);
-struct memory *memory_new(struct engine *e, struct str path, struct str trigger,
-                          struct str key);
-
-/* Its row changes in this step: it gets one record at the end. */
-void memory_touch(struct engine *e, struct memory *m);
-
-/* Remembers that a workflow is started now. */
-void memory_start(struct engine *e, struct memory *m,
-                  const struct trigger_limits *l, struct id workflow);
-
-/* Begins a reason with the runbook and the trigger; false: enough is told. */
-NODISCARD bool memory_begin_reason(struct strbuf *why,
-                                   const struct fact_match *match);
-
 /* FACT_TIME: some of what does not matter any more is forgotten. */
 void memory_expire(struct engine *e);
 
@@ -252,21 +234,6 @@ void memory_check(const struct engine *e);
 uint64_t memory_hash(const struct engine *e);
 
 void memory_free_all(struct engine *e);
-
-/* ---- guards.c: what else may hold a workflow back ------------------------ */
-
-/* Is the event too old for this match? Then why is appended to *why. */
-NODISCARD bool guards_too_old(const struct engine *e,
-                              const struct fact_match *match,
-                              uint64_t received_ms, struct strbuf *why);
-
-/* May this match start a workflow, now that its trigger may? Then that is
- * remembered; else why not is appended to *why. */
-NODISCARD bool guards_admit(struct engine *e, const struct fact_match *match,
-                            struct strbuf *why);
-
-/* The flow has reached its final status. */
-void guards_finished(struct engine *e, struct flow *f);
 
 /* ---- clock.c ------------------------------------------------------------ */
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "engine/guards.h"
 
 struct flow *flow_find(const struct engine *e, struct id id)
 {

@@ -6,7 +6,7 @@
  * that has to be given back. What a person asks for is neither held back nor
  * counted.
  */
-#include "engine/engine_priv.h"
+#include "engine/guards.h"
 
 #include "base/assert.h"
 

@@ -11,6 +11,7 @@
 #include <inttypes.h>
 
 #include "base/assert.h"
+#include "engine/guards.h"
 
 /* Memories that end in the same second are forgotten in one commit, and at
  * most so many at a time: the next FACT_TIME comes at once. */

@@ -345,13 +345,17 @@ static const struct {
     const char *name;
     const struct key_table *table;
 } definition_tables[] = {
-    {"parameter", &runbook_param_keys}, {"trigger", &runbook_trigger_keys},
-    {"count", &runbook_count_keys},     {"max_runs", &runbook_max_runs_keys},
+    {"parameter", &runbook_param_keys},
+    {"trigger", &runbook_trigger_keys},
+    {"count", &runbook_count_keys},
+    {"max_runs", &runbook_max_runs_keys},
     {"guards", &runbook_guard_keys},
     {"max_starts", &runbook_max_starts_keys},
     {"breaker", &runbook_breaker_keys},
-    {"step", &runbook_step_keys},       {"retry", &runbook_retry_keys},
-    {"test", &runbook_test_keys},       {"outcome", &runbook_outcome_keys},
+    {"step", &runbook_step_keys},
+    {"retry", &runbook_retry_keys},
+    {"test", &runbook_test_keys},
+    {"outcome", &runbook_outcome_keys},
     {"expect", &runbook_expect_keys},
 };
 
