@@ -114,6 +114,12 @@ static const struct cli_flag lint_flags[] = {
     END,
 };
 
+static const struct cli_flag test_flags[] = {
+    {"junit", 0, "FILE", "also write a JUnit report; - is standard output",
+     NULL},
+    END,
+};
+
 static const struct cli_flag new_flags[] = {
     {"template", 't', "TEMPLATE", "what to begin with (default shell)",
      cli_template_names},
@@ -386,6 +392,16 @@ const struct cli_command cli_commands[] = {
     {"runbook", "lint", "[FILE|DIR...]", 0, 1000, CLI_FILE, lint_flags,
      "the same as adctl lint", LINT_DETAILS,
      "adctl runbook lint high-cpu-usage.yaml\n", cli_lint},
+    {"runbook", "test", "FILE|DIR...", 1, 1000, CLI_FILE, test_flags,
+     "play the tests of runbooks in virtual time",
+     "Matcher, guards and engine are the real ones, the steps' programs are "
+     "made up: nothing is run, and no engine is asked. A folder means every "
+     "runbook below it. Ends with 1 when a test failed or a file does not "
+     "load, and with 3 when there was no test: runbook(5), TESTS.",
+     "adctl runbook test ./high-cpu-usage.yaml\n"
+     "adctl runbook test runbooks --junit report.xml\n"
+     "adctl runbook test runbooks -o json\n",
+     cli_runbook_test},
     {"runbook", "new", "NAME", 1, 1, CLI_NO_SUBJECT, new_flags,
      "begin a runbook, with comments", CLI_NEW_DETAILS,
      "adctl runbook new restart-web -t service --output restart-web.yaml\n"

@@ -86,7 +86,8 @@ static const struct key top_keys[] = {
     {"steps", KEY_READ, .required = true, .read = runbook_read_steps,
      .schema = schema_of_steps, .help = "What it does, one after another."},
     {"tests", KEY_READ, .read = runbook_read_tests, .schema = schema_of_tests,
-     .help = "What is expected to happen; the engine does not look at it."},
+     .help = "What is expected to happen: played by adctl runbook test, "
+             "ignored by the engine."},
 };
 
 static const struct key param_keys[] = {
