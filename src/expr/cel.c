@@ -75,7 +75,9 @@ struct cel_value cel_program_spend(const struct cel_program *p,
         p->checked.local_count == 0
             ? cel_op_eval(p->root, &run)
             : cel_program_eval(p->root, p->checked.local_count, &run);
-    budget->units = run.units > 0 ? run.units : 0;
+    /* Whichever of the two is used up, no more work is to be had for the rest
+     * of the other. */
+    budget->units = run.spent || run.units < 0 ? 0 : run.units;
     budget->bytes = run.bytes;
     return run.spent ? cel_spent(&run) : v;
 }

@@ -1,29 +1,20 @@
+#include <errno.h>
 #include <string.h>
 
 #include "expr/cel_lib_priv.h"
 #include "expr/re.h"
-
-/* A pattern that is compiled while the expression runs may be this large. */
-#define LIVE_PROGRAM_MAX 500
 
 static struct re_program *compile(struct cel_run *run, struct cel_value pattern,
                                   struct cel_value *ret_error)
 {
     struct re_program *p = NULL;
     struct err e = ERR_INIT;
-    /* Parts of a pattern become small nodes: the arena pays for them. */
-    size_t cost = (size_t)pattern.more * 160 + 4096;
-    if (!cel_charge(run, 20 + pattern.more) || cost > run->bytes) {
-        *ret_error = cel_spent(run);
-        return NULL;
-    }
-    size_t before = run->arena->total_bytes;
-    int r = re_compile(cel_text(pattern), LIVE_PROGRAM_MAX, run->arena, &p, &e);
-    size_t used = run->arena->total_bytes - before;
-    run->bytes -= MIN(run->bytes, used);
+    int r = re_compile_live(cel_text(pattern), run, &p, &e);
     if (r < 0) {
-        *ret_error = cel_fail(run, CEL_FAULT_ARGUMENT,
-                              "not a regular expression: %s", e.message);
+        *ret_error = r == -EDQUOT
+                         ? cel_spent(run)
+                         : cel_fail(run, CEL_FAULT_ARGUMENT,
+                                    "not a regular expression: %s", e.message);
         return NULL;
     }
     return p;

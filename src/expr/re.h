@@ -18,6 +18,8 @@
 
 /* Most instructions of one program. */
 #define RE_PROGRAM_MAX 2000
+/* The same of one that is made while an expression runs. */
+#define RE_LIVE_PROGRAM_MAX 500
 
 /* Groups that are kept: the whole match and nine more. */
 #define RE_GROUPS 10
@@ -30,10 +32,17 @@ struct re_match {
     ptrdiff_t to[RE_GROUPS];
 };
 
-/* Compiles the pattern into the arena. Returns 0, -EBADMSG (not a pattern)
- * or -E2BIG (over max instructions). */
+/* Compiles the pattern into the arena, in time bounded by its length and max,
+ * whatever it repeats. Returns 0, -EBADMSG (not a pattern) or -E2BIG (over max
+ * instructions, or too much to do for those that there are). */
 NODISCARD int re_compile(struct str pattern, uint32_t max, struct arena *a,
                          struct re_program **ret, struct err *reterr);
+
+/* The same while an expression runs, into its arena and at most
+ * RE_LIVE_PROGRAM_MAX large. What it costs is taken off the run's budget;
+ * -EDQUOT when that is used up. */
+NODISCARD int re_compile_live(struct str pattern, struct cel_run *run,
+                              struct re_program **ret, struct err *reterr);
 
 /* How many groups the pattern has, without the whole. */
 uint32_t re_group_count(const struct re_program *p);

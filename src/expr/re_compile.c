@@ -4,9 +4,18 @@
 #include "base/vec.h"
 #include "expr/re_priv.h"
 
+/* Visits of nodes for one instruction that may be emitted: more than a parsed
+ * pattern can need, however it nests. */
+#define VISITS_PER_INSTRUCTION (RE_DEPTH_MAX * 4)
+
+/* What they cost of a run's budget, and what reading a byte of it does. */
+#define UNITS_PER_VISIT 2
+#define UNITS_PER_BYTE 8
+
 struct emitter {
     VEC(struct re_instruction) code;
     uint32_t max;
+    uint64_t visits; /* of nodes that may still be made */
     bool is_full;
 };
 
@@ -54,13 +63,22 @@ static void emit_star(struct emitter *e, const struct re_node *n)
     set_split(e, split, n->is_lazy, split + 1, here(e));
 }
 
+/* As many copies as must be there. One that emits nothing is like all others:
+ * no repetition of it takes time. */
+static void emit_copies(struct emitter *e, const struct re_node *n,
+                        uint32_t copies)
+{
+    uint32_t before = UINT32_MAX;
+    for (uint32_t i = 0; i < copies && before != here(e); i++) {
+        before = here(e);
+        emit_node(e, n->parts[0]);
+    }
+}
+
 static void emit_repeat(struct emitter *e, const struct re_node *n)
 {
     bool is_open = n->max == RE_UNLIMITED;
-    uint32_t copies = is_open && n->min > 0 ? n->min - 1 : n->min;
-    for (uint32_t i = 0; i < copies && !e->is_full; i++) {
-        emit_node(e, n->parts[0]);
-    }
+    emit_copies(e, n, is_open && n->min > 0 ? n->min - 1 : n->min);
     if (is_open) {
         if (n->min > 0) {
             emit_plus(e, n);
@@ -105,9 +123,11 @@ static void emit_choice(struct emitter *e, const struct re_node *n)
 
 static void emit_node(struct emitter *e, const struct re_node *n)
 {
-    if (e->is_full) {
+    if (e->is_full || e->visits == 0) {
+        e->is_full = true;
         return;
     }
+    e->visits--;
     switch (n->kind) {
     case RE_EMPTY:
         break;
@@ -145,32 +165,69 @@ static void emit_node(struct emitter *e, const struct re_node *n)
     }
 }
 
-int re_compile(struct str pattern, uint32_t max, struct arena *a,
-               struct re_program **ret, struct err *reterr)
+static struct re_program *finish(const struct emitter *e, uint32_t groups,
+                                 struct arena *a)
 {
-    struct re_parser p = {.text = pattern, .arena = a, .err = reterr};
-    struct emitter e = {.max = max};
+    struct re_program *program = ARENA_NEW(a, struct re_program);
+    program->count = here(e);
+    program->groups = MIN(groups, (uint32_t)RE_GROUPS - 1);
+    program->code = ARENA_ARRAY(a, program->count, struct re_instruction);
+    memcpy(program->code, e->code.at, program->count * sizeof(*program->code));
+    return program;
+}
+
+/* *ret_visits, also when it fails: the nodes that were looked at. */
+static int compile(struct re_parser *p, uint32_t max, uint64_t *ret_visits,
+                   struct re_program **ret)
+{
+    const uint64_t most = (uint64_t)max * VISITS_PER_INSTRUCTION;
+    struct emitter e = {.max = max, .visits = most};
     struct re_node *root = NULL;
-    int r = re_parse(&p, &root);
+    *ret_visits = 0;
+    int r = re_parse(p, &root);
     if (r < 0) {
         return r;
     }
     emit_node(&e, root);
     (void)emit(&e, (struct re_instruction){.op = RE_OP_MATCH});
     if (e.is_full) {
-        r = err_set(reterr, -E2BIG,
+        r = err_set(p->err, -E2BIG,
                     "the pattern is too large: more than %u instructions",
                     (unsigned)max);
     } else {
-        struct re_program *program = ARENA_NEW(a, struct re_program);
-        program->count = here(&e);
-        program->groups = MIN(p.groups, (uint32_t)RE_GROUPS - 1);
-        program->code = ARENA_ARRAY(a, program->count, struct re_instruction);
-        memcpy(program->code, e.code.at,
-               program->count * sizeof(*program->code));
-        *ret = program;
+        *ret = finish(&e, p->groups, p->arena);
     }
+    *ret_visits = most - e.visits;
     VEC_DEINIT(&e.code);
+    return r;
+}
+
+int re_compile(struct str pattern, uint32_t max, struct arena *a,
+               struct re_program **ret, struct err *reterr)
+{
+    struct re_parser p = {.text = pattern, .arena = a, .err = reterr};
+    uint64_t visits = 0;
+    return compile(&p, max, &visits, ret);
+}
+
+int re_compile_live(struct str pattern, struct cel_run *run,
+                    struct re_program **ret, struct err *reterr)
+{
+    struct re_parser p = {.text = pattern, .arena = run->arena, .err = reterr};
+    uint64_t visits = 0;
+    /* Parts of a pattern become small nodes: the arena pays for them. */
+    size_t cost = pattern.len * 160 + 4096;
+    if (!cel_charge(run, 20 + pattern.len * UNITS_PER_BYTE) ||
+        cost > run->bytes) {
+        return err_set(reterr, -EDQUOT, "no budget is left for the pattern");
+    }
+    size_t before = run->arena->total_bytes;
+    int r = compile(&p, RE_LIVE_PROGRAM_MAX, &visits, ret);
+    size_t used = run->arena->total_bytes - before;
+    run->bytes -= MIN(run->bytes, used);
+    if (!cel_charge(run, visits * UNITS_PER_VISIT)) {
+        return err_set(reterr, -EDQUOT, "no budget is left for the pattern");
+    }
     return r;
 }
 

@@ -126,16 +126,22 @@ int re_parse_escape(struct re_parser *p, uint32_t *ret)
     return 0;
 }
 
-static struct re_node *character(struct re_parser *p, uint32_t c)
+/* Both cases of a letter, or NULL if it has no other. Apart from character():
+ * the set is large to be made for each. */
+static struct re_node *both_cases(struct re_parser *p, uint32_t c)
 {
     struct re_set s = {0};
-    if (p->flags.no_case) {
-        re_set_add(&s, c, c, true);
-        if (s.count > 1) {
-            return re_set_node(p, &s);
-        }
+    re_set_add(&s, c, c, true);
+    return s.count > 1 ? re_set_node(p, &s) : NULL;
+}
+
+static struct re_node *character(struct re_parser *p, uint32_t c)
+{
+    struct re_node *n = p->flags.no_case ? both_cases(p, c) : NULL;
+    if (n != NULL) {
+        return n;
     }
-    struct re_node *n = new_node(p, RE_CHARACTER);
+    n = new_node(p, RE_CHARACTER);
     n->character = c;
     return n;
 }

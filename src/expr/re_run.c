@@ -198,10 +198,16 @@ static void start(struct runner *r)
     follow(r, &r->now, 0);
 }
 
-/* The size of a step for the budget: four states are one unit. */
+/* The size of a step for the budget. */
 static bool charge(const struct runner *r)
 {
-    return cel_charge(r->run, 1 + r->now.count / 4);
+    return cel_charge(r->run, 1 + r->now.count);
+}
+
+/* Room for the states is made anew for each run. */
+static bool charge_room(const struct runner *r)
+{
+    return cel_charge(r->run, 20 + r->program->count / 8);
 }
 
 static bool go(struct runner *r, bool *ret_found, struct re_match *ret)
@@ -243,9 +249,15 @@ static bool execute(struct runner *r, size_t from, bool *ret_found,
 {
     size_t n = r->program->count;
     size_t slots = r->keeps ? n * SLOTS : 1;
+    if (!charge_room(r)) {
+        return false;
+    }
     CLEANUP(mem_freep) uint32_t *numbers = mem_alloc(n * 4, sizeof(uint32_t));
-    CLEANUP(mem_freep) ptrdiff_t *kept = mem_alloc(slots * 2, sizeof(*kept));
-    CLEANUP(mem_freep) struct todo *todo = mem_alloc(n * 2 + 2, sizeof(*todo));
+    /* No zeros in these: they are read where they were written before. */
+    CLEANUP(mem_freep)
+    ptrdiff_t *kept = mem_realloc(NULL, slots * 2, sizeof(*kept));
+    CLEANUP(mem_freep)
+    struct todo *todo = mem_realloc(NULL, n * 2 + 2, sizeof(*todo));
     r->now = (struct states){numbers, numbers + n, kept, 0};
     r->next =
         (struct states){numbers + 2 * n, numbers + 3 * n, kept + slots, 0};

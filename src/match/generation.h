@@ -92,9 +92,12 @@ struct match_input {
     const struct event_zones *zones; /* NULL: fixed offsets only */
 };
 
-/* Units of CEL that the condition of one trigger, and those of all triggers
- * for one event, may use. */
+/* Units of CEL that the condition of one trigger, those of one runbook's
+ * triggers, and those of all triggers may use for one event. What others have
+ * used leaves each condition its least. */
+#define MATCH_TRIGGER_UNITS_MIN 2000
 #define MATCH_TRIGGER_UNITS_MAX 100000
+#define MATCH_RUNBOOK_UNITS_MAX 1000000
 #define MATCH_EVENT_UNITS_MAX 10000000
 
 /* Finds every trigger the event starts, and those that could not be decided,

@@ -117,6 +117,28 @@ static void test_patterns_end(void **state)
     mem_free(got);
 }
 
+/* No work is left over from a run that was given up, whichever of units and
+ * bytes was used up first: the host would have it done again and again. */
+static void test_a_spent_run_takes_all_units(void **state)
+{
+    static const struct cel_input nothing = {0};
+    struct arena a = ARENA_INIT;
+    struct cel_issue issue = CEL_ISSUE_INIT;
+    struct cel_program *p = NULL;
+    (void)state;
+    assert_int_equal(
+        cel_program_new(&env, STR("'a'.matches('b' + 'c')"), &a, &p, &issue),
+        0);
+    for (int i = 0; i < 2; i++) {
+        struct cel_budget budget = {.units = i == 0 ? 30 : 100000,
+                                    .bytes = i == 0 ? 1UL << 20 : 2000};
+        struct cel_value v = cel_program_spend(p, &nothing, &budget, &a);
+        assert_true(cel_is_error(v));
+        assert_int_equal(budget.units, 0);
+    }
+    arena_deinit(&a);
+}
+
 static void test_json_and_globs_end(void **state)
 {
     (void)state;
@@ -233,6 +255,7 @@ int main(void)
         cmocka_unit_test(test_types_end),
         cmocka_unit_test(test_growing_texts_end),
         cmocka_unit_test(test_patterns_end),
+        cmocka_unit_test(test_a_spent_run_takes_all_units),
         cmocka_unit_test(test_json_and_globs_end),
         cmocka_unit_test(test_nesting_is_limited),
         cmocka_unit_test(test_chains_are_limited),

@@ -197,6 +197,137 @@ static void test_steps_are_linear(void **state)
     arena_deinit(&a);
 }
 
+/* Units that compiling costs; nothing is left if it was given up. */
+static int64_t live_cost(struct str pattern, int *ret)
+{
+    struct arena a = ARENA_INIT;
+    struct err e = ERR_INIT;
+    struct re_program *p = NULL;
+    struct cel_run run = {.arena = &a, .units = 10000000, .bytes = 1UL << 24};
+    *ret = re_compile_live(pattern, &run, &p, &e);
+    int64_t used = 10000000 - run.units;
+    arena_deinit(&a);
+    return used;
+}
+
+/* What emits no instruction is never "too many instructions": repeated inside
+ * of repetitions it would take years. */
+static void test_empty_repeats_take_no_time(void **state)
+{
+    static const char *const empty[] = {"(?:)", "x{0}", "(?i)", "(?:|){0}",
+                                        "(?:(?:)(?:)){1000}"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(empty); i++) {
+        struct strbuf text = STRBUF_INIT(2000);
+        int r = 0;
+        for (int depth = 0; depth < 20; depth++) {
+            strbuf_addc(&text, "(?:");
+        }
+        strbuf_addc(&text, empty[i]);
+        for (int depth = 0; depth < 20; depth++) {
+            strbuf_addc(&text, "){1000}");
+        }
+        int64_t used = live_cost(strbuf_str(&text), &r);
+        assert_int_equal(r, 0);
+        assert_in_range(used, 20, 20 + (int64_t)text.len * 8 + 1000);
+        strbuf_addch(&text, 'y');
+        assert_match(text.at, "xy", "1-2");
+        strbuf_deinit(&text);
+    }
+}
+
+/* Nor does what emits a little, over and over, between much that does not. */
+static void test_work_for_an_instruction_is_limited(void **state)
+{
+    struct strbuf text = STRBUF_INIT(20000);
+    int r = 0;
+    (void)state;
+    strbuf_addc(&text, "(?:a");
+    for (int i = 0; i < 3000; i++) {
+        strbuf_addc(&text, "(?:)");
+    }
+    strbuf_addc(&text, "){400}");
+    (void)live_cost(strbuf_str(&text), &r);
+    assert_int_equal(r, -E2BIG);
+    strbuf_deinit(&text);
+}
+
+static void add_random(struct strbuf *out, uint32_t *seed, int depth)
+{
+    static const char *const atoms[] = {"a",   "(?:)", "b{0}", "(?i)", "[^a]",
+                                        "\\W", "",     "$",    "x|",   "."};
+    static const char *const repeats[] = {"",     "*",        "?",     "{1000}",
+                                          "{7,}", "{0,1000}", "{3}??", "+"};
+    *seed = *seed * 1664525 + 1013904223;
+    uint32_t pick = *seed >> 8;
+    if (depth == 0 || pick % 8 == 0) {
+        strbuf_addc(out, atoms[pick / 8 % ARRAY_LEN(atoms)]);
+        return;
+    }
+    strbuf_addc(out, pick % 3 == 0 ? "(" : "(?:");
+    add_random(out, seed, depth - 1);
+    if (pick % 5 == 0) {
+        add_random(out, seed, depth / 2);
+    }
+    strbuf_addch(out, ')');
+    strbuf_addc(out, repeats[pick / 64 % ARRAY_LEN(repeats)]);
+}
+
+/* Whatever the pattern: what compiling it costs is bounded by its length and
+ * the size of the program, and running it by the size and the text. */
+static void test_random_patterns_are_bounded(void **state)
+{
+    uint32_t seed = 1;
+    uint32_t good = 0;
+    (void)state;
+    for (int i = 0; i < 3000; i++) {
+        struct strbuf text = STRBUF_INIT(4000);
+        int r = 0;
+        add_random(&text, &seed, 12);
+        int64_t used = live_cost(strbuf_str(&text), &r);
+        good += r == 0 ? 1 : 0;
+        assert_true(used <= 20 + (int64_t)text.len * 8 +
+                                2 * 256 * (int64_t)RE_LIVE_PROGRAM_MAX);
+        strbuf_deinit(&text);
+    }
+    /* It is a test of patterns, not of messages. */
+    assert_in_range(good, 100, 3000);
+}
+
+/* A program is paid for by its size, and a search by all states it is in. */
+static void test_large_programs_cost_more(void **state)
+{
+    static const char large[] = "((x?){20}){5}";
+    struct arena a = ARENA_INIT;
+    struct err e = ERR_INIT;
+    struct re_program *p = NULL;
+    struct re_match m;
+    bool found = false;
+    int r = 0;
+    (void)state;
+    assert_in_range(live_cost(str_c(large), &r), 800, 10000);
+    assert_int_equal(r, 0);
+    assert_int_equal(re_compile(str_c(large), RE_PROGRAM_MAX, &a, &p, &e), 0);
+    struct cel_run run = plenty(&a);
+    assert_true(re_find(p, STR("xx"), 0, &run, &found, &m));
+    assert_in_range(1000000 - run.units, 1200, 4000);
+    arena_deinit(&a);
+}
+
+/* A budget that is too small for a pattern is used up by it. */
+static void test_patterns_are_not_made_on_credit(void **state)
+{
+    struct arena a = ARENA_INIT;
+    struct err e = ERR_INIT;
+    struct re_program *p = NULL;
+    struct cel_run few = {.arena = &a, .units = 300, .bytes = 1UL << 20};
+    struct cel_run small = {.arena = &a, .units = 100000, .bytes = 4000};
+    (void)state;
+    assert_int_equal(re_compile_live(STR("a{200}"), &few, &p, &e), -EDQUOT);
+    assert_int_equal(re_compile_live(STR("a"), &small, &p, &e), -EDQUOT);
+    arena_deinit(&a);
+}
+
 static void test_bad_text_is_walked_through(void **state)
 {
     (void)state;
@@ -218,6 +349,11 @@ int main(void)
         cmocka_unit_test(test_what_is_refused),
         cmocka_unit_test(test_size_is_limited),
         cmocka_unit_test(test_steps_are_linear),
+        cmocka_unit_test(test_empty_repeats_take_no_time),
+        cmocka_unit_test(test_work_for_an_instruction_is_limited),
+        cmocka_unit_test(test_random_patterns_are_bounded),
+        cmocka_unit_test(test_large_programs_cost_more),
+        cmocka_unit_test(test_patterns_are_not_made_on_credit),
         cmocka_unit_test(test_bad_text_is_walked_through),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -236,48 +236,96 @@ static void conditions_decide_last(void **state)
     generation_unref(g);
 }
 
+/* A trigger whose condition uses up what it is given. */
+static void add_endless(struct strbuf *out)
+{
+    static const char list[] = "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]";
+    strbuf_addf(out,
+                "- type: t\n  when: \"%s.all(a, %s.all(b, %s.all(c, %s.all(d, "
+                "%s.all(e, a + b + c + d + e >= event.priority)))))\"\n",
+                list, list, list, list, list);
+}
+
+/* One that people would write, of some hundred units. */
+#define USUAL                                                                  \
+    "- {type: t, when: '[1, 2, 3, 4, 5, 6, 7, 8, 9].all(x, x < 10)"            \
+    " && event.type == \"t\"'}\n"
+
 /* One that never ends costs what it may, and hides no other trigger; many of
- * them together have a limit as well. */
+ * them together have a limit as well, behind which each gets its least. */
 static void conditions_are_bounded(void **state)
 {
     (void)state;
     struct strbuf text = STRBUF_INIT(1024 * 1024);
-    static const char list[] = "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]";
-    strbuf_addf(&text,
-                "- type: t\n  when: \"%s.all(a, %s.all(b, %s.all(c, %s.all(d, "
-                "%s.all(e, a + b + c + d + e >= event.priority)))))\"\n",
-                list, list, list, list, list);
-    struct generation_file f[102];
-    char path[102][16];
-    for (unsigned i = 0; i < 101; i++) {
+    add_endless(&text);
+    struct generation_file f[122];
+    char path[122][16];
+    for (unsigned i = 0; i < 121; i++) {
         (void)snprintf(path[i], sizeof(path[i]), "f%03u.yaml", i);
         f[i] = file(path[i], text.at);
     }
-    f[101] = file("last.yaml", "- {type: t, when: event.type == \"t\"}\n");
-    struct generation *some = generation_new(&f[100], 2, STR(""), 1, 1);
+    f[121] = file("last.yaml", USUAL);
+    struct generation *some = generation_new(&f[120], 2, STR(""), 1, 1);
     struct event e = {.type = STR("t")};
     struct matches m = {0};
     generation_match(some, &e, &input, &m);
     assert_int_equal(m.found.count, 1);
     assert_int_equal(m.failed.count, 1);
     assert_non_null(strstr(m.failed.at[0].reason.at, "budget"));
+    assert_null(strstr(m.failed.at[0].reason.at, "share"));
     matches_deinit(&m);
     m = (struct matches){0};
-    for (unsigned i = 100; i < 102; i++) {
+    for (unsigned i = 120; i < 122; i++) {
         (void)runbook_ref(f[i].runbook);
     }
     generation_unref(some);
-    struct generation *all = generation_new(f, 102, STR(""), 1, 1);
+    struct generation *all = generation_new(f, 122, STR(""), 1, 1);
     generation_match(all, &e, &input, &m);
-    assert_int_equal(m.found.count, 0);
-    assert_int_equal(m.failed.count, 102);
+    assert_int_equal(m.found.count, 1);
+    assert_true(str_eq_c(m.found.at[0].runbook->path, "last.yaml"));
+    assert_int_equal(m.failed.count, 121);
+    assert_null(strstr(m.failed.at[99].reason.at, "share"));
+    assert_non_null(strstr(m.failed.at[120].reason.at,
+                           "(all conditions share 10000000 units for an event; "
+                           "those of f000.yaml used most: 100000)"));
     struct arena a = ARENA_INIT;
     struct str said = match_failures_text(&m, &a);
-    assert_non_null(strstr(said.at, "; and 99 more"));
+    assert_non_null(strstr(said.at, "; and 118 more"));
     assert_true(said.len < 2048);
     arena_deinit(&a);
     matches_deinit(&m);
     generation_unref(all);
+    strbuf_deinit(&text);
+}
+
+/* All triggers of one runbook cannot use up what another's need, even for a
+ * condition that takes all that one may. */
+static void one_runbook_starves_no_other(void **state)
+{
+    (void)state;
+    struct strbuf text = STRBUF_INIT(1024 * 1024);
+    struct strbuf large = STRBUF_INIT(4096);
+    for (unsigned i = 0; i < 100U; i++) {
+        add_endless(&text);
+    }
+    strbuf_addc(&large, "- {type: t, when: 'lists.range(20000).all(x, true)'}");
+    struct generation_file f[] = {file("a.yaml", text.at),
+                                  file("z.yaml", large.at)};
+    struct generation *g = generation_new(f, 2, STR(""), 1, 1);
+    struct event e = {.type = STR("t")};
+    struct matches m = {0};
+    generation_match(g, &e, &input, &m);
+    assert_int_equal(m.found.count, 1);
+    assert_true(str_eq_c(m.found.at[0].runbook->path, "z.yaml"));
+    assert_int_equal(m.failed.count, 100U);
+    assert_null(strstr(m.failed.at[9].reason.at, "share"));
+    assert_non_null(strstr(m.failed.at[10].reason.at,
+                           "(the conditions of one runbook share 1000000 units "
+                           "for an event, and those of its triggers before "
+                           "this one used them up)"));
+    matches_deinit(&m);
+    generation_unref(g);
+    strbuf_deinit(&large);
     strbuf_deinit(&text);
 }
 
@@ -483,6 +531,7 @@ int main(void)
         cmocka_unit_test(a_runaway_regex_hides_no_other_trigger),
         cmocka_unit_test(conditions_decide_last),
         cmocka_unit_test(conditions_are_bounded),
+        cmocka_unit_test(one_runbook_starves_no_other),
         cmocka_unit_test(conditions_meet_the_regex_first),
         cmocka_unit_test(a_runaway_regex_counts_last),
         cmocka_unit_test(index_agrees_with_brute_force),
