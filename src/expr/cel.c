@@ -61,6 +61,12 @@ struct cel_value cel_program_eval(const struct cel_op *root,
     return cel_op_eval(root, run);
 }
 
+void cel_program_settle(const struct cel_run *run, struct cel_budget *budget)
+{
+    budget->units = run->spent || run->units < 0 ? 0 : run->units;
+    budget->bytes = run->bytes;
+}
+
 struct cel_value cel_program_spend(const struct cel_program *p,
                                    const struct cel_input *input,
                                    struct cel_budget *budget, struct arena *a)
@@ -75,10 +81,7 @@ struct cel_value cel_program_spend(const struct cel_program *p,
         p->checked.local_count == 0
             ? cel_op_eval(p->root, &run)
             : cel_program_eval(p->root, p->checked.local_count, &run);
-    /* Whichever of the two is used up, no more work is to be had for the rest
-     * of the other. */
-    budget->units = run.spent || run.units < 0 ? 0 : run.units;
-    budget->bytes = run.bytes;
+    cel_program_settle(&run, budget);
     return run.spent ? cel_spent(&run) : v;
 }
 

@@ -114,7 +114,6 @@ void cel_program_explain(const struct cel_program *p,
         .terms = ret->terms,
     };
     struct cel_value v = cel_program_eval(root, p->checked.local_count, &run);
-    budget->units = run.units > 0 ? run.units : 0;
-    budget->bytes = run.bytes;
+    cel_program_settle(&run, budget);
     ret->value = run.spent ? cel_spent(&run) : v;
 }

@@ -62,6 +62,10 @@ static inline struct cel_value cel_op_eval(const struct cel_op *op,
 struct cel_value cel_program_eval(const struct cel_op *root,
                                   uint32_t local_count, struct cel_run *run);
 
+/* What a run has left of its budget: if units or bytes are used up, no more
+ * work is to be had for the rest of the other. */
+void cel_program_settle(const struct cel_run *run, struct cel_budget *budget);
+
 /* Runs `target` and notes its value in run->terms[index]; costs nothing. */
 struct cel_value cel_eval_term(const struct cel_op *op, struct cel_run *run);
 

@@ -10,6 +10,7 @@
 #include "base/strbuf.h"
 #include "history/history_priv.h"
 #include "os/fd.h"
+#include "store/sqlite_harden.h"
 
 #define APPLICATION_ID 0x4144504D /* "ADPM" */
 #define SCHEMA_VERSION 1
@@ -53,7 +54,7 @@ static const char *const migrations[SCHEMA_VERSION] = {
 static const char settings[] =
     "PRAGMA locking_mode = NORMAL; PRAGMA journal_mode = WAL;"
     "PRAGMA synchronous = NORMAL; PRAGMA cell_size_check = ON;"
-    "PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;"
+    "PRAGMA temp_store = MEMORY;"
     "PRAGMA cache_size = -512; PRAGMA journal_size_limit = 4194304;";
 
 int history_error(struct history *h, int rc, struct err *reterr)
@@ -252,6 +253,9 @@ static int try_open(struct history *h, uint64_t now_ms,
                                  SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
                                  SQLITE_OPEN_EXRESCODE,
                              NULL);
+    if (rc == SQLITE_OK) {
+        rc = sqlite_harden(h->db);
+    }
     if (rc == SQLITE_OK) {
         rc = set_up(h, ret);
     }

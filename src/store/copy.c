@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "os/fd.h"
 #include "store/copy_priv.h"
+#include "store/sqlite_harden.h"
 #include "store/sqlite_sums.h"
 
 /* Pages a step: half a megabyte, then others get the disk for a moment. */
@@ -67,6 +68,9 @@ int copy_file_open(struct copy_file *h, const char *path, const char *how,
     /* Only read; the driver's own path is to be freed. */
     h->store.db_path = (char *)(uintptr_t)path;
     int rc = open_unfollowed(h, path, how, flags);
+    if (rc == SQLITE_OK) {
+        rc = sqlite_harden(h->store.db);
+    }
     if (rc == SQLITE_OK) {
         rc = sqlite3_busy_timeout(h->store.db, SQLITE_BUSY_MS);
     }
@@ -256,6 +260,9 @@ int store_verify(const char *path, struct store_summary *ret,
     }
     if (r == 0 && s.schema == 0) {
         r = err_set(reterr, -EINVAL, "%s is not a database of an engine", path);
+    }
+    if (r == 0) {
+        r = sqlite_schema_own(&h.store, s.schema, reterr);
     }
     if (r == 0) {
         s.sums = sqlite_sums_used(h.store.db);

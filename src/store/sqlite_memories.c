@@ -1,5 +1,6 @@
 /* What triggers remember, in the SQLite driver. */
 #include <errno.h>
+#include <string.h>
 
 #include "base/vec.h"
 #include "store/sqlite_changes.h"
@@ -63,6 +64,11 @@ int sqlite_memory_drop(struct store *s, const struct memory_row *row)
 
 /* ---- reading ------------------------------------------------------------- */
 
+static bool has_nul(struct str s)
+{
+    return s.len != 0 && memchr(s.at, '\0', s.len) != NULL;
+}
+
 static int memory_of(sqlite3_stmt *st, struct arena *a, struct memory_row *ret)
 {
     ret->runbook_path = stmt_str(st, 0, a);
@@ -70,6 +76,11 @@ static int memory_of(sqlite3_stmt *st, struct arena *a, struct memory_row *ret)
     ret->key = stmt_str(st, 2, a);
     ret->expires_ms = stmt_u64(st, 3);
     ret->last_workflow = stmt_id(st, 4);
+    /* The engine knows a memory by all three with a NUL between them: no row
+     * of its own has one there, and two that had would be one. */
+    if (has_nul(ret->runbook_path) || has_nul(ret->trigger)) {
+        return -EBADMSG;
+    }
     int r = decode(st, 5, a, &ret->events_ms, &ret->event_count);
     return r < 0 ? r : decode(st, 6, a, &ret->starts_ms, &ret->start_count);
 }

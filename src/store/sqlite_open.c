@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "os/holder.h"
+#include "store/sqlite_harden.h"
 #include "store/sqlite_log.h"
 #include "store/sqlite_sums.h"
 
@@ -143,6 +144,9 @@ static int open_file(struct store *s, const char *lock_path, struct err *reterr)
                              sqlite_sums_vfs());
     strbuf_deinit(&uri);
     if (rc == SQLITE_OK) {
+        rc = sqlite_harden(s->db);
+    }
+    if (rc == SQLITE_OK) {
         rc = sqlite_sums_reserve(s->db);
     }
     if (rc != SQLITE_OK) {
@@ -153,7 +157,6 @@ static int open_file(struct store *s, const char *lock_path, struct err *reterr)
 
 static const char file_settings[] =
     "PRAGMA cell_size_check = ON;"
-    "PRAGMA trusted_schema = OFF;"
     "PRAGMA auto_vacuum = INCREMENTAL;" /* counts when the file is new */
     "PRAGMA temp_store = MEMORY;";
 
@@ -191,9 +194,6 @@ static int set_up_file(struct store *s, struct err *reterr)
     }
     if (rc == SQLITE_OK) {
         rc = sqlite3_exec(s->db, wal_settings, NULL, NULL, NULL);
-    }
-    if (rc == SQLITE_OK) {
-        rc = sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     }
     return rc == SQLITE_OK ? 0 : sqlite_open_error(s, rc, "set up", reterr);
 }
@@ -363,6 +363,7 @@ static int open_steps(struct store *s, const struct store_options *options,
         (r = check_log(s, reterr)) < 0 ||
         (r = open_file(s, lock_path, reterr)) < 0 ||
         (r = sqlite_schema_version(s, &version, reterr)) < 0 ||
+        (r = sqlite_schema_own(s, version, reterr)) < 0 ||
         (r = set_up_file(s, reterr)) < 0 ||
         (r = was_unclean(s, version, &opened->unclean, reterr)) < 0) {
         return r;

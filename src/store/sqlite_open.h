@@ -31,6 +31,9 @@ NODISCARD int sqlite_schema_version(struct store *s, uint32_t *ret_version,
 
 uint32_t sqlite_schema_newest(void);
 
+/* The SQL that makes this version, 1 or higher, out of the one before. */
+const char *sqlite_schema_step(uint32_t version);
+
 /* From here on the ledger says how many dry runs there are. */
 #define SCHEMA_DRY_RUNS 9
 

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/vec.h"
 #include "store/sqlite_changes.h"
+#include "store/sqlite_harden.h"
 #include "store/sqlite_sums.h"
 
 #define PROGRESS_STEPS 4000 /* of the library's machine, well under 1 ms */
@@ -452,11 +453,14 @@ static int connect(struct sqlite_reader *r, const char *path)
                                  SQLITE_OPEN_EXRESCODE,
                              sqlite_sums_vfs());
     if (rc == SQLITE_OK) {
+        rc = sqlite_harden(r->db);
+    }
+    if (rc == SQLITE_OK) {
         rc = sqlite3_busy_timeout(r->db, SQLITE_BUSY_MS);
     }
     if (rc == SQLITE_OK) {
         rc = sqlite3_exec(r->db,
-                          "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;"
+                          "PRAGMA query_only = ON;"
                           "PRAGMA cell_size_check = ON;"
                           "PRAGMA temp_store = MEMORY;"
                           "PRAGMA cache_size = -8192;",

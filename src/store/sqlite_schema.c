@@ -203,6 +203,12 @@ static const char *const steps[] = {schema_1, schema_2,  schema_3, schema_4,
                                     schema_5, schema_6,  schema_7, schema_8,
                                     schema_9, schema_10, schema_11};
 
+const char *sqlite_schema_step(uint32_t version)
+{
+    ASSERT(version > 0 && version <= ARRAY_LEN(steps));
+    return steps[version - 1];
+}
+
 uint32_t sqlite_schema_newest(void)
 {
     return (uint32_t)ARRAY_LEN(steps);

@@ -174,17 +174,22 @@ static void a_failed_migration_changes_nothing(void **state)
 {
     struct fixture *f = *state;
     fixture_close(f);
-    assert_int_equal(unlink(path_of(f, SQLITE_DB_FILE)), 0);
-    /* Ours, of before the first step, with something in the way of a late
-     * part of that. */
-    fixture_exec(f, "PRAGMA application_id = 1094996037;"
-                    "CREATE TABLE output (in_the_way)");
-    struct err err;
+    /* A row that the last part of the eighth step cannot take over. */
+    fixture_exec(f, "DROP TABLE audit_end;" FIXTURE_UNDO_AFTER_9
+                    "PRAGMA user_version = 7; PRAGMA writable_schema = ON;"
+                    "UPDATE sqlite_schema SET sql = replace(sql, 'hash BLOB NOT"
+                    " NULL', 'hash BLOB') WHERE name = 'audit'");
+    fixture_exec(f,
+                 "INSERT INTO audit VALUES (1, 1, '', '', '', '', '', NULL);"
+                 "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql ="
+                 " replace(sql, 'hash BLOB', 'hash BLOB NOT NULL')"
+                 " WHERE name = 'audit'");
+    struct err err = ERR_INIT;
     assert_int_equal(try_open(f, &err), -EIO);
     assert_non_null(strstr(err.message, "migrate"));
-    fixture_exec(f, "DROP TABLE output");
-    fixture_open(f); /* it would fail if `event` had been left */
-    assert_int_equal(f->opened.schema_from, 0);
+    fixture_exec(f, "DELETE FROM audit");
+    fixture_open(f); /* it would fail if `audit_end` had been left */
+    assert_int_equal(f->opened.schema_from, 7);
 }
 
 static void a_newer_schema_is_refused(void **state)
@@ -283,6 +288,15 @@ static void the_check_sees_a_wrong_ledger(void **state)
     fixture_open(f);
 }
 
+/* With another file at hand as `kept`: the store takes no tables of others. */
+static void exec_beside(struct fixture *f, const char *sql)
+{
+    char text[1024];
+    (void)snprintf(text, sizeof(text), "ATTACH '%s' AS kept; %s",
+                   path_of(f, "kept.db"), sql);
+    fixture_exec(f, text);
+}
+
 /* By somebody who keeps the checksums of pages right. */
 static void the_check_sees_a_changed_trail(void **state)
 {
@@ -314,8 +328,8 @@ static void the_check_sees_a_changed_trail(void **state)
         assert_int_equal(fixture_apply(f, &row, 1), 0);
     }
     fixture_close(f);
-    fixture_exec(f, "CREATE TABLE kept AS SELECT * FROM audit;"
-                    "CREATE TABLE kept_end AS SELECT * FROM audit_end");
+    exec_beside(f, "CREATE TABLE kept.audit AS SELECT * FROM main.audit;"
+                   "CREATE TABLE kept.end AS SELECT * FROM main.audit_end");
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         fixture_exec(f, cases[i].damage);
         fixture_open(f);
@@ -325,14 +339,13 @@ static void the_check_sees_a_changed_trail(void **state)
             fail_msg("%s: %s", cases[i].damage, err.message);
         }
         fixture_close(f);
-        fixture_exec(f, "DELETE FROM audit; DELETE FROM audit_end;"
-                        "INSERT INTO audit SELECT * FROM kept;"
-                        "INSERT INTO audit_end SELECT * FROM kept_end");
+        exec_beside(f, "DELETE FROM main.audit; DELETE FROM main.audit_end;"
+                       "INSERT INTO main.audit SELECT * FROM kept.audit;"
+                       "INSERT INTO main.audit_end SELECT * FROM kept.end");
         fixture_open(f);
         assert_int_equal(store_sqlite.check(f->store, &err), 0);
         fixture_close(f);
     }
-    fixture_exec(f, "DROP TABLE kept; DROP TABLE kept_end");
     fixture_open(f);
 }
 
