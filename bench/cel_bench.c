@@ -75,8 +75,9 @@ static struct cel_value variable(void *context, uint32_t index,
     return cel_map_value(&s->map);
 }
 
-static const struct cel_field fields[] = {{"labels", &cel_type_labels},
-                                          {"value", &cel_type_double}};
+static const struct cel_field fields[] = {
+    {.name = "labels", .type = &cel_type_labels},
+    {.name = "value", .type = &cel_type_double}};
 static const struct cel_type event_type = {.kind = CEL_OBJECT,
                                            .name = {"event", 5},
                                            .fields = fields,

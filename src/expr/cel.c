@@ -24,6 +24,7 @@ int cel_program_new(const struct cel_env *env, struct str text, struct arena *a,
         return r;
     }
     cel_check_guards(p->text, root, p->warnings);
+    cel_check_uses(root, a, &p->uses);
     p->root = cel_compile(env, p->text, root, a, issue);
     if (p->root == NULL) {
         return issue->err.errnum;
@@ -45,6 +46,11 @@ struct str cel_program_text(const struct cel_program *p)
 const struct cel_warnings *cel_program_warnings(const struct cel_program *p)
 {
     return p->warnings;
+}
+
+const struct cel_uses *cel_program_uses(const struct cel_program *p)
+{
+    return &p->uses;
 }
 
 struct cel_value cel_program_eval(const struct cel_op *root,

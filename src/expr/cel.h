@@ -55,6 +55,9 @@ struct str cel_program_text(const struct cel_program *p);
 /* Accesses that can fail when a label is missing. */
 const struct cel_warnings *cel_program_warnings(const struct cel_program *p);
 
+/* What it asks of the variables. */
+const struct cel_uses *cel_program_uses(const struct cel_program *p);
+
 /* Evaluates; the value (an error among them) lives as long as the arena, the
  * program and the variables. input NULL: there are no variables. */
 struct cel_value cel_program_run(const struct cel_program *p,

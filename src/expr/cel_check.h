@@ -15,6 +15,22 @@ struct cel_warnings {
     uint32_t count;
 };
 
+/* What an expression asks of a variable, as far as the names are constant:
+ * parameters.unit and parameters["unit"] are {"parameters", "unit"}, and
+ * parameters[x] is {"parameters"}. */
+#define CEL_USE_NAMES 4
+
+struct cel_use {
+    struct str names[CEL_USE_NAMES];
+    uint32_t count;
+    uint32_t offset;
+};
+
+struct cel_uses {
+    const struct cel_use *items; /* in the order of the text */
+    uint32_t count;
+};
+
 struct cel_checked {
     const struct cel_type *type; /* of the whole; dyn when unchecked */
     uint32_t local_count;        /* most variables of macros at once */
@@ -30,3 +46,8 @@ NODISCARD int cel_check(const struct cel_env *env, struct str text,
  * .? or [?] make sure that it is there. Call after cel_check. */
 void cel_check_guards(struct str text, const struct cel_node *root,
                       struct cel_warnings *ret);
+
+/* Everything that the expression asks of the environment's variables, in the
+ * arena. Call after cel_check. */
+void cel_check_uses(const struct cel_node *root, struct arena *a,
+                    struct cel_uses *ret);

@@ -71,10 +71,19 @@ static void assume(struct walk *w, const struct cel_node *n, bool is_true)
     }
 }
 
+/* Labels, and fields that are declared so. */
+static bool may_be_absent(const struct cel_type *map, struct str key)
+{
+    int field =
+        map != NULL && map->kind == CEL_OBJECT ? cel_type_field(map, key) : -1;
+    return (map != NULL && map->has_loose_keys) ||
+           (field >= 0 && map->fields[field].may_be_absent);
+}
+
 static void check_access(struct walk *w, const struct cel_node *map,
                          struct str key, uint32_t offset)
 {
-    if (map->type == NULL || !map->type->has_loose_keys) {
+    if (!may_be_absent(map->type, key)) {
         return;
     }
     for (uint32_t i = 0; i < w->count; i++) {
@@ -88,8 +97,9 @@ static void check_access(struct walk *w, const struct cel_node *map,
     struct cel_issue *issue = &w->warnings->items[w->warnings->count++];
     *issue = CEL_ISSUE_INIT;
     (void)cel_issue_set(issue, w->text, offset,
-                        "unguarded label access: %.*s may be missing, and "
+                        "unguarded %s access: %.*s may be missing, and "
                         "the expression fails then",
+                        map->type->kind == CEL_OBJECT ? "field" : "label",
                         STR_ARG(key));
     err_hint(&issue->err,
              "write .?%.*s.orValue(\"\"), or has(...) && before "

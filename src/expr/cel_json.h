@@ -14,11 +14,12 @@
 struct cel_value cel_json_read(const json_t *json, struct arena *a);
 
 /* The same as the type says: a number where a double is wanted is one, and
- * where a timestamp is wanted it is epoch seconds. An object of an object type
+ * where a timestamp is wanted it is epoch seconds, where a duration is wanted
+ * whole seconds. An object of an object type
  * is read field by field when it is asked for: a text that is absent or null
  * is "" then, a list or map empty, any other field is absent. What is of
- * another type than declared is given as it is. The JSON must outlive the
- * value. */
+ * another type than declared is given as it is. A field that may be absent is
+ * absent then. The JSON must outlive the value. */
 struct cel_value cel_json_as(const struct cel_type *type, const json_t *json,
                              struct arena *a);
 

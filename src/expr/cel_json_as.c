@@ -6,6 +6,8 @@
 
 /* Seconds that a timestamp can have. */
 #define SECONDS_MAX 253402300799.0
+/* ... and a duration, in 64 bits of nanoseconds. */
+#define DURATION_SECONDS_MAX 9223372036.0
 
 struct view {
     struct cel_map map;
@@ -30,6 +32,9 @@ static bool read_member(const struct view *v, uint32_t field,
     if (json != NULL && (!json_is_null(json) || f->type->kind == CEL_DYN)) {
         *ret = cel_json_as(f->type, json, v->arena);
         return true;
+    }
+    if (f->may_be_absent) {
+        return false;
     }
     if (f->type->kind == CEL_STRING) {
         *ret = cel_string(STR(""));
@@ -116,6 +121,10 @@ struct cel_value cel_json_as(const struct cel_type *type, const json_t *json,
     }
     if (type->kind == CEL_DOUBLE && json_is_number(json)) {
         return cel_double(number);
+    }
+    if (type->kind == CEL_DURATION && json_is_integer(json) &&
+        fabs(number) <= DURATION_SECONDS_MAX) {
+        return cel_duration(json_integer_value(json) * 1000000000);
     }
     if (type->kind == CEL_TIMESTAMP && json_is_number(json) &&
         fabs(number) <= SECONDS_MAX) {

@@ -40,6 +40,7 @@ struct cel_program {
     struct str text;
     struct cel_checked checked;
     struct cel_warnings *warnings;
+    struct cel_uses uses;
 };
 
 /* Compiles a checked tree. Returns NULL with the issue set if a literal

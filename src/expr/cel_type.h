@@ -41,6 +41,7 @@ struct cel_type;
 struct cel_field {
     const char *name;
     const struct cel_type *type;
+    bool may_be_absent; /* using it without a guard is warned of */
 };
 
 struct cel_type {

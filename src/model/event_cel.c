@@ -92,7 +92,9 @@ const struct cel_env *event_cel_env(struct arena *a, enum event_cel_use use)
     *env = (struct cel_env){.variables = list,
                             .variable_count = count,
                             .limits = CEL_LIMITS_DEFAULT};
-    env->result = use == EVENT_CEL_TRY ? NULL : &cel_type_bool;
+    env->result = use == EVENT_CEL_WHEN || use == EVENT_CEL_FILTER
+                      ? &cel_type_bool
+                      : NULL;
     return env;
 }
 

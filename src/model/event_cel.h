@@ -25,6 +25,7 @@ enum event_cel_variable {
 enum event_cel_use {
     EVENT_CEL_TRY,   /* by hand: event, now, parameters */
     EVENT_CEL_WHEN,  /* a trigger's condition: event, now; gives a bool */
+    EVENT_CEL_FILL,  /* a trigger's parameters: event, now */
     EVENT_CEL_FILTER /* of lists: the same, and what became of the event */
 };
 

@@ -1,6 +1,7 @@
 #include "model/params.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/assert.h"
 #include "data/json.h"
@@ -184,13 +185,19 @@ int params_preview(const struct runbook *rb, const json_t *given,
 
 /* ---- from an event ------------------------------------------------------ */
 
+/* The values for one trigger. */
+struct filling {
+    struct event event; /* a copy: look-ups take a plain context pointer */
+    struct event_input input;
+    struct cel_budget budget; /* of all entries together */
+};
+
 /* event_lookup joins the segments with dots and takes what stands behind
  * "labels." as one name; the loader lets through only paths for which both
  * mean the same. */
-static int lookup_event(void *context, struct str path, struct arena *a,
+static int lookup_event(const struct event *e, struct str path, struct arena *a,
                         struct str *ret)
 {
-    const struct event *e = context;
     CLEANUP(strbuf_deinit)
     struct strbuf dotted = STRBUF_INIT(TEMPLATE_PATH_MAX_BYTES);
     struct str segment = STR_NULL;
@@ -208,51 +215,106 @@ static int lookup_event(void *context, struct str path, struct arena *a,
     return event_lookup(e, strbuf_str(&dotted), a, ret);
 }
 
-static int value_from_event(const struct param *p, const struct binding *b,
-                            struct event *e, struct arena *a, struct str *ret,
-                            struct err *reterr)
+static int eval(struct filling *f, const struct template_part *part,
+                struct arena *a, struct cel_value *ret, struct err *reterr)
 {
+    return template_eval(part, &f->input.input, &f->budget, a, ret, reterr);
+}
+
+static int part_text(void *context, const struct template_part *part,
+                     struct arena *a, struct str *ret, struct err *reterr)
+{
+    struct filling *f = context;
+    if (part->program == NULL) {
+        return lookup_event(&f->event, part->text, a, ret);
+    }
+    struct cel_value v = cel_null();
+    int r = eval(f, part, a, &v, reterr);
+    return r < 0 ? r : template_value_text(v, a, ret, reterr);
+}
+
+/* Text around ${{ }} makes a text of it; alone, it keeps its type. */
+static int binding_value(const struct param *p, const struct binding *b,
+                         struct filling *f, struct arena *a, struct str *ret,
+                         struct err *reterr)
+{
+    const struct template_part *single = template_single(&b->value);
     struct str text = STR_NULL;
+    struct cel_value v = cel_null();
+    if (single != NULL && single->program != NULL) {
+        int r = eval(f, single, a, &v, reterr);
+        return r < 0 ? r : param_from_value(p, v, a, ret, reterr);
+    }
     struct err missing = ERR_INIT;
-    const struct template_source from = {.lookup = lookup_event, .context = e};
+    const struct template_source from = {.text = part_text, .context = f};
     int r = template_fill(&b->value, &from, RUNBOOK_PARAM_VALUE_MAX_BYTES, a,
                           &text, &missing);
+    if (r == -EINVAL && str_starts(str_c(missing.field), STR("event."))) {
+        return err_set(reterr, r, "%s is a list or an object, not one value",
+                       missing.field);
+    }
+    if (r < 0) {
+        *reterr = missing;
+        return r;
+    }
+    return param_from_text(p, text, a, ret, reterr);
+}
+
+static int no_value(const struct template *t, struct err *reterr)
+{
+    const struct template_part *single = template_single(t);
+    struct str field = str_c(reterr->field);
+    if (single != NULL && single->program != NULL) {
+        return err_set(reterr, -ENOENT, "%.*s has no value",
+                       (int)MIN(single->source.len, 200U), single->source.at);
+    }
+    if (str_starts(field, STR("event."))) {
+        field = str_slice(field, sizeof("event.") - 1, field.len);
+        char shown[sizeof(reterr->field)];
+        (void)snprintf(shown, sizeof(shown), "%.*s", STR_ARG(field));
+        return err_set(reterr, -ENOENT, "the event has no %s", shown);
+    }
+    return -ENOENT; /* as template_fill says it */
+}
+
+static int value_from_event(const struct param *p, const struct binding *b,
+                            struct filling *f, struct arena *a, struct str *ret,
+                            struct err *reterr)
+{
+    struct err err = ERR_INIT;
+    int r = binding_value(p, b, f, a, ret, &err);
     if (r == -ENOENT && (p->has_default || !p->required)) {
         return 0;
     }
     if (r == -ENOENT) {
-        r = err_set(reterr, r, "the event has no %s",
-                    missing.field + sizeof("event.") - 1);
-    } else if (r == -EINVAL) {
-        r = err_set(reterr, r, "%s is a list or an object, not one value",
-                    missing.field);
-    } else if (r < 0) {
-        *reterr = missing;
-    } else {
-        r = param_from_text(p, text, a, ret, reterr);
+        r = no_value(&b->value, &err);
     }
-    return r < 0 ? name_param(p, reterr) : 0;
+    if (r < 0) {
+        *reterr = err;
+        return name_param(p, reterr);
+    }
+    return 0;
 }
 
 int params_from_event(const struct runbook *rb, uint32_t trigger_no,
-                      const struct event *e, struct arena *a,
+                      const struct params_source *from, struct arena *a,
                       struct str *ret_json, struct err *reterr)
 {
     ASSERT(trigger_no < rb->trigger_count);
     const struct trigger *t = &rb->triggers[trigger_no];
-    struct event event = *e; /* look-ups take a plain context pointer */
+    struct filling f = {.event = *from->event, .budget = CEL_BUDGET_DEFAULT};
     struct values v = {0};
-    for (uint32_t i = 0; i < t->parameter_count; i++) {
+    int r = 0;
+    event_input_init(&f.input, &f.event, NULL, from->now_ms, a);
+    f.input.zones = from->zones;
+    for (uint32_t i = 0; r == 0 && i < t->parameter_count; i++) {
         uint32_t no = 0;
         const struct param *p = find_param(rb, t->parameters[i].name, &no);
         ASSERT(p != NULL); /* the loader has checked it */
-        int r = value_from_event(p, &t->parameters[i], &event, a, &v.at[no],
-                                 reterr);
-        if (r < 0) {
-            return r;
-        }
+        r = value_from_event(p, &t->parameters[i], &f, a, &v.at[no], reterr);
     }
-    int r = add_defaults(rb, &v, NULL, reterr);
+    event_input_release(&f.input);
+    r = r < 0 ? r : add_defaults(rb, &v, NULL, reterr);
     if (r == 0) {
         *ret_json = values_json(rb, &v, a);
     }

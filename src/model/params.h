@@ -10,7 +10,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "model/event.h"
+#include "model/event_input.h"
 #include "model/runbook.h"
 
 /* Checks an object of values against the runbook's parameters, fills in
@@ -35,12 +35,22 @@ NODISCARD int params_preview(const struct runbook *rb, const json_t *given,
                              struct params_missing *ret_missing,
                              struct err *reterr);
 
-/* Fills a trigger's `parameters:` from the event, then checks as above. An
- * absent path leaves an optional parameter at its default and is an error for
- * a required one ("parameter 'instance': the event has no labels.instance"). */
+/* What a trigger's `parameters:` are filled from. */
+struct params_source {
+    const struct event *event;
+    uint64_t now_ms;                 /* `now` of the expressions */
+    const struct event_zones *zones; /* NULL: fixed offsets only */
+};
+
+/* Fills a trigger's `parameters:`, then checks as above. A path to what is
+ * absent or empty, and an expression that gives optional.none() or null, leave
+ * an optional parameter at its default and are an error for a required one
+ * ("parameter 'instance': the event has no labels.instance"). An expression
+ * that fails is an error for both. All together have one budget. */
 NODISCARD int params_from_event(const struct runbook *rb, uint32_t trigger_no,
-                                const struct event *e, struct arena *a,
-                                struct str *ret_json, struct err *reterr);
+                                const struct params_source *from,
+                                struct arena *a, struct str *ret_json,
+                                struct err *reterr);
 
 /* One parameter as text for argv and environment, from the JSON object that
  * params_check gave: 0, -ENOENT. */
@@ -60,9 +70,13 @@ struct str params_masked(const struct runbook *rb, struct str json,
 
 /* What the templates of a step may use. */
 struct step_values {
-    struct id workflow_id;  /* ${{ workflow.id }} */
+    struct id workflow_id; /* ${{ workflow.id }} */
+    uint64_t created_ms;
+    uint64_t now_ms;
     struct str params_json; /* from params_check: ${{ parameters.NAME }} */
-    bool preview; /* from params_preview: what has no value stays a template */
+    struct str steps_json;  /* what the steps before have told; "": nothing */
+    bool preview; /* from params_preview: what has no value yet stays a
+                     template; `steps` and `now` have none */
 };
 
 /* A step made ready to run: exact argv (["/bin/sh","-c",command] for command
@@ -76,8 +90,10 @@ struct rendered_step {
 };
 
 /* Checks the parameters once more, then fills the step's templates. Errors:
- * a step that does not exist, those of params_check, -E2BIG (the texts of the
- * step together are larger than a process may be given). */
+ * a step that does not exist, those of params_check, an expression without a
+ * value, a NUL in one, an argument that an expression begins with '-' (a
+ * program would take it for an option; behind a constant "--" it may), -E2BIG
+ * (the texts of the step together are larger than a process may be given). */
 NODISCARD int step_render(const struct runbook *rb, uint32_t step_no,
                           const struct step_values *values, struct arena *a,
                           struct rendered_step *ret, struct err *reterr);

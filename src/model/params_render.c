@@ -7,6 +7,8 @@
 #include "base/strbuf.h"
 #include "data/json.h"
 #include "model/runbook_load_priv.h"
+#include "model/runbook_paths.h"
+#include "model/step_cel.h"
 
 /* The kernel's limits are 128 KiB for one text and, with the usual stack
  * limit, 2 MiB for all: a step that would meet them is refused here, with a
@@ -15,6 +17,10 @@
 #define TOTAL_MAX_BYTES (1024 * 1024)
 #define ENV_NAME_MAX_BYTES 128
 
+/* What the expressions of one step may use together. */
+#define STEP_BUDGET                                                            \
+    ((struct cel_budget){.units = 1000000, .bytes = 4096UL * 1024})
+
 struct render {
     const struct runbook *rb;
     struct str params_json;
@@ -22,6 +28,8 @@ struct render {
     char workflow_id[ID_TEXT_SIZE];
     struct arena *arena;
     size_t total_bytes;
+    struct step_input input; /* when the step has expressions */
+    struct cel_budget budget;
 };
 
 /* As params_text; in a preview a secret is its mask. */
@@ -43,10 +51,9 @@ static int param_text(struct render *r, struct str name, struct arena *a,
     return 0;
 }
 
-static int lookup(void *context, struct str path, struct arena *a,
+static int lookup(struct render *r, struct str path, struct arena *a,
                   struct str *ret)
 {
-    struct render *r = context;
     struct str root = STR_NULL;
     struct str name = STR_NULL;
     if (str_eq(path, STR("workflow.id"))) {
@@ -57,24 +64,72 @@ static int lookup(void *context, struct str path, struct arena *a,
         !template_path_next(&path, &name)) {
         return -ENOENT;
     }
-    int rc = param_text(r, name, a, ret);
-    if (rc == -ENOENT && r->preview) {
-        CLEANUP(strbuf_deinit)
-        struct strbuf text = STRBUF_INIT(TEMPLATE_PATH_MAX_BYTES + 32);
-        strbuf_addf(&text, "${{ parameters.%.*s }}", STR_ARG(name));
-        *ret = arena_str(a, strbuf_str(&text));
-        rc = 0;
+    return param_text(r, name, a, ret);
+}
+
+/* Has it no value in this preview, but will have one? */
+static bool is_awaited(struct render *r, const struct cel_use *use)
+{
+    const char *nearest = NULL;
+    struct str ignored = STR_NULL;
+    if (!str_eq_c(use->names[0], "parameters")) {
+        return str_eq_c(use->names[0], "steps") ||
+               str_eq_c(use->names[0], "now");
     }
-    return rc;
+    const struct param *p =
+        use->count > 1 ? runbook_param(r->rb, use->names[1], &nearest) : NULL;
+    return p != NULL && p->required &&
+           param_text(r, p->name, r->arena, &ignored) < 0;
+}
+
+/* What a preview shows instead of a value that it has not or must not show;
+ * STR_NULL when it has it. */
+static struct str stand_in(struct render *r, const struct template_part *part)
+{
+    const struct cel_uses *uses = cel_program_uses(part->program);
+    for (uint32_t i = 0; i < uses->count; i++) {
+        if (is_awaited(r, &uses->items[i])) {
+            return part->source;
+        }
+    }
+    return exprs_secret(r->rb, part->program) != NULL ? STR(PARAM_MASK)
+                                                      : STR_NULL;
+}
+
+static int part_text(void *context, const struct template_part *part,
+                     struct arena *a, struct str *ret, struct err *reterr)
+{
+    struct render *r = context;
+    if (part->program == NULL) {
+        int rc = lookup(r, part->text, a, ret);
+        if (rc == -ENOENT && r->preview) {
+            *ret = part->source;
+            rc = 0;
+        }
+        return rc;
+    }
+    struct str shown = r->preview ? stand_in(r, part) : STR_NULL;
+    if (shown.at != NULL) {
+        *ret = shown;
+        return 0;
+    }
+    struct cel_value v = cel_null();
+    int rc = template_eval(part, &r->input.input, &r->budget, a, &v, reterr);
+    return rc < 0 ? rc : template_value_text(v, a, ret, reterr);
 }
 
 static int fill(struct render *r, const struct template *t, struct str *ret,
                 struct err *reterr)
 {
-    const struct template_source from = {.lookup = lookup, .context = r};
+    const struct template_source from = {.text = part_text, .context = r};
     int rc = template_fill(t, &from, TEXT_MAX_BYTES, r->arena, ret, reterr);
     if (rc < 0) {
         return rc;
+    }
+    if (str_find(*ret, '\0') >= 0) {
+        return err_set(reterr, -EINVAL,
+                       "an expression gives a text with a NUL, which no "
+                       "argument or variable can hold");
     }
     r->total_bytes += ret->len + 1;
     if (r->total_bytes > TOTAL_MAX_BYTES) {
@@ -84,6 +139,26 @@ static int fill(struct render *r, const struct template *t, struct str *ret,
                        TOTAL_MAX_BYTES);
     }
     return 0;
+}
+
+/* A program would take what an expression gives for an option. (The value of
+ * a parameter was checked by its declaration.) */
+static int check_option(const struct template *t, struct str text,
+                        bool options_over, struct err *reterr)
+{
+    bool is_given = t->count != 0 && t->parts[0].kind != TEMPLATE_TEXT;
+    bool is_checked = true;
+    for (uint32_t i = 0; i < t->count; i++) {
+        is_checked = is_checked && t->parts[i].program == NULL;
+    }
+    if (options_over || !is_given || is_checked || text.len == 0 ||
+        text.at[0] != '-') {
+        return 0;
+    }
+    err_hint(reterr, "put \"--\" in front of it if the program ends its "
+                     "options there");
+    return err_set(reterr, -EINVAL,
+                   "an expression gives an argument that starts with '-'");
 }
 
 static int render_argv(struct render *r, const struct step *s, char ***ret,
@@ -98,13 +173,19 @@ static int render_argv(struct render *r, const struct step *s, char ***ret,
         return 0;
     }
     char **argv = ARENA_ARRAY(r->arena, s->argc + 1, char *);
+    bool options_over = false;
     for (uint32_t i = 0; i < s->argc; i++) {
         struct str text = STR_NULL;
         int rc = fill(r, &s->argv[i], &text, reterr);
+        rc =
+            rc < 0 ? rc : check_option(&s->argv[i], text, options_over, reterr);
         if (rc < 0) {
             (void)err_wrap(reterr, "argv[%u]", (unsigned)i);
             return rc;
         }
+        options_over =
+            options_over ||
+            (s->argv[i].count == 1 && str_eq_c(s->argv[i].parts[0].text, "--"));
         argv[i] = arena_strdup(r->arena, text);
     }
     *ret = argv;
@@ -179,6 +260,21 @@ static int check_values(const struct runbook *rb,
     return r < 0 ? r : params_check(rb, object, a, ret, reterr);
 }
 
+static int open_input(struct render *r, const struct step *step,
+                      const struct step_values *values, struct err *reterr)
+{
+    const struct step_facts facts = {
+        .workflow_id = values->workflow_id,
+        .created_ms = values->created_ms,
+        .now_ms = values->now_ms,
+        .params_json = r->params_json,
+        .steps_json = values->steps_json,
+    };
+    return step->scope == NULL ? 0
+                               : step_input_init(&r->input, r->rb, step->scope,
+                                                 &facts, r->arena, reterr);
+}
+
 int step_render(const struct runbook *rb, uint32_t step_no,
                 const struct step_values *values, struct arena *a,
                 struct rendered_step *ret, struct err *reterr)
@@ -188,16 +284,18 @@ int step_render(const struct runbook *rb, uint32_t step_no,
                        (unsigned)rb->step_count,
                        (unsigned long long)step_no + 1);
     }
-    struct render r = {.rb = rb, .arena = a, .preview = values->preview};
+    const struct step *step = &rb->steps[step_no];
+    struct render r = {.rb = rb,
+                       .arena = a,
+                       .preview = values->preview,
+                       .budget = STEP_BUDGET};
     struct rendered_step rendered = {0};
     id_format(values->workflow_id, ID_PREFIX_WORKFLOW, r.workflow_id);
     int rc = check_values(rb, values, a, &r.params_json, reterr);
-    if (rc == 0) {
-        rc = render_argv(&r, &rb->steps[step_no], &rendered.argv, reterr);
-    }
-    if (rc == 0) {
-        rc = render_env(&r, &rb->steps[step_no], &rendered.env, reterr);
-    }
+    rc = rc < 0 ? rc : open_input(&r, step, values, reterr);
+    rc = rc < 0 ? rc : render_argv(&r, step, &rendered.argv, reterr);
+    rc = rc < 0 ? rc : render_env(&r, step, &rendered.env, reterr);
+    step_input_release(&r.input);
     if (rc == 0) {
         *ret = rendered;
     }

@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "data/duration.h"
 #include "data/json.h"
+#include "expr/cel_text.h"
 #include "model/runbook_load.h"
 
 #define SHOWN_MAX_BYTES 40
@@ -318,6 +319,43 @@ int param_from_json(const struct param *p, const json_t *value, struct arena *a,
     int r = param_from_text(p, strbuf_str(&text), a, ret, reterr);
     strbuf_deinit(&text);
     return r;
+}
+
+bool param_fits_kind(const struct param *p, enum cel_kind kind)
+{
+    bool is_whole = kind == CEL_INT || kind == CEL_UINT;
+    if (kind == CEL_STRING || kind == CEL_DYN) {
+        return true;
+    }
+    switch (p->type) {
+    case PARAM_STRING:
+    case PARAM_ENUM:
+        return template_kind_fits(kind);
+    case PARAM_INTEGER:
+        return is_whole;
+    case PARAM_NUMBER:
+        return is_whole || kind == CEL_DOUBLE;
+    case PARAM_BOOLEAN:
+        return kind == CEL_BOOL;
+    case PARAM_DURATION:
+        return is_whole || kind == CEL_DURATION;
+    case PARAM_TYPES:
+        break;
+    }
+    UNREACHABLE();
+}
+
+int param_from_value(const struct param *p, struct cel_value v, struct arena *a,
+                     struct str *ret, struct err *reterr)
+{
+    struct str text = STR_NULL;
+    if (!param_fits_kind(p, (enum cel_kind)v.kind)) {
+        return err_set(reterr, -EINVAL,
+                       "expected %s, and the expression gives a %.*s",
+                       types[p->type].expected, STR_ARG(cel_text_kind(v)));
+    }
+    int r = template_value_text(v, a, &text, reterr);
+    return r < 0 ? r : param_from_text(p, text, a, ret, reterr);
 }
 
 void param_add_json(const struct param *p, struct str canonical,

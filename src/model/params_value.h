@@ -35,6 +35,15 @@ NODISCARD int param_from_json(const struct param *p, const json_t *value,
                               struct arena *a, struct str *ret,
                               struct err *reterr);
 
+/* May an expression give a value of this kind for the parameter? A text always
+ * may: it is read as one that an event gives. */
+bool param_fits_kind(const struct param *p, enum cel_kind kind);
+
+/* The same for what an expression gives, whose kind must fit. */
+NODISCARD int param_from_value(const struct param *p, struct cel_value v,
+                               struct arena *a, struct str *ret,
+                               struct err *reterr);
+
 /* Appends canonical text as a JSON value: strings and enums quoted, all other
  * types as they are. */
 void param_add_json(const struct param *p, struct str canonical,

@@ -91,10 +91,11 @@ struct step {
     uint32_t argc;
     struct binding *env;
     uint32_t env_count;
-    struct str run_as;     /* "" : the executor's default user */
-    uint64_t timeout_ms;   /* of one attempt; always set */
-    uint32_t max_attempts; /* 1: no retry */
-    uint64_t backoff_ms;   /* before the second attempt; then doubled */
+    const struct cel_env *scope; /* of its expressions; NULL: it has none */
+    struct str run_as;           /* "" : the executor's default user */
+    uint64_t timeout_ms;         /* of one attempt; always set */
+    uint32_t max_attempts;       /* 1: no retry */
+    uint64_t backoff_ms;         /* before the second attempt; then doubled */
     uint64_t backoff_max_ms;
     bool continue_on_error;
     bool idempotent; /* may be run again when its outcome is unknown */

@@ -41,6 +41,8 @@ struct loader {
     size_t field_len;
     struct err dropped;             /* what does not fit in the report */
     const struct cel_env *when_env; /* of conditions; NULL: not needed yet */
+    const struct cel_env *fill_env; /* of triggers' parameters; the same */
+    struct step_scope *scope;       /* what the next step may use; the same */
 };
 
 /* ---- tables ------------------------------------------------------------- */
@@ -116,6 +118,18 @@ struct err *loader_error(struct loader *l, const struct yaml_node *n,
 struct err *loader_warning(struct loader *l, struct place at, const char *fmt,
                            ...) PRINTF_LIKE(3, 4);
 
+/* The same at byte `offset` of a scalar's text. */
+struct err *loader_error_in(struct loader *l, const struct yaml_node *n,
+                            size_t offset, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+
+/* Reports what is wrong with an expression, or to look out for, whose places
+ * are those of the scalar's text. */
+void loader_issue(struct loader *l, const struct yaml_node *n,
+                  const struct cel_issue *issue);
+void loader_issue_warning(struct loader *l, const struct yaml_node *n,
+                          const struct cel_issue *issue);
+
 /* Reports an error that another function has filled; at the node when it has
  * no line of its own. */
 void loader_report(struct loader *l, const struct yaml_node *n,
@@ -137,8 +151,7 @@ NODISCARD bool loader_is_map(struct loader *l, const struct yaml_node *n,
 bool loader_read_text(struct loader *l, const struct yaml_node *n, size_t max,
                       bool block, struct str *ret);
 
-/* A template of at most max bytes; false after reporting. Its paths are not
- * looked at. */
+/* A template; false after reporting. What is in its ${{ }} is not looked at. */
 NODISCARD bool loader_read_template(struct loader *l, const struct yaml_node *n,
                                     struct template *ret);
 

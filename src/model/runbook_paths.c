@@ -8,15 +8,16 @@
 #define ENV_PREFIX STR("ADP_PARAM_")
 
 struct path {
+    const struct template_part *part;
     struct str text;
     struct str segments[SEGMENTS_MAX];
     size_t count; /* all of them, also past the array */
 };
 
-static struct path split(struct str text)
+static struct path split(const struct template_part *part)
 {
-    struct path p = {.text = text};
-    struct str rest = text;
+    struct path p = {.part = part, .text = part->text};
+    struct str rest = part->text;
     struct str segment = STR_NULL;
     while (template_path_next(&rest, &segment)) {
         if (p.count < SEGMENTS_MAX) {
@@ -27,6 +28,11 @@ static struct path split(struct str text)
     return p;
 }
 
+static bool begins_with(const struct path *p, const char *name)
+{
+    return p->count != 0 && str_eq_c(p->segments[0], name);
+}
+
 static void suggest(struct err *e, const char *nearest)
 {
     if (nearest != NULL) {
@@ -34,11 +40,8 @@ static void suggest(struct err *e, const char *nearest)
     }
 }
 
-static void unknown_param(struct loader *l, const struct yaml_node *n,
-                          struct str name, const char *nearest)
+static void unknown_param(struct loader *l, struct err *e, const char *nearest)
 {
-    struct err *e = loader_error(l, n, "no parameter '%.*s' is declared",
-                                 (int)MIN(name.len, 64U), name.at);
     if (nearest == NULL && l->rb->param_count == 0) {
         err_hint(e, "declare it under 'parameters:'");
     }
@@ -77,16 +80,17 @@ static const struct event_field *find_field(struct str name,
 
 /* labels and annotations hold texts by name; a name with dots is quoted. */
 static void check_named_text(struct loader *l, const struct yaml_node *n,
-                             const char *field, size_t count)
+                             const char *field, const struct path *p)
 {
-    if (count == 2) {
-        err_hint(loader_error(l, n, "event.%s has several values", field),
+    if (p->count == 2) {
+        err_hint(loader_error_in(l, n, p->part->inside,
+                                 "event.%s has several values", field),
                  "name one of them: event.%s.NAME", field);
-    } else if (count > 3) {
-        err_hint(loader_error(l, n,
-                              "event.%s.NAME is one value, it has no "
-                              "parts",
-                              field),
+    } else if (p->count > 3) {
+        err_hint(loader_error_in(l, n, p->part->inside,
+                                 "event.%s.NAME is one value, it has no "
+                                 "parts",
+                                 field),
                  "a name with dots is written event.%s[\"a.b\"]", field);
     }
 }
@@ -97,9 +101,9 @@ static void check_payload(struct loader *l, const struct yaml_node *n,
 {
     for (size_t i = 2; i < p->count; i++) {
         if (str_find(p->segments[i], '.') >= 0) {
-            (void)loader_error(l, n,
-                               "the names in a payload path have no "
-                               "dots");
+            (void)loader_error_in(l, n, p->part->inside,
+                                  "the names in a payload path have no "
+                                  "dots");
         }
     }
 }
@@ -110,37 +114,51 @@ static void check_event_path(struct loader *l, const struct yaml_node *n,
     const char *nearest = NULL;
     const struct event_field *f = find_field(p->segments[1], &nearest);
     if (f == NULL) {
-        suggest(loader_error(l, n, "an event has no field '%.*s'",
-                             STR_ARG(p->segments[1])),
+        suggest(loader_error_in(l, n, p->part->inside + sizeof("event"),
+                                "an event has no field '%.*s'",
+                                STR_ARG(p->segments[1])),
                 nearest);
     } else if (strcmp(f->type, "object") == 0) {
-        check_named_text(l, n, f->name, p->count);
+        check_named_text(l, n, f->name, p);
     } else if (strcmp(f->type, "any") == 0) {
         check_payload(l, n, p);
     } else if (p->count > 2) {
-        (void)loader_error(l, n, "event.%s is one value, it has no parts",
-                           f->name);
+        (void)loader_error_in(l, n, p->part->inside,
+                              "event.%s is one value, it has no parts",
+                              f->name);
+    }
+}
+
+static void check_trigger_path(struct loader *l, const struct yaml_node *n,
+                               const struct path *p)
+{
+    if (p->count > SEGMENTS_MAX) {
+        (void)loader_error_in(l, n, p->part->inside,
+                              "a path has at most %d parts", SEGMENTS_MAX);
+    } else if (p->count >= 2 && begins_with(p, "event")) {
+        check_event_path(l, n, p);
+    } else {
+        err_hint(loader_error_in(l, n, p->part->inside,
+                                 "'%.*s' cannot be used in a trigger",
+                                 (int)MIN(p->text.len, 80U), p->text.at),
+                 "a trigger fills parameters from the event: "
+                 "event.labels.NAME, event.severity");
     }
 }
 
 void paths_check_trigger(struct loader *l, const struct yaml_node *n,
-                         const struct template *t)
+                         struct template *t, const struct param *param)
 {
     for (uint32_t i = 0; i < t->count; i++) {
-        if (!t->parts[i].is_path) {
+        struct template_part *part = &t->parts[i];
+        if (part->kind == TEMPLATE_TEXT) {
             continue;
         }
-        struct path p = split(t->parts[i].text);
-        if (p.count > SEGMENTS_MAX) {
-            (void)loader_error(l, n, "a path has at most %d parts",
-                               SEGMENTS_MAX);
-        } else if (p.count >= 2 && str_eq_c(p.segments[0], "event")) {
-            check_event_path(l, n, &p);
-        } else {
-            err_hint(loader_error(l, n, "'%.*s' cannot be used in a trigger",
-                                  (int)MIN(p.text.len, 80U), p.text.at),
-                     "a trigger fills parameters from the event: "
-                     "event.labels.NAME, event.severity");
+        struct path p = split(part);
+        if (part->kind == TEMPLATE_PATH && !str_eq_c(p.text, "now")) {
+            check_trigger_path(l, n, &p);
+        } else if (!exprs_compile_trigger(l, n, t, part, yaml_text(n), param)) {
+            return;
         }
     }
 }
@@ -148,46 +166,66 @@ void paths_check_trigger(struct loader *l, const struct yaml_node *n,
 /* ---- in steps ----------------------------------------------------------- */
 
 static void check_param_path(struct loader *l, const struct yaml_node *n,
-                             struct str name)
+                             const struct path *path)
 {
+    struct str name = path->segments[1];
     const char *nearest = NULL;
     const struct param *p = runbook_param(l->rb, name, &nearest);
+    uint32_t at = path->part->inside;
     if (p == NULL) {
-        unknown_param(l, n, name, nearest);
+        unknown_param(l,
+                      loader_error_in(l, n, at + sizeof("parameters"),
+                                      "no parameter '%.*s' is declared",
+                                      (int)MIN(name.len, 64U), name.at),
+                      nearest);
     } else if (!p->required && !p->has_default) {
-        err_hint(loader_error(l, n, "parameter '%.*s' may have no value here",
-                              STR_ARG(name)),
-                 "give it a default, or write required: true");
+        err_hint(loader_error_in(l, n, at,
+                                 "parameter '%.*s' may have no value here",
+                                 STR_ARG(name)),
+                 "give it a default, or write required: true, or "
+                 "parameters.?%.*s.orValue(...)",
+                 STR_ARG(name));
     }
 }
 
 static void check_step_path(struct loader *l, const struct yaml_node *n,
-                            const struct path *p)
+                            struct template_part *part)
 {
-    if (p->count == 2 && str_eq_c(p->segments[0], "parameters")) {
-        check_param_path(l, n, p->segments[1]);
+    struct path p = split(part);
+    if (p.count == 2 && begins_with(&p, "parameters")) {
+        check_param_path(l, n, &p);
         return;
     }
-    if (str_eq_c(p->text, "workflow.id")) {
+    if (str_eq_c(p.text, "workflow.id")) {
         return;
     }
-    struct err *e = loader_error(l, n, "'%.*s' cannot be used in a step",
-                                 (int)MIN(p->text.len, 80U), p->text.at);
-    if (str_eq_c(p->segments[0], "event")) {
+    if (begins_with(&p, "parameters") || begins_with(&p, "workflow") ||
+        begins_with(&p, "steps") || str_eq_c(p.text, "now")) {
+        (void)exprs_compile_step(l, n, part, yaml_text(n));
+        return;
+    }
+    struct err *e =
+        loader_error_in(l, n, part->inside, "'%.*s' cannot be used in a step",
+                        (int)MIN(p.text.len, 80U), p.text.at);
+    if (begins_with(&p, "event")) {
         err_hint(e, "declare a parameter, fill it in the trigger's "
                     "'parameters:' and use ${{ parameters.NAME }} here");
     } else {
-        err_hint(e, "a step may use parameters.NAME and workflow.id");
+        err_hint(e, "a step may use parameters.NAME, steps.ID.outputs.NAME, "
+                    "workflow.id and now");
     }
 }
 
 void paths_check_step(struct loader *l, const struct yaml_node *n,
-                      const struct template *t)
+                      struct template *t)
 {
     for (uint32_t i = 0; i < t->count; i++) {
-        if (t->parts[i].is_path) {
-            struct path p = split(t->parts[i].text);
-            check_step_path(l, n, &p);
+        struct template_part *part = &t->parts[i];
+        if (part->kind == TEMPLATE_PATH) {
+            check_step_path(l, n, part);
+        } else if (part->kind == TEMPLATE_EXPR &&
+                   !exprs_compile_step(l, n, part, yaml_text(n))) {
+            return;
         }
     }
 }
@@ -201,26 +239,40 @@ static void add_upper(struct strbuf *out, struct str name)
     }
 }
 
+/* The secret parameter that the part may give, or NULL. */
+static const struct param *secret_of(struct loader *l,
+                                     const struct template_part *part)
+{
+    const char *nearest = NULL;
+    if (part->program != NULL) {
+        return exprs_secret(l->rb, part->program);
+    }
+    if (part->kind != TEMPLATE_PATH) {
+        return NULL;
+    }
+    struct path p = split(part);
+    const struct param *param =
+        p.count == 2 && begins_with(&p, "parameters")
+            ? runbook_param(l->rb, p.segments[1], &nearest)
+            : NULL;
+    return param != NULL && param->secret ? param : NULL;
+}
+
 /* Every local user can read the arguments of a process. */
 void paths_check_argument(struct loader *l, const struct yaml_node *n,
-                          const struct template *t)
+                          struct template *t)
 {
     paths_check_step(l, n, t);
     for (uint32_t i = 0; i < t->count; i++) {
-        struct path p =
-            t->parts[i].is_path ? split(t->parts[i].text) : (struct path){0};
-        const char *nearest = NULL;
-        const struct param *param =
-            p.count == 2 && str_eq_c(p.segments[0], "parameters")
-                ? runbook_param(l->rb, p.segments[1], &nearest)
-                : NULL;
-        if (param == NULL || !param->secret) {
+        const struct param *param = secret_of(l, &t->parts[i]);
+        if (param == NULL) {
             continue;
         }
-        struct err *e = loader_error(l, n,
-                                     "'%.*s' is secret: everybody on the host "
-                                     "can read the arguments of a process",
-                                     STR_ARG(param->name));
+        struct err *e = loader_error_in(l, n, t->parts[i].inside,
+                                        "'%.*s' is secret: everybody on the "
+                                        "host can read the arguments of a "
+                                        "process",
+                                        STR_ARG(param->name));
         struct strbuf name = STRBUF_INIT(RUNBOOK_WORD_MAX_BYTES);
         add_upper(&name, param->name);
         err_hint(e, "have the step read the variable $ADP_PARAM_%s",
@@ -236,11 +288,11 @@ static void hint_for_command(struct err *e, struct loader *l,
                              struct str command)
 {
     struct template t = {0};
-    struct err ignored = ERR_INIT;
+    struct cel_issue ignored = CEL_ISSUE_INIT;
     struct path p = {0};
     if (template_parse(command, &l->rb->arena, &t, &ignored) == 0) {
         for (uint32_t i = 0; p.count == 0 && i < t.count; i++) {
-            p = t.parts[i].is_path ? split(t.parts[i].text) : p;
+            p = t.parts[i].kind == TEMPLATE_PATH ? split(&t.parts[i]) : p;
         }
     }
     if (p.count == 2 && str_eq_c(p.segments[0], "parameters")) {
@@ -280,7 +332,10 @@ static void check_variable(struct loader *l, const struct yaml_node *n,
     }
     const char *nearest = NULL;
     if (runbook_param(l->rb, strbuf_str(&name), &nearest) == NULL) {
-        unknown_param(l, n, strbuf_str(&name), nearest);
+        unknown_param(l,
+                      loader_error(l, n, "no parameter '%.*s' is declared",
+                                   (int)MIN(name.len, 64U), name.at),
+                      nearest);
     }
     strbuf_deinit(&name);
 }

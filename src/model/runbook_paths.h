@@ -1,23 +1,46 @@
 /*
- * Which ${{ }} paths a runbook may use, and where: event fields in a
- * trigger's `parameters:`, parameters and the workflow's id in `argv:` and
- * `env:` of a step, none in `command:`. Part of the loader. Pure.
+ * Which ${{ }} a runbook may use, and where: the event in a trigger's
+ * `parameters:`; parameters, the workflow and the steps before in `argv:` and
+ * `env:` of a step; nothing in `command:`. Part of the loader. Pure.
  */
 #pragma once
 
 #include "model/runbook_load_priv.h"
 
-/* Report every path of the template that has no place there. */
+/* Compile every expression of the template and report what is wrong with it,
+ * and every path that has no place there. `p` is the parameter that a
+ * trigger's entry fills, NULL if there is no such one. */
 void paths_check_trigger(struct loader *l, const struct yaml_node *n,
-                         const struct template *t);
+                         struct template *t, const struct param *p);
 void paths_check_step(struct loader *l, const struct yaml_node *n,
-                      const struct template *t);
+                      struct template *t);
 
 /* For an element of argv: secrets have no place there either. */
 void paths_check_argument(struct loader *l, const struct yaml_node *n,
-                          const struct template *t);
+                          struct template *t);
 
 /* Reports ${{ in shell text, with the way to write it instead, and
  * $ADP_PARAM_ names that no parameter has. */
 void paths_check_command(struct loader *l, const struct yaml_node *n,
                          struct str command);
+
+/* ---- expressions (runbook_exprs.c) --------------------------------------- */
+
+/* Compiles a part that is an expression; false after reporting. Labels without
+ * a guard are warned of. */
+NODISCARD bool exprs_compile_trigger(struct loader *l,
+                                     const struct yaml_node *n,
+                                     const struct template *t,
+                                     struct template_part *part,
+                                     struct str text, const struct param *p);
+
+/* The same in a step, where what may have no value is an error. */
+bool exprs_compile_step(struct loader *l, const struct yaml_node *n,
+                        struct template_part *part, struct str text);
+
+/* What the next step may use. */
+struct step_scope *exprs_scope(struct loader *l);
+
+/* A secret parameter that the program may read, or NULL. */
+const struct param *exprs_secret(const struct runbook *rb,
+                                 const struct cel_program *p);

@@ -27,13 +27,20 @@ void loader_leave(struct loader *l, size_t mark)
     l->field[mark] = '\0';
 }
 
+/* No more are kept: nobody needs their place. */
+static bool is_full(const struct loader *l, bool warning)
+{
+    const struct runbook_report *r = l->report;
+    size_t same = warning ? r->problems.count - r->error_count : r->error_count;
+    return same >= RUNBOOK_MAX_ERRORS;
+}
+
 /* A new problem, or the dropped one when there are too many: each kind has
  * its own limit, so that warnings never hide an error. */
 static struct err *add_problem(struct loader *l, bool warning)
 {
     struct runbook_report *r = l->report;
-    size_t same = warning ? r->problems.count - r->error_count : r->error_count;
-    if (same >= RUNBOOK_MAX_ERRORS) {
+    if (is_full(l, warning)) {
         return &l->dropped;
     }
     VEC_PUSH(&r->problems, (struct runbook_problem){.warning = warning});
@@ -73,6 +80,36 @@ struct err *loader_warning(struct loader *l, struct place at, const char *fmt,
     struct err *e = add_message(l, true, at, fmt, args);
     va_end(args);
     return e;
+}
+
+struct err *loader_error_in(struct loader *l, const struct yaml_node *n,
+                            size_t offset, const char *fmt, ...)
+{
+    struct place at =
+        is_full(l, false) ? yaml_place(n) : yaml_where(n, l->rb->text, offset);
+    va_list args;
+    va_start(args, fmt);
+    struct err *e = add_message(l, false, at, fmt, args);
+    va_end(args);
+    return e;
+}
+
+void loader_issue(struct loader *l, const struct yaml_node *n,
+                  const struct cel_issue *issue)
+{
+    struct err *e =
+        loader_error_in(l, n, issue->offset, "%s", issue->err.message);
+    err_hint(e, "%s", issue->err.hint);
+}
+
+void loader_issue_warning(struct loader *l, const struct yaml_node *n,
+                          const struct cel_issue *issue)
+{
+    struct place at = is_full(l, true)
+                          ? yaml_place(n)
+                          : yaml_where(n, l->rb->text, issue->offset);
+    err_hint(loader_warning(l, at, "%s", issue->err.message), "%s",
+             issue->err.hint);
 }
 
 void loader_report(struct loader *l, const struct yaml_node *n,
@@ -164,14 +201,13 @@ bool loader_read_template(struct loader *l, const struct yaml_node *n,
         r = yaml_err(&e, n, -E2BIG, "expected at most %d bytes, got %zu",
                      RUNBOOK_COMMAND_MAX_BYTES, text.len);
     }
-    if (r == 0) {
-        r = template_parse(text, &l->rb->arena, ret, &e);
-        if (r < 0) {
-            (void)err_wrap(&e, "at character %u", (unsigned)e.at.column);
-        }
-    }
     if (r < 0) {
         loader_report(l, n, &e);
+        return false;
+    }
+    struct cel_issue issue = CEL_ISSUE_INIT;
+    if (template_parse(text, &l->rb->arena, ret, &issue) < 0) {
+        loader_issue(l, n, &issue);
         return false;
     }
     return true;

@@ -1,6 +1,7 @@
 #include "model/runbook_paths.h"
 
 #include "base/map.h"
+#include "model/step_cel.h"
 
 #define ENV_VALUE_MAX_BYTES RUNBOOK_COMMAND_MAX_BYTES
 
@@ -211,6 +212,7 @@ static void read_step(struct loader *l, const struct yaml_node *n,
         .backoff_max_ms = RUNBOOK_BACKOFF_MAX_MS,
     };
     loader_read_map(l, n, &runbook_step_keys, s);
+    s->scope = l->scope != NULL ? step_scope_env(l->scope) : NULL;
     if (yaml_kind(n) != YAML_MAPPING) {
         return;
     }

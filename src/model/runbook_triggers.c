@@ -143,7 +143,7 @@ void trigger_read_matchers(struct loader *l, const struct yaml_node *n,
 static void check_constant(struct loader *l, const struct yaml_node *n,
                            const struct param *p, const struct template *t)
 {
-    if (t->count > 1 || (t->count == 1 && t->parts[0].is_path)) {
+    if (t->count > 1 || (t->count == 1 && t->parts[0].kind != TEMPLATE_TEXT)) {
         return;
     }
     struct str text = t->count == 1 ? t->parts[0].text : STR("");
@@ -180,7 +180,7 @@ static void read_parameter(struct loader *l, const struct yaml_node *key,
     if (!loader_read_template(l, value, &b->value)) {
         return;
     }
-    paths_check_trigger(l, value, &b->value);
+    paths_check_trigger(l, value, &b->value, p);
     if (p != NULL) {
         check_constant(l, value, p, &b->value);
     }

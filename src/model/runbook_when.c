@@ -10,27 +10,6 @@ static const struct cel_env *environment(struct loader *l)
     return l->when_env;
 }
 
-/* The issue with its place in the file. */
-static struct err in_file(const struct loader *l, const struct yaml_node *n,
-                          const struct cel_issue *issue)
-{
-    struct err e = issue->err;
-    e.at = yaml_where(n, l->rb->text, issue->offset);
-    return e;
-}
-
-static void warn_of(struct loader *l, const struct yaml_node *n,
-                    const struct cel_issue *issue)
-{
-    uint32_t warnings =
-        (uint32_t)l->report->problems.count - l->report->error_count;
-    if (warnings >= RUNBOOK_MAX_ERRORS) {
-        return; /* no more are kept: do not look for its place */
-    }
-    struct err e = in_file(l, n, issue);
-    err_hint(loader_warning(l, e.at, "%s", e.message), "%s", e.hint);
-}
-
 static struct cel_value no_value(void *context, uint32_t index,
                                  struct cel_run *run)
 {
@@ -73,13 +52,12 @@ void trigger_read_when(struct loader *l, const struct yaml_node *n,
         return;
     }
     if (cel_program_new(environment(l), text, &l->rb->arena, &p, &issue) < 0) {
-        e = in_file(l, n, &issue);
-        loader_report(l, n, &e);
+        loader_issue(l, n, &issue);
         return;
     }
     const struct cel_warnings *w = cel_program_warnings(p);
     for (uint32_t i = 0; i < w->count; i++) {
-        warn_of(l, n, &w->items[i]);
+        loader_issue_warning(l, n, &w->items[i]);
     }
     warn_constant(l, n, p);
     t->when = p;

@@ -22,7 +22,9 @@ static void fill_match(struct match_job *job, const struct event *event,
         match->error = match_undecided_text(found, &job->arena);
         return;
     }
-    if (params_from_event(found->runbook, found->trigger_no, event, &job->arena,
+    const struct params_source from = {
+        .event = event, .now_ms = job->input.now_ms, .zones = job->input.zones};
+    if (params_from_event(found->runbook, found->trigger_no, &from, &job->arena,
                           &match->parameters, &err) < 0) {
         match->parameters = STR("{}");
         match->error = err_text(&job->arena, &err);

@@ -14,9 +14,9 @@
 #define TEXT_MAX 65536
 
 static const struct cel_field event_fields[] = {
-    {"source", &cel_type_string},
-    {"value", &cel_type_double},
-    {"labels", &cel_type_labels},
+    {.name = "source", .type = &cel_type_string},
+    {.name = "value", .type = &cel_type_double},
+    {.name = "labels", .type = &cel_type_labels},
 };
 static const struct cel_type event_type = {.kind = CEL_OBJECT,
                                            .name = {"event", 5},

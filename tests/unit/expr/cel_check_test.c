@@ -4,9 +4,11 @@
 
 /* A small world like the one that runbooks see. */
 static const struct cel_field event_fields[] = {
-    {"source", &cel_type_string}, {"value", &cel_type_double},
-    {"count", &cel_type_int},     {"labels", &cel_type_labels},
-    {"at", &cel_type_timestamp},
+    {.name = "source", .type = &cel_type_string},
+    {.name = "value", .type = &cel_type_double},
+    {.name = "count", .type = &cel_type_int},
+    {.name = "labels", .type = &cel_type_labels},
+    {.name = "at", .type = &cel_type_timestamp},
 };
 static const struct cel_type event_type = {.kind = CEL_OBJECT,
                                            .name = {"event", 5},

@@ -214,8 +214,9 @@ static struct cel_value fact_variable(void *context, uint32_t index,
 
 static void test_host_objects(void **state)
 {
-    static const struct cel_field fields[] = {{"name", &cel_type_string},
-                                              {"size", &cel_type_int}};
+    static const struct cel_field fields[] = {
+        {.name = "name", .type = &cel_type_string},
+        {.name = "size", .type = &cel_type_int}};
     static const struct cel_type type = {.kind = CEL_OBJECT,
                                          .name = {"fact", 4},
                                          .fields = fields,

@@ -13,6 +13,8 @@
 #include "model/params.h"
 #include "model/runbook_load.h"
 
+#define NOW_MS 1700000000000
+
 #define TEXT                                                                   \
     "name: x\n"                                                                \
     "parameters:\n"                                                            \
@@ -40,17 +42,22 @@
     "           '${{ parameters.count }}/${{ workflow.id }}']\n"               \
     "    env: {NAME: 'n=${{ parameters.service }}', EMPTY: ''}\n"
 
-static struct runbook *load(void)
+static struct runbook *load_text(struct str text)
 {
     struct runbook_defaults d = RUNBOOK_DEFAULTS;
     struct runbook_report report;
     struct runbook *rb = NULL;
-    int r = runbook_load(STR("a.yaml"), STR(TEXT), &d, &rb, &report);
+    int r = runbook_load(STR("a.yaml"), text, &d, &rb, &report);
     if (r < 0) {
         fail_msg("%s", report.problems.at[0].err.message);
     }
     runbook_report_deinit(&report);
     return rb;
+}
+
+static struct runbook *load(void)
+{
+    return load_text(STR(TEXT));
 }
 
 static json_t *json(const char *text)
@@ -245,7 +252,8 @@ static int fill(struct runbook *rb, const char *event, struct arena *a,
     json_t *body = json(event);
     assert_int_equal(event_from_json(body, a, &ev, e), 0);
     json_decref(body);
-    return params_from_event(rb, 0, &ev, a, ret, e);
+    const struct params_source from = {.event = &ev, .now_ms = NOW_MS};
+    return params_from_event(rb, 0, &from, a, ret, e);
 }
 
 static const struct {
@@ -300,8 +308,6 @@ static void events_fill_parameters(void **state)
     runbook_unref(rb);
 }
 
-/* ---- steps -------------------------------------------------------------- */
-
 static const char *env_of(char **env, const char *name)
 {
     size_t len = strlen(name);
@@ -312,6 +318,218 @@ static const char *env_of(char **env, const char *name)
     }
     return NULL;
 }
+
+/* ---- expressions -------------------------------------------------------- */
+
+#define TYPED_HEAD                                                             \
+    "name: x\n"                                                                \
+    "parameters:\n"                                                            \
+    "  s: {type: string}\n"                                                    \
+    "  i: {type: integer, default: 3}\n"                                       \
+    "  n: {type: number}\n"                                                    \
+    "  b: {type: boolean}\n"                                                   \
+    "  e: {type: enum, values: ['1', '2']}\n"                                  \
+    "  d: {type: duration}\n"                                                  \
+    "  r: {type: string, required: true}\n"                                    \
+    "steps: [{name: a, command: x}]\n"                                         \
+    "triggers:\n"                                                              \
+    "  - type: alert\n"                                                        \
+    "    parameters:\n"
+
+static const struct {
+    const char *entry; /* of the trigger's parameters */
+    const char *json;  /* or */
+    const char *error;
+} typed[] = {
+    {"r: ${{ event.type }}", "{\"i\":3,\"r\":\"alert\"}", NULL},
+    {"r: \"${{ event.labels.a + '!' }}\"", "{\"i\":3,\"r\":\"x y!\"}", NULL},
+    {"r: \"${{ event.labels.a }}-${{ event.value * 2.0 }}\"",
+     "{\"i\":3,\"r\":\"x y-5\"}", NULL},
+    {"{r: a, i: \"${{ int(event.value) + 40 }}\"}", "{\"i\":42,\"r\":\"a\"}",
+     NULL},
+    {"{r: a, i: \"${{ '12' }}\"}", "{\"i\":12,\"r\":\"a\"}", NULL},
+    {"{r: a, n: \"${{ event.value * 3.0 }}\"}",
+     "{\"i\":3,\"n\":7.5,\"r\":\"a\"}", NULL},
+    {"{r: a, n: \"${{ size(event.labels) }}\"}",
+     "{\"i\":3,\"n\":2,\"r\":\"a\"}", NULL},
+    {"{r: a, b: \"${{ event.value > 2.0 }}\"}",
+     "{\"i\":3,\"b\":true,\"r\":\"a\"}", NULL},
+    {"{r: a, e: \"${{ size(event.labels) }}\"}",
+     "{\"i\":3,\"e\":\"2\",\"r\":\"a\"}", NULL},
+    {"{r: a, d: \"${{ duration('90s') }}\"}", "{\"i\":3,\"d\":90,\"r\":\"a\"}",
+     NULL},
+    {"{r: a, d: \"${{ 2 * 60 }}\"}", "{\"i\":3,\"d\":120,\"r\":\"a\"}", NULL},
+    {"r: ${{ now }}", "{\"i\":3,\"r\":\"2023-11-14T22:13:20Z\"}", NULL},
+    {"r: \"${{ string(event.payload.list[1] + 1) }}\"", "{\"i\":3,\"r\":\"9\"}",
+     NULL},
+    {"r: ${{ event.payload.list[1] }}", "{\"i\":3,\"r\":\"8\"}", NULL},
+    {"r: ${{ event.labels.?b.orValue('none') }}", "{\"i\":3,\"r\":\"none\"}",
+     NULL},
+    /* No value leaves an optional parameter as it is. */
+    {"{r: a, i: \"${{ event.labels.?b }}\"}", "{\"i\":3,\"r\":\"a\"}", NULL},
+    {"{r: a, s: \"${{ event.labels.b }}\"}", "{\"i\":3,\"r\":\"a\"}", NULL},
+    {"r: ${{ event.labels.?b }}", NULL,
+     "parameter 'r': ${{ event.labels.?b }} has no value"},
+    {"r: ${{ event.labels.b }}", NULL,
+     "parameter 'r': the event has no labels.b"},
+    /* What fails is an error, whatever the parameter is. */
+    {"{r: a, s: \"${{ event.labels.b + 'x' }}\"}", NULL,
+     "parameter 's': ${{ event.labels.b + 'x' }} has no value: no such key"},
+    {"{r: a, i: \"${{ event.payload.list }}\"}", NULL, "a list or an object"},
+    {"{r: a, i: \"${{ dyn(event.payload.list) }}\"}", NULL,
+     "expected an integer, and the expression gives a list"},
+    {"{r: a, s: \"x${{ dyn(event.payload.list) }}\"}", NULL,
+     "it gives a list, not one value"},
+    {"r: \"${{ 'a\\\\n' }}\"", NULL, "control characters"},
+    {"r: \"${{ '-' + 'rf' }}\"", NULL, "does not start with '-'"},
+    {"{r: a, d: \"${{ duration('1500ms') }}\"}", NULL, "whole seconds"},
+};
+
+static void alone_an_expression_keeps_its_type(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(typed); i++) {
+        struct arena a = ARENA_INIT;
+        struct err e = ERR_INIT;
+        struct str out = STR_NULL;
+        struct strbuf text = STRBUF_INIT(4096);
+        strbuf_addc(&text, TYPED_HEAD "      ");
+        strbuf_addc(&text, typed[i].entry);
+        struct runbook *rb = load_text(strbuf_str(&text));
+        int r = fill(rb,
+                     "{\"type\":\"alert\",\"value\":2.5,"
+                     "\"labels\":{\"a\":\"x y\",\"c\":\"d\"},"
+                     "\"payload\":{\"list\":[7,8]}}",
+                     &a, &out, &e);
+        bool fine = typed[i].json != NULL
+                        ? r == 0 && str_eq_c(out, typed[i].json)
+                        : r < 0 && strstr(e.message, typed[i].error) != NULL;
+        if (!fine) {
+            fail_msg("%s: %d %.*s %s", typed[i].entry, r, STR_ARG(out),
+                     e.message);
+        }
+        runbook_unref(rb);
+        strbuf_deinit(&text);
+        arena_deinit(&a);
+    }
+}
+
+#define STEP_HEAD                                                              \
+    "name: Expr\n"                                                             \
+    "parameters:\n"                                                            \
+    "  s: {type: string, required: true}\n"                                    \
+    "  i: {type: integer, default: 3}\n"                                       \
+    "  n: {type: number, default: 0.5}\n"                                      \
+    "  d: {type: duration, default: 1m}\n"                                     \
+    "  o: {type: string}\n"                                                    \
+    "  t: {type: string, secret: true}\n"                                      \
+    "  dash: {type: string, default: a, allow_leading_dash: true}\n"           \
+    "steps:\n"                                                                 \
+    "  - name: a\n"                                                            \
+    "    argv: [prog, --, x]\n"                                                \
+    "    env: {V: "
+
+static const struct {
+    const char *expr;
+    const char *value;   /* or, with ! in front, the error */
+    const char *preview; /* without s; NULL: the same */
+} in_steps[] = {
+    {"${{ parameters.i + 1 }}", "4", NULL},
+    {"${{ parameters.n * 3.0 }}", "1.5", NULL},
+    {"${{ parameters.d + duration('30s') }}", "90", NULL},
+    {"${{ parameters.d }}", "60", NULL},
+    {"${{ parameters.s + '!' }}", "$(id) ${{ now }}!",
+     "${{ parameters.s + '!' }}"},
+    {"${{ parameters.?o.orValue('none') }}", "none", NULL},
+    {"${{ has(parameters.o) ? parameters.o : '-' }}", "-", NULL},
+    {"${{ parameters.?t.orValue('') }}", "secret", "***"},
+    {"${{ workflow.runbook }}", "Expr", NULL},
+    {"${{ workflow.created_at }}", "2023-11-14T22:13:20Z", NULL},
+    {"${{ now - workflow.created_at }}", "60",
+     "${{ now - workflow.created_at "
+     "}}"},
+    {"${{ parameters.i / 0 }}", "!has no value", "!has no value"},
+    {"${{ 'a\\\\x00b' }}", "!a NUL", "!a NUL"},
+};
+
+static void expressions_of_steps(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2 * ARRAY_LEN(in_steps); i++) {
+        const char *expr = in_steps[i / 2].expr;
+        bool preview = i % 2 == 1;
+        const char *want = preview && in_steps[i / 2].preview != NULL
+                               ? in_steps[i / 2].preview
+                               : in_steps[i / 2].value;
+        struct arena a = ARENA_INIT;
+        struct err e = ERR_INIT;
+        struct strbuf text = STRBUF_INIT(4096);
+        struct rendered_step s = {0};
+        strbuf_addf(&text, STEP_HEAD "\"%s\"}\n", expr);
+        struct runbook *rb = load_text(strbuf_str(&text));
+        struct step_values v = {
+            .workflow_id = {{1}},
+            .created_ms = NOW_MS,
+            .now_ms = NOW_MS + 60000,
+            .params_json = preview ? STR("{\"t\":\"***\"}")
+                                   : STR("{\"s\":\"$(id) ${{ now }}\","
+                                         "\"t\":\"secret\"}"),
+            .preview = preview,
+        };
+        int r = step_render(rb, 0, &v, &a, &s, &e);
+        bool fine = want[0] == '!'
+                        ? r < 0 && strstr(e.message, want + 1) != NULL
+                        : r == 0 && strcmp(env_of(s.env, "V"), want) == 0;
+        if (!fine) {
+            fail_msg("%s (%d): %d %s %s", expr, preview, r,
+                     r == 0 ? env_of(s.env, "V") : "", e.message);
+        }
+        runbook_unref(rb);
+        strbuf_deinit(&text);
+        arena_deinit(&a);
+    }
+}
+
+static const struct {
+    const char *argv;
+    bool is_fine;
+} options[] = {
+    {"[p, \"${{ parameters.s + 'x' }}\"]", false},
+    {"[p, \"${{ parameters.o }}${{ parameters.s + 'x' }}\"]", false},
+    {"[p, \"a${{ parameters.s + 'x' }}\"]", true},
+    {"[p, --, \"${{ parameters.s + 'x' }}\"]", true},
+    {"[p, \"${{ parameters.s }}\"]", true}, /* as it is declared */
+};
+
+static void an_expression_is_no_option(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+        struct arena a = ARENA_INIT;
+        struct err e = ERR_INIT;
+        struct strbuf text = STRBUF_INIT(4096);
+        struct rendered_step s = {0};
+        strbuf_addf(&text,
+                    "name: x\nparameters:\n"
+                    "  s: {type: string, allow_leading_dash: true, required: "
+                    "true}\n"
+                    "  o: {type: string, default: ''}\n"
+                    "steps: [{name: a, argv: %s}]\n",
+                    options[i].argv);
+        struct runbook *rb = load_text(strbuf_str(&text));
+        struct step_values v = {.params_json = STR("{\"s\":\"-rf\"}")};
+        int r = step_render(rb, 0, &v, &a, &s, &e);
+        if ((r == 0) != options[i].is_fine ||
+            (r < 0 && strstr(e.message, "starts with '-'") == NULL)) {
+            fail_msg("%s: %d %s", options[i].argv, r, e.message);
+        }
+        runbook_unref(rb);
+        strbuf_deinit(&text);
+        arena_deinit(&a);
+    }
+}
+
+/* ---- steps -------------------------------------------------------------- */
 
 static void steps_are_rendered(void **state)
 {
@@ -407,6 +625,9 @@ int main(void)
         cmocka_unit_test(a_value_has_a_limit),
         cmocka_unit_test(secrets_stay_secret),
         cmocka_unit_test(events_fill_parameters),
+        cmocka_unit_test(alone_an_expression_keeps_its_type),
+        cmocka_unit_test(expressions_of_steps),
+        cmocka_unit_test(an_expression_is_no_option),
         cmocka_unit_test(steps_are_rendered),
         cmocka_unit_test(rendering_trusts_nobody),
         cmocka_unit_test(one_parameter_as_text),
