@@ -34,6 +34,9 @@ struct action {
             struct id executor; /* the life meant; another one must refuse */
             struct runbook *runbook; /* a reference of the effects */
             struct str parameters;
+            struct str steps; /* what those before have told, as JSON */
+            uint64_t created_ms;
+            uint64_t now_ms; /* when the attempt was decided */
             uint64_t timeout_ms;
             uint64_t grace_ms;
         } start;

@@ -147,8 +147,8 @@ static const struct key trigger_keys[] = {
              "has(event.labels.env) && ..."},
     {"parameters", KEY_READ, .read = trigger_read_parameters,
      .schema = schema_of_bindings,
-     .help = "The workflow's parameters, from the event: "
-             "${{ event.labels.unit }}."},
+     .help = "The workflow's parameters, from the event, by expressions: "
+             "${{ event.labels.unit }}, ${{ int(event.value) }}."},
     {"dedup", KEY_READ, .read = trigger_read_dedup, .schema = schema_of_dedup,
      .help = "What the limits below are kept by, such as labels.instance; "
              "without it: one key for all events."},

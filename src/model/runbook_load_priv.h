@@ -118,18 +118,6 @@ struct err *loader_error(struct loader *l, const struct yaml_node *n,
 struct err *loader_warning(struct loader *l, struct place at, const char *fmt,
                            ...) PRINTF_LIKE(3, 4);
 
-/* The same at byte `offset` of a scalar's text. */
-struct err *loader_error_in(struct loader *l, const struct yaml_node *n,
-                            size_t offset, const char *fmt, ...)
-    PRINTF_LIKE(4, 5);
-
-/* Reports what is wrong with an expression, or to look out for, whose places
- * are those of the scalar's text. */
-void loader_issue(struct loader *l, const struct yaml_node *n,
-                  const struct cel_issue *issue);
-void loader_issue_warning(struct loader *l, const struct yaml_node *n,
-                          const struct cel_issue *issue);
-
 /* Reports an error that another function has filled; at the node when it has
  * no line of its own. */
 void loader_report(struct loader *l, const struct yaml_node *n,

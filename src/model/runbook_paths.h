@@ -7,6 +7,23 @@
 
 #include "model/runbook_load_priv.h"
 
+/* ---- places inside a scalar (runbook_read.c) ----------------------------- */
+
+/* As loader_error, at byte `offset` of a scalar's text. */
+struct err *loader_error_in(struct loader *l, const struct yaml_node *n,
+                            size_t offset, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+
+/* Reports what is wrong with an expression, or to look out for, whose places
+ * are those of the scalar's text. */
+void loader_issue(struct loader *l, const struct yaml_node *n,
+                  const struct cel_issue *issue);
+void loader_issue_warning(struct loader *l, const struct yaml_node *n,
+                          const struct cel_issue *issue);
+
+/* ---- where ${{ }} stands --------------------------------------------------
+ */
+
 /* Compile every expression of the template and report what is wrong with it,
  * and every path that has no place there. `p` is the parameter that a
  * trigger's entry fills, NULL if there is no such one. */

@@ -1,4 +1,4 @@
-#include "model/runbook_load_priv.h"
+#include "model/runbook_paths.h"
 
 #include <errno.h>
 #include <stdio.h>

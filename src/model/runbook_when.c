@@ -1,6 +1,6 @@
 /* `when:` of a trigger: a condition in CEL, checked when it is loaded. */
 #include "model/event_cel.h"
-#include "model/runbook_load_priv.h"
+#include "model/runbook_paths.h"
 
 static const struct cel_env *environment(struct loader *l)
 {

@@ -284,3 +284,11 @@ void redact(const struct redactor *r, struct redact_stream *s, struct str data,
     explicit_bzero(s->held.at + held, s->held.len - held);
     s->held.len = held;
 }
+
+void redact_text(const struct redactor *r, struct str text, struct strbuf *out)
+{
+    struct redact_stream all;
+    redact_stream_init(&all);
+    redact(r, &all, text, true, out);
+    redact_stream_deinit(&all);
+}

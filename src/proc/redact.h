@@ -48,3 +48,6 @@ void redact_stream_deinit(struct redact_stream *s);
  * all of it when `last`. */
 void redact(const struct redactor *r, struct redact_stream *s, struct str data,
             bool last, struct strbuf *out);
+
+/* The same with a text that is all there. */
+void redact_text(const struct redactor *r, struct str text, struct strbuf *out);

@@ -121,6 +121,20 @@ static void plan_secrets(struct run *r, struct run_plan *p, struct str json)
     }
 }
 
+static void redact_field(const struct redactor *r, char *text, size_t size)
+{
+    CLEANUP(strbuf_deinit) struct strbuf out = STRBUF_INIT(size - 1);
+    redact_text(r, str_c(text), &out);
+    (void)snprintf(text, size, "%.*s", STR_ARG(strbuf_str(&out)));
+}
+
+/* What is wrong with an expression quotes what it works on. */
+static void redact_error(const struct run *r, struct err *e)
+{
+    redact_field(&r->redactor, e->message, sizeof(e->message));
+    redact_field(&r->redactor, e->hint, sizeof(e->hint));
+}
+
 /* The engine's word is only which step of which runbook, and values: text and
  * shape of the command are the runbook's, as we read it ourselves. */
 int run_plan_make(struct run *r, const struct exec_message *m,
@@ -140,12 +154,16 @@ int run_plan_make(struct run *r, const struct exec_message *m,
     }
     struct step_values values = {
         .workflow_id = r->key.workflow_id,
+        .created_ms = m->start.created_ms,
+        .now_ms = m->start.now_ms,
         .params_json = m->start.parameters,
+        .steps_json = m->start.steps,
     };
+    plan_secrets(r, p, values.params_json);
     e = step_render(p->runbook, r->key.step_no, &values, &p->arena, &p->step,
                     reterr);
-    if (e == 0) {
-        plan_secrets(r, p, values.params_json);
+    if (e < 0) {
+        redact_error(r, reterr);
     }
     e = e < 0 ? e
               : permit_step(&r->x->options, p->runbook, r->key.step_no,

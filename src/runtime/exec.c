@@ -38,6 +38,9 @@ static void act_start(struct runtime *rt, const struct action *action)
                   .path = rb->path,
                   .hash = rb->hash,
                   .parameters = action->start.parameters,
+                  .steps = action->start.steps,
+                  .created_ms = action->start.created_ms,
+                  .now_ms = action->start.now_ms,
                   .timeout_ms = action->start.timeout_ms,
                   .grace_ms = action->start.grace_ms},
     };

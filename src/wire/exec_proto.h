@@ -33,9 +33,10 @@
 #include "base/strbuf.h"
 #include "model/workflow.h"
 
-#define EXEC_PROTO_VERSION 2
-#define EXEC_MESSAGE_MAX_BYTES (160UL * 1024)
+#define EXEC_PROTO_VERSION 3
+#define EXEC_MESSAGE_MAX_BYTES (192UL * 1024)
 #define EXEC_PARAMETERS_MAX_BYTES (144UL * 1024)
+#define EXEC_STEPS_MAX_BYTES (32UL * 1024)
 #define EXEC_CHUNK_MAX_BYTES (16UL * 1024)
 #define EXEC_TIMEOUT_MAX_MS (24UL * 3600 * 1000)
 
@@ -66,6 +67,10 @@ struct exec_message {
             struct str path;
             struct runbook_hash hash;
             struct str parameters; /* JSON: values only, never commands */
+            struct str steps;      /* the same: what steps before have told,
+                                      {"ID": {status, exit_code, outputs}} */
+            uint64_t created_ms;   /* of the workflow */
+            uint64_t now_ms;       /* when the attempt was decided */
             uint64_t timeout_ms; /* cut to the step's own, if it has one, and to
                                   RUNBOOK_STEP_TIMEOUT_MAX_MS; 0: those */
             uint64_t grace_ms;

@@ -109,6 +109,25 @@ static void a_program_that_is_missing_is_refused(void **state)
     assert_non_null(strstr(a->error, "No such file"));
 }
 
+/* What an expression quotes in its error is no place for a secret. */
+static void an_expression_that_fails_is_refused_without_secrets(void **state)
+{
+    struct lab *l = *state;
+    struct runbook_hash hash = lab_write(
+        l, "expr.yaml",
+        "name: expr\nparameters:\n  t: {type: string, secret: true, required: "
+        "true}\nsteps:\n  - name: s\n    command: 'true'\n"
+        "    env: {V: \"${{ string(timestamp(parameters.t)) }}\"}\n");
+    struct exec_message m = lab_start_message(l, 1, "expr.yaml", &hash);
+    m.start.parameters = STR("{\"t\":\"canary-value\"}");
+    lab_send(l, &m);
+    const struct lab_attempt *a = lab_wait_ended(l, 1);
+    assert_int_equal(a->row.state, ATTEMPT_REFUSED);
+    assert_non_null(strstr(a->error, "env V: "));
+    assert_non_null(strstr(a->error, "has no value: "));
+    assert_null(strstr(a->error, "canary"));
+}
+
 static void nothing_stays_in_the_folder(void **state)
 {
     struct lab *l = *state;
@@ -409,6 +428,7 @@ int main(void)
         CASE(the_row_tells_all),
         CASE(signals_come_through),
         CASE(a_program_that_is_missing_is_refused),
+        CASE(an_expression_that_fails_is_refused_without_secrets),
         CASE(nothing_stays_in_the_folder),
         CASE(a_failure_is_told_in_the_programs_words),
         CASE(many_at_once),

@@ -75,6 +75,9 @@ static struct exec_message sample(enum exec_kind kind)
         m.start.path = STR("remediation/restart.yaml");
         m.start.hash = some_hash();
         m.start.parameters = STR("{\"service\":\"n\xc3\xa4ginx\"}");
+        m.start.steps = STR("{\"find\":{\"status\":\"succeeded\"}}");
+        m.start.created_ms = 1700000000003;
+        m.start.now_ms = 1700000000004;
         m.start.timeout_ms = 60000;
         m.start.grace_ms = 10000;
         break;
@@ -174,6 +177,9 @@ static void fields_keep_their_values(void **state)
     assert_int_equal(back.start.timeout_ms, 60000);
     assert_memory_equal(&back.start.hash, &m.start.hash, 32);
     assert_same_text(back.start.parameters, m.start.parameters);
+    assert_same_text(back.start.steps, m.start.steps);
+    assert_int_equal(back.start.created_ms, 1700000000003);
+    assert_int_equal(back.start.now_ms, 1700000000004);
     strbuf_deinit(&b);
 }
 
