@@ -116,7 +116,7 @@ void effects_start(struct effects *fx, const struct flow *f,
                   .runbook = runbook_ref(f->runbook),
                   .parameters = arena_str(&fx->arena, f->row.parameters),
                   .created_ms = f->row.created_ms,
-                  .now_ms = f->attempt.requested_ms,
+                  .now_ms = flow_attempt(f)->requested_ms,
                   .timeout_ms = step->timeout_ms,
                   .grace_ms = config->stop_grace_ms},
     };
