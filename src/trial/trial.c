@@ -94,6 +94,9 @@ static void render(const struct action *a, struct arena *arena,
     const struct step_values values = {
         .workflow_id = a->start.key.workflow_id,
         .params_json = a->start.parameters,
+        .steps_json = a->start.steps,
+        .created_ms = a->start.created_ms,
+        .now_ms = a->start.now_ms,
     };
     if (step_render(a->start.runbook, a->start.key.step_no, &values, arena,
                     step, &e) == 0) {
