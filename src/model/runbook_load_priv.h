@@ -197,20 +197,11 @@ key_read_fn expect_read_attempts;
 
 /* ---- shapes (runbook_schema.c) ------------------------------------------ */
 
-key_schema_fn schema_of_params;
-key_schema_fn schema_of_triggers;
-key_schema_fn schema_of_steps;
-key_schema_fn schema_of_param_type;
-key_schema_fn schema_of_pattern;
-key_schema_fn schema_of_values;
-key_schema_fn schema_of_default;
-key_schema_fn schema_of_state;
-key_schema_fn schema_of_labels;
-key_schema_fn schema_of_matchers, schema_of_when;
-key_schema_fn schema_of_bindings;
-key_schema_fn schema_of_dedup;
-key_schema_fn schema_of_count;
-key_schema_fn schema_of_max_runs;
+key_schema_fn schema_of_params, schema_of_triggers, schema_of_steps;
+key_schema_fn schema_of_param_type, schema_of_pattern, schema_of_values;
+key_schema_fn schema_of_default, schema_of_state, schema_of_labels;
+key_schema_fn schema_of_matchers, schema_of_when, schema_of_bindings;
+key_schema_fn schema_of_dedup, schema_of_count, schema_of_max_runs;
 key_schema_fn schema_of_guards, schema_of_max_starts, schema_of_breaker;
 key_schema_fn schema_of_action;
 key_schema_fn schema_of_command;
