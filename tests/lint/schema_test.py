@@ -22,7 +22,7 @@ FIXTURES = ROOT / "tests" / "fixtures" / "runbooks"
 # texts, the same thing twice. Messages of the loader.
 ONLY_LOADER = [
     r"no parameter '.*' is declared", r"did you mean 'name'",
-    r"may have no value here", r"no place in a path", r"is not closed",
+    r"may have no value here", r"labels\[\"a-b\"\]", r"is not closed",
     r"cannot be used in", r"stored and shown", r"\$ADP_PARAM_KEY",
     r"no field 'label'", r"has several values", r"missing closing parenthesis",
     r"at character \d+", r"does not start with", r"does not match the pattern",
@@ -31,6 +31,10 @@ ONLY_LOADER = [
     r"no step has the id", r"did you mean '(unit|restart)'", r"in the order of 'at'",
     r"is the test of line", r"and has no value", r"expects nothing",
     r"expected a duration in whole", r"expected an RFC 3339",
+    # types and names inside expressions
+    r"expression gives", r"write int\(x\)", r"did you mean value", r"not one value",
+    r"no such overload", r"fill it in the trigger", r"unguarded", r"is secret",
+    r"there is no field", r"does not nest",
     r"is the step of line", r"has this id", r"is not between", r"longer than max_backoff",
 ]
 
