@@ -34,7 +34,7 @@ ONLY_LOADER = [
     # types and names inside expressions
     r"expression gives", r"write int\(x\)", r"did you mean value", r"not one value",
     r"no such overload", r"fill it in the trigger", r"unguarded", r"is secret",
-    r"there is no field", r"does not nest",
+    r"there is no field", r"nest$",
     r"is the step of line", r"has this id", r"is not between", r"longer than max_backoff",
 ]
 
