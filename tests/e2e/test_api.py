@@ -85,6 +85,8 @@ def test_dry_run_starts_nothing(engine):
 
 
 def test_reload_keeps_the_last_good_version(engine):
+    # Waits until the executor has a copy of what is in force.
+    engine.post("/api/admin/reload-runbooks")
     engine.write_runbook("test/noop.yaml", "name: [")
     engine.write_runbook("test/new.yaml", NOOP.replace("Noop", "New"))
     answer = engine.post("/api/admin/reload-runbooks")
