@@ -1,6 +1,6 @@
 /*
- * What adctl backup and adctl restore share. Private to cli_backup.c and
- * cli_restore.c.
+ * What adctl backup, adctl restore and adctl runbook backtest share: what is
+ * done to the store without the engine.
  */
 #pragma once
 

@@ -239,6 +239,17 @@ static const struct cli_flag restore_flags[] = {
     END,
 };
 
+static const struct cli_flag backtest_flags[] = {
+    {"since", 0, "TIME",
+     "events since then (default 30d): 7d, an RFC 3339 time", NULL},
+    {"until", 0, "TIME", "events before then (default: all)", NULL},
+    {"events", 0, "FILE", "instead of the store: lines of event list -o jsonl",
+     NULL},
+    {"step-time", 0, "DURATION", "what a step takes (default 10s)", NULL},
+    CONFIG,
+    END,
+};
+
 static const struct cli_flag verdict_flags[] = {
     {"note", 0, "TEXT", "why", NULL},
     END,
@@ -402,6 +413,19 @@ const struct cli_command cli_commands[] = {
      "adctl runbook test runbooks --junit report.xml\n"
      "adctl runbook test runbooks -o json\n",
      cli_runbook_test},
+    {"runbook", "backtest", "FILE", 1, 1, CLI_FILE, backtest_flags,
+     "replay stored events against a draft",
+     "Shows what the runbook would have started since then, for which keys, "
+     "and what its triggers' limits and its guards would have held back; "
+     "beside the workflows of the runbook of the same name that did run. "
+     "Steps take --step-time and succeed. Reads the store of this host, while "
+     "the engine runs or not, and changes nothing. Events that met no trigger "
+     "then (duplicates, drained and poison ones) are left out.",
+     "adctl runbook backtest ./high-cpu-usage.yaml\n"
+     "adctl runbook backtest draft.yaml --since 7d --until 1d -o json\n"
+     "adctl event list -n 1000 -o jsonl | tac > e.jsonl; \\\n"
+     "    adctl runbook backtest draft.yaml --events e.jsonl\n",
+     cli_runbook_backtest},
     {"runbook", "new", "NAME", 1, 1, CLI_NO_SUBJECT, new_flags,
      "begin a runbook, with comments", CLI_NEW_DETAILS,
      "adctl runbook new restart-web -t service --output restart-web.yaml\n"

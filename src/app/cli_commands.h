@@ -112,6 +112,7 @@ int cli_runbook_run(struct cli *cli);
 int cli_runbook_schema(struct cli *cli);
 int cli_runbook_new(struct cli *cli);
 int cli_runbook_test(struct cli *cli);
+int cli_runbook_backtest(struct cli *cli);
 int cli_lint(struct cli *cli);
 int cli_workflow_list(struct cli *cli);
 int cli_workflow_show(struct cli *cli);

@@ -226,3 +226,9 @@ struct reader_ops {
 struct reader {
     const struct reader_ops *ops;
 };
+
+/* Reads a SQLite store whose writer is another process, or nobody: it goes on
+ * undisturbed. Calls may take as long as limit_ms. -ENOENT, -EINVAL (of another
+ * version), -EBADMSG (damaged), -EACCES or -EIO with what to do. */
+NODISCARD int store_reader_open(const char *path, uint64_t limit_ms,
+                                struct reader **ret, struct err *reterr);

@@ -6,13 +6,16 @@
 #include "store/sqlite_reader.h"
 
 #include <errno.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/vec.h"
 #include "store/sqlite_changes.h"
 #include "store/sqlite_harden.h"
+#include "store/sqlite_open.h"
 #include "store/sqlite_sums.h"
 
 #define PROGRESS_STEPS 4000 /* of the library's machine, well under 1 ms */
@@ -446,7 +449,7 @@ static const struct reader_ops ops = {
     .memory = sqlite_read_memory,
 };
 
-static int connect(struct sqlite_reader *r, const char *path)
+static int connect_file(struct sqlite_reader *r, const char *path)
 {
     int rc = sqlite3_open_v2(path, &r->db,
                              SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX |
@@ -466,11 +469,23 @@ static int connect(struct sqlite_reader *r, const char *path)
                           "PRAGMA cache_size = -8192;",
                           NULL, NULL, NULL);
     }
+    return rc;
+}
+
+static int prepare_all(struct sqlite_reader *r)
+{
+    int rc = SQLITE_OK;
     for (size_t i = 0; rc == SQLITE_OK && i < READ_STATEMENTS; i++) {
         rc = sqlite3_prepare_v3(r->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT,
                                 &r->statements[i], NULL);
     }
     return rc;
+}
+
+static int connect(struct sqlite_reader *r, const char *path)
+{
+    int rc = connect_file(r, path);
+    return rc == SQLITE_OK ? prepare_all(r) : rc;
 }
 
 int sqlite_reader_open(struct store *s, struct reader **ret, struct err *reterr)
@@ -486,6 +501,66 @@ int sqlite_reader_open(struct store *s, struct reader **ret, struct err *reterr)
         close_reader(&r->base);
         return err_set(reterr, read_error(rc), "cannot read %s: %s", s->db_path,
                        sqlite3_errstr(rc));
+    }
+    sqlite3_progress_handler(r->db, PROGRESS_STEPS, is_overdue, r);
+    *ret = &r->base;
+    return 0;
+}
+
+/* A store of another version has other columns. */
+static int check_version(struct sqlite_reader *r, const char *path,
+                         struct err *reterr)
+{
+    uint64_t version = 0;
+    uint32_t newest = sqlite_schema_newest();
+    int rc = sqlite_query_u64(r->db, "PRAGMA user_version", &version);
+    if (rc != SQLITE_OK) {
+        return err_set(reterr, read_error(rc), "cannot read %s: %s", path,
+                       sqlite3_errstr(rc));
+    }
+    if (version != newest) {
+        err_hint(reterr, version < newest
+                             ? "start the engine of this version once"
+                             : "use the adctl of the engine's version");
+        return err_set(reterr, -EINVAL,
+                       "%s has schema %llu, this program reads %u", path,
+                       (unsigned long long)version, newest);
+    }
+    return 0;
+}
+
+static int open_beside(struct sqlite_reader *r, const char *path,
+                       struct err *reterr)
+{
+    if (access(path, R_OK) < 0) {
+        return err_set(reterr, -errno, "cannot read %s: %s", path,
+                       strerror(errno));
+    }
+    int rc = connect_file(r, path);
+    int e = rc == SQLITE_OK
+                ? check_version(r, path, reterr)
+                : err_set(reterr, read_error(rc), "cannot read %s: %s", path,
+                          sqlite3_errstr(rc));
+    if (e < 0) {
+        return e;
+    }
+    rc = prepare_all(r);
+    return rc == SQLITE_OK
+               ? 0
+               : err_set(reterr, read_error(rc), "cannot read %s: %s", path,
+                         sqlite3_errstr(rc));
+}
+
+int store_reader_open(const char *path, uint64_t limit_ms, struct reader **ret,
+                      struct err *reterr)
+{
+    struct sqlite_reader *r = MEM_NEW(struct sqlite_reader);
+    r->base.ops = &ops;
+    r->limit_ms = limit_ms;
+    int e = open_beside(r, path, reterr);
+    if (e < 0) {
+        close_reader(&r->base);
+        return e;
     }
     sqlite3_progress_handler(r->db, PROGRESS_STEPS, is_overdue, r);
     *ret = &r->base;

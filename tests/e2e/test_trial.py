@@ -95,3 +95,80 @@ def test_the_page_s_tests_pass(tmp_path):
     (tmp_path / "x.yaml").write_text(runbook + tests)
     p = adctl("runbook", "test", "x.yaml", cwd=tmp_path)
     assert ", 0 failed" in p.stdout and "without" not in p.stdout
+
+
+# ---- back-test -----------------------------------------------------------------
+
+DRAFT = GOOD.replace("cooldown: 30m", "cooldown: 1h")
+LIVE = GOOD.replace("    dedup: labels.unit\n    cooldown: 30m\n", "").replace(
+    "[touch, \"/nowhere/${{ parameters.unit }}\"]", "['true']")
+LIVE = LIVE[:LIVE.index("tests:")]
+
+
+def backtest(daemon, draft, *args):
+    p = adctl("runbook", "backtest", draft, "--config", daemon.config_path,
+              "-o", "json", *args)
+    return json.loads(p.stdout)
+
+
+def test_backtest_beside_the_engine_and_without_it(make_daemon, tmp_path):
+    """One runbook without a cooldown did run for every alert; the draft of
+    the same name would for the first of each unit."""
+    daemon = make_daemon({"web.yaml": LIVE})
+    draft = tmp_path / "draft.yaml"
+    draft.write_text(DRAFT)
+    ids = [daemon.event(type="alert", fingerprint=f"f{i}",
+                        labels={"alertname": "Down", "unit": unit})
+           for i, unit in enumerate(["a", "a", "b", "a"])]
+    daemon.event(type="metric", value=1)
+    for event in ids:
+        daemon.wait_workflow(event)
+    report = backtest(daemon, draft)
+    assert report["events"] == 5 and report["matched"] == 4
+    assert report["started"] == 2 and report["held"] == 2
+    assert [s["event"] for s in report["starts"]] == [ids[0], ids[2]]
+    assert report["starts"][1]["parameters"] == {"unit": "b"}
+    assert report["reasons"][0]["guard"] == "cooldown"
+    assert report["reasons"][0]["count"] == 2
+    assert report["compared"] == {"both": 2, "only_then": 2, "only_now": 0}
+    before = daemon.get("/api/events")
+    daemon.stop()
+    assert backtest(daemon, draft) == report
+    p = adctl("runbook", "backtest", str(draft), "--config", daemon.config_path)
+    assert "would start   2 workflows" in p.stdout
+    assert "held back     2 events" in p.stdout
+    assert "for 4 events; for 2 of them it would now, for 2 not" in p.stdout
+    daemon.start()
+    assert daemon.get("/api/events") == before  # nothing was changed
+    # The same events from a file.
+    p = adctl("-s", f"http://127.0.0.1:{daemon.port}", "event", "list", "-o",
+              "jsonl")
+    lines = p.stdout.splitlines()
+    (tmp_path / "e.jsonl").write_text("\n".join(reversed(lines)) + "\n")
+    again = backtest(daemon, draft, "--events", str(tmp_path / "e.jsonl"))
+    del report["compared"]
+    assert again == report
+    (tmp_path / "e.jsonl").write_text("\n".join(lines) + "\n")
+    p = adctl("runbook", "backtest", str(draft), "--events",
+              str(tmp_path / "e.jsonl"), code=2)
+    assert "e.jsonl:2: it was received before" in p.stderr
+    assert "tac" in p.stderr
+
+
+def test_backtest_refuses(tmp_path):
+    (tmp_path / "x.yaml").write_text("name: x\nsteps: []\n")
+    p = adctl("runbook", "backtest", "x.yaml", cwd=tmp_path, code=1)
+    assert "adctl runbook validate x.yaml" in p.stderr
+    (tmp_path / "x.yaml").write_text(
+        "name: x\nsteps: [{name: a, command: 'true'}]\n")
+    p = adctl("runbook", "backtest", "x.yaml", cwd=tmp_path, code=2)
+    assert "has no triggers" in p.stderr
+    (tmp_path / "x.yaml").write_text(GOOD)
+    p = adctl("runbook", "backtest", "x.yaml", "--since", "soon", cwd=tmp_path,
+              code=2)
+    assert "is no time" in p.stderr
+    (tmp_path / "c.yaml").write_text(
+        f"storage: {{url: 'sqlite://{tmp_path}/none/engine.db'}}\n")
+    p = adctl("runbook", "backtest", "x.yaml", "--config", "c.yaml",
+              cwd=tmp_path, code=5)
+    assert "none/engine.db" in p.stderr
