@@ -129,6 +129,15 @@ static void print_document(struct cli *cli, json_t *w, enum waiting waiting)
     }
 }
 
+/* One that failed before its first step has no output to be read. */
+static const char *next_of_failed(struct cli *cli, const json_t *w)
+{
+    const char *id = cli_get(cli, w, "id");
+    return json_is_null(json_object_get(w, "started_at"))
+               ? cli_text(cli, "adctl explain workflow %s", id)
+               : cli_text(cli, "adctl workflow logs %s", id);
+}
+
 static int finish(struct cli *cli, json_t *w, int code, enum waiting waiting)
 {
     const char *id = cli_get(cli, w, "id");
@@ -140,7 +149,7 @@ static int finish(struct cli *cli, json_t *w, int code, enum waiting waiting)
         return CLI_OK;
     }
     if (code == CLI_FAILED) {
-        (void)cli_fail(cli, code, cli_text(cli, "adctl workflow logs %s", id),
+        (void)cli_fail(cli, code, next_of_failed(cli, w),
                        strcmp(cli_get(cli, w, "status"), "failed") == 0
                            ? "the workflow %s has %s"
                            : "the workflow %s was %s",
@@ -229,12 +238,15 @@ static void tell_nothing_started(struct cli *cli, const json_t *event)
 {
     const char *error = cli_get(cli, event, "error");
     const char *status = cli_get(cli, event, "status");
+    const char *id = cli_get(cli, event, "id");
     if (error[0] != '\0') {
         cli_note(cli, "the event is %s and started no workflow: %s", status,
                  error);
     } else if (strcmp(status, "processed") == 0) {
-        cli_note(cli, "the event started no workflow: no runbook in force has "
-                      "a trigger for it; see: adctl runbook list");
+        cli_note(cli,
+                 "the event started no workflow: no runbook in force has "
+                 "a trigger for it; see: adctl explain event %s",
+                 id);
     } else {
         cli_note(cli, "the event is %s and started no workflow", status);
     }

@@ -91,6 +91,21 @@ static const struct config *in_force(const struct reload *r)
 /* ---- are the files still those that were read? ----------------------------
  */
 
+/* What was refused is gone, and the files are again those in force. */
+static void take_back(struct reload *r)
+{
+    if (r->refused == 0 || config_files_mark(r->sources) == r->refused) {
+        return; /* the same files are refused: for what is around them */
+    }
+    r->refused = 0;
+    pthread_mutex_lock(&r->status_lock);
+    r->status.ok = true;
+    r->status.error[0] = '\0';
+    pthread_mutex_unlock(&r->status_lock);
+    log_tell(LOG_CONFIG_LOADED,
+             "the configuration's files are again those that are in force");
+}
+
 /* Returns whether they are to be read again now: who writes several files, or
  * one in pieces, is given the time from one look to the next, and what has been
  * refused is not looked at again until it is something else. */
@@ -101,6 +116,9 @@ static bool look(struct reload *r)
     uint64_t mark = stale ? config_files_mark(r->sources) : 0;
     bool settled = stale && mark == r->seen;
     r->seen = mark;
+    if (!stale) {
+        take_back(r);
+    }
     pthread_mutex_lock(&r->status_lock);
     (void)snprintf(r->status.changed, sizeof(r->status.changed), "%.*s",
                    STR_ARG(strbuf_str(&text)));
@@ -336,6 +354,7 @@ static int read_again(struct reload *r,
         result = -EINVAL;
     } else {
         result = take(r, after, &report, recorder, ret);
+        r->refused = result == 0 ? 0 : r->refused;
     }
     config_report_deinit(&report);
     return result;

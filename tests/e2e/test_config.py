@@ -355,6 +355,12 @@ def test_changed_files_are_read_again_by_themselves(make_daemon):
     time.sleep(5)  # two looks later it has not been read again
     assert d.log().count("not reloaded, the old one stays") == refusals == 1
 
+    # Taking the change back is enough, and so is mending it.
+    write(3)
+    wait_until(lambda: numbers(d)[LAST] == 1, what="the old files")
+    assert d.get("/api/health")["checks"]["config"]["ok"] is True
+    write(5, auto_relod=True)
+    wait_until(lambda: numbers(d)[LAST] == 0, what="the second refusal")
     write(5)
     wait_until(lambda: workers() == 5, what="five workers")
     assert numbers(d)[LAST] == 1
