@@ -74,15 +74,46 @@ static bool holds_place(const struct workflow_row *row)
     return row->status == WORKFLOW_RUNNING || row->status == WORKFLOW_WAITING;
 }
 
-static uint32_t limit_of(const struct world *w, const struct workflow_row *row)
+static const struct runbook *runbook_of(const struct world *w,
+                                        const struct workflow_row *row)
 {
     VEC_EACH (&w->scenario->versions, i) {
         const struct runbook *rb = w->scenario->versions.at[i].runbook;
         if (memcmp(&rb->hash, &row->runbook_hash, sizeof(rb->hash)) == 0) {
-            return rb->max_concurrent != 0 ? rb->max_concurrent : UINT32_MAX;
+            return rb;
         }
     }
     world_violation(w, "a workflow pins a runbook that nobody loaded");
+}
+
+static uint32_t limit_of(const struct world *w, const struct workflow_row *row)
+{
+    uint32_t limit = runbook_of(w, row)->max_concurrent;
+    return limit != 0 ? limit : UINT32_MAX;
+}
+
+/* I5: of those that run, none has this one's target. */
+static void check_target(struct world *w, const struct workflow_view *views,
+                         uint32_t count, const struct workflow_row *of)
+{
+    CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+    struct str target = STR("");
+    struct err err = ERR_INIT;
+    if (guard_target(runbook_of(w, of), of->parameters, &a, &target, &err) <
+        0) {
+        world_violation(w, "a workflow runs without a target");
+    }
+    for (uint32_t i = 0; i < count && target.len != 0; i++) {
+        const struct workflow_row *row = &views[i].row;
+        struct str other = STR("");
+        if (holds_place(row) && !id_eq(row->id, of->id) &&
+            guard_target(runbook_of(w, row), row->parameters, &a, &other,
+                         &err) == 0 &&
+            str_eq(other, target)) {
+            world_violation(w, "I5: two workflows of target '%.*s' run",
+                            STR_ARG(target));
+        }
+    }
 }
 
 static void check_lane(const struct world *w, const struct workflow_row *of,
@@ -113,6 +144,7 @@ static void check_limits(struct world *w, const struct workflow_view *views,
         if (holds_place(&views[i].row)) {
             places++;
             check_lane(w, &views[i].row, views, count);
+            check_target(w, views, count, &views[i].row);
         }
     }
     if (places > w->config.max_concurrent && places > w->places_before) {
@@ -163,18 +195,6 @@ static void check_twin(struct world *w)
 
 /* ---- limits of triggers ---------------------------------------------------
  */
-
-static const struct runbook *runbook_of(const struct world *w,
-                                        const struct workflow_row *row)
-{
-    VEC_EACH (&w->scenario->versions, i) {
-        const struct runbook *rb = w->scenario->versions.at[i].runbook;
-        if (memcmp(&rb->hash, &row->runbook_hash, sizeof(rb->hash)) == 0) {
-            return rb;
-        }
-    }
-    world_violation(w, "a workflow pins a runbook that nobody loaded");
-}
 
 /* When it really was that the wall clock showed this: of several times, the
  * last one. */

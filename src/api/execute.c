@@ -395,6 +395,12 @@ static void execute(struct call *c, struct execution *x,
         answer_err(c, 400, "parameters_invalid", &err);
         return;
     }
+    struct str target = STR_NULL;
+    if (x->missing.count == 0 &&
+        guard_target(rb, parameters, a, &target, &err) < 0) {
+        answer_err(c, 400, "parameters_invalid", &err);
+        return;
+    }
     if (order->dry_run && !can_be_planned(c, rb, parameters)) {
         return;
     }

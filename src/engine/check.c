@@ -4,6 +4,7 @@
 #include "engine/engine_priv.h"
 
 #include "base/assert.h"
+#include "engine/guards.h"
 
 static void check_wait(const struct engine *e, const struct flow *f)
 {
@@ -56,7 +57,7 @@ static void check_lane(const struct lane *lane, const struct map *flows)
         }
     }
     INVARIANT("I6", running == lane->running && running <= limit);
-    INVARIANT("I7", queued == list_length(&lane->queue));
+    INVARIANT("I7", queued == list_length(&lane->queue) + lane->waiting);
 }
 
 static void check_lanes(const struct engine *e)
@@ -101,4 +102,5 @@ void engine_check(const struct engine *e)
     check_lanes(e);
     check_wakeups(e);
     memory_check(e);
+    locks_check(e);
 }

@@ -50,7 +50,8 @@ struct action {
         } forget;
         struct {
             void *reply;
-            /* RUN: 0, or -EAGAIN (max_live reached). STOP: 0, or -ENOENT: not
+            /* RUN: 0, -EAGAIN (max_live reached), or -EINVAL (guard_target
+             * says why). STOP: 0, or -ENOENT: not
              * live; by the time of the reply the store tells whether it has
              * ended or never was. */
             int result;

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "engine/engine_priv.h"
+#include "engine/guards.h"
 
 static void check_config(const struct engine_config *c)
 {
@@ -44,6 +45,7 @@ void engine_free(struct engine *e)
     }
     map_deinit(&e->flows);
     map_deinit(&e->lanes);
+    map_deinit(&e->locks);
     heap_deinit(&e->eligible);
     heap_deinit(&e->timers);
     memory_free_all(e);

@@ -29,6 +29,7 @@
 struct lane {
     char *path;
     struct list queue; /* of flow.place, oldest first */
+    uint32_t waiting;  /* QUEUED, and in the line of a target instead */
     uint32_t flows;    /* that quote this lane; it is freed with the last */
     uint32_t running;  /* RUNNING and WAITING */
     /* In engine.eligible, keyed by the order of the queue's head, exactly
@@ -40,7 +41,8 @@ struct flow {
     struct workflow_row row; /* strings: the runbook's, or owned below */
     struct runbook *runbook; /* a reference */
     struct lane *lane;
-    uint64_t order; /* of creation: first come, first served */
+    struct lock *lock; /* of its target; NULL: it has none */
+    uint64_t order;    /* of creation: first come, first served */
     /* The newest attempt of each step of the runbook; NULL: none. Only that of
      * the current step can be in flight. */
     struct result **results;
@@ -82,6 +84,7 @@ struct engine {
 
     struct map flows; /* by the bytes of their id; in order of creation */
     struct map lanes; /* by path */
+    struct map locks; /* by target */
     struct heap eligible;
     struct heap timers;
     struct list inflight;
@@ -153,20 +156,6 @@ const struct step *flow_step(const struct flow *f);
 
 /* FACT_TIME for one flow whose timer has come. */
 void flow_due(struct engine *e, struct flow *f);
-
-/* ---- lanes.c: who may start --------------------------------------------- */
-
-void lane_join(struct engine *e, struct flow *f, struct str path);
-void lane_leave(struct engine *e, struct flow *f);
-
-/* Puts a QUEUED flow at the end of its lane's queue. */
-void lane_enqueue(struct engine *e, struct flow *f);
-
-/* Recomputes whether the head of the lane's queue may start: O(log lanes). */
-void lane_update(struct engine *e, struct lane *lane);
-
-/* Starts queued flows, oldest first, while there are places. */
-void lanes_admit(struct engine *e);
 
 /* ---- workers.c ---------------------------------------------------------- */
 

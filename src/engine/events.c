@@ -180,6 +180,16 @@ static void leave_row(struct engine *e, const struct fact *fact)
     effects_audit(e->fx, &row);
 }
 
+/* Whoever asks has looked; but nothing runs without a target. */
+static bool has_target(const struct fact *fact)
+{
+    CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+    struct err ignored = ERR_INIT;
+    struct str target = STR_NULL;
+    return guard_target(fact->run.runbook, fact->run.parameters, &a, &target,
+                        &ignored) == 0;
+}
+
 void events_run(struct engine *e, const struct fact *fact)
 {
     struct action answer = {
@@ -198,6 +208,8 @@ void events_run(struct engine *e, const struct fact *fact)
         row.result = RESULT_DRY_RUN;
         born_final(e, &row, WORKFLOW_SUCCEEDED);
         answer.reply.status = row.status;
+    } else if (!has_target(fact)) {
+        answer.reply.result = -EINVAL;
     } else if (engine_is_full(e)) {
         answer.reply.result = -EAGAIN;
     } else {

@@ -56,6 +56,7 @@ struct flow *flow_new(struct engine *e, const struct workflow_row *row,
     list_init(&f->place);
     list_init(&f->touched);
     lane_join(e, f, rb->path);
+    lock_join(e, f);
     INVARIANT("I2", map_put(&e->flows, id_bytes(&f->row.id), f) == NULL);
     count(e, f, true);
     return f;
@@ -66,6 +67,7 @@ void flow_free(struct engine *e, struct flow *f)
     heap_remove(&e->timers, &f->timer);
     list_remove(&f->place);
     list_remove(&f->touched);
+    lock_leave(e, f);
     lane_leave(e, f);
     results_free(f);
     runbook_unref(f->runbook);
@@ -101,6 +103,9 @@ void flow_move(struct engine *e, struct flow *f, enum workflow_status to)
     count(e, f, false);
     f->row.status = to;
     count(e, f, true);
+    if (queue_changes) {
+        lock_step_out(e, f);
+    }
     if (queue_changes || place_changes) {
         lane_update(e, f->lane);
     }
@@ -119,6 +124,7 @@ void flow_finish(struct engine *e, struct flow *f, enum workflow_status to,
     f->row.deadline_ms = 0;
     (void)map_remove(&e->flows, id_bytes(&f->row.id));
     guards_finished(e, f);
+    lock_release(e, f);
 }
 
 void flow_time_out(struct engine *e, struct flow *f)

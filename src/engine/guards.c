@@ -125,15 +125,23 @@ static void breaker_opens(struct engine *e, struct flow *f,
     CLEANUP(strbuf_deinit) struct strbuf why = STRBUF_INIT(1024);
     struct breaker_view v = breaker_at(b, &m->row, e->now_ms);
     guard_explain_breaker(b, &v, &m->row, &why);
-    LIST_EACH_SAFE (&f->lane->queue, it, after) {
-        struct flow *waits = CONTAINER_OF(it, struct flow, place);
-        if (!id_is_null(waits->row.event_id)) {
-            waits->row.stop = STOP_CANCEL;
-            waits->row.stopped_by =
-                flow_own(&waits->stopped_by, STR("breaker"));
-            flow_finish(e, waits, WORKFLOW_CANCELLED, strbuf_str(&why));
+    VEC(struct flow *) waiting = {0};
+    size_t cursor = 0;
+    struct map_entry *entry = NULL;
+    while ((entry = map_next(&e->flows, &cursor)) != NULL) {
+        struct flow *waits = entry->value;
+        if (waits->lane == f->lane && waits->row.status == WORKFLOW_QUEUED &&
+            !id_is_null(waits->row.event_id)) {
+            VEC_PUSH(&waiting, waits);
         }
     }
+    VEC_EACH (&waiting, i) {
+        struct flow *waits = waiting.at[i];
+        waits->row.stop = STOP_CANCEL;
+        waits->row.stopped_by = flow_own(&waits->stopped_by, STR("breaker"));
+        flow_finish(e, waits, WORKFLOW_CANCELLED, strbuf_str(&why));
+    }
+    VEC_DEINIT(&waiting);
 }
 
 static void breaker_failed(struct engine *e, struct flow *f,
@@ -177,13 +185,31 @@ void guards_finished(struct engine *e, struct flow *f)
 
 /* ---- all of them --------------------------------------------------------- */
 
+/* Nothing runs without a target where one is asked for. A match that cannot
+ * start anyhow has a reason of its own. */
+static bool has_target(const struct fact_match *match, struct strbuf *why)
+{
+    CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+    struct err err = ERR_INIT;
+    struct str target = STR_NULL;
+    if (match->error.len != 0 || guard_target(match->runbook, match->parameters,
+                                              &a, &target, &err) == 0) {
+        return true;
+    }
+    if (memory_begin_reason(why, match)) {
+        strbuf_addc(why, err.message);
+    }
+    return false;
+}
+
 bool guards_admit(struct engine *e, const struct fact_match *match,
                   struct strbuf *why)
 {
     const struct runbook *rb = match->runbook;
     const struct guard_rate *all = &e->config.guards.starts;
     const struct guard_rate *own = &rb->guards.starts;
-    if (!breaker_allows(e, match, why) ||
+    if (!has_target(match, why) || !breaker_allows(e, match, why) ||
+        !lane_admits(e, match, why) ||
         !rate_allows(e, match, rb->path, own, why) ||
         !rate_allows(e, match, STR(""), all, why)) {
         return false;
@@ -191,5 +217,8 @@ bool guards_admit(struct engine *e, const struct fact_match *match,
     rate_counts(e, STR(""), all, match->workflow_id);
     rate_counts(e, rb->path, own, match->workflow_id);
     breaker_counts(e, rb, match->workflow_id);
+    if (match->error.len == 0) {
+        lane_replace(e, match);
+    }
     return true;
 }

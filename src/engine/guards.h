@@ -22,6 +22,73 @@ NODISCARD bool guards_admit(struct engine *e, const struct fact_match *match,
 /* The flow has reached its final status. */
 void guards_finished(struct engine *e, struct flow *f);
 
+/* As guards_admit, when there are as many workflows of the runbook as may be at
+ * a time: may another one be started (on_limit)? */
+NODISCARD bool lane_admits(struct engine *e, const struct fact_match *match,
+                           struct strbuf *why);
+
+/* A workflow of this runbook is about to be started by an event: as many as
+ * needed are cancelled (on_limit: replace). */
+void lane_replace(struct engine *e, const struct fact_match *match);
+
+/* ---- lanes.c: who may start ----------------------------------------------
+ */
+
+void lane_join(struct engine *e, struct flow *f, struct str path);
+void lane_leave(struct engine *e, struct flow *f);
+
+/* Puts a QUEUED flow at the end of its lane's queue. */
+void lane_enqueue(struct engine *e, struct flow *f);
+
+/* The same for one that has the lock of its target: in the order of creation.
+ */
+void lane_queue(struct engine *e, struct flow *f);
+
+/* Recomputes whether the head of the lane's queue may start: O(log lanes). */
+void lane_update(struct engine *e, struct lane *lane);
+
+/* Starts queued flows, oldest first, while there are places. */
+void lanes_admit(struct engine *e);
+
+/* ---- locks.c: one workflow at a time for each target ---------------------
+ * The oldest live flow of a target has its lock, from before it is RUNNING
+ * until it is final; the others stand in line, in the order of creation, and
+ * not in the queues of their lanes. HELD keeps it: nobody knows what was done.
+ */
+
+struct lock {
+    char *target;
+    struct flow *owner;
+    struct list line; /* of flow.place, oldest first: QUEUED */
+    uint32_t flows;   /* that quote it; it is freed with the last */
+    bool doubted;     /* one that stood in line is HELD: it is next */
+};
+
+/* Gives a new flow the lock of its target to quote. */
+void lock_join(struct engine *e, struct flow *f);
+void lock_leave(struct engine *e, struct flow *f);
+
+/* A restored flow that is not QUEUED has had the lock. */
+void lock_had(struct engine *e, struct flow *f);
+
+/* The flow is not QUEUED any more: if it stood in line, it does not now. */
+void lock_step_out(struct engine *e, struct flow *f);
+
+/* Takes the lock if it is free; false: the flow stands in line now. */
+NODISCARD bool lock_take(struct engine *e, struct flow *f);
+
+/* The flow is final: if it had the lock, the next one in line has it. */
+void lock_release(struct engine *e, struct flow *f);
+
+/* For engine_check: I5. */
+void locks_check(const struct engine *e);
+
+/* ---- stop.c ------------------------------------------------------------- */
+
+/* Cancels or kills a live flow that was not asked so before. */
+void stop_flow(struct engine *e, struct flow *f, enum stop_request how,
+               struct str by);
+
 /* ---- memory.c ------------------------------------------------------------ */
 
 /* The memory of these names, or NULL; a new one, which is empty until it is

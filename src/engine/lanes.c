@@ -6,7 +6,10 @@
  */
 #include "engine/engine_priv.h"
 
+#include <inttypes.h>
+
 #include "base/assert.h"
+#include "engine/guards.h"
 
 static struct flow *lane_head(const struct lane *lane)
 {
@@ -46,7 +49,25 @@ void lane_leave(struct engine *e, struct flow *f)
 void lane_enqueue(struct engine *e, struct flow *f)
 {
     ASSERT(f->row.status == WORKFLOW_QUEUED);
-    list_push(&f->lane->queue, &f->place);
+    if (lock_take(e, f)) {
+        lane_queue(e, f);
+    }
+}
+
+/* Who comes from the line of a target may be older than those who wait. */
+void lane_queue(struct engine *e, struct flow *f)
+{
+    struct list *next = f->lane->queue.next;
+    if (f->lane->queue.prev != &f->lane->queue &&
+        CONTAINER_OF(f->lane->queue.prev, struct flow, place)->order <
+            f->order) {
+        next = &f->lane->queue;
+    }
+    while (next != &f->lane->queue &&
+           CONTAINER_OF(next, struct flow, place)->order < f->order) {
+        next = next->next;
+    }
+    list_push(next, &f->place); /* in front of it */
     lane_update(e, f->lane);
 }
 
@@ -84,5 +105,77 @@ void lanes_admit(struct engine *e)
             return;
         }
         start(e, lane_head(CONTAINER_OF(node, struct lane, eligible)));
+    }
+}
+
+/* ---- on_limit ------------------------------------------------------------ */
+
+/* Those that hold a place or wait for one. */
+static uint32_t under_way(const struct lane *lane)
+{
+    uint32_t n = lane->running + lane->waiting;
+    LIST_EACH (&lane->queue, it) {
+        n++;
+    }
+    return n;
+}
+
+bool lane_admits(struct engine *e, const struct fact_match *match,
+                 struct strbuf *why)
+{
+    const struct runbook *rb = match->runbook;
+    const struct lane *lane = map_get(&e->lanes, rb->path);
+    if (rb->guards.on_limit != ON_LIMIT_DROP || lane == NULL) {
+        return true;
+    }
+    uint32_t n = under_way(lane);
+    if (n < rb->max_concurrent) {
+        return true;
+    }
+    if (memory_begin_reason(why, match)) {
+        strbuf_addf(why,
+                    "concurrency: %" PRIu32 " of %" PRIu32
+                    " workflows of this runbook are under way, and on_limit "
+                    "is drop",
+                    n, rb->max_concurrent);
+    }
+    return false;
+}
+
+/* The oldest one that nobody has stopped yet; one that still waits goes before
+ * those that run. */
+static struct flow *to_replace(const struct engine *e, const struct lane *lane)
+{
+    struct flow *runs = NULL;
+    size_t cursor = 0;
+    struct map_entry *entry = NULL;
+    while ((entry = map_next(&e->flows, &cursor)) != NULL) {
+        struct flow *f = entry->value;
+        if (f->lane != lane || f->row.stop != STOP_NONE ||
+            f->row.status == WORKFLOW_HELD) {
+            continue;
+        }
+        if (f->row.status == WORKFLOW_QUEUED) {
+            return f;
+        }
+        runs = runs != NULL ? runs : f;
+    }
+    return runs;
+}
+
+/* One for one: so the number of those that nobody has stopped does not grow. */
+void lane_replace(struct engine *e, const struct fact_match *match)
+{
+    const struct runbook *rb = match->runbook;
+    const struct lane *lane = map_get(&e->lanes, rb->path);
+    if (rb->guards.on_limit != ON_LIMIT_REPLACE || lane == NULL ||
+        under_way(lane) < rb->max_concurrent) {
+        return;
+    }
+    struct flow *old = to_replace(e, lane);
+    if (old != NULL) {
+        char by[ID_TEXT_SIZE];
+        id_format(match->workflow_id, ID_PREFIX_WORKFLOW, by);
+        stop_flow(e, old, STOP_CANCEL, str_c(by));
     }
 }

@@ -4,6 +4,7 @@
 #include "engine/engine_priv.h"
 
 #include "base/assert.h"
+#include "engine/guards.h"
 
 void engine_restore(struct engine *e, const struct workflow_row *row,
                     struct runbook *rb, const struct attempt_row *attempts,
@@ -17,6 +18,10 @@ void engine_restore(struct engine *e, const struct workflow_row *row,
         if (known == NULL || known->key.attempt < attempts[i].key.attempt) {
             (void)flow_keep(f, &attempts[i]);
         }
+    }
+    if (row->status != WORKFLOW_QUEUED) {
+        lock_had(e, f);
+        lane_update(e, f->lane); /* an older one may be queued */
     }
     if (row->status == WORKFLOW_QUEUED) {
         lane_enqueue(e, f);

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/assert.h"
+#include "engine/guards.h"
 
 void stop_finish(struct engine *e, struct flow *f)
 {
@@ -26,11 +27,13 @@ static struct str add_state(struct strbuf *out, const struct flow *f)
     return strbuf_str(out);
 }
 
-static void change(struct engine *e, struct flow *f, const struct fact *fact)
+void stop_flow(struct engine *e, struct flow *f, enum stop_request how,
+               struct str by)
 {
+    ASSERT(how > f->row.stop);
     flow_touch(e, f);
-    f->row.stop = fact->stop.how;
-    f->row.stopped_by = flow_own(&f->stopped_by, fact->stop.requested_by);
+    f->row.stop = how;
+    f->row.stopped_by = flow_own(&f->stopped_by, by);
     if (flow_in_flight(f)) {
         attempts_stop(e, f, f->row.stop == STOP_KILL);
     } else {
@@ -55,7 +58,7 @@ static void apply(struct engine *e, struct flow *f, const struct fact *fact)
                             .before = add_state(&before, f)};
     id_format(f->row.id, ID_PREFIX_WORKFLOW, id);
     row.subject = str_c(id);
-    change(e, f, fact);
+    stop_flow(e, f, fact->stop.how, fact->stop.requested_by);
     row.after = add_state(&after, f);
     if (row.action.len != 0) {
         effects_audit(e->fx, &row);

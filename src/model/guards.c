@@ -1,10 +1,12 @@
 #include "model/guards.h"
 
+#include <errno.h>
 #include <inttypes.h>
 
 #include "base/assert.h"
 #include "data/duration.h"
 #include "data/timestamp.h"
+#include "model/params.h"
 
 bool guard_is_row(const struct memory_row *row)
 {
@@ -30,6 +32,74 @@ uint64_t guard_max_age_ms(const struct guard_config *config,
                           const struct runbook_guards *own)
 {
     return own->max_age_ms != 0 ? own->max_age_ms : config->max_age_ms;
+}
+
+/* ---- the target ---------------------------------------------------------- */
+
+const char *guard_on_limit_name(size_t on_limit)
+{
+    static const char *const names[ON_LIMITS] = {"queue", "drop", "replace"};
+    return on_limit < ON_LIMITS ? names[on_limit] : NULL;
+}
+
+struct target_source {
+    const struct runbook *rb;
+    struct str params_json;
+};
+
+/* What is empty is taken for missing, never for "all". */
+static int lookup(void *context, struct str path, struct arena *a,
+                  struct str *ret)
+{
+    const struct target_source *from = context;
+    struct str root = STR_NULL;
+    struct str name = STR_NULL;
+    if (!template_path_next(&path, &root) || !str_eq_c(root, "parameters") ||
+        !template_path_next(&path, &name)) {
+        return -ENOENT;
+    }
+    int r = params_text(from->rb, from->params_json, name, a, ret);
+    return r == 0 && ret->len == 0 ? -ENOENT : r;
+}
+
+static bool names_something(struct str target)
+{
+    for (size_t i = 0; i < target.len; i++) {
+        if (target.at[i] != ' ' && target.at[i] != '*') {
+            return true;
+        }
+    }
+    return false;
+}
+
+int guard_target(const struct runbook *rb, struct str params_json,
+                 struct arena *a, struct str *ret, struct err *reterr)
+{
+    struct target_source values = {rb, params_json};
+    const struct template_source from = {lookup, &values};
+    if (rb->guards.target == NULL) {
+        *ret = STR("");
+        return 0;
+    }
+    int r = template_fill(rb->guards.target, &from, GUARD_TARGET_MAX_BYTES, a,
+                          ret, reterr);
+    if (r == -ENOENT) {
+        return err_set(reterr, r,
+                       "target: %s has no value, and nothing runs without a "
+                       "target; give it one",
+                       reterr->field);
+    }
+    if (r < 0) {
+        return err_set(reterr, r, "target: it is over %d bytes",
+                       GUARD_TARGET_MAX_BYTES);
+    }
+    if (!names_something(*ret)) {
+        return err_set(reterr, -EINVAL,
+                       "target: '%.*s' names nothing, and is not taken for "
+                       "all; give the parameters a value",
+                       STR_ARG(*ret));
+    }
+    return 0;
 }
 
 /* ---- the breaker --------------------------------------------------------- */

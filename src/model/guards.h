@@ -11,7 +11,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
+#include "base/err.h"
 #include "base/strbuf.h"
+#include "expr/template.h"
 #include "model/trigger_memory.h"
 
 /* In place of a trigger's name, which never begins with '@'. The starts of all
@@ -48,6 +51,19 @@ struct guard_config {
     struct guard_breaker breaker;
 };
 
+/* What becomes of an event whose workflow would be one too many. */
+enum guard_on_limit {
+    ON_LIMIT_QUEUE,   /* it waits for its turn */
+    ON_LIMIT_DROP,    /* nothing is started */
+    ON_LIMIT_REPLACE, /* the oldest one is cancelled */
+    ON_LIMITS
+};
+
+#define GUARD_TARGET_MAX_BYTES 512
+
+/* "queue", "drop", "replace"; NULL past the last. */
+const char *guard_on_limit_name(size_t on_limit);
+
 /* Of a runbook. What it does not say is as configured. */
 struct runbook_guards {
     struct guard_rate starts;
@@ -55,7 +71,21 @@ struct runbook_guards {
     struct guard_breaker breaker;
     bool breaker_given;
     bool breaker_off; /* breaker: false */
+    enum guard_on_limit on_limit;
+    /* What its workflows change: two with the same never run at once, of
+     * whatever runbook. NULL: it has none. */
+    const struct template *target;
 };
+
+struct runbook;
+
+/* The target of a workflow with these parameters (as params_check gave them),
+ * in the arena; "" if the runbook has none. -ENOENT, -E2BIG, -EINVAL: a
+ * parameter has no value, it is too long, or it is nothing but spaces or '*',
+ * which could be taken for all; reterr says which. */
+NODISCARD int guard_target(const struct runbook *rb, struct str params_json,
+                           struct arena *a, struct str *ret,
+                           struct err *reterr);
 
 /* Is this row a guard's, and not a trigger's? */
 bool guard_is_row(const struct memory_row *row);

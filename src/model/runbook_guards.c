@@ -1,5 +1,7 @@
-/* `guards:` of a runbook: what may hold its workflows back. */
-#include "model/runbook_load_priv.h"
+/* `guards:` and `concurrency:` of a runbook: what may hold its workflows back.
+ */
+#include "model/runbook_guards.h"
+#include "model/runbook_paths.h"
 
 void runbook_read_guards(struct loader *l, const struct yaml_node *n,
                          void *object)
@@ -31,4 +33,69 @@ void guard_read_breaker(struct loader *l, const struct yaml_node *n,
     rb->guards.breaker = GUARD_BREAKER_DEFAULT;
     rb->guards.breaker_given = true;
     loader_read_map(l, n, &runbook_breaker_keys, object);
+}
+
+/* A number, or a mapping that also says what becomes of what is too much. */
+void runbook_read_concurrency(struct loader *l, const struct yaml_node *n,
+                              void *object)
+{
+    struct runbook *rb = object;
+    int64_t limit = 0;
+    struct err e = ERR_INIT;
+    if (yaml_kind(n) == YAML_MAPPING) {
+        loader_read_map(l, n, &runbook_concurrency_keys, object);
+    } else if (yaml_int(n, 1, RUNBOOK_MAX_CONCURRENT, &limit, &e) < 0) {
+        loader_report(l, n, &e);
+    } else {
+        rb->max_concurrent = (uint32_t)limit;
+    }
+}
+
+void guard_read_on_limit(struct loader *l, const struct yaml_node *n,
+                         void *object)
+{
+    struct runbook *rb = object;
+    struct str word = STR_NULL;
+    const char *names[ON_LIMITS];
+    if (!loader_read_text(l, n, RUNBOOK_WORD_MAX_BYTES, false, &word)) {
+        return;
+    }
+    for (size_t i = 0; i < ON_LIMITS; i++) {
+        names[i] = guard_on_limit_name(i);
+        if (str_eq_c(word, names[i])) {
+            rb->guards.on_limit = (enum guard_on_limit)i;
+            return;
+        }
+    }
+    const char *nearest = str_nearest(word, names, ON_LIMITS);
+    struct err *e =
+        loader_error(l, n, "'%.*s' is not one of them", STR_ARG(word));
+    if (nearest != NULL) {
+        err_hint(e, "did you mean '%s'?", nearest);
+    } else {
+        err_hint(e, "write queue, drop or replace");
+    }
+}
+
+/* Only parameters: what a workflow is about must follow from what it is given,
+ * also after a restart. */
+void guard_read_target(struct loader *l, const struct yaml_node *n,
+                       void *object)
+{
+    struct runbook *rb = object;
+    struct template *t = ARENA_NEW(&rb->arena, struct template);
+    if (!loader_read_template(l, n, t)) {
+        return;
+    }
+    rb->guards.target = t;
+    paths_check_argument(l, n, t);
+    for (uint32_t i = 0; i < t->count; i++) {
+        if (t->parts[i].is_path &&
+            str_starts(t->parts[i].text, STR("workflow"))) {
+            err_hint(loader_error(l, n,
+                                  "every workflow would have a target of "
+                                  "its own"),
+                     "name what it changes, by a parameter");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-#include "model/runbook_load_priv.h"
+#include "model/runbook_guards.h"
 
 #define WORD_MAX RUNBOOK_WORD_MAX_BYTES
 #define AT(type, field) .offset = offsetof(struct type, field)
@@ -71,10 +71,11 @@ static const struct key top_keys[] = {
      .schema = schema_of_triggers,
      .help = "An event that fits one of these starts a workflow. Without "
              "triggers the runbook only runs by hand."},
-    {"concurrency", KEY_COUNT, AT(runbook, max_concurrent), .min = 1,
-     .max = 1000,
+    {"concurrency", KEY_READ, .read = runbook_read_concurrency,
+     .schema = schema_of_concurrency,
      .help = "At most this many workflows of the runbook at a time; further "
-             "ones wait. Without it there is no limit of its own."},
+             "ones wait, or {limit: 1, on_limit: drop}. Without it there is "
+             "no limit of its own."},
     {"timeout", KEY_DURATION, AT(runbook, timeout_ms), .min = 1000,
      .max = RUNBOOK_TIMEOUT_MAX_MS,
      .help = "The longest that a workflow may take, 1s to 7d. Without it: as "
@@ -180,7 +181,21 @@ static const struct key max_runs_keys[] = {
      .max = RUNBOOK_MEMORY_LIMIT_MS, .help = "The length of the window."},
 };
 
+static const struct key concurrency_keys[] = {
+    {"limit", KEY_COUNT, .required = true, AT(runbook, max_concurrent),
+     .min = 1, .max = RUNBOOK_MAX_CONCURRENT,
+     .help = "How many workflows at a time."},
+    {"on_limit", KEY_READ, .read = guard_read_on_limit,
+     .schema = schema_of_on_limit, .standard = "\"queue\"",
+     .help = "What becomes of an event beyond that: queue lets its workflow "
+             "wait, drop starts none, replace cancels the oldest one."},
+};
+
 static const struct key guard_keys[] = {
+    {"target", KEY_READ, .read = guard_read_target, .schema = schema_of_target,
+     .help = "What a workflow changes, such as ${{ parameters.instance }}: "
+             "two with the same target never run at once, of whatever "
+             "runbook, and none runs without one."},
     {"max_starts", KEY_READ, .read = guard_read_max_starts,
      .schema = schema_of_max_starts,
      .help = "At most so many workflows of the runbook in any window of that "
@@ -311,6 +326,8 @@ const struct key_table runbook_trigger_keys =
 const struct key_table runbook_count_keys = TABLE("count", count_keys, NULL);
 const struct key_table runbook_max_runs_keys =
     TABLE("max_runs", max_runs_keys, NULL);
+const struct key_table runbook_concurrency_keys =
+    TABLE("concurrency", concurrency_keys, NULL);
 const struct key_table runbook_guard_keys = TABLE("guards", guard_keys, NULL);
 const struct key_table runbook_max_starts_keys =
     TABLE("max_starts", max_starts_keys, NULL);

@@ -28,6 +28,7 @@
 #define RUNBOOK_MAX_ENV 64
 #define RUNBOOK_TIMEOUT_MAX_MS (7ULL * 86400 * 1000)
 #define RUNBOOK_MAX_ATTEMPTS 20
+#define RUNBOOK_MAX_CONCURRENT 1000
 #define RUNBOOK_BACKOFF_MS 1000
 #define RUNBOOK_BACKOFF_MAX_MS 60000
 #define RUNBOOK_BACKOFF_LIMIT_MS (3600U * 1000U)
@@ -94,9 +95,6 @@ extern const struct key_table runbook_param_keys;
 extern const struct key_table runbook_trigger_keys;
 extern const struct key_table runbook_count_keys;
 extern const struct key_table runbook_max_runs_keys;
-extern const struct key_table runbook_guard_keys;
-extern const struct key_table runbook_max_starts_keys;
-extern const struct key_table runbook_breaker_keys;
 extern const struct key_table runbook_step_keys;
 extern const struct key_table runbook_retry_keys;
 extern const struct key_table runbook_test_keys; /* runbook_test_keys.c */
@@ -153,8 +151,6 @@ key_read_fn runbook_read_params;   /* object: struct runbook */
 key_read_fn runbook_read_triggers; /* object: struct runbook */
 key_read_fn runbook_read_steps;    /* object: struct runbook */
 key_read_fn runbook_read_tests;    /* object: struct runbook; after them all */
-key_read_fn runbook_read_guards;   /* object: struct runbook, as of these: */
-key_read_fn guard_read_max_starts, guard_read_breaker;
 
 key_read_fn param_read_type; /* object: struct param */
 key_read_fn param_read_pattern;
@@ -202,7 +198,6 @@ key_schema_fn schema_of_param_type, schema_of_pattern, schema_of_values;
 key_schema_fn schema_of_default, schema_of_state, schema_of_labels;
 key_schema_fn schema_of_matchers, schema_of_when, schema_of_bindings;
 key_schema_fn schema_of_dedup, schema_of_count, schema_of_max_runs;
-key_schema_fn schema_of_guards, schema_of_max_starts, schema_of_breaker;
 key_schema_fn schema_of_action;
 key_schema_fn schema_of_command;
 key_schema_fn schema_of_argv;

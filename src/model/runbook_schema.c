@@ -4,7 +4,7 @@
 #include "base/strbuf.h"
 #include "model/event_json.h"
 #include "model/params_value.h"
-#include "model/runbook_load_priv.h"
+#include "model/runbook_guards.h"
 
 #define PARAM_NAME "^[a-z][a-z0-9_]{0,63}$"
 #define VARIABLE_NAME "[A-Z][A-Z0-9_]{0,63}$"
@@ -211,6 +211,27 @@ json_t *schema_of_max_runs(void)
     return only(reference("max_runs"));
 }
 
+json_t *schema_of_concurrency(void)
+{
+    return either(json_pack("{s:s,s:i,s:i}", "type", "integer", "minimum", 1,
+                            "maximum", RUNBOOK_MAX_CONCURRENT),
+                  reference("concurrency"));
+}
+
+json_t *schema_of_on_limit(void)
+{
+    json_t *words = made(json_array());
+    for (size_t i = 0; guard_on_limit_name(i) != NULL; i++) {
+        (void)json_array_append_new(words, json_string(guard_on_limit_name(i)));
+    }
+    return made(json_pack("{s:s,s:o}", "type", "string", "enum", words));
+}
+
+json_t *schema_of_target(void)
+{
+    return scalar(1, 0);
+}
+
 json_t *schema_of_guards(void)
 {
     return only(reference("guards"));
@@ -350,6 +371,7 @@ static const struct {
     {"count", &runbook_count_keys},
     {"max_runs", &runbook_max_runs_keys},
     {"guards", &runbook_guard_keys},
+    {"concurrency", &runbook_concurrency_keys},
     {"max_starts", &runbook_max_starts_keys},
     {"breaker", &runbook_breaker_keys},
     {"step", &runbook_step_keys},

@@ -204,3 +204,48 @@ def test_an_event_that_waited_too_long_starts_nothing(make_daemon):
     assert over["status"] == "suppressed" and "max_age: the event is " in (
         over["error"])
     assert full(d, instance="a")[1] == 1
+
+
+AIMED = """\
+name: Aimed
+parameters:
+  instance: {default: ""}
+guards:
+  target: ${{ parameters.instance }}
+triggers:
+  - type: alert
+    labels: {alertname: DiskFull}
+    parameters: {instance: "${{ event.labels.instance }}"}
+steps:
+  - {name: Clean, action: exec, command: "while [ ! -e %s ]; do sleep 0.1; done"}
+"""
+
+
+def test_two_of_a_target_never_run_at_once(make_daemon, tmp_path):
+    go = tmp_path / "go"
+    d = make_daemon({"a.yaml": AIMED % go, "b.yaml": AIMED % go})
+    event_id = d.event(type="alert", labels={"alertname": "DiskFull",
+                                             "instance": "web-1"})
+
+    def statuses():
+        return sorted(w["status"] for w in d.workflows_of(event_id))
+    wait_until(lambda: statuses() == ["queued", "running"],
+               what="one that runs and one that waits")
+    d.kill9()
+    d.start()
+    assert statuses() == ["queued", "running"]
+    (waits,) = [w for w in d.workflows_of(event_id)
+                if w["status"] == "queued"]
+    shown = adctl(d, "workflow", "show", waits["id"]).stdout
+    assert "target web-1: waits for its turn behind wf-" in " ".join(
+        shown.split())
+    over, started = full(d)
+    assert started == 0
+    assert "parameters.instance has no value, and nothing runs without" in (
+        over["error"])
+    status, _, body = d.raw("POST", "/api/runbooks/execute", json.dumps(
+        {"runbook": "a.yaml", "parameters": {"instance": "*"}}))
+    assert status == 400 and b"is not taken for all" in body
+    go.write_text("")
+    wait_until(lambda: statuses() == ["succeeded", "succeeded"],
+               what="both of them")

@@ -13,7 +13,7 @@
 #include "base/strbuf.h"
 #include "lint/lint.h"
 #include "model/event_cel.h"
-#include "model/runbook_load_priv.h"
+#include "model/runbook_guards.h"
 
 static void read_page(const char *name, struct strbuf *out)
 {
@@ -66,6 +66,7 @@ static void runbook_page_has_every_key(void **state)
     check_keys(&page, "HOW OFTEN A TRIGGER STARTS", &runbook_count_keys);
     check_keys(&page, "HOW OFTEN A TRIGGER STARTS", &runbook_max_runs_keys);
     check_keys(&page, "GUARDS", &runbook_guard_keys);
+    check_keys(&page, "GUARDS", &runbook_concurrency_keys);
     check_keys(&page, "GUARDS", &runbook_max_starts_keys);
     check_keys(&page, "GUARDS", &runbook_breaker_keys);
     check_keys(&page, "STEPS", &runbook_step_keys);

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "model/runbook_load_priv.h"
+#include "model/runbook_guards.h"
 #include "model/runbook_schema.h"
 
 static const struct {
@@ -22,6 +22,7 @@ static const struct {
     {"count", &runbook_count_keys},
     {"max_runs", &runbook_max_runs_keys},
     {"guards", &runbook_guard_keys},
+    {"concurrency", &runbook_concurrency_keys},
     {"max_starts", &runbook_max_starts_keys},
     {"breaker", &runbook_breaker_keys},
     {"step", &runbook_step_keys},
