@@ -48,12 +48,14 @@ struct target_source {
 };
 
 /* What is empty is taken for missing, never for "all". */
-static int lookup(void *context, struct str path, struct arena *a,
-                  struct str *ret)
+static int text_of(void *context, const struct template_part *part,
+                   struct arena *a, struct str *ret, struct err *reterr)
 {
     const struct target_source *from = context;
+    struct str path = part->text;
     struct str root = STR_NULL;
     struct str name = STR_NULL;
+    (void)reterr;
     if (!template_path_next(&path, &root) || !str_eq_c(root, "parameters") ||
         !template_path_next(&path, &name)) {
         return -ENOENT;
@@ -76,7 +78,7 @@ int guard_target(const struct runbook *rb, struct str params_json,
                  struct arena *a, struct str *ret, struct err *reterr)
 {
     struct target_source values = {rb, params_json};
-    const struct template_source from = {lookup, &values};
+    const struct template_source from = {text_of, &values};
     if (rb->guards.target == NULL) {
         *ret = STR("");
         return 0;

@@ -1,7 +1,6 @@
 /* `guards:` and `concurrency:` of a runbook: what may hold its workflows back.
  */
 #include "model/runbook_guards.h"
-#include "model/runbook_paths.h"
 
 void runbook_read_guards(struct loader *l, const struct yaml_node *n,
                          void *object)
@@ -77,6 +76,34 @@ void guard_read_on_limit(struct loader *l, const struct yaml_node *n,
     }
 }
 
+static void check_part(struct loader *l, const struct yaml_node *n,
+                       const struct template_part *part)
+{
+    struct str path = part->text;
+    struct str root = STR_NULL;
+    struct str name = STR_NULL;
+    const char *nearest = NULL;
+    if (part->kind != TEMPLATE_PATH || !template_path_next(&path, &root) ||
+        !str_eq_c(root, "parameters") || !template_path_next(&path, &name) ||
+        path.len != 0) {
+        err_hint(loader_error(l, n, "%.*s has no place in a target",
+                              STR_ARG(part->source)),
+                 "name what a workflow changes: ${{ parameters.NAME }}");
+        return;
+    }
+    const struct param *p = runbook_param(l->rb, name, &nearest);
+    if (p != NULL && p->secret) {
+        (void)loader_error(l, n, "'%.*s' is secret, and a target is shown",
+                           STR_ARG(name));
+    } else if (p == NULL) {
+        struct err *e =
+            loader_error(l, n, "there is no parameter '%.*s'", STR_ARG(name));
+        if (nearest != NULL) {
+            err_hint(e, "did you mean '%s'?", nearest);
+        }
+    }
+}
+
 /* Only parameters: what a workflow is about must follow from what it is given,
  * also after a restart. */
 void guard_read_target(struct loader *l, const struct yaml_node *n,
@@ -88,14 +115,9 @@ void guard_read_target(struct loader *l, const struct yaml_node *n,
         return;
     }
     rb->guards.target = t;
-    paths_check_argument(l, n, t);
     for (uint32_t i = 0; i < t->count; i++) {
-        if (t->parts[i].is_path &&
-            str_starts(t->parts[i].text, STR("workflow"))) {
-            err_hint(loader_error(l, n,
-                                  "every workflow would have a target of "
-                                  "its own"),
-                     "name what it changes, by a parameter");
+        if (t->parts[i].kind != TEMPLATE_TEXT) {
+            check_part(l, n, &t->parts[i]);
         }
     }
 }

@@ -6,12 +6,12 @@ static struct runbook *aimed(struct bench *b, const char *path)
 {
     struct runbook *rb = RUNBOOK(b, path, STEP());
     struct template *t = ARENA_NEW(&rb->arena, struct template);
-    struct err err = ERR_INIT;
+    struct cel_issue issue = {0};
     rb->params = ARENA_NEW(&rb->arena, struct param);
     rb->params->name = STR("t");
     rb->param_count = 1;
     assert_int_equal(
-        template_parse(STR("${{ parameters.t }}"), &rb->arena, t, &err), 0);
+        template_parse(STR("${{ parameters.t }}"), &rb->arena, t, &issue), 0);
     rb->guards.target = t;
     return rb;
 }
