@@ -12,7 +12,7 @@ build_packages=(gcc libc6-dev meson ninja-build pkg-config
 # shellcheck disable=SC2034
 check_packages=(clang clang-format clang-tidy libclang-rt-dev llvm shellcheck
     ccache git jq curl bc sqlite3 procps tzdata zsh fish python3-pytest
-    python3-yaml python3-jsonschema prometheus prometheus-alertmanager)
+    python3-yaml python3-jsonschema prometheus prometheus-alertmanager strace)
 
 # What packaging/build-deb needs besides, and the tests of the package.
 # shellcheck disable=SC2034

@@ -1,7 +1,8 @@
 /*
  * POST /api/runbooks/execute: find the runbook, check the parameters, have
  * the engine start it. A dry run is recorded like any other and shows what
- * each step would do, and which required parameters have no value.
+ * each step would do, which required parameters have no value, and what would
+ * hold it back; it is a plan, which can be run as long as all that is so.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -9,7 +10,7 @@
 
 #include <sodium.h>
 
-#include "api/api_priv.h"
+#include "api/plan_run.h"
 #include "api/replays.h"
 #include "api/runbook_json.h"
 #include "data/json.h"
@@ -24,10 +25,13 @@ struct execution {
     struct service_request request;
     struct call *call;
     struct generation *generation; /* a reference */
-    struct params_missing missing; /* of a dry run */
-    struct str key;                /* "": no Idempotency-Key */
-    bool key_open;                 /* replays_finish is owed */
-    struct record_request kept;    /* the key, as the store keeps it */
+    bool dry_run;
+    struct params_missing missing;   /* of a dry run, like the next two */
+    struct plan_decisions decisions; /* now */
+    uint64_t digest;                 /* for its id */
+    struct str key;                  /* "": no Idempotency-Key */
+    bool key_open;                   /* replays_finish is owed */
+    struct record_request kept;      /* the key, as the store keeps it */
 };
 
 static void let_go(struct call *c)
@@ -41,6 +45,14 @@ static void let_go(struct call *c)
 
 /* ---- the answer, on the service's thread
  * --------------------------------------- */
+
+static void put_plan_id(struct strbuf *out, const struct execution *x)
+{
+    char id[PLAN_ID_SIZE];
+    plan_id_format(x->request.workflow_id, x->digest, id);
+    put_text_c(out, "plan_id", id);
+    plan_put_guards(out, &x->decisions);
+}
 
 static void put_outcome(struct call *c, const struct execution *x,
                         struct str path)
@@ -58,6 +70,7 @@ static void put_outcome(struct call *c, const struct execution *x,
             put_text(out, NULL, x->missing.names[i]);
         }
         put_close(out, ']');
+        put_plan_id(out, x);
     }
 }
 
@@ -107,22 +120,38 @@ struct order {
     struct str path;
     const json_t *parameters; /* NULL: none given */
     bool dry_run;
+    struct str plan; /* "": none; else nothing but the path may be given */
 };
+
+/* A plan has its own values. */
+static int read_plan(const json_t *body, struct order *o, struct err *reterr)
+{
+    int r = json_get_str(body, "plan", &o->plan, reterr);
+    if (r > 0 && (o->parameters != NULL || o->dry_run)) {
+        err_field(reterr, "plan");
+        err_hint(reterr, "leave parameters and dry_run out");
+        r = err_set(reterr, -EINVAL, "a plan is run as it was made");
+    }
+    return r;
+}
 
 static bool read_order(struct call *c, const json_t *body, struct order *ret)
 {
     struct err err = ERR_INIT;
     int r = json_get_str(body, "runbook", &ret->path, &err);
-    if (r == 0) {
-        err_field(&err, "runbook");
-        err_hint(&err, "as in {\"runbook\": \"remediation/x.yaml\"}");
-        r = err_set(&err, -EINVAL, "say which runbook to execute");
-    }
-    if (r > 0) {
+    if (r >= 0) {
         r = json_get_object(body, "parameters", &ret->parameters, &err);
     }
     if (r >= 0) {
         r = json_get_bool(body, "dry_run", &ret->dry_run, &err);
+    }
+    if (r >= 0) {
+        r = read_plan(body, ret, &err);
+    }
+    if (r >= 0 && ret->path.len == 0 && ret->plan.len == 0) {
+        err_field(&err, "runbook");
+        err_hint(&err, "as in {\"runbook\": \"remediation/x.yaml\"}");
+        r = err_set(&err, -EINVAL, "say which runbook to execute");
     }
     if (r < 0) {
         answer_err(c, 400, "bad_request", &err);
@@ -377,6 +406,64 @@ static struct str tell(struct call *c, const struct runbook *rb,
     return kept;
 }
 
+/* `parameters` are as they are stored, `shown` without secrets. */
+static void post(struct call *c, struct execution *x, struct runbook *rb,
+                 struct str parameters, struct str shown)
+{
+    x->request = (struct service_request){
+        .kind = SERVICE_RUN,
+        .requested_by = str_c(c->who.name),
+        .run = {.runbook = rb, /* the generation's reference holds it */
+                .commit = x->generation->commit,
+                .parameters = parameters,
+                .dry_run = x->dry_run,
+                .audit = {.action = str_c(c->route->audit),
+                          .after = tell(c, rb, shown)},
+                .request = x->key.len != 0 ? &x->kept : NULL},
+        .done = started,
+    };
+    service_post(c->api->service, &x->request);
+}
+
+static void execute_plan(struct call *c, struct execution *x,
+                         const struct order *order)
+{
+    struct workflow_view dry;
+    uint64_t digest = 0;
+    if (!plan_find(c, order->plan, &dry, &digest)) {
+        return;
+    }
+    if (order->path.len != 0 && !str_eq(order->path, dry.row.runbook_path)) {
+        struct err err = ERR_INIT;
+        err_field(&err, "runbook");
+        (void)err_set(&err, -EINVAL, "the plan is one of %.*s",
+                      STR_ARG(dry.row.runbook_path));
+        answer_err(c, 400, "bad_request", &err);
+        return;
+    }
+    struct runbook *rb = find(c, x->generation, dry.row.runbook_path);
+    if (rb == NULL || !plan_holds(c, rb, &dry.row, digest) ||
+        is_disabled(c, rb->path)) {
+        return;
+    }
+    post(c, x, rb, dry.row.parameters,
+         params_masked(rb, dry.row.parameters, call_arena(c)));
+}
+
+/* What would hold it back, when it is a dry run; false when that is answered.
+ */
+static bool decide(struct call *c, struct execution *x,
+                   const struct runbook *rb, struct str parameters)
+{
+    int r = x->dry_run ? plan_decide(c, rb, &x->decisions) : 0;
+    if (r < 0) {
+        answer_read_error(c, r);
+        return false;
+    }
+    x->digest = plan_digest(rb, parameters, &x->decisions);
+    return true;
+}
+
 static void execute(struct call *c, struct execution *x,
                     const struct order *order)
 {
@@ -410,24 +497,15 @@ static void execute(struct call *c, struct execution *x,
         answer_err(c, 500, "secrets_unavailable", &err);
         return;
     }
-    x->request = (struct service_request){
-        .kind = SERVICE_RUN,
-        .requested_by = str_c(c->who.name),
-        .run = {.runbook = rb, /* the generation's reference holds it */
-                .commit = x->generation->commit,
-                .parameters = parameters,
-                .dry_run = order->dry_run,
-                .audit = {.action = str_c(c->route->audit),
-                          .after = tell(c, rb, shown)},
-                .request = x->key.len != 0 ? &x->kept : NULL},
-        .done = started,
-    };
-    service_post(c->api->service, &x->request);
+    if (decide(c, x, rb, parameters)) {
+        post(c, x, rb, parameters, shown);
+    }
 }
 
 void runbooks_execute(struct call *c)
 {
-    static const char *const names[] = {"runbook", "parameters", "dry_run"};
+    static const char *const names[] = {"runbook", "parameters", "dry_run",
+                                        "plan"};
     json_t *body = call_read_object(c, names, ARRAY_LEN(names));
     struct order order = {.dry_run = false};
     if (body == NULL) {
@@ -439,7 +517,8 @@ void runbooks_execute(struct call *c)
     c->state = x;
     c->cleanup = let_go;
     if (read_order(c, body, &order) && take_key(c, x)) {
-        execute(c, x, &order);
+        x->dry_run = order.dry_run;
+        (order.plan.len != 0 ? execute_plan : execute)(c, x, &order);
     }
     json_decref(body);
 }

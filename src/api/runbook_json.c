@@ -174,6 +174,7 @@ static void put_step(struct strbuf *out, uint32_t no, const struct step *step,
         put_strings(out, "argv", r->argv);
     }
     put_env(out, r->env);
+    put_text_or_null(out, "run_as", step->run_as);
     put_seconds(out, "timeout_seconds", step->timeout_ms);
     put_u64(out, "max_attempts", step->max_attempts);
     put_bool(out, "continue_on_error", step->continue_on_error);

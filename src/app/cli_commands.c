@@ -144,6 +144,8 @@ static const struct cli_flag run_flags[] = {
      "secrets, which must not stand on a command line",
      NULL},
     {"dry-run", 0, NULL, "show the plan, run nothing", NULL},
+    {"plan", 0, "ID", "run what a dry run has shown, if nothing has changed",
+     NULL},
     WAIT,
     TIMEOUT,
     END,
@@ -437,13 +439,17 @@ const struct cli_command cli_commands[] = {
      "as " RUNBOOK_SCHEMA_PATH "; a runbook names it in its first line: "
      "# yaml-language-server: $schema=FILE",
      "adctl runbook schema > runbook.json\n", cli_runbook_schema},
-    {"runbook", "run", "RUNBOOK", 1, 1, CLI_RUNBOOK_PATH, run_flags,
+    {"runbook", "run", "[RUNBOOK]", 0, 1, CLI_RUNBOOK_PATH, run_flags,
      "run a runbook and print the workflow's id",
      "With --wait the result of the workflow becomes the exit status, and "
-     "-o json prints the workflow once, at the end; -o jsonl each change.",
+     "-o json prints the workflow once, at the end; -o jsonl each change. "
+     "A dry run shows each step as it would run and what would hold the run "
+     "back now, and gives a plan: --plan runs exactly that within 24 hours, "
+     "and is refused when the runbook, or what holds it back, has changed.",
      "adctl runbook run remediation/restart-service.yaml -p service=nginx\n"
      "adctl runbook run test.yaml --wait --timeout 5m\n"
      "adctl runbook run test.yaml --dry-run\n"
+     "adctl runbook run --plan wf-01jd8c2m4q.9f86d081884c7d65\n"
      "adctl runbook run rotate.yaml --param-file token=/run/token\n",
      cli_runbook_run},
     {"runbook", "disable", "RUNBOOK", 1, 1, CLI_RUNBOOK_PATH, disable_flags,

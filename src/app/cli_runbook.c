@@ -473,6 +473,34 @@ static int add_params(struct cli *cli, const json_t *rb, json_t *params)
     return r;
 }
 
+static void print_plan_guards(struct cli *cli, const json_t *answer)
+{
+    size_t i = 0;
+    json_t *guard = NULL;
+    bool any = false;
+    json_array_foreach (json_object_get(answer, "guards"), i, guard) {
+        if (json_is_true(json_object_get(guard, "holds_back"))) {
+            (void)fprintf(cli->out, "held back now by %s: %s\n",
+                          cli_get(cli, guard, "guard"),
+                          cli_get(cli, guard, "text"));
+            any = true;
+        }
+    }
+    if (!any) {
+        (void)fprintf(cli->out, "nothing holds it back now\n");
+    }
+}
+
+static void print_plan_end(struct cli *cli, const json_t *answer)
+{
+    const char *id = cli_get(cli, answer, "plan_id");
+    if (json_array_size(json_object_get(answer, "missing_parameters")) == 0 &&
+        id[0] != '\0') {
+        (void)fprintf(cli->out,
+                      "run exactly this: adctl runbook run --plan %s\n", id);
+    }
+}
+
 static void print_plan(struct cli *cli, const json_t *answer)
 {
     static const struct cli_column columns[] = {
@@ -492,6 +520,7 @@ static void print_plan(struct cli *cli, const json_t *answer)
         cli_cell(&t, cli_get(cli, step, "max_attempts"));
     }
     cli_table_print(&t);
+    print_plan_guards(cli, answer);
     const json_t *missing = json_object_get(answer, "missing_parameters");
     json_array_foreach (missing, i, step) {
         struct strbuf name = STRBUF_INIT(4096);
@@ -500,6 +529,7 @@ static void print_plan(struct cli *cli, const json_t *answer)
                       strbuf_str(&name).at);
         strbuf_deinit(&name);
     }
+    print_plan_end(cli, answer);
 }
 
 /* The command that helps: the right path, the errors of the file, the way to
@@ -508,8 +538,13 @@ static const char *next_for(struct cli *cli, const char *path,
                             const struct cli_answer *a)
 {
     const char *code = cli_get_raw(a->body, "code");
-    if (code != NULL && strcmp(code, "runbook_disabled") == 0) {
+    if (path != NULL && code != NULL && strcmp(code, "runbook_disabled") == 0) {
         return cli_text(cli, "adctl runbook enable %s", path);
+    }
+    if (path == NULL) { /* of a plan, which says it by itself */
+        return code != NULL && strcmp(code, "plan_changed") == 0
+                   ? "adctl runbook run RUNBOOK --dry-run"
+                   : NULL;
     }
     if (code != NULL && strcmp(code, "runbook_invalid") == 0) {
         return cli_text(cli, "adctl runbook validate %s", path);
@@ -537,9 +572,32 @@ static int post_run(struct cli *cli, const char *path, const json_t *body,
     return r;
 }
 
+static int execute_plan(struct cli *cli, const char *plan, json_t **ret)
+{
+    if (cli_word(cli, 0) != NULL || cli_has(cli, "param") ||
+        cli_has(cli, "param-file") || cli_has(cli, "dry-run")) {
+        return cli_fail(cli, CLI_USAGE, "adctl runbook run --help",
+                        "a plan is run as it was made: --plan stands alone");
+    }
+    json_auto_t *body = json_pack("{s:s}", "plan", plan);
+    if (body == NULL) {
+        return cli_fail(cli, CLI_USAGE, "adctl runbook run RUNBOOK --dry-run",
+                        "\"%s\" is not UTF-8 text", plan);
+    }
+    return post_run(cli, NULL, body, ret);
+}
+
 static int execute(struct cli *cli, json_t **ret)
 {
     const char *path = cli_word(cli, 0);
+    const char *plan = cli_value(cli, "plan");
+    if (plan != NULL) {
+        return execute_plan(cli, plan, ret);
+    }
+    if (path == NULL) {
+        return cli_fail(cli, CLI_USAGE, "adctl runbook list",
+                        "say which runbook to run");
+    }
     json_auto_t *list = NULL;
     json_auto_t *params = json_object();
     struct cli_answer known;
