@@ -835,7 +835,7 @@ def complete_loss(lab, run):
             {state}/runbooks {state}/runbooks.git {state}/state/*
         hostname elsewhere
         /usr/lib/autonomous-devops/setup runbooks
-        echo 'log: {{level: INFO}}' >{CONFIG}
+        echo 'log: {{level: info}}' >{CONFIG}
         systemctl start {ENGINE}""")
     lab.ready()  # as a package that was just installed: with no settings
     assert not lab.get("/integrations/prometheus")["configured"]
@@ -844,10 +844,11 @@ def complete_loss(lab, run):
     lab.ready()
     assert time.monotonic() - begun < 600  # the manual's RTO
     assert values(r.out)[-1] >= 5, r
-    lab.sh(f"grep -q queue_size {CONFIG}; git -C {RUNBOOKS} status")
+    lab.sh(f"grep -q queue_size {CONFIG} && git -C {RUNBOOKS} status")
     # What was restored is in force within seconds, also in an engine that ran
     # already, and goes on as it was (blocks 17 and 29).
     lab.until("/integrations/prometheus", ".configured")
+    lab.until("/runbooks", 'any(.runbooks[]; .path == "test/saved.yaml")')
     lab.sh(f"cd {RUNBOOKS} && git log -1 --format=%s | grep -qx saved && "
            "git push && git pull")
     assert lab.sh(f"git -C {state}/runbooks.git log -1 --format=%s main"
