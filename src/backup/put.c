@@ -34,6 +34,8 @@ struct backup_put {
     char aside[sizeof(ASIDE) + STAMP_SIZE + 8];
     VEC(const char *) there; /* runbooks of before */
     VEC(const char *) paths; /* that were taken */
+    struct map wanted;       /* the same, as a set */
+    int aside_folder;        /* -1: nothing was set aside yet */
 };
 
 static int fail(int r, const char *what, const char *path, struct err *reterr)
@@ -85,7 +87,10 @@ static int open_there(struct backup_put *p, struct err *reterr)
                        "somebody else puts runbooks back into %s", path);
     }
     int r = list_runbooks(p, reterr);
-    if (r == 0 && p->there.count != 0 && !p->options->replace) {
+    /* A restore that was killed has begun here: this one goes on. */
+    bool begun =
+        faccessat(p->folder, NEW_FOLDER, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    if (r == 0 && p->there.count != 0 && !p->options->replace && !begun) {
         r = err_set(reterr, -EEXIST, "%s has %zu runbook%s", path,
                     p->there.count, p->there.count == 1 ? "" : "s");
     }
@@ -97,7 +102,8 @@ int backup_put_begin(const struct backup_put_options *options,
 {
     struct backup_put *p = MEM_NEW(struct backup_put);
     p->options = options;
-    p->folder = p->taken = -1;
+    p->folder = p->taken = p->aside_folder = -1;
+    p->wanted = MAP_INIT;
     p->mode = 0755;
     arena_init(&p->arena);
     int r = open_there(p, reterr);
@@ -118,6 +124,8 @@ void backup_put_free(struct backup_put *p)
         (void)!os_remove_tree(p->folder, NEW_FOLDER);
     }
     os_close(p->taken);
+    os_close(p->aside_folder);
+    map_deinit(&p->wanted);
     os_close(p->folder);
     VEC_DEINIT(&p->there);
     VEC_DEINIT(&p->paths);
@@ -225,6 +233,7 @@ int backup_put_add(struct backup_put *p, struct str path, struct str text,
         return fail(r, "write the runbook", name, reterr);
     }
     VEC_PUSH(&p->paths, name);
+    (void)map_put(&p->wanted, str_c(name), p);
     return 0;
 }
 
@@ -254,48 +263,93 @@ static int open_aside(struct backup_put *p, int *ret)
     return r < 0 ? r : os_open_folder(p->folder, p->aside, 0700, ret);
 }
 
-/* Names that no runbook can have are nobody's business here. */
-static int set_aside(struct backup_put *p, struct backup_put_result *ret,
-                     struct err *reterr)
+/* Out of the way, into the folder for that. */
+static int set_aside(struct backup_put *p, int from, const char *path,
+                     struct backup_put_result *ret)
 {
-    CLEANUP(os_closep) int aside = -1;
+    int r = p->aside_folder < 0 ? open_aside(p, &p->aside_folder) : 0;
+    r = r < 0 ? r : move(p, from, p->aside_folder, path);
+    ret->aside += r == 0;
+    return r == -ENOENT ? 0 : r; /* gone by now */
+}
+
+/* What the backup has not. Names that no runbook can have are nobody's business
+ * here. */
+static int set_others_aside(struct backup_put *p, struct backup_put_result *ret,
+                            struct err *reterr)
+{
     struct err unused = ERR_INIT;
     int r = 0;
     for (size_t i = 0; r == 0 && i < p->there.count; i++) {
         const char *path = p->there.at[i];
-        if (repo_path_check(str_c(path), &unused) < 0) {
-            continue;
+        if (repo_path_check(str_c(path), &unused) == 0 &&
+            map_get(&p->wanted, str_c(path)) == NULL) {
+            r = set_aside(p, p->folder, path, ret);
         }
-        if (is_same_text(p, path)) {
-            ret->unchanged++;
-            continue;
-        }
-        r = aside < 0 ? open_aside(p, &aside) : 0;
-        r = r < 0 ? r : move(p, p->folder, aside, path);
-        r = r == -ENOENT ? 0 : r; /* gone by now */
         if (r < 0) {
             return fail(r, "set aside", path, reterr);
         }
-        ret->aside++;
     }
     return 0;
 }
 
+/* The new file and the one of before change places, so that there is one at
+ * every moment; then that of before, in the place of the new one, goes aside.
+ * -ENOENT: there was none. */
+static int exchange_file(struct backup_put *p, const char *path,
+                         struct backup_put_result *ret)
+{
+    CLEANUP(os_closep) int source = -1;
+    CLEANUP(os_closep) int target = -1;
+    int r = open_parent(p->taken, path, p->mode, &source);
+    r = r < 0 ? r : open_parent(p->folder, path, p->mode, &target);
+    if (r == 0 && renameat2(source, last_of(path), target, last_of(path),
+                            RENAME_EXCHANGE) < 0) {
+        r = -errno;
+    }
+    return r < 0 ? r : set_aside(p, p->taken, path, ret);
+}
+
+static int put_one(struct backup_put *p, const char *path,
+                   struct backup_put_result *ret)
+{
+    int r = exchange_file(p, path, ret);
+    if (r == -EINVAL) { /* the file system cannot */
+        r = set_aside(p, p->folder, path, ret);
+        r = r < 0 ? r : -ENOENT;
+    }
+    r = r == -ENOENT ? move(p, p->taken, p->folder, path) : r;
+    ret->written += r == 0;
+    return r;
+}
+
+/* A runbook is there, old or new, whenever we are killed: only what the backup
+ * has not goes without another in its place, and that last. */
 static int put_in_place(struct backup_put *p, struct backup_put_result *ret,
                         struct err *reterr)
 {
     for (size_t i = 0; i < p->paths.count; i++) {
         const char *path = p->paths.at[i];
         if (is_same_text(p, path)) {
+            ret->unchanged++;
             continue;
         }
-        int r = move(p, p->taken, p->folder, path);
+        int r = put_one(p, path, ret);
         if (r < 0) {
             return fail(r, "put in place", path, reterr);
         }
-        ret->written++;
     }
-    return 0;
+    return set_others_aside(p, ret, reterr);
+}
+
+/* What went wrong, and where to find what is not in its place any more. */
+static int tell_aside(const struct backup_put *p, int r, struct err *reterr)
+{
+    struct err why = *reterr;
+    return err_set(reterr, r,
+                   "%.200s; what was there is in %.200s/%s, and the same "
+                   "restore again goes on",
+                   why.message, p->options->path, p->aside);
 }
 
 int backup_put_end(struct backup_put *p, struct backup_put_result *ret,
@@ -309,7 +363,6 @@ int backup_put_end(struct backup_put *p, struct backup_put_result *ret,
     int r = syncfs(p->folder) < 0
                 ? fail(-errno, "sync", p->options->path, reterr)
                 : 0;
-    r = r < 0 ? r : set_aside(p, ret, reterr);
     r = r < 0 ? r : put_in_place(p, ret, reterr);
     if (r == 0 && syncfs(p->folder) < 0) {
         r = fail(-errno, "sync", p->options->path, reterr);
@@ -317,6 +370,9 @@ int backup_put_end(struct backup_put *p, struct backup_put_result *ret,
     if (ret->aside != 0) {
         (void)snprintf(ret->aside_path, sizeof(ret->aside_path), "%s/%s",
                        p->options->path, p->aside);
+    }
+    if (r < 0 && ret->aside != 0) {
+        r = tell_aside(p, r, reterr);
     }
     ret->has_git = faccessat(p->folder, ".git", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
     return r;
