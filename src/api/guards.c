@@ -123,8 +123,9 @@ static void hold_by_trigger(const struct guard_list *list,
         return;
     }
     const struct trigger_limits *l = &t->limits;
-    struct memory_state next =
+    const struct memory_state now =
         memory_state_at(l, row, list->now_ms, list->now_ms);
+    struct memory_state next = now;
     next.events++;
     enum memory_hold hold = memory_hold_of(l, &next);
     ret->limits = *l;
@@ -132,7 +133,9 @@ static void hold_by_trigger(const struct guard_list *list,
     ret->until_ms = hold == MEMORY_COOLS   ? next.cool_until_ms
                     : hold == MEMORY_SPENT ? next.runs_until_ms
                                            : 0;
-    memory_explain(l, row, &next, &ret->why);
+    if (hold != MEMORY_FREE) {
+        memory_explain(l, row, &now, &ret->why); /* the other has not come */
+    }
 }
 
 static void put_guard(struct strbuf *out, const struct memory_row *row,

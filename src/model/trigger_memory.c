@@ -163,6 +163,8 @@ struct memory_state memory_state_at(const struct trigger_limits *l,
         uint32_t first = first_within(row->starts_ms, row->start_count, now_ms,
                                       l->runs_within_ms);
         s.runs = row->start_count - first;
+        /* When the limit was higher before, more than one has to leave. */
+        first += s.runs > l->runs_most ? s.runs - l->runs_most : 0;
         s.runs_until_ms =
             s.runs != 0 ? row->starts_ms[first] + l->runs_within_ms : 0;
     }

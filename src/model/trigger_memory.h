@@ -59,7 +59,8 @@ struct memory_row {
 struct memory_state {
     uint32_t events;         /* that count */
     uint32_t runs;           /* in the window */
-    uint64_t runs_until_ms;  /* when the oldest of them leaves it; 0: none */
+    uint64_t runs_until_ms;  /* when there is room for another, or the
+                                oldest leaves it; 0: none */
     uint64_t cool_passed_ms; /* since the last start */
     uint64_t cool_until_ms;  /* 0: it does not cool down */
 };

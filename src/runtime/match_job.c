@@ -6,6 +6,9 @@
 #include "model/params.h"
 #include "runtime/runtime.h"
 
+/* Of reasons why nothing starts; the one that passes it is the last. */
+#define HELD_BACK_MAX_BYTES 1000
+
 static struct str err_text(struct arena *a, const struct err *err)
 {
     return arena_str(a, str_c(err->message));
@@ -72,6 +75,18 @@ static const char *fill_key(struct match_job *job, const struct event *event,
     return said;
 }
 
+/* All reasons, as far as anybody reads. */
+static struct str with_others(struct match_job *job, struct str before,
+                              const char *why)
+{
+    if (before.len == 0 || before.len >= HELD_BACK_MAX_BYTES) {
+        return before.len == 0 ? str_c(why) : before;
+    }
+    CLEANUP(strbuf_deinit) struct strbuf all = STRBUF_INIT(64UL * 1024);
+    strbuf_addf(&all, "%.*s; %s", STR_ARG(before), why);
+    return arena_str(&job->arena, strbuf_str(&all));
+}
+
 /* Sorts the matches into those that start and those that may not. */
 static void take_matches(struct match_job *job, uint32_t i,
                          const struct event *event,
@@ -89,7 +104,7 @@ static void take_matches(struct match_job *job, uint32_t i,
             why = fill_key(job, event, found, &match->key);
         }
         if (why != NULL) {
-            fact->held_back = str_c(why);
+            fact->held_back = with_others(job, fact->held_back, why);
         } else {
             fill_match(job, event, found, match);
             count++;
