@@ -282,7 +282,8 @@ void daemon_boot(struct world *w, struct happening *h)
     ports.context = w;
     w->allowed_errnum = 0;
     w->rt = runtime_new(&ports, &w->config, w->scenario->max_attempts);
-    runtime_switch(w->rt, w->halted); /* before anything can begin */
+    runtime_switch(w->rt, w->halted,
+                   w->halted_ms); /* before anything can begin */
     runtime_set_generation(w->rt, generation_ref(w->generation));
     struct runtime_unloadable unloadable;
     if (runtime_recover(w->rt, w->reader, &unloadable, &err) < 0 ||
@@ -450,7 +451,7 @@ uint64_t daemon_recovered_hash(struct world *w)
     list_init(&twin.ops);
     struct runtime *rt =
         runtime_new(&ports, &w->config, w->scenario->max_attempts);
-    runtime_switch(rt, w->halted);
+    runtime_switch(rt, w->halted_seen, w->halted_ms);
     struct runtime_unloadable unloadable;
     if (runtime_recover(rt, w->reader, &unloadable, &err) < 0 ||
         unloadable.count != 0) {

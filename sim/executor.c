@@ -293,14 +293,20 @@ static void take_start(struct world *w, const struct exec_message *m)
         world_violation(w, "START quotes a step that its runbook has not");
     }
     const struct step *step = &rb->steps[m->start.key.step_no];
+    if (w->halted) {
+        report(w, &(struct exec_message){
+                      .kind = EXEC_DEFERRED,
+                      .deferred = {.key = m->start.key,
+                                   .error = STR("the kill switch is on")}});
+        return;
+    }
     a = attempt_new(w, &m->start.key);
     a->script = scenario_script(w->scenario, step->name, m->start.key.attempt);
     a->grace_ms = m->start.grace_ms;
-    if (a->script.end == SCRIPT_REFUSED || w->halted) {
+    if (a->script.end == SCRIPT_REFUSED) {
         a->row.state = ATTEMPT_REFUSED;
         a->row.finished_ms = w->now_ms;
-        a->row.error = w->halted ? STR("the kill switch is on")
-                                 : STR("the scenario says so");
+        a->row.error = STR("the scenario says so");
         report_end(w, a);
         return;
     }

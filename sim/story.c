@@ -8,6 +8,8 @@
 #include "data/duration.h"
 #include "sim/world.h"
 
+#define SWITCH_LOOK_MS 250
+
 /* ---- what happens -----------------------------------------------------------
  */
 
@@ -120,7 +122,17 @@ static void do_pause(struct world *w, const struct scn_line *line)
     pause_or_resume(w, true);
 }
 
-/* "switch on", "switch off": the kill switch */
+static void see_switch(struct world *w, struct happening *h)
+{
+    (void)h;
+    if (w->rt != NULL) {
+        w->halted_seen = w->halted;
+        runtime_switch(w->rt, w->halted, w->halted_ms);
+    }
+}
+
+/* "switch on", "switch off": the kill switch. The executor looks at each start,
+ * the engine now and then. */
 static void do_switch(struct world *w, const struct scn_line *line)
 {
     bool on = str_eq_c(line->words[0], "on");
@@ -128,9 +140,8 @@ static void do_switch(struct world *w, const struct scn_line *line)
         world_violation(w, "line %u: the switch is on or off", line->number);
     }
     w->halted = on;
-    if (w->rt != NULL) {
-        runtime_switch(w->rt, on);
-    }
+    w->halted_ms = w->now_ms;
+    (void)world_plan(w, SWITCH_LOOK_MS, see_switch, NULL);
 }
 
 /* "sweep 10s": the daemon of this moment removes what is older */

@@ -151,6 +151,8 @@ struct world {
     bool dying; /* the daemon died inside a call: nothing leaves it */
     bool paused;
     bool halted;        /* the kill switch is on */
+    bool halted_seen;   /* as the daemon knows */
+    uint64_t halted_ms; /* since when */
     int allowed_errnum; /* an injected fault: the daemon may end with it */
 
     struct store *store;

@@ -1,7 +1,6 @@
 /*
- * The kill switch. Putting it on waits for nobody: the file is written on the
- * spot, and the row of the audit trail follows, if the store takes it. Taking
- * it off is a change like others: in the trail before it takes effect.
+ * The kill switch: what is asked for becomes a turn of the service's
+ * (service_turn), and the answer says what came of it.
  */
 #include <errno.h>
 
@@ -11,87 +10,67 @@
 #define REASON_MAX_BYTES 160
 
 struct switching {
-    struct service_request request;
+    struct service_turn turn;
     struct call *call;
-    struct str text; /* "WHO: REASON" */
-    bool on;
 };
 
-static void put_switch(struct strbuf *out, const struct service *s, bool on,
-                       struct str text)
+static void put_switch(struct strbuf *out, bool on, const char *text,
+                       const char *path)
 {
     put_open(out, NULL, '{');
     put_bool(out, "on", on);
-    put_text_or_null(out, "reason", text);
-    put_text_c(out, "path", service_switch_path(s));
+    put_text_or_null(out, "reason", str_c(text));
+    put_text_c(out, "path", path);
 }
 
 void kill_switch_show(struct call *c)
 {
     struct service_status s = service_status(c->api->service);
-    put_switch(call_out(c), c->api->service, s.killed, str_c(s.killed_text));
+    put_switch(call_out(c), s.killed, s.killed_text,
+               s.killed_where != NULL ? s.killed_where
+                                      : service_switch_path(c->api->service));
     put_close(call_out(c), '}');
     answer_json(c, 200);
 }
 
-static void switched(struct service_request *request)
+static void answer_not_turned(struct call *c, const struct service_turn *t)
 {
-    struct switching *x = CONTAINER_OF(request, struct switching, request);
+    if (t->result == -EEXIST || t->result == -EPERM) {
+        answer_err(c, 409, "conflict", &t->err);
+    } else if (t->result == -EIO || t->result == -EAGAIN ||
+               t->result == -ECANCELED) {
+        answer_busy(c, "store_failed", t->err.message);
+    } else {
+        answer_err(c, 500, "not_possible", &t->err);
+    }
+}
+
+/* On any thread. */
+static void turned(struct service_turn *t)
+{
+    struct switching *x = CONTAINER_OF(t, struct switching, turn);
     struct call *c = x->call;
-    struct err err = ERR_INIT;
-    if (!x->on && request->result < 0) {
-        answer_busy(c, "store_failed",
-                    "the store did not take the change, so the kill switch "
-                    "stays on; try again, or remove its file");
+    if (t->result < 0) {
+        answer_not_turned(c, t);
         return;
     }
-    if (!x->on && service_unkill(c->api->service, &err) < 0) {
-        answer_err(c, 500, "not_possible", &err);
-        return;
-    }
-    put_switch(call_out(c), c->api->service, x->on, x->text);
-    put_bool(call_out(c), "audited", request->result == 0);
+    put_switch(call_out(c), t->now.on, t->now.text,
+               service_switch_path(c->api->service));
+    put_bool(call_out(c), "audited", t->audited);
     put_close(call_out(c), '}');
     answer_json(c, c->route->status);
 }
 
-/* What the audit trail says it is from now on. */
-static struct str told(struct call *c, bool on, struct str text)
-{
-    struct strbuf out = STRBUF_INIT(4096);
-    put_open(&out, NULL, '{');
-    put_bool(&out, "on", on);
-    put_text_or_null(&out, "reason", text);
-    put_close(&out, '}');
-    struct str kept = arena_str(call_arena(c), strbuf_str(&out));
-    strbuf_deinit(&out);
-    return kept;
-}
-
 static void turn(struct call *c, bool on, struct str text)
 {
-    struct service *s = c->api->service;
-    struct service_status before = service_status(s);
-    struct err err = ERR_INIT;
-    if (on && service_kill(s, text, &err) < 0) {
-        answer_err(c, 500, "not_possible", &err);
-        return;
-    }
     struct switching *x = ARENA_NEW(call_arena(c), struct switching);
     x->call = c;
-    x->on = on;
-    x->text = on ? text : STR("");
-    x->request = (struct service_request){
-        .kind = SERVICE_CHANGE,
-        .requested_by = str_c(c->who.name),
-        .change = {.audit = {.action = str_c(c->route->audit),
-                             .before = told(c, before.killed,
-                                            str_c(before.killed_text)),
-                             .after = told(c, on, x->text)},
-                   .told = true},
-        .done = switched,
-    };
-    service_post(s, &x->request);
+    x->turn = (struct service_turn){.on = on,
+                                    .text = text,
+                                    .who = str_c(c->who.name),
+                                    .action = str_c(c->route->audit),
+                                    .done = turned};
+    service_turn(c->api->service, &x->turn);
 }
 
 /* "WHO: REASON" in the arena; it becomes one line of a file. */

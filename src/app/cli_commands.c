@@ -200,11 +200,18 @@ static const struct cli_flag validate_flags[] = {
 };
 static const struct cli_flag doctor_flags[] = {CONFIG, END};
 static const struct cli_flag switch_flags[] = {CONFIG, END};
+#define LOCK                                                                   \
+    {                                                                          \
+        "lock", 0, NULL, "root's own file, which the engine cannot remove",    \
+            NULL                                                               \
+    }
 static const struct cli_flag switch_on_flags[] = {
     {"reason", 0, "TEXT", "why, for those who find it on", NULL},
+    LOCK,
     CONFIG,
     END,
 };
+static const struct cli_flag switch_off_flags[] = {LOCK, CONFIG, END};
 
 #define FROM                                                                   \
     {                                                                          \
@@ -560,16 +567,23 @@ const struct cli_command cli_commands[] = {
      "let nothing begin: no workflow, no step",
      "Events are taken and wait. What has begun goes on: see adctl workflow "
      "list --status running, and adctl workflow kill. It stays on over "
-     "restarts, until somebody takes it off. Where the engine does not answer, "
-     "the file is written by hand, and engine and executor obey it.",
+     "restarts, until somebody takes it off. Time limits of workflows stand "
+     "still meanwhile. Where the engine does not do it, the file is written by "
+     "hand, and engine and executor obey it. An engine that may be in "
+     "somebody else's hands removes that file: --lock writes kill-switch "
+     "beside "
+     "the configuration instead, which only root may.",
      "adctl kill-switch on\n"
+     "sudo adctl kill-switch on --lock\n"
      "adctl kill-switch on --reason 'it restarts the wrong host'\n",
      cli_kill_switch_on},
-    {"kill-switch", "off", "", 0, 0, CLI_NO_SUBJECT, switch_flags,
+    {"kill-switch", "off", "", 0, 0, CLI_NO_SUBJECT, switch_off_flags,
      "let things begin again",
      "What waits begins at once, all of it: look at "
-     "adctl queue and adctl workflow list --status queued before.",
-     "adctl kill-switch off\n", cli_kill_switch_off},
+     "adctl queue and adctl workflow list --status queued before. Whoever puts "
+     "it on meanwhile wins. Root's own file goes with --lock.",
+     "adctl kill-switch off\nsudo adctl kill-switch off --lock\n",
+     cli_kill_switch_off},
     {"queue", "show", "", 0, 0, CLI_NO_SUBJECT, no_flags,
      "what waits, and for how long yet", NULL,
      "adctl queue\nadctl queue show -o json\n", cli_queue_show},

@@ -2,7 +2,7 @@
  * adctl kill-switch. The engine is asked first, because it writes down who did
  * it; where it does not answer well, the file itself is written or removed.
  */
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,23 +14,32 @@
 
 #define SWITCH_PATH "/api/admin/kill-switch"
 #define SWITCH_FILE "/var/lib/autonomous-devops/control/kill-switch"
+#define SWITCH_ROOT_FILE "/etc/autonomous-devops/kill-switch"
 /* Longer than that is no answer in an emergency. */
 #define ANSWER_WAIT_MS 3000
 
+/* Where it is: the one that anybody who may turn it turns, and root's. */
+struct files {
+    const char *file; /* NULL: nobody can tell */
+    const char *root;
+};
+
 /* Where the configuration has it; where the package has it, if there is none
- * or it is broken, which is told. NULL: the one that was named is no use. */
-static const char *switch_file(struct cli *cli)
+ * or it is broken, which is told. None: the one that was named is no use. */
+static struct files switch_files(struct cli *cli)
 {
     const char *path = cli_value(cli, "config");
     struct config_report report = {0};
     struct config *config = NULL;
-    const char *file = path == NULL ? SWITCH_FILE : NULL;
+    struct files files = {.file = path == NULL ? SWITCH_FILE : NULL,
+                          .root = path == NULL ? SWITCH_ROOT_FILE : NULL};
     if (path == NULL && access(CONFIG_PATH_DEFAULT, F_OK) == 0) {
         path = CONFIG_PATH_DEFAULT;
     }
     const struct config_sources from = {.path = path, .beside_engine = true};
     if (path != NULL && config_load_from(&from, &config, &report) == 0) {
-        file = cli_text(cli, "%s", config_kill_switch(config, &config->arena));
+        files.file = config_kill_switch(config, &cli->arena);
+        files.root = config_root_switch(config, &cli->arena);
     } else if (path != NULL) {
         cli_note(cli,
                  "the configuration %s cannot be used, see: "
@@ -39,7 +48,7 @@ static const char *switch_file(struct cli *cli)
     }
     config_free(config);
     config_report_deinit(&report);
-    return file;
+    return files;
 }
 
 static void print_switch(struct cli *cli, json_t *answer)
@@ -67,20 +76,27 @@ static void print_switch(struct cli *cli, json_t *answer)
     }
 }
 
-/* What the file says, as the engine would. */
-static json_t *by_hand(const char *file)
+/* What the files say, as the engine would. */
+static json_t *by_hand(const struct files *files)
 {
+    const char *const paths[] = {files->root, files->file};
+    const char *where = NULL;
     struct kill_switch k;
-    kill_switch_look(file, &k);
+    kill_switch_look_at(paths, ARRAY_LEN(paths), &k, &where);
     return json_pack("{s:b, s:s, s:s, s:b}", "on", k.on, "reason", k.text,
-                     "path", file, "audited", 0);
+                     "path", k.on ? where : files->file, "audited", 0);
 }
 
-/* An engine that says no for a reason is right; one that cannot is asked no
- * further, if it is the one of this machine. */
-static bool is_answer(const struct cli *cli, const struct cli_answer *a)
+/* An engine of this machine that did not put it on is asked no further,
+ * whatever its reason: it may be older than the question, or not know who asks.
+ * It says no to "off" for a reason, if it knows the question. */
+static bool is_answer(const struct cli *cli, const struct cli_answer *a,
+                      bool on)
 {
-    return (a->status >= 200 && a->status < 500) || !cli_is_local(cli->server);
+    bool done = a->status >= 200 && a->status < 300;
+    bool told = on ? done || a->status == 400 || a->status == 409
+                   : a->status != 0 && a->status != 404;
+    return told || !cli_is_local(cli->server);
 }
 
 static int take_answer(struct cli *cli, const struct cli_answer *a)
@@ -98,41 +114,91 @@ static const char *reason_of(const struct cli *cli)
     return reason != NULL ? reason : "no reason given";
 }
 
+/* Who that is; behind sudo, as sudo says. */
+static const char *who_asks(struct cli *cli)
+{
+    const char *sudo = getenv("SUDO_USER");
+    return sudo != NULL && getuid() == 0
+               ? cli_text(cli, "uid:0 (sudo by %.40s)", sudo)
+               : cli_text(cli, "uid:%u", (unsigned)getuid());
+}
+
+/* 1: turned, 0: it was so already. */
+static int turn_file(struct cli *cli, const char *file, bool on,
+                     struct err *reterr)
+{
+    struct kill_switch before;
+    kill_switch_look(file, &before);
+    const char *line = cli_text(cli, "%s: %s", who_asks(cli), reason_of(cli));
+    int r = on ? kill_switch_set(file, str_c(line), reterr)
+               : kill_switch_clear(file, NULL, reterr);
+    return r < 0 ? r : before.on != on;
+}
+
 static int turn_by_hand(struct cli *cli, bool on, const char *why)
 {
     struct err err = ERR_INIT;
-    const char *file = switch_file(cli);
-    char line[KILL_SWITCH_TEXT_SIZE];
-    if (file == NULL) {
+    struct files files = switch_files(cli);
+    if (files.file == NULL) {
         return cli_fail(cli, CLI_FAILED, NULL,
-                        "the engine did not answer (%s), and where the kill "
+                        "the engine did not turn it (%s), and where the kill "
                         "switch is nobody can tell: nothing was done",
                         why);
     }
-    (void)snprintf(line, sizeof(line), "uid:%u: %s", (unsigned)getuid(),
-                   reason_of(cli));
-    int r = on ? kill_switch_set(file, str_c(line), &err)
-               : kill_switch_clear(file, &err);
+    int r = turn_file(cli, files.file, on, &err);
     if (r < 0) {
         return cli_fail(
             cli, CLI_FAILED,
             cli_text(cli, "sudo adctl kill-switch %s", on ? "on" : "off"),
-            "the engine did not answer (%s), and: %s", why, err.message);
+            "the engine did not turn it (%s), and: %s", why, err.message);
     }
-    cli_note(cli, "the engine did not answer (%s): the file was %s by hand",
-             why, on ? "written" : "removed");
-    json_auto_t *now = by_hand(file);
+    cli_note(cli, "the engine did not turn it (%s): %s", why,
+             r == 0 ? on ? "the file was there already, and stays"
+                         : "there was no file to remove"
+             : on   ? "the file was written by hand"
+                    : "the file was removed by hand");
+    json_auto_t *now = by_hand(&files);
+    (void)json_object_del(now, "audited");
     print_switch(cli, now);
+    if (!on && json_is_true(json_object_get(now, "on"))) {
+        return cli_fail(cli, CLI_FAILED, "sudo adctl kill-switch off --lock",
+                        "it stays on: %s", cli_get(cli, now, "path"));
+    }
     return CLI_OK;
 }
 
-static int ask(struct cli *cli, struct cli_request *request,
+/* Root's own file, which the engine cannot remove, whoever it is by now. */
+static int turn_lock(struct cli *cli, bool on)
+{
+    struct err err = ERR_INIT;
+    struct files files = switch_files(cli);
+    if (files.root == NULL) {
+        return cli_fail(cli, CLI_FAILED, NULL,
+                        "it is beside the configuration, and there is none: "
+                        "nothing was done");
+    }
+    int r = turn_file(cli, files.root, on, &err);
+    if (r < 0) {
+        return cli_fail(cli, CLI_FAILED,
+                        cli_text(cli, "sudo adctl kill-switch %s --lock",
+                                 on ? "on" : "off"),
+                        "%s", err.message);
+    }
+    if (on) {
+        json_auto_t *now = by_hand(&files);
+        (void)json_object_del(now, "audited");
+        print_switch(cli, now);
+    }
+    return CLI_OK;
+}
+
+static int ask(struct cli *cli, struct cli_request *request, bool on,
                struct cli_answer *ret)
 {
     request->path = SWITCH_PATH;
     request->timeout_ms = ANSWER_WAIT_MS;
     cli_send(cli, request, ret);
-    return is_answer(cli, ret) ? take_answer(cli, ret) : -1;
+    return is_answer(cli, ret, on) ? take_answer(cli, ret) : -1;
 }
 
 static const char *why_not(struct cli *cli, const struct cli_answer *a)
@@ -143,6 +209,10 @@ static const char *why_not(struct cli *cli, const struct cli_answer *a)
 
 static int turn(struct cli *cli, bool on)
 {
+    int locked = cli_has(cli, "lock") ? turn_lock(cli, on) : CLI_OK;
+    if (locked != CLI_OK || (on && cli_has(cli, "lock"))) {
+        return locked;
+    }
     json_auto_t *body = json_pack("{s:b}", "on", on);
     const char *reason = cli_value(cli, "reason");
     if (on && reason != NULL) {
@@ -150,7 +220,7 @@ static int turn(struct cli *cli, bool on)
     }
     struct cli_request request = {.method = "POST", .body = body};
     struct cli_answer answer = {0};
-    int r = ask(cli, &request, &answer);
+    int r = ask(cli, &request, on, &answer);
     if (r < 0) {
         r = turn_by_hand(cli, on, why_not(cli, &answer));
     }
@@ -162,13 +232,16 @@ int cli_kill_switch_show(struct cli *cli)
 {
     struct cli_request request = {.method = "GET"};
     struct cli_answer answer = {0};
-    int r = ask(cli, &request, &answer);
-    const char *file = r < 0 ? switch_file(cli) : NULL;
-    if (r < 0 && file == NULL) {
+    int r = ask(cli, &request, false, &answer);
+    struct files files = {0};
+    if (r < 0) {
+        files = switch_files(cli);
+    }
+    if (r < 0 && files.file == NULL) {
         r = cli_fail(cli, CLI_FAILED, NULL, "the engine did not answer (%s)",
                      why_not(cli, &answer));
     } else if (r < 0) {
-        json_auto_t *now = by_hand(file);
+        json_auto_t *now = by_hand(&files);
         (void)json_object_del(now, "audited");
         cli_note(cli,
                  "the engine did not answer (%s): this is what the file "

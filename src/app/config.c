@@ -460,6 +460,23 @@ const char *config_kill_switch(const struct config *c, struct arena *a)
                                   : beside_state(c, "control/kill-switch", a);
 }
 
+const char *config_root_switch(const struct config *c, struct arena *a)
+{
+    const char *main_file = c->files != NULL ? c->files[0] : NULL;
+    if (main_file == NULL) {
+        return NULL;
+    }
+    const char *slash = strrchr(main_file, '/');
+    struct strbuf path = STRBUF_INIT(CONFIG_TEXT_MAX_BYTES);
+    strbuf_add(&path, slash != NULL
+                          ? str_n(main_file, (size_t)(slash - main_file) + 1)
+                          : STR("./"));
+    strbuf_addc(&path, "kill-switch");
+    const char *kept = arena_strdup(a, strbuf_str(&path));
+    strbuf_deinit(&path);
+    return kept;
+}
+
 const char *config_archive_directory(const struct config *c, struct arena *a)
 {
     return c->archive_directory != NULL ? c->archive_directory

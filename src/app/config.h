@@ -251,3 +251,8 @@ struct executor_options config_executor(const struct config *c);
 const char *config_archive_directory(const struct config *c, struct arena *a);
 const char *config_secrets_key(const struct config *c, struct arena *a);
 const char *config_kill_switch(const struct config *c, struct arena *a);
+
+/* A second one, beside the configuration's main file: only who may change the
+ * configuration can put it on and off, whoever the engine is by then. NULL:
+ * there is no such file. */
+const char *config_root_switch(const struct config *c, struct arena *a);

@@ -394,10 +394,11 @@ const struct config_option config_options[] = {
     {"security.group", CONFIG_NAME, 0, AT(group), "autonomous-devops",
      .help = "Members of this group may call a loopback server without a "
              "token, as may root and the daemon's own user."},
-    {"security.kill_switch", CONFIG_PATH, 0, AT(kill_switch),
+    {"security.kill_switch", CONFIG_PATH, CONFIG_RELOAD, AT(kill_switch),
      .example = "/var/lib/autonomous-devops/control/kill-switch",
      .help = "While this file exists, nothing begins: no workflow, no step. "
-             "Engine and executor both look. adctl kill-switch on and off, "
+             "Engine and executor both look, after a reload also where it was "
+             "before. adctl kill-switch on and off, "
              "touch and rm, and the signal USR1 (on) do the same. Not set: "
              "control/kill-switch beside the state folder."},
     {"security.secrets_key", CONFIG_PATH, 0, AT(secrets_key),

@@ -109,6 +109,15 @@ struct executor_config {
     struct config *current; /* NULL: still the first */
 };
 
+/* The first place of a life is always looked at. */
+static void set_switches(struct executor_options *o, struct config *c)
+{
+    o->kill_switches[EXECUTOR_SWITCH_ROOT] = config_root_switch(c, &c->arena);
+    o->kill_switches[EXECUTOR_SWITCH_NOW] = config_kill_switch(c, &c->arena);
+    o->kill_switches[EXECUTOR_SWITCH_FIRST] =
+        o->kill_switches[EXECUTOR_SWITCH_NOW];
+}
+
 static int refresh_executor(void *context, struct executor_options *ret)
 {
     struct executor_config *c = context;
@@ -122,7 +131,7 @@ static int refresh_executor(void *context, struct executor_options *ret)
     config_free(c->current);
     c->current = next;
     *ret = config_executor(next);
-    ret->kill_switch = config_kill_switch(next, &next->arena);
+    set_switches(ret, next);
     return 0;
 }
 
@@ -139,7 +148,7 @@ static int run_executor(const struct arguments *arguments)
     executor_say_up_to(priorities[config->log_level]);
     struct executor_config c = {.arguments = arguments};
     struct executor_options options = config_executor(config);
-    options.kill_switch = config_kill_switch(config, &config->arena);
+    set_switches(&options, config);
     options.refresh = refresh_executor;
     options.context = &c;
     struct err err = ERR_INIT;

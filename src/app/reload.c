@@ -205,6 +205,7 @@ static void configured(struct service_request *request)
         log_error("the workers could not be set up as configured: %s",
                   strerror(-request->result));
     }
+    mem_free((char *)(uintptr_t)request->configure.kill_switch);
     mem_free(request);
 }
 
@@ -239,7 +240,8 @@ static void add_not_in_force(struct reload *r, const struct config *after,
 static bool is_for_executor(const struct config_keys *changed)
 {
     for (uint32_t i = 0; i < changed->count; i++) {
-        if (str_starts(str_c(changed->keys[i]), STR("executor."))) {
+        if (str_starts(str_c(changed->keys[i]), STR("executor.")) ||
+            str_eq_c(STR("security.kill_switch"), changed->keys[i])) {
             return true;
         }
     }
@@ -254,6 +256,10 @@ static void put_in_force(struct reload *r, const struct config *after,
     request->configure.engine = config_engine(after);
     request->configure.keep = after->keep;
     request->configure.executor = is_for_executor(changed);
+    struct arena a = ARENA_INIT;
+    request->configure.kill_switch =
+        str_dup(str_c(config_kill_switch(after, &a)));
+    arena_deinit(&a);
     request->done = configured;
     service_post(r->service, request);
     integrations_configure(r->integrations, after->integrations);

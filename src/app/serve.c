@@ -266,6 +266,7 @@ static int start_service(struct daemon *d, struct err *reterr)
     const struct config *c = d->config;
     struct service_options options = {
         .kill_switch = config_kill_switch(c, &a),
+        .root_kill_switch = config_root_switch(c, &a),
         .secrets_key = config_secrets_key(c, &a),
         .state_directory = c->state_directory,
         .repository = c->repository,
@@ -405,18 +406,34 @@ static int on_hangup(sd_event_source *source,
     return 0;
 }
 
+struct signalled {
+    struct service_turn turn;
+    char why[96];
+    char who[32];
+};
+
+static void turned(struct service_turn *turn)
+{
+    if (turn->result < 0) {
+        log_error("%s; %s", turn->err.message, turn->err.hint);
+    }
+    mem_free(CONTAINER_OF(turn, struct signalled, turn));
+}
+
 static int on_kill_switch(sd_event_source *source,
                           const struct signalfd_siginfo *info, void *context)
 {
     struct daemon *d = context;
-    struct err err = ERR_INIT;
-    char why[96];
+    struct signalled *x = MEM_NEW(struct signalled);
     (void)source;
-    (void)snprintf(why, sizeof(why), "uid:%u: by the signal USR1",
-                   (unsigned)info->ssi_uid);
-    if (service_kill(d->service, str_c(why), &err) < 0) {
-        log_error("%s; %s", err.message, err.hint);
-    }
+    (void)snprintf(x->who, sizeof(x->who), "uid:%u", (unsigned)info->ssi_uid);
+    (void)snprintf(x->why, sizeof(x->why), "%s: by the signal USR1", x->who);
+    x->turn = (struct service_turn){.on = true,
+                                    .text = str_c(x->why),
+                                    .who = str_c(x->who),
+                                    .action = STR("kill-switch.turn"),
+                                    .done = turned};
+    service_turn(d->service, &x->turn);
     return 0;
 }
 

@@ -13,6 +13,9 @@
 #define ERROR_MAX_BYTES 1024
 #define DETAIL_MAX_BYTES 512
 
+/* The executor sees a kill switch that we do not see (yet): asked again. */
+#define DEFERRED_AGAIN_MS 1000
+
 /* How long the executor may be silent about an attempt after being asked to
  * end it, or after being asked again. */
 static uint64_t patience_ms(const struct engine *e)
@@ -42,7 +45,8 @@ void attempts_next(struct engine *e, struct flow *f)
         return;
     }
     const struct attempt_row *last = flow_attempt(f);
-    uint32_t number = last != NULL ? last->key.attempt + 1 : 1;
+    bool again = flow_is_deferred(f);
+    uint32_t number = last == NULL ? 1 : last->key.attempt + (again ? 0 : 1);
     ASSERT(number <= MAX(flow_step(f)->max_attempts, 1U));
     struct attempt_row intent = {
         .key = {.workflow_id = f->row.id,
@@ -53,7 +57,8 @@ void attempts_next(struct engine *e, struct flow *f)
         .requested_ms = e->now_ms,
         .exit_code = -1,
     };
-    effects_attempt(e->fx, RECORD_ATTEMPT_NEW, flow_keep(f, &intent));
+    effects_attempt(e->fx, again ? RECORD_ATTEMPT_SET : RECORD_ATTEMPT_NEW,
+                    flow_keep(f, &intent));
     f->stop_sent = false;
     f->check_ms = expected_end_ms(e, f);
     list_push(&e->inflight, &f->place);
@@ -359,6 +364,39 @@ void attempts_started(struct engine *e, const struct fact *fact)
     } else if (!f->stop_sent) {
         f->check_ms = expected_end_ms(e, f);
         flow_arm(e, f);
+    }
+}
+
+/* It waits, as if it had not been asked for; durably, so that no life of the
+ * executor is taken for one that may have begun it. */
+void attempts_deferred(struct engine *e, const struct fact *fact)
+{
+    struct flow *f = find_in_flight(e, &fact->deferred.key);
+    struct attempt_row *a = f != NULL ? flow_attempt(f) : NULL;
+    if (a == NULL || a->state != ATTEMPT_STARTING ||
+        !id_eq(a->executor, fact->deferred.executor)) {
+        return; /* superseded, or it has begun after all */
+    }
+    struct attempt_row waits = *a;
+    waits.executor = ID_NULL;
+    waits.error = shortened(fact->deferred.why, DETAIL_MAX_BYTES);
+    list_remove(&f->place);
+    effects_attempt(e->fx, RECORD_ATTEMPT_SET, flow_keep(f, &waits));
+    if (f->row.stop != STOP_NONE) {
+        stop_finish(e, f);
+        return;
+    }
+    list_push(&e->parked, &f->place);
+    f->check_ms = e->now_ms + DEFERRED_AGAIN_MS;
+    flow_arm(e, f);
+}
+
+void attempts_drop_deferred(struct engine *e, struct flow *f)
+{
+    if (flow_is_deferred(f)) {
+        struct attempt_row report = *flow_attempt(f);
+        report.state = ATTEMPT_CANCELLED;
+        conclude(e, f, &report);
     }
 }
 

@@ -17,11 +17,12 @@ static void check_wait(const struct engine *e, const struct flow *f)
     INVARIANT("I7", waiting == (f->row.wake_ms != 0));
     INVARIANT("I7", queued == (f->row.deadline_ms == 0));
     INVARIANT("I7", list_empty(&f->place) == !(queued || running));
-    if (!queued && !(in_flight && !e->executor_up)) {
+    if (!queued && !(in_flight && !e->executor_up) &&
+        !(running && !in_flight && e->halted)) {
         INVARIANT("I7", f->timer.place != 0);
     }
     if (running && !in_flight && e->started) {
-        INVARIANT("I7", !e->executor_up || e->halted);
+        INVARIANT("I7", !e->executor_up || e->halted || flow_is_deferred(f));
     }
 }
 

@@ -36,6 +36,7 @@ void clock_set(struct engine *e, int64_t shift_ms)
 {
     size_t cursor = 0;
     struct map_entry *entry = NULL;
+    e->halted_ms = clock_moved(e->halted_ms, shift_ms);
     while ((entry = map_next(&e->flows, &cursor)) != NULL) {
         shift(e, entry->value, shift_ms);
     }

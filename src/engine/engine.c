@@ -98,6 +98,9 @@ static void take(struct engine *e, const struct fact *fact)
     case FACT_STEP_ENDED:
         attempts_ended(e, fact);
         return;
+    case FACT_STEP_DEFERRED:
+        attempts_deferred(e, fact);
+        return;
     case FACT_TIME:
         take_time(e);
         return;
@@ -109,8 +112,7 @@ static void take(struct engine *e, const struct fact *fact)
         e->paused = fact->pause;
         return;
     case FACT_HALT:
-        e->halted = fact->halt;
-        attempts_unpark(e);
+        halt_turn(e, fact);
         return;
     case FACT_CLOCK:
         clock_set(e, fact->clock_shift_ms);

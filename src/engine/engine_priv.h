@@ -23,6 +23,7 @@
 #include "base/prng.h"
 #include "base/strbuf.h"
 #include "engine/engine.h"
+#include "engine/halt.h"
 #include "engine/results.h"
 
 /* All flows of one runbook path, whatever version they pinned. */
@@ -78,6 +79,7 @@ struct engine {
     bool started;
     bool paused;
     bool halted;        /* by the kill switch: nothing begins */
+    uint64_t halted_ms; /* while halted: since when */
     uint64_t now_ms;    /* goes back with FACT_CLOCK only */
     struct prng prng;   /* seeded anew by each fact */
     struct effects *fx; /* of the running step */
@@ -150,6 +152,7 @@ bool flow_holds_place(enum workflow_status s);
 /* Sets the timer to the next instant at which the flow wants attention. */
 void flow_arm(struct engine *e, struct flow *f);
 
+/* An attempt of the current step is with the executor. */
 bool flow_in_flight(const struct flow *f);
 bool flow_expired(const struct engine *e, const struct flow *f);
 const struct step *flow_step(const struct flow *f);

@@ -48,13 +48,14 @@ enum fact_kind {
     FACT_STOP_REQUESTED, /* cancel or kill */
     FACT_EXECUTOR_UP,    /* connected to this life of the executor */
     FACT_EXECUTOR_DOWN,
-    FACT_STEP_STARTED, /* the executor told the pid */
-    FACT_STEP_ENDED,   /* exit, time-out, refusal, loss */
-    FACT_TIME,         /* engine_next_deadline_ms has come */
-    FACT_CONFIG,       /* another engine_config is in force */
-    FACT_PAUSE,        /* stop or resume claiming events */
-    FACT_HALT,         /* the kill switch: begin nothing, until it is off */
-    FACT_CLOCK,        /* the wall clock was set */
+    FACT_STEP_STARTED,  /* the executor told the pid */
+    FACT_STEP_ENDED,    /* exit, time-out, refusal, loss */
+    FACT_STEP_DEFERRED, /* not begun: the executor sees the kill switch on */
+    FACT_TIME,          /* engine_next_deadline_ms has come */
+    FACT_CONFIG,        /* another engine_config is in force */
+    FACT_PAUSE,         /* stop or resume claiming events */
+    FACT_HALT,          /* the kill switch: begin nothing, until it is off */
+    FACT_CLOCK,         /* the wall clock was set */
     FACT_KINDS
 };
 
@@ -128,10 +129,19 @@ struct fact {
             uint64_t started_ms;
         } started;
         struct {
+            struct attempt_key key;
+            struct id executor;
+            struct str why;
+        } deferred;
+        struct {
             struct attempt_row row; /* final state and what is known */
         } ended;
         struct engine_config config;
-        bool pause, halt;
+        bool pause;
+        struct {
+            bool on;
+            uint64_t since_ms; /* 0: now */
+        } halt;
         int64_t clock_shift_ms; /* CLOCK: how far it jumped */
     };
 };

@@ -115,6 +115,7 @@ void flow_finish(struct engine *e, struct flow *f, enum workflow_status to,
                  struct str error)
 {
     ASSERT(workflow_status_is_final(to));
+    attempts_drop_deferred(e, f);
     list_remove(&f->place);
     heap_remove(&e->timers, &f->timer);
     flow_move(e, f, to);
@@ -139,12 +140,20 @@ void flow_time_out(struct engine *e, struct flow *f)
 bool flow_in_flight(const struct flow *f)
 {
     const struct attempt_row *a = flow_attempt(f);
-    return a != NULL && !attempt_state_is_final(a->state);
+    return a != NULL && !attempt_state_is_final(a->state) &&
+           !id_is_null(a->executor);
+}
+
+bool flow_is_deferred(const struct flow *f)
+{
+    const struct attempt_row *a = flow_attempt(f);
+    return a != NULL && !attempt_state_is_final(a->state) &&
+           id_is_null(a->executor);
 }
 
 bool flow_expired(const struct engine *e, const struct flow *f)
 {
-    return f->row.deadline_ms != 0 && e->now_ms >= f->row.deadline_ms;
+    return f->row.deadline_ms != 0 && e->now_ms >= halt_deadline_ms(e, f);
 }
 
 const struct step *flow_step(const struct flow *f)
@@ -158,18 +167,20 @@ static uint64_t next_instant(const struct engine *e, const struct flow *f)
 {
     switch (f->row.status) {
     case WORKFLOW_WAITING:
-        return MIN(f->row.wake_ms, f->row.deadline_ms);
+        return MIN(f->row.wake_ms, halt_deadline_ms(e, f));
     case WORKFLOW_HELD:
         return f->row.deadline_ms;
     case WORKFLOW_RUNNING:
         if (!flow_in_flight(f)) {
-            return f->row.deadline_ms;
+            return flow_is_deferred(f) && e->executor_up && !e->halted
+                       ? MIN(f->check_ms, f->row.deadline_ms)
+                       : halt_deadline_ms(e, f);
         }
         if (!e->executor_up) {
             return UINT64_MAX;
         }
         return f->stop_sent ? f->check_ms
-                            : MIN(f->check_ms, f->row.deadline_ms);
+                            : MIN(f->check_ms, halt_deadline_ms(e, f));
     case WORKFLOW_QUEUED:
     case WORKFLOW_SUCCEEDED:
     case WORKFLOW_FAILED:
@@ -218,6 +229,9 @@ void flow_due(struct engine *e, struct flow *f)
         in_flight_due(e, f);
     } else if (flow_expired(e, f)) {
         flow_time_out(e, f);
+    } else if (flow_is_deferred(f)) {
+        list_remove(&f->place);
+        attempts_next(e, f);
     } else {
         ASSERT(f->row.status == WORKFLOW_WAITING &&
                e->now_ms >= f->row.wake_ms);

@@ -220,19 +220,22 @@ static bool is_full(const struct executor *x)
 }
 
 /* The engine does not ask while the kill switch is on; what it had asked for
- * before, or asks because somebody else is in it, ends here. */
-static bool is_killed(struct run *r)
+ * before, or asks because somebody else is in it, does not begin. Nothing is
+ * kept of it: who wants it may ask again. */
+static bool defer(struct executor *x, const struct attempt_key *key)
 {
-    const char *path = r->x->options.kill_switch;
-    struct kill_switch k = {.on = false};
+    struct kill_switch k;
+    const char *where = NULL;
     char text[KILL_SWITCH_TEXT_SIZE + 64];
-    if (path != NULL) {
-        kill_switch_look(path, &k);
-    }
+    kill_switch_look_at(x->options.kill_switches, EXECUTOR_SWITCHES, &k,
+                        &where);
     if (k.on) {
         (void)snprintf(text, sizeof(text), "the kill switch is on: %s",
                        k.text[0] != '\0' ? k.text : "nobody says why");
-        run_conclude(r, ATTEMPT_REFUSED, text);
+        struct exec_message m = {
+            .kind = EXEC_DEFERRED,
+            .deferred = {.key = *key, .error = str_c(text)}};
+        (void)link_send(x, &m);
     }
     return k.on;
 }
@@ -251,11 +254,11 @@ static void take_start(struct executor *x, const struct exec_message *m)
     } else if (find_hanging(x, &m->start.key) != NULL) {
         answer(x, &m->start.key, x->id, ATTEMPT_REFUSED,
                "processes of an earlier attempt have not ended");
-    } else {
+    } else if (!defer(x, &m->start.key)) {
         r = attempts_new(x, &m->start.key);
         if (x->ending) {
             run_conclude(r, ATTEMPT_REFUSED, "the executor is being stopped");
-        } else if (!is_killed(r)) {
+        } else {
             run_start(r, m);
         }
     }
@@ -343,6 +346,7 @@ void attempts_take(struct executor *x, const struct exec_message *m)
     case EXEC_OUTPUT:
     case EXEC_ENDED:
     case EXEC_PINNED:
+    case EXEC_DEFERRED:
     case EXEC_KINDS:
         return; /* link.c lets none of these through */
     }

@@ -201,6 +201,7 @@ static bool is_expected(const struct exec_client *c,
     case EXEC_OUTPUT:
     case EXEC_ENDED:
     case EXEC_PINNED:
+    case EXEC_DEFERRED:
         return c->state == CLIENT_UP;
     case EXEC_HELLO:
     case EXEC_START:

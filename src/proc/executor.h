@@ -23,6 +23,15 @@ struct executor_run_as {
     const char *const *runbooks;
 };
 
+/* Root's; where the configuration has it now; where it had it when this life
+ * began, because whoever has put that on does not know of another one. */
+enum executor_switch {
+    EXECUTOR_SWITCH_ROOT,
+    EXECUTOR_SWITCH_NOW,
+    EXECUTOR_SWITCH_FIRST,
+    EXECUTOR_SWITCHES
+};
+
 /* What the configuration says to an executor. The places are fixed for its
  * life; the rest is asked for again whenever an engine connects. */
 struct executor_options {
@@ -36,15 +45,16 @@ struct executor_options {
     uint32_t max_running;       /* steps at a time; more are refused */
     uint64_t output_keep_bytes; /* per attempt: head and tail are kept */
     struct step_limits limits;
-    uint64_t idle_exit_ms;   /* without engine and work: end; 0: never */
-    uint64_t hang_ms;        /* after SIGKILL, until a step is given up
-                                that does not end; 0: the default */
-    uint64_t withdrawn_ms;   /* how long a workflow that has not begun may
-                                use a version that the repository has no
-                                more; 0: the default */
-    const char *kill_switch; /* file: nothing begins while it exists; NULL:
-                                none (os/kill_switch.h) */
-    bool unknown_keys_warn;  /* in runbooks: not an error */
+    uint64_t idle_exit_ms; /* without engine and work: end; 0: never */
+    uint64_t hang_ms;      /* after SIGKILL, until a step is given up
+                              that does not end; 0: the default */
+    uint64_t withdrawn_ms; /* how long a workflow that has not begun may
+                              use a version that the repository has no
+                              more; 0: the default */
+    /* Files: nothing begins while one of them exists; NULL: none
+     * (os/kill_switch.h). */
+    const char *kill_switches[EXECUTOR_SWITCHES];
+    bool unknown_keys_warn; /* in runbooks: not an error */
     /* Reads the configuration again; NULL: never. What it gives stays valid
      * until it is called again. Negative: nothing changes, and the reason has
      * been told. */

@@ -155,6 +155,8 @@ void link_refresh_options(struct executor *x)
         return;
     }
     now->default_user = next.default_user;
+    now->kill_switches[EXECUTOR_SWITCH_NOW] =
+        next.kill_switches[EXECUTOR_SWITCH_NOW];
     now->run_as_allowed = next.run_as_allowed;
     now->max_running = next.max_running;
     now->output_keep_bytes = next.output_keep_bytes;

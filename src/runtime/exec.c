@@ -179,6 +179,13 @@ void runtime_executor_message(struct runtime *rt, const struct exec_message *m)
         fact.ended.row = m->ended;
         runtime_take(rt, &fact);
         return;
+    case EXEC_DEFERRED:
+        fact.kind = FACT_STEP_DEFERRED;
+        fact.deferred.key = m->deferred.key;
+        fact.deferred.executor = rt->executor;
+        fact.deferred.why = m->deferred.error;
+        runtime_take(rt, &fact);
+        return;
     case EXEC_OUTPUT:
         output_came(rt, &m->output);
         return;

@@ -194,9 +194,10 @@ void runtime_pause(struct runtime *rt, bool pause)
     runtime_take(rt, &fact);
 }
 
-void runtime_switch(struct runtime *rt, bool on)
+void runtime_switch(struct runtime *rt, bool on, uint64_t since_ms)
 {
-    struct fact fact = {.kind = FACT_HALT, .halt = on};
+    struct fact fact = {.kind = FACT_HALT,
+                        .halt = {.on = on, .since_ms = since_ms}};
     runtime_take(rt, &fact);
 }
 

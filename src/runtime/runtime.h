@@ -155,8 +155,9 @@ void runtime_tick(struct runtime *rt);
 void runtime_pause(struct runtime *rt, bool pause);
 
 /* The kill switch: no claim, no workflow and no step begins while it is on.
- * Also before runtime_recover(), with which the rest would begin. */
-void runtime_switch(struct runtime *rt, bool on);
+ * Also before runtime_recover(), with which the rest would begin. since_ms is
+ * when it was put on, perhaps in another life; 0: nobody knows. */
+void runtime_switch(struct runtime *rt, bool on, uint64_t since_ms);
 
 /* From now on nothing is taken, committed or done: completions only give
  * back what they hold. For the end of the process. */

@@ -390,7 +390,7 @@ void service_maybe_end(struct service *s)
 {
     bool settled = runtime_is_quiet(s->runtime) && s->jobs_running == 0 &&
                    !s->changing && s->archiving == 0 && !s->reload_committing &&
-                   !service_retention_busy(s);
+                   !service_retention_busy(s) && !service_switch_busy(s);
     if (s->ending && (settled || atomic_load(&s->store_failed))) {
         (void)sd_event_exit(s->event, 0);
     }
@@ -430,6 +430,7 @@ void service_stop(struct service *s)
     if (s->thread_started) {
         end_thread(s);
     }
+    service_switch_end(s);
     pool_stop(s->loader);
     pool_stop(s->pool);
     for (uint32_t i = 0; i < s->retired_count; i++) {

@@ -16,6 +16,7 @@
 #include "os/kill_switch.h"
 #include "runtime/controls.h"
 #include "runtime/service_request.h"
+#include "runtime/service_turn.h"
 #include "runtime/service_workers.h"
 #include "store/committer.h"
 #include "store/reader.h"
@@ -37,6 +38,7 @@ struct service_options {
     bool auto_reload;            /* load it again when files change */
     const char *executor_socket;
     const char *kill_switch;       /* file: os/kill_switch.h */
+    const char *root_kill_switch;  /* another, which is root's; NULL: none */
     const char *secrets_key;       /* file: what secret parameters open with */
     const char *backup_directory;  /* of all backups */
     uint64_t backup_warn_ms;       /* how old the newest may be; 0: any age */
@@ -124,13 +126,11 @@ uint8_t service_priority(struct service *s, const struct event *e);
 NODISCARD int service_reader(struct service *s, struct reader **ret,
                              struct err *reterr);
 
-/* Puts the kill switch on, with who and why for others to read, or takes it
- * off. Needs neither the store nor the service's thread; any thread. When the
- * file cannot be written it is on for this engine all the same, until its end,
- * and the error says so. */
-NODISCARD int service_kill(struct service *s, struct str why,
-                           struct err *reterr);
-NODISCARD int service_unkill(struct service *s, struct err *reterr);
+/* Puts the kill switch on or takes it off. On holds from now on, and its row of
+ * the audit trail follows; off comes after its row, and gives way to any on
+ * that was asked for since, be it by hand. Waits for nothing; `done` is called
+ * once, on any thread. */
+void service_turn(struct service *s, struct service_turn *turn);
 const char *service_switch_path(const struct service *s);
 
 struct telemetry *service_telemetry(struct service *s);
@@ -156,8 +156,9 @@ struct service_status {
     bool stopping;
     bool store_failed;
     bool executor_up;
-    bool paused; /* by an operator: events wait in the queue */
-    bool killed; /* the kill switch is on: nothing begins */
+    bool paused;              /* by an operator: events wait in the queue */
+    bool killed;              /* the kill switch is on: nothing begins */
+    const char *killed_where; /* its file; NULL: it is in none */
     char killed_text[KILL_SWITCH_TEXT_SIZE]; /* who has put it on, and why */
     bool page_sums; /* damage to the store is noticed when it is read */
     bool restored;  /* from a backup, and nobody has acknowledged it yet */

@@ -280,6 +280,10 @@ static void on_committed(struct mail *mail)
         end(x, r);
         return;
     }
+    if (request->change.beside) {
+        end(x, 0);
+        return;
+    }
     if (!x->is_sweeping) {
         request->change.stored = true;
         r = take_effect(x);
@@ -344,7 +348,9 @@ static void begin(struct service *s, struct service_request *request)
     struct change *x = MEM_NEW(struct change);
     x->service = s;
     x->request = request;
-    s->changing = true;
+    x->is_beside = request->change.beside;
+    s->changing = s->changing || !x->is_beside;
+    s->archiving += x->is_beside;
     struct audit_row audit = request->change.audit;
     audit.at_ms = os_epoch_ms();
     audit.who = request->requested_by;
@@ -377,7 +383,7 @@ void service_change(struct service *s, struct service_request *request)
 {
     request->change.moved = 0;
     request->change.stored = false;
-    if (s->changing) {
+    if (s->changing && !request->change.beside) {
         list_push(&s->changes_waiting, &request->link);
     } else {
         begin(s, request);

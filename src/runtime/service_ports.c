@@ -333,6 +333,9 @@ void service_take_request(struct mail *mail)
         s->engine = request->configure.engine;
         service_set_keep(s, &request->configure.keep);
         request->result = service_configure(s);
+        if (request->configure.kill_switch != NULL) {
+            service_switch_move(s, request->configure.kill_switch);
+        }
         if (request->configure.executor) {
             renew_executor(s);
         }

@@ -67,7 +67,6 @@ struct service {
     uint64_t warnings_untold;
     bool ending;
     struct killing *killing;           /* service_switch.c */
-    atomic_bool kill_forced;           /* on, though there is no file */
     struct watch *watch;               /* service_watch.c; NULL: not watching */
     struct housekeeping *housekeeping; /* service_retention.c */
     struct service_history *history;
@@ -205,6 +204,13 @@ void service_watch_free(struct service *s);
 NODISCARD int service_switch_start(struct service *s, struct err *reterr);
 void service_switch_free(struct service *s);
 bool service_switch_is_on(const struct service *s);
+
+/* Turns are under way; the end of its thread, when the service's has ended. */
+bool service_switch_busy(const struct service *s);
+void service_switch_end(struct service *s);
+
+/* Its file is another one from now on. On the service's thread. */
+void service_switch_move(struct service *s, const char *path);
 
 /* Events wait while processing is paused, or the kill switch is on. */
 void service_hold_claims(struct service *s);

@@ -94,6 +94,7 @@ struct service_request {
                           there is a setting: it holds a secret */
             struct verdict_row verdict; /* subject ID_NULL: none; at_ms and by
                                            are filled in */
+            bool beside; /* nothing but a row: it waits for no other change */
             enum change_sweep sweep;
             struct id event_id; /* of the sweep: only this one, or ID_NULL */
             struct str type, severity; /* CHANGE_RANK: "" is any */
@@ -108,6 +109,7 @@ struct service_request {
             struct engine_config engine;
             struct service_keep keep;
             bool executor; /* its options differ: it reads them again */
+            const char *kill_switch; /* NULL: as before */
         } configure;
     };
     /* outcome */

@@ -176,9 +176,7 @@ static int attempt_set(struct store *s, const struct attempt_row *r)
         return -EEXIST;
     }
     memory_save(s, t, sizeof(*t));
-    uint64_t requested_ms = t->requested_ms;
     *t = memory_copy_attempt(&s->arena, r);
-    t->requested_ms = requested_ms;
     return 0;
 }
 

@@ -80,7 +80,8 @@ static const char *const texts[SQL_STATEMENTS] = {
     /* Numbered as in the insert; requested_ms stays. */
     [SQL_ATTEMPT_SET] =
         "UPDATE attempt SET state = ?4, executor = ?5, pid = ?6,"
-        " started_ms = ?8, finished_ms = ?9, exit_code = ?10,"
+        " requested_ms = ?7, started_ms = ?8, finished_ms = ?9, exit_code = "
+        "?10,"
         " term_signal = ?11, output_bytes = ?12, output_truncated = ?13,"
         " survivors = ?14, error = ?15, outputs = ?16"
         " WHERE workflow = ?1 AND step_no = ?2 AND attempt = ?3",

@@ -138,12 +138,19 @@ static const struct field ended_fields[] = {
     {FIELD_END, 0, 0, 0},
 };
 
+static const struct field deferred_fields[] = {
+    {FIELD_KEY, AT(deferred.key), 0, 0},
+    {FIELD_TEXT, AT(deferred.error), 1, ERROR_MAX_BYTES},
+    {FIELD_END, 0, 0, 0},
+};
+
 static const struct field *const fields_of[EXEC_KINDS] = {
-    [EXEC_HELLO] = hello_fields,     [EXEC_WELCOME] = welcome_fields,
-    [EXEC_START] = start_fields,     [EXEC_STOP] = stop_fields,
-    [EXEC_FORGET] = forget_fields,   [EXEC_PIN] = pin_fields,
-    [EXEC_STARTED] = started_fields, [EXEC_OUTPUT] = output_fields,
-    [EXEC_ENDED] = ended_fields,     [EXEC_PINNED] = pinned_fields,
+    [EXEC_HELLO] = hello_fields,       [EXEC_WELCOME] = welcome_fields,
+    [EXEC_START] = start_fields,       [EXEC_STOP] = stop_fields,
+    [EXEC_FORGET] = forget_fields,     [EXEC_PIN] = pin_fields,
+    [EXEC_STARTED] = started_fields,   [EXEC_OUTPUT] = output_fields,
+    [EXEC_ENDED] = ended_fields,       [EXEC_PINNED] = pinned_fields,
+    [EXEC_DEFERRED] = deferred_fields,
 };
 
 static bool in_range(const struct field *f, uint64_t value)

@@ -11,6 +11,7 @@
  *   STOP   TERM or KILL           OUTPUT   a chunk, with its offset
  *   FORGET the outcome is stored  ENDED    the final attempt row
  *   PIN    a runbook is in force  PINNED   0 or why not
+ *                                 DEFERRED it did not begin: ask again
  *
  * START is idempotent by key: the executor answers an attempt that it already
  * knows by re-attaching (STARTED, OUTPUT from offset 0, ENDED as far as they
@@ -20,6 +21,9 @@
  * and keeps that outcome, so that a later START of the same key gets it too.
  * After WELCOME it sends ENDED of every outcome that it still keeps. FORGET
  * of an unknown attempt is fine.
+ *
+ * DEFERRED answers a START while the kill switch is on. Nothing is kept of it,
+ * and it has not begun: it may be asked for again, in the name of any life.
  *
  * START quotes the life of the executor it was decided for. Another life
  * answers with the outcome that it was left, or else ENDED with
@@ -51,6 +55,7 @@ enum exec_kind {
     EXEC_OUTPUT,
     EXEC_ENDED,
     EXEC_PINNED,
+    EXEC_DEFERRED,
     EXEC_KINDS
 };
 
@@ -93,6 +98,10 @@ struct exec_message {
             uint32_t pid;
             uint64_t started_ms;
         } started;
+        struct {
+            struct attempt_key key;
+            struct str error; /* why */
+        } deferred;
         struct output_chunk output;
         struct attempt_row ended;
     };

@@ -172,7 +172,7 @@ static void attempts_keep_every_field(void **state)
     set.state = ATTEMPT_FAILED;
     set.executor = fixture_id(f);
     set.pid = 4321;
-    set.requested_ms = 0; /* fixed: only the intent says it */
+    set.requested_ms = T0_MS + 7; /* asked for again */
     set.started_ms = T0_MS + 1;
     set.finished_ms = T0_MS + 2;
     set.exit_code = -1;
@@ -191,7 +191,7 @@ static void attempts_keep_every_field(void **state)
     assert_int_equal(rows[0].state, ATTEMPT_FAILED);
     assert_id(rows[0].executor, set.executor);
     assert_int_equal(rows[0].pid, 4321);
-    assert_int_equal(rows[0].requested_ms, T0_MS);
+    assert_int_equal(rows[0].requested_ms, T0_MS + 7);
     assert_int_equal(rows[0].started_ms, T0_MS + 1);
     assert_int_equal(rows[0].finished_ms, T0_MS + 2);
     assert_int_equal(rows[0].exit_code, -1);

@@ -21,6 +21,7 @@
 #include "tests/unit/net/raw.h"
 
 struct fake {
+    int turn_result; /* of the kill switch */
     struct api *api;
     struct integrations *integrations;
     char key_path[64];
@@ -205,20 +206,12 @@ uint8_t service_priority(struct service *s, const struct event *e)
     return e->priority;
 }
 
-int service_kill(struct service *s, struct str why, struct err *reterr)
+void service_turn(struct service *s, struct service_turn *turn)
 {
     (void)s;
-    (void)reterr;
-    (void)snprintf(fake.warning, sizeof(fake.warning), "%.*s", STR_ARG(why));
-    return 0;
-}
-
-int service_unkill(struct service *s, struct err *reterr)
-{
-    (void)s;
-    (void)reterr;
-    fake.warning[0] = '\0';
-    return 0;
+    turn->result = fake.turn_result;
+    turn->now.on = turn->on;
+    turn->done(turn);
 }
 
 const char *service_switch_path(const struct service *s)

@@ -20,7 +20,7 @@ static void a_workflow_waits_for_the_executor(void **state)
 
 static const char *turn(struct bench *b, bool on)
 {
-    return take(b, (struct fact){.kind = FACT_HALT, .halt = on});
+    return take(b, (struct fact){.kind = FACT_HALT, .halt = {.on = on}});
 }
 
 /* While the kill switch is on: no step after the one that runs, no workflow,
@@ -44,6 +44,90 @@ static void the_kill_switch_lets_nothing_begin(void **state)
     SAYS(turn(b, true), "");
     SAYS(turn(b, false), "try A 1.1; set B running; try B 0.1; START A 1.1; "
                          "START B 0.1; CLAIM 0");
+    bench_free(b);
+}
+
+static const char *deferred(struct bench *b, char letter, uint32_t step,
+                            uint32_t attempt)
+{
+    return take(b, (struct fact){.kind = FACT_STEP_DEFERRED,
+                                 .deferred = {key_of(letter, step, attempt),
+                                              b->executor, STR("a storm")}});
+}
+
+/* Asked for in the moment before the engine looks: the step has not begun, so
+ * it costs no try, and continue_on_error does not pass it over. It is the same
+ * attempt that begins later, in the name of whoever is there then. */
+static void what_met_the_kill_switch_waits(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new();
+    struct runbook *rb = RUNBOOK(
+        b, "a.yaml", STEP(.continue_on_error = true, .max_attempts = 1));
+    begin(b);
+    (void)run(b, rb, 'A');
+    SAYS(deferred(b, 'A', 0, 1), "put A 0.1 starting");
+    SAYS(deferred(b, 'A', 0, 1), "");
+    assert_int_equal(engine_next_deadline_ms(b->engine), b->now_ms + 1000);
+    SAYS(turn(b, true), "");
+    SAYS(after(b, 5000), "");
+    SAYS(down(b), "");
+    SAYS(up(b, 'y'), "");
+    SAYS(turn(b, false), "set A running; put A 0.1 starting; START A 0.1");
+    assert_true(id_eq(b->fx.actions.at[0].start.executor, id_of('y')));
+    SAYS(ended(b, 'A', 0, 1, ATTEMPT_SUCCEEDED),
+         "put A 0.1 succeeded; set A succeeded; FORGET A 0.1");
+    bench_free(b);
+}
+
+/* A switch that only the executor sees: it is asked again, second by second. */
+static void a_switch_of_the_executor_is_tried_again(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new();
+    struct runbook *rb = RUNBOOK(b, "a.yaml", STEP());
+    begin(b);
+    (void)run(b, rb, 'A');
+    SAYS(deferred(b, 'A', 0, 1), "put A 0.1 starting");
+    SAYS(after(b, 1000), "put A 0.1 starting; START A 0.1");
+    SAYS(deferred(b, 'A', 0, 1), "put A 0.1 starting");
+    SAYS(stop(b, 'A', STOP_CANCEL),
+         "set A cancelled; put A 0.1 cancelled; REPLY 0 cancelled");
+    bench_free(b);
+}
+
+static void a_stop_that_crosses_the_kill_switch_ends_it(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new();
+    struct runbook *rb = RUNBOOK(b, "a.yaml", STEP());
+    begin(b);
+    (void)run(b, rb, 'A');
+    SAYS(stop(b, 'A', STOP_CANCEL),
+         "set A running; TERM A 0.1; REPLY 0 running");
+    SAYS(deferred(b, 'A', 0, 1),
+         "put A 0.1 starting; put A 0.1 cancelled; set A cancelled");
+    bench_free(b);
+}
+
+/* What waits for the switch is not late. */
+static void time_limits_stand_still_while_the_switch_is_on(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new();
+    struct runbook *rb = RUNBOOK(b, "a.yaml", STEP(), STEP());
+    rb->timeout_ms = 50000;
+    begin(b);
+    (void)run(b, rb, 'A');
+    SAYS(after(b, 20000), "");
+    SAYS(turn(b, true), "");
+    SAYS(ended(b, 'A', 0, 1, ATTEMPT_SUCCEEDED),
+         "put A 0.1 succeeded; set A running; FORGET A 0.1");
+    assert_int_equal(engine_next_deadline_ms(b->engine), UINT64_MAX);
+    SAYS(after(b, 100000), "");
+    SAYS(turn(b, false), "set A running; try A 1.1; START A 1.1");
+    SAYS(after(b, 29000), "");
+    SAYS(after(b, 1000), "TERM A 1.1");
     bench_free(b);
 }
 
@@ -292,6 +376,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_workflow_waits_for_the_executor),
         cmocka_unit_test(the_kill_switch_lets_nothing_begin),
+        cmocka_unit_test(what_met_the_kill_switch_waits),
+        cmocka_unit_test(a_switch_of_the_executor_is_tried_again),
+        cmocka_unit_test(a_stop_that_crosses_the_kill_switch_ends_it),
+        cmocka_unit_test(time_limits_stand_still_while_the_switch_is_on),
         cmocka_unit_test(the_same_life_is_asked_again),
         cmocka_unit_test(another_life_is_asked_what_it_knows),
         cmocka_unit_test(another_life_is_not_told_to_stop),

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -61,9 +62,9 @@ static void it_is_a_file(void **state)
     expect(true, "uid:0: a storm");
     put_on("somebody else");
     expect(true, "uid:0: a storm");
-    assert_int_equal(kill_switch_clear(path, &err), 0);
+    assert_int_equal(kill_switch_clear(path, NULL, &err), 0);
     expect(false, "");
-    assert_int_equal(kill_switch_clear(path, &err), 0);
+    assert_int_equal(kill_switch_clear(path, NULL, &err), 0);
 }
 
 static void write_file(const char *text)
@@ -122,7 +123,7 @@ static void whatever_stands_there_is_on(void **state)
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkdir(path, 0700), 0);
     expect(true, "");
-    assert_true(kill_switch_clear(path, &err) < 0);
+    assert_true(kill_switch_clear(path, NULL, &err) < 0);
     assert_non_null(strstr(err.message, path));
     expect(true, "");
 }
@@ -138,6 +139,79 @@ static void what_cannot_be_looked_at_is_on(void **state)
     kill_switch_look(deep, &k);
     assert_true(k.on);
     assert_string_equal(k.text, "cannot look at it: File name too long");
+}
+
+/* A file where its folder should be: it cannot be put on, so it is. */
+static void what_can_never_be_put_on_is_on(void **state)
+{
+    struct err err = ERR_INIT;
+    (void)state;
+    char parent[64];
+    (void)snprintf(parent, sizeof(parent), "%s/control", folder);
+    FILE *f = fopen(parent, "we");
+    assert_non_null(f);
+    assert_int_equal(fclose(f), 0);
+    expect(true, "cannot look at it: Not a directory");
+    assert_int_equal(kill_switch_set(path, STR("x"), &err), -ENOTDIR);
+    assert_int_equal(kill_switch_clear(path, NULL, &err), -ENOTDIR);
+}
+
+/* Whoever puts it on, be it on or not, wins over who would take it off and has
+ * not seen that. */
+static void only_what_was_seen_is_taken_off(void **state)
+{
+    struct err err = ERR_INIT;
+    struct kill_switch seen;
+    (void)state;
+    put_on("first");
+    kill_switch_look(path, &seen);
+    assert_true(seen.since_ms != 0);
+    (void)usleep(20000); /* so that the file system's clock moves on */
+    put_on("second");
+    assert_int_equal(kill_switch_clear(path, &seen, &err), -EEXIST);
+    assert_non_null(strstr(err.message, "first"));
+    expect(true, "first");
+    kill_switch_look(path, &seen);
+    assert_int_equal(kill_switch_clear(path, &seen, &err), 0);
+    expect(false, "");
+    assert_int_equal(kill_switch_clear(path, &seen, &err), 0);
+    kill_switch_look(path, &seen);
+    put_on("after a look at none");
+    assert_int_equal(kill_switch_clear(path, &seen, &err), -EEXIST);
+}
+
+static void each_of_several_is_enough(void **state)
+{
+    char other[64];
+    struct kill_switch k;
+    const char *where = NULL;
+    (void)state;
+    (void)snprintf(other, sizeof(other), "%s/other", folder);
+    const char *const paths[] = {NULL, other, path};
+    kill_switch_look_at(paths, 3, &k, &where);
+    assert_false(k.on);
+    put_on("far");
+    kill_switch_look_at(paths, 3, &k, &where);
+    assert_true(k.on);
+    assert_string_equal(where, path);
+    assert_string_equal(k.text, "far");
+}
+
+/* Whoever keeps the folder locked can keep nobody from putting it on. */
+static void a_lock_keeps_nobody_from_putting_it_on(void **state)
+{
+    struct err err = ERR_INIT;
+    char parent[64];
+    (void)state;
+    put_on("x");
+    (void)snprintf(parent, sizeof(parent), "%s/control", folder);
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    assert_int_equal(kill_switch_clear(path, NULL, &err), -EAGAIN);
+    assert_int_equal(unlink(path), 0);
+    put_on("all the same");
+    expect(true, "all the same");
+    os_close(fd);
 }
 
 static void it_says_why_it_cannot_be_put_on(void **state)
@@ -161,6 +235,14 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_cannot_be_looked_at_is_on, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(what_can_never_be_put_on_is_on, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(only_what_was_seen_is_taken_off, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(each_of_several_is_enough, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_lock_keeps_nobody_from_putting_it_on,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_says_why_it_cannot_be_put_on, set_up,
                                         tear_down),
     };

@@ -240,6 +240,11 @@ static void note(struct lab *l, const struct exec_message *m)
     case EXEC_ENDED:
         note_ended(l, &m->ended);
         return;
+    case EXEC_DEFERRED:
+        l->deferred++;
+        (void)snprintf(l->deferred_why, sizeof(l->deferred_why), "%.*s",
+                       STR_ARG(m->deferred.error));
+        return;
     case EXEC_PINNED:
         l->pinned++;
         (void)snprintf(l->pin_error, sizeof(l->pin_error), "%.*s",

@@ -38,7 +38,10 @@ struct lab {
     struct id life;    /* of the executor that welcomed us last */
     bool closed;       /* the executor has closed the link */
     char pin_error[1024];
-    unsigned pinned; /* answers */
+    unsigned pinned;          /* answers */
+    const char *moved_switch; /* for a test's own options.refresh */
+    unsigned deferred;        /* how often a start was put off, and why last */
+    char deferred_why[512];
     struct lab_attempt attempts[LAB_ATTEMPTS_MAX];
 };
 

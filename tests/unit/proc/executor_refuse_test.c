@@ -54,7 +54,21 @@ static void another_version_is_refused(void **state)
     assert_string_not_equal(lab_pin(l, "a.yaml", &hash), "");
 }
 
-/* Whoever asks; what runs already goes on. */
+static void expect_deferred(struct lab *l, const struct exec_message *m,
+                            const char *why)
+{
+    unsigned before = l->deferred;
+    lab_send(l, m);
+    while (l->deferred == before) {
+        lab_take(l);
+    }
+    assert_string_equal(l->deferred_why, why);
+    const struct lab_attempt *a = lab_attempt(l, m->start.key.attempt);
+    assert_int_equal(a->started + a->ended, 0);
+}
+
+/* Whoever asks; what runs already goes on. Nothing is kept of what did not
+ * begin: it begins when it is asked for again. */
 static void nothing_begins_while_the_kill_switch_is_on(void **state)
 {
     struct lab *l = *state;
@@ -62,7 +76,7 @@ static void nothing_begins_while_the_kill_switch_is_on(void **state)
     char path[160];
     (void)snprintf(path, sizeof(path), "%s/switch", l->folder);
     lab_stop(l);
-    l->options.kill_switch = path;
+    l->options.kill_switches[EXECUTOR_SWITCH_NOW] = path;
     lab_launch(l);
     lab_connect(l);
     lab_begin(l, 1, "echo up; sleep 0.2; echo done");
@@ -70,11 +84,57 @@ static void nothing_begins_while_the_kill_switch_is_on(void **state)
     assert_int_equal(kill_switch_set(path, STR("a storm"), &err), 0);
     struct runbook_hash hash = lab_write_step(l, "a.yaml", "exit 0", "");
     struct exec_message m = lab_start_message(l, 2, "a.yaml", &hash);
-    expect_refused(l, &m, "the kill switch is on: a storm");
+    expect_deferred(l, &m, "the kill switch is on: a storm");
+    expect_deferred(l, &m, "the kill switch is on: a storm");
     lab_start_again(l, 1); /* asked about, not begun */
     assert_int_equal(lab_wait_ended(l, 1)->row.state, ATTEMPT_SUCCEEDED);
-    assert_int_equal(kill_switch_clear(path, &err), 0);
-    assert_int_equal(lab_run(l, 3, "exit 0")->row.state, ATTEMPT_SUCCEEDED);
+    assert_int_equal(kill_switch_clear(path, NULL, &err), 0);
+    lab_send(l, &m);
+    assert_int_equal(lab_wait_ended(l, 2)->row.state, ATTEMPT_SUCCEEDED);
+}
+
+static int move_switch(void *context, struct executor_options *ret)
+{
+    struct lab *l = context;
+    *ret = l->options;
+    ret->kill_switches[EXECUTOR_SWITCH_NOW] = l->moved_switch;
+    return 0;
+}
+
+/* Root's, the one of this life's first configuration and that of the newest:
+ * each of them is enough. */
+static void it_looks_at_every_place_of_its_life(void **state)
+{
+    struct lab *l = *state;
+    struct err err = ERR_INIT;
+    char paths[EXECUTOR_SWITCHES][160];
+    static const char *const names[] = {"root", "now", "first"};
+    for (size_t i = 0; i < EXECUTOR_SWITCHES; i++) {
+        (void)snprintf(paths[i], sizeof(paths[i]), "%s/%s", l->folder,
+                       names[i]);
+    }
+    lab_stop(l);
+    l->moved_switch = paths[EXECUTOR_SWITCH_NOW];
+    l->options.kill_switches[EXECUTOR_SWITCH_ROOT] = paths[0];
+    l->options.kill_switches[EXECUTOR_SWITCH_NOW] =
+        paths[EXECUTOR_SWITCH_FIRST];
+    l->options.kill_switches[EXECUTOR_SWITCH_FIRST] =
+        paths[EXECUTOR_SWITCH_FIRST];
+    l->options.refresh = move_switch;
+    l->options.context = l;
+    lab_launch(l);
+    lab_connect(l);
+    struct runbook_hash hash = lab_write_step(l, "a.yaml", "exit 0", "");
+    struct exec_message m = lab_start_message(l, 1, "a.yaml", &hash);
+    for (size_t i = 0; i < EXECUTOR_SWITCHES; i++) {
+        assert_int_equal(kill_switch_set(paths[i], str_c(names[i]), &err), 0);
+        char why[64];
+        (void)snprintf(why, sizeof(why), "the kill switch is on: %s", names[i]);
+        expect_deferred(l, &m, why);
+        assert_int_equal(kill_switch_clear(paths[i], NULL, &err), 0);
+    }
+    lab_send(l, &m);
+    assert_int_equal(lab_wait_ended(l, 1)->row.state, ATTEMPT_SUCCEEDED);
 }
 
 static void a_file_that_is_not_there_is_refused(void **state)
@@ -473,6 +533,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(another_version_is_refused),
         CASE(nothing_begins_while_the_kill_switch_is_on),
+        CASE(it_looks_at_every_place_of_its_life),
         CASE(a_file_that_is_not_there_is_refused),
         CASE(a_link_out_of_the_repository_is_refused),
         CASE(a_runbook_that_does_not_load_is_refused),

@@ -113,6 +113,10 @@ static struct exec_message sample(enum exec_kind kind)
     case EXEC_ENDED:
         m.ended = some_end();
         break;
+    case EXEC_DEFERRED:
+        m.deferred.key = some_key();
+        m.deferred.error = STR("the kill switch is on: a storm");
+        break;
     case EXEC_KINDS:
         fail();
     }
