@@ -143,15 +143,16 @@ void triggers_name(struct loader *l, const struct yaml_node *n)
                       ? t->id
                       : arena_str(&l->rb->arena, str_n(number, (size_t)len));
         report_twin(l, n, i);
-        if (l->rb->trigger_count > 1 && t->id.len == 0 &&
-            has_limit(yaml_item(n, i))) {
+        const struct yaml_node *trigger = yaml_item(n, i);
+        if (l->rb->trigger_count > 1 && has_limit(trigger) &&
+            yaml_get(trigger, STR("id")) == NULL) {
             err_hint(loader_warning(l, t->at,
                                     "the trigger has limits and no id: when "
                                     "the order of triggers changes, what it "
                                     "remembers goes to another one"),
                      "add an id that is its own");
         }
-        if (t->dedup_count != 0 && !has_limit(yaml_item(n, i))) {
+        if (t->dedup_count != 0 && !has_limit(trigger)) {
             err_hint(loader_warning(l, t->at,
                                     "'dedup' has no effect: the trigger "
                                     "remembers nothing"),
