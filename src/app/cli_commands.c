@@ -110,6 +110,7 @@ static const struct cli_flag outbox_flags[] = {
 
 static const struct cli_flag lint_flags[] = {
     {"format", 'f', "FORMAT", "text, json, github or sarif", cli_lint_formats},
+    {"more", 0, NULL, "also what is well to have: tests (untested)", NULL},
     {"rules", 0, NULL, "list the rules instead", NULL},
     END,
 };

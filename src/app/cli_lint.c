@@ -35,7 +35,8 @@ static int look_at(struct cli_lint_run *run, const char *path)
                         NULL, "cannot read %s: %s", path,
                         r == -E2BIG ? "it is larger than 1 MiB" : strerror(-r));
     }
-    lint_runbook(str_c(path), strbuf_str(&text), &RUNBOOK_DEFAULTS, &report);
+    (cli_has(run->cli, "more") ? lint_runbook_more : lint_runbook)(
+        str_c(path), strbuf_str(&text), &RUNBOOK_DEFAULTS, &report);
     cli_lint_add(run, path, &report);
     lint_report_deinit(&report);
     return 0;

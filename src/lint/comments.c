@@ -177,7 +177,7 @@ void lint_apply_comments(struct lint *l)
     speak(l, RULE_UNUSED_ALLOW);
     VEC_EACH (&allows.at, i) {
         const struct allow *a = &allows.at.at[i];
-        if (!a->used) {
+        if (!a->used && (l->more || !a->rule->asked)) {
             (void)lint_add(l,
                            (struct place){.line = a->line, .column = a->column},
                            "%s finds nothing here", a->rule->id);

@@ -310,7 +310,7 @@ static void look(struct lint *l)
 {
     for (size_t r = 0; r < lint_rule_count; r++) {
         l->rule = &lint_rules[r];
-        if (l->rule->file != NULL) {
+        if (l->rule->file != NULL && (l->more || !l->rule->asked)) {
             l->rule->file(l);
         }
     }
@@ -363,14 +363,14 @@ static void finish(struct lint_report *r)
     }
 }
 
-void lint_runbook(struct str path, struct str text,
-                  const struct runbook_defaults *defaults,
-                  struct lint_report *ret)
+static void lint_text(struct str path, struct str text,
+                      const struct runbook_defaults *defaults, bool more,
+                      struct lint_report *ret)
 {
     static const struct yaml_limits limits = {.bytes = RUNBOOK_MAX_BYTES,
                                               .depth = RUNBOOK_MAX_DEPTH,
                                               .nodes = RUNBOOK_MAX_NODES};
-    struct lint l = {.text = text, .report = ret};
+    struct lint l = {.text = text, .more = more, .report = ret};
     struct runbook_report loaded = {0};
     struct runbook *rb = NULL;
     struct err ignored = ERR_INIT; /* the loader says the same */
@@ -390,6 +390,20 @@ void lint_runbook(struct str path, struct str text,
     lint_apply_comments(&l);
     finish(ret);
     arena_deinit(&l.arena);
+}
+
+void lint_runbook(struct str path, struct str text,
+                  const struct runbook_defaults *defaults,
+                  struct lint_report *ret)
+{
+    lint_text(path, text, defaults, false, ret);
+}
+
+void lint_runbook_more(struct str path, struct str text,
+                       const struct runbook_defaults *defaults,
+                       struct lint_report *ret)
+{
+    lint_text(path, text, defaults, true, ret);
 }
 
 void lint_report_deinit(struct lint_report *r)

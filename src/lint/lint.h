@@ -35,6 +35,7 @@ typedef void lint_script_fn(struct lint *l, const struct lint_script *s);
 struct lint_rule {
     const char *id;
     enum lint_severity severity;
+    bool asked;          /* it looks only for those who ask for more */
     const char *summary; /* no full stop */
     const char *why;     /* sentences */
     const char *fix;     /* what to do, no full stop */
@@ -71,6 +72,10 @@ struct lint_report {
 void lint_runbook(struct str path, struct str text,
                   const struct runbook_defaults *defaults,
                   struct lint_report *ret);
+/* The same with the rules that look only when asked. */
+void lint_runbook_more(struct str path, struct str text,
+                       const struct runbook_defaults *defaults,
+                       struct lint_report *ret);
 void lint_report_deinit(struct lint_report *r);
 
 /* Appends the rules as sections of runbook-lint(7) in scdoc. */

@@ -26,6 +26,7 @@ struct lint {
     struct arena arena;
     struct str text;
     const struct yaml_node *root; /* NULL: no YAML, or empty */
+    bool more;                    /* rules that are asked for look as well */
     const struct lint_rule *rule; /* the one that looks */
     struct lint_report *report;
     char field[64];     /* of the step: "steps[2]" */
@@ -71,7 +72,7 @@ void lint_apply_comments(struct lint *l);
 
 /* The rules' functions: steps.c, script.c, secrets.c. */
 lint_step_fn lint_run_as_root, lint_retry, lint_timeout, lint_secret_in_env;
-lint_file_fn lint_secret_parameter;
+lint_file_fn lint_secret_parameter, lint_untested;
 lint_script_fn lint_secret_in_script;
 lint_script_fn lint_template, lint_eval, lint_pipe_to_shell, lint_remove;
 lint_script_fn lint_sudo, lint_tls, lint_kill_by_name, lint_temporary;

@@ -2,7 +2,7 @@
 #include "lint/lint_priv.h"
 
 const struct lint_rule lint_rules[] = {
-    {"runbook-error", LINT_ERROR, "the loader refuses the runbook",
+    {"runbook-error", LINT_ERROR, false, "the loader refuses the runbook",
      "The file is not a valid runbook: the message says where and what "
      "was expected. A file with an error never replaces a good one, and "
      "this cannot be allowed by a comment.",
@@ -14,7 +14,7 @@ const struct lint_rule lint_rules[] = {
      "    command: echo hello\n"
      "    timeout: 30\n",
      .file = NULL},
-    {"runbook-warning", LINT_WARNING, "the loader warns of something",
+    {"runbook-warning", LINT_WARNING, false, "the loader warns of something",
      "The runbook loads, but something in it has no effect, never "
      "happens or happens too often, such as a trigger without a "
      "condition.",
@@ -35,7 +35,7 @@ const struct lint_rule lint_rules[] = {
      "    command: echo hello\n"
      "    timeout: 30\n",
      .file = NULL},
-    {"event-in-shell", LINT_ERROR,
+    {"event-in-shell", LINT_ERROR, false,
      "a value becomes part of shell text or of another program",
      "What an event says, and what a person gives as a parameter, is "
      "data. Pasted into the text of sh -c, ssh, awk, sed or python it "
@@ -57,7 +57,8 @@ const struct lint_rule lint_rules[] = {
      "    argv: [sh, -c, 'echo \"$1\"', sh, \"${{ parameters.who }}\"]\n"
      "    timeout: 30\n",
      .script = lint_template},
-    {"eval-parameter", LINT_ERROR, "shell text makes a program out of a value",
+    {"eval-parameter", LINT_ERROR, false,
+     "shell text makes a program out of a value",
      "eval, sh -c, ssh, awk, sed, perl, python and SQL clients read "
      "their text as a program. A variable that the shell has put into "
      "it is read as a part of that program.",
@@ -78,7 +79,7 @@ const struct lint_rule lint_rules[] = {
      "    command: grep -cF -- \"$ADP_PARAM_WORD\" /var/log/syslog\n"
      "    timeout: 30\n",
      .script = lint_eval},
-    {"pipe-to-shell", LINT_ERROR,
+    {"pipe-to-shell", LINT_ERROR, false,
      "a program from the network is run without a look at it",
      "Whoever controls the server, the name or the way to it decides "
      "what runs, each time anew; and a transfer that breaks off leaves "
@@ -97,7 +98,7 @@ const struct lint_rule lint_rules[] = {
      "    env: {SUM: 1e4f0ae6}\n"
      "    timeout: 5m\n",
      .script = lint_pipe_to_shell},
-    {"unguarded-rm", LINT_ERROR,
+    {"unguarded-rm", LINT_ERROR, false,
      "rm -r or find -delete may remove more than was meant",
      "A variable that is empty turns \"$DIR/\"* into /*, and one that "
      "holds / means everything. The same goes for the folders of the "
@@ -113,7 +114,7 @@ const struct lint_rule lint_rules[] = {
      "    env: {DIR: /srv/app}\n"
      "    timeout: 1m\n",
      .script = lint_remove},
-    {"sudo", LINT_ERROR, "sudo, su and their like do not work in a step",
+    {"sudo", LINT_ERROR, false, "sudo, su and their like do not work in a step",
      "A step runs without the right to gain privileges, so these fail. "
      "Who it runs as is the executor's business, where it can be "
      "reviewed.",
@@ -126,7 +127,7 @@ const struct lint_rule lint_rules[] = {
      "    command: systemctl --no-ask-password restart nginx\n"
      "    timeout: 1m\n",
      .script = lint_sudo},
-    {"secret-in-clear", LINT_ERROR, "a secret stands in the runbook",
+    {"secret-in-clear", LINT_ERROR, false, "a secret stands in the runbook",
      "Runbooks lie in a repository, are copied into backups and are "
      "shown by the API. What stands in a command line can besides be "
      "read by every user of the host.",
@@ -145,7 +146,7 @@ const struct lint_rule lint_rules[] = {
      "    env: {API_TOKEN: \"${{ parameters.api_token }}\"}\n"
      "    timeout: 30\n",
      .step = lint_secret_in_env, .script = lint_secret_in_script},
-    {"parameter-not-secret", LINT_WARNING,
+    {"parameter-not-secret", LINT_WARNING, false,
      "a parameter has the name of a secret and is none",
      "Values of parameters are stored with the workflow and shown to "
      "everybody who may see it, unless they are secret.",
@@ -165,7 +166,7 @@ const struct lint_rule lint_rules[] = {
      "    command: echo hello\n"
      "    timeout: 30\n",
      .file = lint_secret_parameter},
-    {"tls-not-verified", LINT_WARNING,
+    {"tls-not-verified", LINT_WARNING, false,
      "the other side of a connection is not verified",
      "Without that, whoever is in between can read and change "
      "everything, commands and secrets included.",
@@ -179,7 +180,7 @@ const struct lint_rule lint_rules[] = {
      "https://db-1.example.org/\n"
      "    timeout: 30\n",
      .script = lint_tls},
-    {"kill-by-name", LINT_WARNING,
+    {"kill-by-name", LINT_WARNING, false,
      "processes are ended by a part of their name",
      "pkill -f and killall end whatever fits, on the whole host: an "
      "editor with that file open, the same program of another service, "
@@ -193,7 +194,7 @@ const struct lint_rule lint_rules[] = {
      "    command: systemctl kill --signal=KILL worker.service\n"
      "    timeout: 30\n",
      .script = lint_kill_by_name},
-    {"stops-the-engine", LINT_ERROR,
+    {"stops-the-engine", LINT_ERROR, false,
      "a step stops or restarts the platform itself",
      "The workflow would end with what runs it: its outcome becomes "
      "unknown, and nobody is left to go on with it.",
@@ -206,7 +207,7 @@ const struct lint_rule lint_rules[] = {
      "    command: adctl reload\n"
      "    timeout: 2m\n",
      .script = lint_own_engine},
-    {"background-process", LINT_WARNING,
+    {"background-process", LINT_WARNING, false,
      "a process is left running in the background",
      "When a step ends, everything that it has started is ended with "
      "it.",
@@ -218,7 +219,7 @@ const struct lint_rule lint_rules[] = {
      "    command: systemctl --no-ask-password start server\n"
      "    timeout: 30\n",
      .script = lint_background},
-    {"predictable-temp-file", LINT_WARNING,
+    {"predictable-temp-file", LINT_WARNING, false,
      "a file with a known name is written where everybody may write",
      "In /tmp another user can put a link of that name first, and the "
      "step overwrites what it points to. The number of a process ($$) "
@@ -232,7 +233,8 @@ const struct lint_rule lint_rules[] = {
      "    command: ps aux > processes\n"
      "    timeout: 30\n",
      .script = lint_temporary},
-    {"world-writable", LINT_WARNING, "everybody may write to a file afterwards",
+    {"world-writable", LINT_WARNING, false,
+     "everybody may write to a file afterwards",
      "Any user of the host, and any service that is broken into, can "
      "then change it.",
      "give it to the user or group that needs it: chown, chmod 640, "
@@ -244,7 +246,7 @@ const struct lint_rule lint_rules[] = {
      "    command: chmod -R 750 /srv/app/cache\n"
      "    timeout: 30\n",
      .script = lint_writable},
-    {"unquoted-parameter", LINT_WARNING,
+    {"unquoted-parameter", LINT_WARNING, false,
      "a parameter stands without quotes in shell text",
      "The shell splits the value at blanks and replaces * and ? by file "
      "names: one argument becomes several, or other ones.",
@@ -264,7 +266,7 @@ const struct lint_rule lint_rules[] = {
      "    command: ls -- \"$ADP_PARAM_DIR\"\n"
      "    timeout: 30\n",
      .script = lint_unquoted},
-    {"no-errexit", LINT_WARNING,
+    {"no-errexit", LINT_WARNING, false,
      "a command of several lines goes on after a failure",
      "The result of a step is that of its last command. A failure in "
      "front of it goes unseen, and what follows works on what is not "
@@ -283,7 +285,7 @@ const struct lint_rule lint_rules[] = {
      "      systemctl --no-ask-password restart app\n"
      "    timeout: 2m\n",
      .script = lint_errexit},
-    {"curl-ignores-errors", LINT_WARNING,
+    {"curl-ignores-errors", LINT_WARNING, false,
      "curl takes an answer of failure for success",
      "Without --fail it ends well whatever the server answers, so a "
      "check with it is always good.",
@@ -295,7 +297,7 @@ const struct lint_rule lint_rules[] = {
      "    command: curl -fsS http://localhost:8080/health\n"
      "    timeout: 30\n",
      .script = lint_curl},
-    {"run-as-root", LINT_WARNING, "a step runs as root",
+    {"run-as-root", LINT_WARNING, false, "a step runs as root",
      "What it does wrong it does to the whole host. Most remedies need "
      "one right only: to restart a unit, to write to one folder.",
      "use a user who may do just that, or say in a comment why it has "
@@ -308,7 +310,7 @@ const struct lint_rule lint_rules[] = {
      "    argv: [systemctl, --no-ask-password, restart, nginx]\n"
      "    timeout: 1m\n",
      .step = lint_run_as_root},
-    {"retry-not-idempotent", LINT_WARNING,
+    {"retry-not-idempotent", LINT_WARNING, false,
      "a step is repeated and does not say that this does no harm",
      "An attempt that failed may have done half of its work. Only "
      "idempotent: true says that doing it again is right; it also lets "
@@ -325,7 +327,7 @@ const struct lint_rule lint_rules[] = {
      "    idempotent: true\n"
      "    timeout: 5m\n",
      .step = lint_retry},
-    {"no-timeout", LINT_NOTE, "a step has no timeout of its own",
+    {"no-timeout", LINT_NOTE, false, "a step has no timeout of its own",
      "The configured default ends it, one minute unless changed: too "
      "long for a look, too short for a restart of a large service.",
      "add timeout: with what the step needs at most",
@@ -335,7 +337,25 @@ const struct lint_rule lint_rules[] = {
      "    command: df -h\n"
      "    timeout: 30\n",
      .step = lint_timeout},
-    {"bad-allow", LINT_ERROR, "a comment that allows a finding is wrong",
+    {"untested", LINT_NOTE, true, "the runbook has no tests",
+     "Tests show what starts it, what it does and what holds it back, before "
+     "an alert does; adctl runbook test plays them in virtual time. This rule "
+     "looks only with --more.",
+     "add tests: with an event and what is expected of it, see runbook(5)",
+     "  - name: Look\n"
+     "    command: df -h\n"
+     "    timeout: 30\n",
+     "name: Look\n"
+     "steps:\n"
+     "  - name: Look\n"
+     "    command: df -h\n"
+     "    timeout: 30\n"
+     "tests:\n"
+     "  - name: it looks\n"
+     "    parameters: {}\n"
+     "    expect: {status: succeeded, ran: [Look]}\n",
+     .file = lint_untested},
+    {"bad-allow", LINT_ERROR, false, "a comment that allows a finding is wrong",
      "It names a rule that does not exist, or does not say why.",
      "write: # lint: allow RULE REASON",
      "  # lint: allow sudo\n"
@@ -348,7 +368,7 @@ const struct lint_rule lint_rules[] = {
      "    run_as: root\n"
      "    timeout: 5m\n",
      .file = NULL},
-    {"unused-allow", LINT_WARNING, "a comment allows what is not found",
+    {"unused-allow", LINT_WARNING, false, "a comment allows what is not found",
      "What it excused has gone, or it stands in the wrong place: on the "
      "line itself, or on a line of its own above the key or step.",
      "remove the comment, or move it",

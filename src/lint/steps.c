@@ -40,6 +40,15 @@ void lint_retry(struct lint *l, const struct yaml_node *step)
     }
 }
 
+void lint_untested(struct lint *l)
+{
+    const struct yaml_node *tests = yaml_get(l->root, STR("tests"));
+    if (yaml_get(l->root, STR("steps")) != NULL &&
+        (tests == NULL || yaml_count(tests) == 0)) {
+        (void)lint_add(l, yaml_place(l->root), "the runbook has no tests");
+    }
+}
+
 void lint_timeout(struct lint *l, const struct yaml_node *step)
 {
     if (yaml_get(step, STR("timeout")) == NULL) {

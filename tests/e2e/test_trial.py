@@ -85,6 +85,17 @@ def test_nothing_to_test(tmp_path):
     assert "did you mean 'Restart'?" in p.stdout
 
 
+def test_lint_notes_what_is_untested_when_asked(tmp_path):
+    text = GOOD[:GOOD.index("tests:")]
+    (tmp_path / "x.yaml").write_text(text)
+    assert "untested" not in adctl("lint", "x.yaml", cwd=tmp_path).stdout
+    p = adctl("lint", "--more", "x.yaml", cwd=tmp_path)
+    assert "note: the runbook has no tests [untested]" in p.stdout
+    (tmp_path / "x.yaml").write_text(GOOD)
+    p = adctl("lint", "--more", "x.yaml", cwd=tmp_path)
+    assert "untested" not in p.stdout
+
+
 def test_the_page_s_tests_pass(tmp_path):
     """runbook(5): the example's runbook with the tests of TESTS."""
     with open(os.path.join(ROOT, "doc/man/runbook.5.scd"),

@@ -221,6 +221,38 @@ static void what_cannot_be_rendered_is_refused(void **state)
     strbuf_deinit(&text);
 }
 
+/* Templates see the virtual time. */
+static void time_in_templates_is_virtual(void **state)
+{
+    static const char text[] =
+        "name: a\n"
+        "steps:\n"
+        "  - {name: w, command: 'true'}\n"
+        "  - name: s\n"
+        "    argv: [a, '${{ string(now) }}', '${{ string(now - "
+        "workflow.created_at) }}']\n"
+        "tests:\n"
+        "  - name: t\n"
+        "    parameters: {}\n"
+        "    now: 2026-03-01T00:00:00Z\n"
+        "    mocks: {w: {after: 5s}}\n"
+        "    expect: {argv: {s: [a, '2026-03-01T00:00:05Z', 5s]}}\n";
+    struct runbook_report report;
+    struct runbook *rb = NULL;
+    struct play_verdict v;
+    (void)state;
+    assert_int_equal(runbook_load(STR("a.yaml"), str_c(text), &RUNBOOK_DEFAULTS,
+                                  &rb, &report),
+                     0);
+    play_test(rb, &rb->tests[0], NULL, &v);
+    if (v.differences.count != 0) {
+        fail_msg("%.*s", STR_ARG(v.differences.at[0].got));
+    }
+    play_verdict_deinit(&v);
+    runbook_report_deinit(&report);
+    runbook_unref(rb);
+}
+
 static void the_same_test_has_the_same_story(void **state)
 {
     (void)state;
@@ -249,6 +281,7 @@ int main(void)
         cmocka_unit_test(guards_hold_back),
         cmocka_unit_test(time_limits_hold),
         cmocka_unit_test(what_cannot_be_rendered_is_refused),
+        cmocka_unit_test(time_in_templates_is_virtual),
         cmocka_unit_test(the_same_test_has_the_same_story),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
