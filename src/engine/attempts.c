@@ -36,7 +36,7 @@ void attempts_next(struct engine *e, struct flow *f)
     INVARIANT("I4", !flow_in_flight(f));
     ASSERT(f->row.status == WORKFLOW_RUNNING && list_empty(&f->place));
     if (flow_expired(e, f)) {
-        flow_time_out(e, f);
+        course_late(e, f);
         return;
     }
     if (!e->executor_up || e->halted) {
@@ -98,7 +98,7 @@ void attempts_ask(struct engine *e, struct flow *f, bool kill)
     uint64_t end_ms = is_ours(e, f) ? expected_end_ms(e, f) : 0;
     f->stop_sent = false;
     f->check_ms = MAX(end_ms, e->now_ms + patience_ms(e));
-    if (kill || f->row.stop != STOP_NONE || flow_expired(e, f)) {
+    if (kill || course_is_stopped(f) || flow_expired(e, f)) {
         attempts_stop(e, f, kill || f->row.stop == STOP_KILL);
     }
     effects_start(e->fx, f, &e->config);
@@ -127,13 +127,17 @@ static void add_duration(struct strbuf *out, uint64_t ms)
     }
 }
 
-/* "step 'restart' exited with status 3" */
+/* "step 'restart' exited with status 3", "step 'undo' of rollback ..." */
 static void describe(const struct flow *f, struct strbuf *out)
 {
     const struct attempt_row *a = flow_attempt(f);
     const struct step *step = flow_step(f);
-    strbuf_addf(out, "step '%.*s' ",
-                STR_ARG(shortened(step->name, DETAIL_MAX_BYTES / 2)));
+    bool plain = step->section == SECTION_STEPS;
+    strbuf_addf(out, "step '%.*s' %s%s%s",
+                STR_ARG(shortened(step->name, DETAIL_MAX_BYTES / 2)),
+                plain ? "" : "of ",
+                plain ? "" : step_section_name(step->section),
+                plain ? "" : " ");
     switch (a->state) {
     case ATTEMPT_FAILED:
         if (a->term_signal != 0) {
@@ -166,19 +170,6 @@ static void describe(const struct flow *f, struct strbuf *out)
         strbuf_addf(out, ": %.*s",
                     STR_ARG(shortened(a->error, DETAIL_MAX_BYTES)));
     }
-}
-
-/* The step is done with, well or (continue_on_error) not. */
-static void advance(struct engine *e, struct flow *f)
-{
-    if (f->row.step_no + 1 == f->runbook->step_count) {
-        f->row.result = RESULT_UNVERIFIED;
-        flow_finish(e, f, WORKFLOW_SUCCEEDED, STR(""));
-        return;
-    }
-    flow_touch(e, f);
-    f->row.step_no++;
-    attempts_next(e, f);
 }
 
 /* Doubled with each attempt, a fifth more or less, never above the cap. */
@@ -217,19 +208,19 @@ static bool may_retry(const struct flow *f)
 static void failed_for_good(struct engine *e, struct flow *f)
 {
     if (flow_step(f)->continue_on_error) {
-        advance(e, f);
+        course_go(e, f, COURSE_DONE, STR(""));
         return;
     }
     CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(ERROR_MAX_BYTES);
     describe(f, &text);
-    flow_finish(e, f, WORKFLOW_FAILED, strbuf_str(&text));
+    course_go(e, f, COURSE_FAILED, strbuf_str(&text));
 }
 
 static void hold(struct engine *e, struct flow *f, struct str why)
 {
     list_remove(&f->place);
     flow_move(e, f, WORKFLOW_HELD);
-    f->row.error = flow_own(&f->error, why);
+    course_blame(f, why);
     f->row.wake_ms = 0;
     f->row.deadline_ms = e->now_ms + e->config.held_timeout_ms;
     flow_arm(e, f);
@@ -257,7 +248,11 @@ static void hold_alive(struct engine *e, struct flow *f)
 /* Retried at once: the step has not failed, its executor has. */
 static void unknown(struct engine *e, struct flow *f)
 {
-    if (!flow_step(f)->idempotent) {
+    bool harmless =
+        course_is_closing(f) || flow_step(f)->section == SECTION_DIAGNOSE;
+    if (!flow_step(f)->idempotent && harmless) {
+        failed_for_good(e, f);
+    } else if (!flow_step(f)->idempotent) {
         hold_unknown(e, f,
                      "it is not idempotent, so an operator must see what "
                      "it did");
@@ -272,14 +267,12 @@ static void unknown(struct engine *e, struct flow *f)
 static void decide(struct engine *e, struct flow *f)
 {
     enum attempt_state state = flow_attempt(f)->state;
-    bool succeeded = state == ATTEMPT_SUCCEEDED;
-    bool last = f->row.step_no + 1 == f->runbook->step_count;
-    if (f->row.stop != STOP_NONE) {
-        stop_finish(e, f);
-    } else if (flow_expired(e, f) && !(succeeded && last)) {
-        flow_time_out(e, f);
-    } else if (succeeded) {
-        advance(e, f);
+    if (course_is_stopped(f)) {
+        course_stop(e, f);
+    } else if (state == ATTEMPT_SUCCEEDED) {
+        course_go(e, f, COURSE_DONE, STR(""));
+    } else if (flow_expired(e, f)) {
+        course_late(e, f);
     } else if (state == ATTEMPT_UNKNOWN) {
         unknown(e, f);
     } else if (may_retry(f)) {
@@ -359,7 +352,7 @@ void attempts_started(struct engine *e, const struct fact *fact)
     a->pid = fact->started.pid;
     a->started_ms = fact->started.started_ms;
     effects_attempt(e->fx, RECORD_ATTEMPT_SET, a);
-    if (f->row.stop != STOP_NONE || flow_expired(e, f)) {
+    if (course_is_stopped(f) || flow_expired(e, f)) {
         attempts_stop(e, f, f->row.stop == STOP_KILL);
     } else if (!f->stop_sent) {
         f->check_ms = expected_end_ms(e, f);

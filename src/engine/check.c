@@ -93,6 +93,7 @@ void engine_check(const struct engine *e)
          entry = map_next(&e->flows, &cursor)) {
         const struct flow *f = entry->value;
         results_check(f);
+        course_check(f);
         check_wait(e, f);
         running += flow_holds_place(f->row.status);
         held += f->row.status == WORKFLOW_HELD;

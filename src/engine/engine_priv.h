@@ -22,6 +22,7 @@
 #include "base/map.h"
 #include "base/prng.h"
 #include "base/strbuf.h"
+#include "engine/course.h"
 #include "engine/engine.h"
 #include "engine/halt.h"
 #include "engine/results.h"
@@ -139,9 +140,6 @@ void flow_move(struct engine *e, struct flow *f, enum workflow_status to);
 /* Ends the flow. `error` is copied; "" for none. */
 void flow_finish(struct engine *e, struct flow *f, enum workflow_status to,
                  struct str error);
-
-/* FAILED because the workflow's time is over. */
-void flow_time_out(struct engine *e, struct flow *f);
 
 /* Replaces *owned by a copy of `from` and returns the copy as a slice. */
 struct str flow_own(char **owned, struct str from);

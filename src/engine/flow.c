@@ -1,7 +1,6 @@
 #include "engine/engine_priv.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "base/assert.h"
 #include "engine/guards.h"
@@ -128,15 +127,6 @@ void flow_finish(struct engine *e, struct flow *f, enum workflow_status to,
     lock_release(e, f);
 }
 
-void flow_time_out(struct engine *e, struct flow *f)
-{
-    char text[96];
-    int n =
-        snprintf(text, sizeof(text), "workflow timed out after %" PRIu64 " s",
-                 (f->row.deadline_ms - f->row.started_ms) / 1000);
-    flow_finish(e, f, WORKFLOW_FAILED, str_n(text, (size_t)n));
-}
-
 bool flow_in_flight(const struct flow *f)
 {
     const struct attempt_row *a = flow_attempt(f);
@@ -228,7 +218,7 @@ void flow_due(struct engine *e, struct flow *f)
     } else if (flow_in_flight(f)) {
         in_flight_due(e, f);
     } else if (flow_expired(e, f)) {
-        flow_time_out(e, f);
+        course_late(e, f);
     } else if (flow_is_deferred(f)) {
         list_remove(&f->place);
         attempts_next(e, f);

@@ -8,13 +8,9 @@
 void stop_finish(struct engine *e, struct flow *f)
 {
     ASSERT(f->row.stop != STOP_NONE && !flow_in_flight(f));
-    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(4096);
-    if (f->row.status == WORKFLOW_HELD) {
-        strbuf_add(&text, f->row.error); /* still what one must know */
-    }
-    flow_finish(e, f,
-                f->row.stop == STOP_KILL ? WORKFLOW_KILLED : WORKFLOW_CANCELLED,
-                strbuf_str(&text));
+    enum workflow_status to =
+        f->row.stop == STOP_KILL ? WORKFLOW_KILLED : WORKFLOW_CANCELLED;
+    flow_finish(e, f, to, f->row.error); /* still what one must know */
 }
 
 static struct str add_state(struct strbuf *out, const struct flow *f)
@@ -34,10 +30,10 @@ void stop_flow(struct engine *e, struct flow *f, enum stop_request how,
     flow_touch(e, f);
     f->row.stop = how;
     f->row.stopped_by = flow_own(&f->stopped_by, by);
-    if (flow_in_flight(f)) {
+    if (!flow_in_flight(f)) {
+        course_stop(e, f);
+    } else if (course_is_stopped(f)) {
         attempts_stop(e, f, f->row.stop == STOP_KILL);
-    } else {
-        stop_finish(e, f);
     }
 }
 

@@ -19,6 +19,39 @@ struct runbook_hash runbook_hash_of(struct str text)
     return hash;
 }
 
+static const char *const section_names[STEP_SECTIONS] = {
+    [SECTION_STEPS] = "steps",       [SECTION_DIAGNOSE] = "diagnose",
+    [SECTION_ROLLBACK] = "rollback", [SECTION_ON_FAILURE] = "on_failure",
+    [SECTION_FINALLY] = "finally",
+};
+
+const char *step_section_name(enum step_section section)
+{
+    return section_names[section];
+}
+
+uint32_t runbook_section(const struct runbook *rb, enum step_section section)
+{
+    uint32_t i = 0;
+    while (i < rb->step_count && rb->steps[i].section != section) {
+        i++;
+    }
+    return i;
+}
+
+/* A step of a section is followed by the next of the section, and `finally` by
+ * nothing. */
+bool runbook_ends_with(const struct runbook *rb, uint32_t step_no)
+{
+    enum step_section section = rb->steps[step_no].section;
+    bool last = step_no + 1 == rb->step_count ||
+                rb->steps[step_no + 1].section != section;
+    bool closing = section == SECTION_FINALLY ||
+                   runbook_section(rb, SECTION_FINALLY) == rb->step_count;
+    return last && closing && section != SECTION_ROLLBACK &&
+           section != SECTION_DIAGNOSE;
+}
+
 struct runbook *runbook_ref(struct runbook *rb)
 {
     uint32_t before =

@@ -82,7 +82,29 @@ struct trigger {
 
 enum step_action { ACTION_EXEC };
 
+/* Which part of a runbook a step is of. All steps of a runbook are in one list;
+ * what comes after a step: engine/course.c. */
+enum step_section {
+    SECTION_STEPS,    /* steps: */
+    SECTION_DIAGNOSE, /* before them; looks, and changes nothing */
+    SECTION_ROLLBACK, /* of a step that has succeeded, when a later one fails */
+    SECTION_ON_FAILURE, /* when the workflow fails */
+    SECTION_FINALLY,    /* however it ends */
+    STEP_SECTIONS
+};
+
+/* The time of rollbacks, of on_failure and of finally, of each, when the
+ * workflow's own is over. */
+#define RUNBOOK_SECTION_MS 300000
+
+/* "steps", "on_failure", ... as in the file. */
+const char *step_section_name(enum step_section section);
+
 struct step {
+    enum step_section section;
+    /* The step that takes back what this one does, 0: none (a rollback is
+     * never the first of the list); of a rollback: the step that it is of. */
+    uint32_t rollback;
     struct str name;
     struct str id; /* "" if none */
     enum step_action action;
@@ -127,6 +149,12 @@ struct runbook {
 };
 
 struct runbook *runbook_ref(struct runbook *rb);
+
+/* The first step of a section; step_count when it has none. */
+uint32_t runbook_section(const struct runbook *rb, enum step_section section);
+
+/* Is a workflow over when this step has succeeded, whatever was before? */
+bool runbook_ends_with(const struct runbook *rb, uint32_t step_no);
 
 /* SHA-256 of a file's text: what pins a runbook. */
 struct runbook_hash runbook_hash_of(struct str text);

@@ -71,7 +71,7 @@ struct run {
     bool hangs;     /* and has been given up: it keeps its tree, folder and
                        place until that is empty */
     bool forgotten; /* FORGET came while it hung */
-    bool last_step; /* of its runbook */
+    bool last_step; /* the workflow is over when it succeeds */
     uint64_t grace_ms;
     uint64_t kill_at_ms; /* monotonic: when the grace is over */
     uint64_t killed_ms;  /* monotonic: when KILL was sent first */

@@ -91,6 +91,9 @@ static inline struct runbook *bench_runbook(struct bench *b, const char *path,
         step->name = STR("check");
         step->timeout_ms = step->timeout_ms != 0 ? step->timeout_ms : 60000;
         step->max_attempts = MAX(step->max_attempts, 1U);
+        if (step->section == SECTION_STEPS && step->rollback != 0) {
+            rb->steps[step->rollback].rollback = i;
+        }
     }
     static const char *const names[TRIGGERS] = {"#1", "#2", "#3", "#4"};
     rb->triggers = ARENA_ARRAY(&rb->arena, TRIGGERS, struct trigger);
