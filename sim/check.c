@@ -379,13 +379,57 @@ static void check_earlier(const struct world *w, const struct sim_start *s,
     }
 }
 
+/* In which order sections run. */
+static unsigned rank_of(enum step_section section)
+{
+    static const enum step_section order[] = {
+        SECTION_DIAGNOSE, SECTION_STEPS, SECTION_ROLLBACK, SECTION_ON_FAILURE,
+        SECTION_FINALLY};
+    unsigned rank = 0;
+    while (order[rank] != section) {
+        rank++;
+    }
+    return rank;
+}
+
+/* Of a workflow that has gone on to a section nothing before it starts any
+ * more, and of rollbacks none but those of earlier steps. */
+static void check_order(const struct world *w, const struct attempt_key *key,
+                        const struct step *step)
+{
+    bool done = step->section != SECTION_ROLLBACK;
+    VEC_EACH (&w->executor.starts, i) {
+        const struct sim_start *s = &w->executor.starts.at[i];
+        if (!id_eq(s->key.workflow_id, key->workflow_id)) {
+            continue;
+        }
+        bool back = step->section == SECTION_ROLLBACK
+                        ? s->key.step_no < key->step_no
+                        : s->key.step_no > key->step_no;
+        if (rank_of(s->section) > rank_of(step->section) ||
+            (s->section == step->section && back)) {
+            world_violation(w, "I3: step %.*s starts after %.*s",
+                            STR_ARG(step->name), STR_ARG(s->step));
+        }
+        done = done || (s->key.step_no == step->rollback && s->ended &&
+                        s->state == ATTEMPT_SUCCEEDED);
+    }
+    if (!done) {
+        world_violation(w, "I3: %.*s takes back what was not done",
+                        STR_ARG(step->name));
+    }
+}
+
 /* A START that was under way already may still arrive; its STOP is behind it.
- */
-static void check_promises(const struct world *w, const struct attempt_key *key)
+ * A cancel lets `finally` run. */
+static void check_promises(const struct world *w, const struct attempt_key *key,
+                           const struct step *step)
 {
     VEC_EACH (&w->clients, i) {
         const struct client *c = w->clients.at[i];
-        if (c->stop_is_promised && id_eq(c->workflow_id, key->workflow_id) &&
+        bool open = c->how == STOP_CANCEL && step->section == SECTION_FINALLY;
+        if (c->stop_is_promised && !open &&
+            id_eq(c->workflow_id, key->workflow_id) &&
             w->executor.reading > c->promised_after) {
             world_violation(w, "a step starts after its cancel was answered");
         }
@@ -405,7 +449,8 @@ void check_start(struct world *w, const struct attempt_key *key,
     VEC_EACH (&w->executor.starts, i) {
         check_earlier(w, &w->executor.starts.at[i], key, step->idempotent);
     }
-    check_promises(w, key);
+    check_order(w, key, step);
+    check_promises(w, key, step);
 }
 
 void check_message(struct world *w, const struct exec_message *m)

@@ -220,6 +220,7 @@ static void begin(struct world *w, struct sim_attempt *a,
     struct sim_executor *x = &w->executor;
     check_start(w, &a->row.key, step);
     VEC_PUSH(&x->starts, (struct sim_start){.key = a->row.key,
+                                            .section = step->section,
                                             .step = step->name,
                                             .life = x->life});
     world_say(w, "step %.*s starts, attempt %u", STR_ARG(step->name),

@@ -28,6 +28,18 @@ static bool coin(struct swarm *s)
 /* ---- runbooks
  * ----------------------------------------------------------------- */
 
+/* What takes it back, and what comes before and after, in some worlds. */
+static void write_rollback(struct swarm *s)
+{
+    if (roll(s, 4) == 0) {
+        strbuf_addf(s->out,
+                    "        rollback: {name: step%u, command: run, timeout: "
+                    "%us, idempotent: %s}\n",
+                    s->steps, 2 + roll(s, 20), coin(s) ? "true" : "false");
+        s->steps++;
+    }
+}
+
 static void write_step(struct swarm *s)
 {
     strbuf_addf(s->out,
@@ -47,6 +59,16 @@ static void write_step(struct swarm *s)
     }
     if (roll(s, 4) == 0) {
         strbuf_addc(s->out, "        continue_on_error: true\n");
+    }
+}
+
+static void write_section(struct swarm *s, const char *section)
+{
+    if (roll(s, 4) == 0) {
+        strbuf_addf(s->out, "    %s:\n", section);
+        for (uint32_t i = 1 + roll(s, 2); i > 0; i--) {
+            write_step(s);
+        }
     }
 }
 
@@ -99,7 +121,11 @@ static void write_runbook(struct swarm *s, uint32_t number)
     uint32_t steps = 1 + roll(s, STEPS_MAX);
     for (uint32_t i = 0; i < steps; i++) {
         write_step(s);
+        write_rollback(s);
     }
+    write_section(s, "diagnose");
+    write_section(s, "on_failure");
+    write_section(s, "finally");
 }
 
 static void write_script(struct swarm *s, uint32_t step, uint32_t attempt)

@@ -71,6 +71,7 @@ struct planned {
 struct sim_start {
     struct attempt_key key;
     struct str step;
+    enum step_section section;
     struct id life;
     bool ended;
     enum attempt_state state;

@@ -104,7 +104,7 @@ static int put_line(struct archiving *x, const struct workflow_row *row,
     }
     struct runbook *rb = pinned_get(c->api->pinned, &from, row);
     workflow_put(&x->out, row, rb, a);
-    workflow_put_steps(&x->out, rb, attempts, count);
+    workflow_put_steps(&x->out, row, rb, attempts, count);
     r = put_logs(x, row, rb);
     runbook_unref(rb);
     put_close(&x->out, '}');

@@ -167,6 +167,7 @@ static void put_step(struct strbuf *out, uint32_t no, const struct step *step,
     put_open(out, NULL, '{');
     put_u64(out, "index", no);
     put_text(out, "name", step->name);
+    put_text_c(out, "section", step_section_name(step->section));
     put_text_c(out, "action", "exec");
     if (step->command.len != 0) {
         put_text(out, "command", step->command);

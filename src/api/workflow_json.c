@@ -131,27 +131,44 @@ static void put_attempt(struct strbuf *out, const struct attempt_row *t)
     put_close(out, '}');
 }
 
-static void put_one_step(struct strbuf *out, const struct runbook *rb,
-                         uint32_t no, const struct attempt_row *attempts,
+/* Without an attempt it waits for its turn, or never had one. */
+static const char *state_of_step(const struct workflow_row *w,
+                                 const struct attempt_row *attempts,
+                                 uint32_t count)
+{
+    if (count != 0) {
+        return attempt_state_name(attempts[count - 1].state);
+    }
+    return workflow_status_is_final(w->status)
+               ? attempt_state_name(ATTEMPT_SKIPPED)
+               : "pending";
+}
+
+/* The caller has opened the object and closes it. */
+static void put_step_is(struct strbuf *out, const struct runbook *rb,
+                        uint32_t no)
+{
+    const struct step *step =
+        rb != NULL && no < rb->step_count ? &rb->steps[no] : NULL;
+    put_text_or_null(out, "name", step != NULL ? step->name : STR(""));
+    put_u64(out, "index", no);
+    put_text_or_null(out, "section",
+                     step != NULL ? str_c(step_section_name(step->section))
+                                  : STR(""));
+}
+
+static void put_attempts(struct strbuf *out, const struct attempt_row *attempts,
                          uint32_t count)
 {
-    put_open(out, NULL, '{');
-    put_text_or_null(out, "name",
-                     rb != NULL && no < rb->step_count ? rb->steps[no].name
-                                                       : STR(""));
-    put_u64(out, "index", no);
-    put_text_c(out, "status",
-               count != 0 ? attempt_state_name(attempts[count - 1].state)
-                          : "pending");
     put_open(out, "attempts", '[');
     for (uint32_t i = 0; i < count; i++) {
         put_attempt(out, &attempts[i]);
     }
     put_close(out, ']');
-    put_close(out, '}');
 }
 
-void workflow_put_steps(struct strbuf *out, const struct runbook *rb,
+void workflow_put_steps(struct strbuf *out, const struct workflow_row *w,
+                        const struct runbook *rb,
                         const struct attempt_row *attempts, uint32_t count)
 {
     uint32_t steps = rb != NULL ? rb->step_count : 0;
@@ -165,7 +182,11 @@ void workflow_put_steps(struct strbuf *out, const struct runbook *rb,
         while (at < count && attempts[at].key.step_no == no) {
             at++;
         }
-        put_one_step(out, rb, no, attempts + from, at - from);
+        put_open(out, NULL, '{');
+        put_step_is(out, rb, no);
+        put_text_c(out, "status", state_of_step(w, attempts + from, at - from));
+        put_attempts(out, attempts + from, at - from);
+        put_close(out, '}');
     }
     put_close(out, ']');
 }

@@ -14,7 +14,8 @@ void workflow_put(struct strbuf *out, const struct workflow_row *w,
                   const struct runbook *rb, struct arena *a);
 
 /* "steps": [...], from the attempts in order of step and number. */
-void workflow_put_steps(struct strbuf *out, const struct runbook *rb,
+void workflow_put_steps(struct strbuf *out, const struct workflow_row *w,
+                        const struct runbook *rb,
                         const struct attempt_row *attempts, uint32_t count);
 
 /* A chunk of output as an element of "logs". rb may be NULL. */

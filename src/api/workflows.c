@@ -126,7 +126,7 @@ void workflows_get(struct call *c)
     struct pinned_source from = source(c, g);
     struct runbook *rb = pinned_get(c->api->pinned, &from, &v.row);
     workflow_put(out, &v.row, rb, a);
-    workflow_put_steps(out, rb, attempts, count);
+    workflow_put_steps(out, &v.row, rb, attempts, count);
     if (verdict.verdict != VERDICT_NONE) {
         put_verdict(out, "verdict", &verdict);
     } else {

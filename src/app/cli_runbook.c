@@ -514,7 +514,7 @@ static void print_plan(struct cli *cli, const json_t *answer)
     json_array_foreach (json_object_get(answer, "plan"), i, step) {
         const char *command = cli_get(cli, step, "command");
         cli_cell(&t, cli_text(cli, "%zu", i + 1));
-        cli_cell(&t, cli_get(cli, step, "name"));
+        cli_cell(&t, cli_step_name(cli, step));
         cli_cell(&t, command[0] != '\0' ? command : cli_get(cli, step, "argv"));
         cli_cell(&t, cli_seconds(cli, step, "timeout_seconds"));
         cli_cell(&t, cli_get(cli, step, "max_attempts"));

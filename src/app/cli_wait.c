@@ -29,6 +29,15 @@ static const struct cli_column step_columns[] = {
     {"TOOK", CLI_RIGHT}, {NULL, 0},
 };
 
+const char *cli_step_name(struct cli *cli, const json_t *step)
+{
+    const char *name = cli_get(cli, step, "name");
+    const char *section = cli_get(cli, step, "section");
+    return section[0] == '\0' || strcmp(section, "steps") == 0
+               ? name
+               : cli_text(cli, "%s (%s)", name, section);
+}
+
 void cli_print_steps(struct cli *cli, const json_t *workflow)
 {
     struct cli_table t;
@@ -43,7 +52,7 @@ void cli_print_steps(struct cli *cli, const json_t *workflow)
         const char *signal = cli_get(cli, last, "signal");
         cli_cell(&t, cli_text(cli, "%zu", i + 1));
         cli_cell(&t, cli_get(cli, step, "status"));
-        cli_cell(&t, cli_get(cli, step, "name"));
+        cli_cell(&t, cli_step_name(cli, step));
         cli_cell(&t, cli_text(cli, "%zu", count));
         cli_cell(&t, signal[0] != '\0' ? cli_text(cli, "SIG%s", signal)
                                        : cli_get(cli, last, "exit_code"));

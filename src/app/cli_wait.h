@@ -16,6 +16,10 @@ int cli_wait_workflow(struct cli *cli, const char *id);
  * ended; the worst result is the exit status. */
 int cli_wait_event(struct cli *cli, const char *id);
 
+/* The name of a step of a workflow or a plan, and in brackets which section it
+ * is of unless that is `steps`. */
+const char *cli_step_name(struct cli *cli, const json_t *step);
+
 /* Prints the steps of a workflow as a table. */
 void cli_print_steps(struct cli *cli, const json_t *workflow);
 

@@ -140,16 +140,6 @@ struct err *lint_add_in(struct lint *l, const struct lint_script *s,
 /* ---- steps ----------------------------------------------------------------
  */
 
-static const struct yaml_node *step_node(const struct lint *l, size_t i)
-{
-    const struct yaml_node *steps =
-        l->root != NULL ? yaml_get(l->root, STR("steps")) : NULL;
-    return steps != NULL && yaml_kind(steps) == YAML_SEQUENCE &&
-                   i < yaml_count(steps)
-               ? yaml_item(steps, i)
-               : NULL;
-}
-
 bool lint_is_one_of(struct str s, const char *const *words)
 {
     for (; *words != NULL; words++) {
@@ -266,11 +256,11 @@ static void look_at_argv(struct lint *l, const struct yaml_node *argv)
     }
 }
 
-static void look_at_step(struct lint *l, const struct yaml_node *node, size_t i)
+/* The caller has said where it stands. */
+static void look_at_step(struct lint *l, const struct yaml_node *node)
 {
     const struct yaml_node *command = yaml_get(node, STR("command"));
     const struct yaml_node *argv = yaml_get(node, STR("argv"));
-    (void)snprintf(l->field, sizeof(l->field), "steps[%zu]", i);
     for (size_t r = 0; r < lint_rule_count; r++) {
         l->rule = &lint_rules[r];
         if (l->rule->step != NULL) {
@@ -283,6 +273,28 @@ static void look_at_step(struct lint *l, const struct yaml_node *node, size_t i)
     if (argv != NULL && yaml_kind(argv) == YAML_SEQUENCE &&
         yaml_count(argv) > 0) {
         look_at_argv(l, argv);
+    }
+}
+
+static void look_at_section(struct lint *l, const char *section)
+{
+    const struct yaml_node *steps =
+        l->root != NULL ? yaml_get(l->root, str_c(section)) : NULL;
+    if (steps == NULL || yaml_kind(steps) != YAML_SEQUENCE) {
+        return;
+    }
+    for (size_t i = 0; i < yaml_count(steps); i++) {
+        const struct yaml_node *node = yaml_item(steps, i);
+        const struct yaml_node *back = yaml_get(node, STR("rollback"));
+        (void)snprintf(l->field, sizeof(l->field), "%s[%zu]", section, i);
+        if (yaml_kind(node) == YAML_MAPPING) {
+            look_at_step(l, node);
+        }
+        if (back != NULL && yaml_kind(back) == YAML_MAPPING) {
+            (void)snprintf(l->field, sizeof(l->field), "%s[%zu].rollback",
+                           section, i);
+            look_at_step(l, back);
+        }
     }
     l->field[0] = '\0';
 }
@@ -314,11 +326,8 @@ static void look(struct lint *l)
             l->rule->file(l);
         }
     }
-    const struct yaml_node *node = NULL;
-    for (size_t i = 0; (node = step_node(l, i)) != NULL; i++) {
-        if (yaml_kind(node) == YAML_MAPPING) {
-            look_at_step(l, node, i);
-        }
+    for (unsigned i = 0; i < STEP_SECTIONS; i++) {
+        look_at_section(l, step_section_name((enum step_section)i));
     }
 }
 

@@ -84,8 +84,20 @@ static const struct key top_keys[] = {
      .schema = schema_of_guards,
      .help = "What may hold its workflows back, besides the limits of its "
              "triggers."},
+    {"diagnose", KEY_READ, .read = runbook_read_diagnose,
+     .schema = schema_of_section,
+     .help = "Steps that look before anything is changed, and change nothing. "
+             "What they find is kept; when one fails the next runs."},
     {"steps", KEY_READ, .required = true, .read = runbook_read_steps,
      .schema = schema_of_steps, .help = "What it does, one after another."},
+    {"on_failure", KEY_READ, .read = runbook_read_on_failure,
+     .schema = schema_of_section,
+     .help = "Steps that run when the workflow fails, after the rollbacks; "
+             "all of them, even if one fails."},
+    {"finally", KEY_READ, .read = runbook_read_finally,
+     .schema = schema_of_section,
+     .help = "Steps that run at the end, whatever happened, all of them; a "
+             "cancelled workflow runs them too, a killed one does not."},
     {"tests", KEY_READ, .read = runbook_read_tests, .schema = schema_of_tests,
      .help = "What is expected to happen: played by adctl runbook test, "
              "ignored by the engine."},
@@ -231,6 +243,46 @@ static const struct key breaker_keys[] = {
      .help = "How long after the last failure nothing is started."},
 };
 
+/* What a step runs, and how; and what is done when that is not enough. */
+#define STEP_RUN_KEYS                                                          \
+    {"command", KEY_READ, .read = step_read_command,                           \
+     .schema = schema_of_command,                                              \
+     .help = "Constant text for /bin/sh. Values come as variables, "           \
+             "\"$ADP_PARAM_NAME\"; ${{ }} is an error here."},                 \
+        {"argv", KEY_READ, .read = step_read_argv, .schema = schema_of_argv,   \
+         .help =                                                               \
+             "Instead of command: the program and its arguments, each passed " \
+             "as one whatever it contains."},                                  \
+        {"env", KEY_READ, .read = step_read_env, .schema = schema_of_env,      \
+         .help = "More environment variables."},                               \
+        {"run_as",                                                             \
+         KEY_LINE,                                                             \
+         AT(step, run_as),                                                     \
+         .max = WORD_MAX,                                                      \
+         .valid = is_user_name,                                                \
+         .expected = "the name of a user",                                     \
+         .pattern = USER_PATTERN,                                              \
+         .help = "The user to run it as, one that executor.run_as_allowed "    \
+                 "permits. Without it: the executor's own."},                  \
+    {                                                                          \
+        "timeout", KEY_DURATION, AT(step, timeout_ms),                         \
+            .min = 1, .max = RUNBOOK_STEP_TIMEOUT_MAX_MS,                      \
+            .help = "The longest that one attempt may take, at most 1h. "      \
+                    "Without it: "                                             \
+                    "as configured, 1m unless changed."                        \
+    }
+
+#define STEP_REPEAT_KEYS                                                       \
+    {"idempotent", KEY_BOOL, AT(step, idempotent), .standard = "false",        \
+     .help = "It may be run again when nobody knows whether it took effect. "  \
+             "Without it the workflow is held then, for a person to decide."}, \
+    {                                                                          \
+        "retry", KEY_READ,                                                     \
+            .read = step_read_retry, .schema = schema_of_retry,                \
+            .help = "How often it is tried, or {attempts: 3, backoff: 5s, "    \
+                    "max_backoff: 1m}."                                        \
+    }
+
 static const struct key step_keys[] = {
     {"name", KEY_LINE, .required = true, AT(step, name),
      .max = RUNBOOK_NAME_MAX_BYTES, .pattern = LINE_PATTERN,
@@ -241,32 +293,26 @@ static const struct key step_keys[] = {
      .help = "A short name: lower-case letters, digits and _."},
     {"action", KEY_READ, .read = step_read_action, .schema = schema_of_action,
      .standard = "\"exec\"", .help = "What the step does: it runs a program."},
-    {"command", KEY_READ, .read = step_read_command,
-     .schema = schema_of_command,
-     .help = "Constant text for /bin/sh. Values come as variables, "
-             "\"$ADP_PARAM_NAME\"; ${{ }} is an error here."},
-    {"argv", KEY_READ, .read = step_read_argv, .schema = schema_of_argv,
-     .help = "Instead of command: the program and its arguments, each passed "
-             "as one whatever it contains."},
-    {"env", KEY_READ, .read = step_read_env, .schema = schema_of_env,
-     .help = "More environment variables."},
-    {"run_as", KEY_LINE, AT(step, run_as), .max = WORD_MAX,
-     .valid = is_user_name, .expected = "the name of a user",
-     .pattern = USER_PATTERN,
-     .help = "The user to run it as, one that executor.run_as_allowed "
-             "permits. Without it: the executor's own."},
-    {"timeout", KEY_DURATION, AT(step, timeout_ms), .min = 1,
-     .max = RUNBOOK_STEP_TIMEOUT_MAX_MS,
-     .help = "The longest that one attempt may take, at most 1h. Without it: "
-             "as configured, 1m unless changed."},
+    STEP_RUN_KEYS,
     {"continue_on_error", KEY_BOOL, AT(step, continue_on_error),
      .standard = "false", .help = "The next step runs even if this one fails."},
-    {"idempotent", KEY_BOOL, AT(step, idempotent), .standard = "false",
-     .help = "It may be run again when nobody knows whether it took effect. "
-             "Without it the workflow is held then, for a person to decide."},
-    {"retry", KEY_READ, .read = step_read_retry, .schema = schema_of_retry,
-     .help = "How often it is tried, or {attempts: 3, backoff: 5s, "
-             "max_backoff: 1m}."},
+    STEP_REPEAT_KEYS,
+    {"rollback", KEY_READ, .read = step_read_rollback,
+     .schema = schema_of_rollback,
+     .help = "What takes back what this step has done: it runs when the step "
+             "has succeeded and a later one fails, the last step's first. "
+             "Only under steps."},
+};
+
+static const struct key rollback_keys[] = {
+    {"name", KEY_LINE, AT(step, name), .max = RUNBOOK_NAME_MAX_BYTES,
+     .pattern = LINE_PATTERN,
+     .help = "What people call it. Without it: the step's name behind "
+             "\"Rollback: \"."},
+    {"action", KEY_READ, .read = step_read_action, .schema = schema_of_action,
+     .standard = "\"exec\"", .help = "What the step does: it runs a program."},
+    STEP_RUN_KEYS,
+    STEP_REPEAT_KEYS,
 };
 
 static const struct key retry_keys[] = {
@@ -335,4 +381,6 @@ const struct key_table runbook_breaker_keys =
     TABLE("breaker", breaker_keys, NULL);
 const struct key_table runbook_step_keys =
     TABLE("a step", step_keys, step_rules);
+const struct key_table runbook_rollback_keys =
+    TABLE("a rollback", rollback_keys, step_rules);
 const struct key_table runbook_retry_keys = TABLE("retry", retry_keys, NULL);

@@ -96,6 +96,7 @@ extern const struct key_table runbook_trigger_keys;
 extern const struct key_table runbook_count_keys;
 extern const struct key_table runbook_max_runs_keys;
 extern const struct key_table runbook_step_keys;
+extern const struct key_table runbook_rollback_keys;
 extern const struct key_table runbook_retry_keys;
 extern const struct key_table runbook_test_keys; /* runbook_test_keys.c */
 extern const struct key_table runbook_outcome_keys;
@@ -150,7 +151,9 @@ bool loader_read_duration(struct loader *l, const struct yaml_node *n,
 key_read_fn runbook_read_params;   /* object: struct runbook */
 key_read_fn runbook_read_triggers; /* object: struct runbook */
 key_read_fn runbook_read_steps;    /* object: struct runbook */
-key_read_fn runbook_read_tests;    /* object: struct runbook; after them all */
+key_read_fn runbook_read_diagnose, runbook_read_on_failure;
+key_read_fn runbook_read_finally;
+key_read_fn runbook_read_tests;  /* object: struct runbook; after them all */
 
 key_read_fn param_read_type; /* object: struct param */
 key_read_fn param_read_pattern;
@@ -170,7 +173,7 @@ key_read_fn step_read_action; /* object: struct step */
 key_read_fn step_read_command;
 key_read_fn step_read_argv;
 key_read_fn step_read_env;
-key_read_fn step_read_retry;
+key_read_fn step_read_retry, step_read_rollback;
 
 key_read_fn test_read_event; /* object: struct runbook_test */
 key_read_fn test_read_now;
@@ -202,7 +205,7 @@ key_schema_fn schema_of_action;
 key_schema_fn schema_of_command;
 key_schema_fn schema_of_argv;
 key_schema_fn schema_of_env;
-key_schema_fn schema_of_retry;
+key_schema_fn schema_of_retry, schema_of_section, schema_of_rollback;
 
 /* Of runbook_test_schema.c. */
 key_schema_fn schema_of_tests;
@@ -229,6 +232,15 @@ NODISCARD uint32_t loader_find_step(struct loader *l, const struct yaml_node *n,
 /* A node as JSON, by YAML's core schema; all scalars as texts when `texts`. A
  * new reference. */
 NODISCARD json_t *loader_json(const struct yaml_node *n, bool texts);
+
+/* Reads what a step and a rollback have in common into *s. */
+void step_read(struct loader *l, const struct yaml_node *n,
+               const struct key_table *table, struct step *s);
+
+/* Adds the steps of a list to those that the runbook has; then what takes them
+ * back. */
+void sections_append(struct loader *l, const struct yaml_node *n,
+                     enum step_section section);
 
 /* Name i of the variables that no step may set, one that ends in * standing
  * for all that begin so; NULL behind the last. */

@@ -105,6 +105,20 @@ json_t *schema_of_steps(void)
     return list_of(reference("step"), 1, RUNBOOK_MAX_STEPS);
 }
 
+/* Only what is done can be taken back. */
+json_t *schema_of_section(void)
+{
+    json_t *step =
+        made(json_pack("{s:[o,{s:{s:[s]}}]}", "allOf", reference("step"), "not",
+                       "required", "rollback"));
+    return list_of(step, 1, RUNBOOK_MAX_STEPS);
+}
+
+json_t *schema_of_rollback(void)
+{
+    return only(reference("rollback"));
+}
+
 json_t *schema_of_param_type(void)
 {
     json_t *names = json_array();
@@ -376,6 +390,7 @@ static const struct {
     {"breaker", &runbook_breaker_keys},
     {"step", &runbook_step_keys},
     {"retry", &runbook_retry_keys},
+    {"rollback", &runbook_rollback_keys},
     {"test", &runbook_test_keys},
     {"outcome", &runbook_outcome_keys},
     {"expect", &runbook_expect_keys},

@@ -1,6 +1,5 @@
 #include "model/runbook_paths.h"
 
-#include "base/map.h"
 #include "model/step_cel.h"
 
 #define ENV_VALUE_MAX_BYTES RUNBOOK_COMMAND_MAX_BYTES
@@ -202,16 +201,14 @@ static void check_one_form(struct loader *l, const struct yaml_node *n)
     }
 }
 
-static void read_step(struct loader *l, const struct yaml_node *n,
-                      struct step *s)
+void step_read(struct loader *l, const struct yaml_node *n,
+               const struct key_table *table, struct step *s)
 {
-    *s = (struct step){
-        .at = yaml_place(n),
-        .timeout_ms = l->defaults->step_timeout_ms,
-        .backoff_ms = RUNBOOK_BACKOFF_MS,
-        .backoff_max_ms = RUNBOOK_BACKOFF_MAX_MS,
-    };
-    loader_read_map(l, n, &runbook_step_keys, s);
+    s->at = yaml_place(n);
+    s->timeout_ms = l->defaults->step_timeout_ms;
+    s->backoff_ms = RUNBOOK_BACKOFF_MS;
+    s->backoff_max_ms = RUNBOOK_BACKOFF_MAX_MS;
+    loader_read_map(l, n, table, s);
     s->scope = l->scope != NULL ? step_scope_env(l->scope) : NULL;
     if (yaml_kind(n) != YAML_MAPPING) {
         return;
@@ -222,59 +219,9 @@ static void read_step(struct loader *l, const struct yaml_node *n,
     }
 }
 
-/* Names and ids say in answers and logs which step is meant. */
-static void check_unique(struct loader *l, const struct yaml_node *n,
-                         struct map *seen, struct str name, struct step *s)
-{
-    struct step *before = name.len == 0 ? NULL : map_get(seen, name);
-    if (before != NULL) {
-        (void)loader_error(l, n, "'%.*s' is the step of line %u already",
-                           STR_ARG(name), (unsigned)before->at.line);
-    } else if (name.len != 0) {
-        (void)map_put(seen, name, s);
-    }
-}
-
-static void check_timeouts(struct loader *l, const struct runbook *rb)
-{
-    for (uint32_t i = 0; rb->timeout_ms != 0 && i < rb->step_count; i++) {
-        const struct step *s = &rb->steps[i];
-        if (s->timeout_ms > rb->timeout_ms) {
-            size_t mark = loader_enter(l, "[%u].timeout", (unsigned)i);
-            (void)loader_warning(l, s->at,
-                                 "the step may take longer than "
-                                 "the whole runbook: the runbook's "
-                                 "timeout ends it");
-            loader_leave(l, mark);
-        }
-    }
-}
-
 void runbook_read_steps(struct loader *l, const struct yaml_node *n,
                         void *object)
 {
-    struct runbook *rb = object;
-    if (!loader_is_list(l, n, RUNBOOK_MAX_STEPS)) {
-        return;
-    }
-    size_t count = yaml_count(n);
-    if (count == 0) {
-        (void)loader_error(l, n, "a runbook needs at least one step");
-        return;
-    }
-    rb->steps = ARENA_ARRAY(&rb->arena, count, struct step);
-    rb->step_count = (uint32_t)count;
-    struct map names = MAP_INIT;
-    struct map ids = MAP_INIT;
-    for (size_t i = 0; i < count; i++) {
-        size_t mark = loader_enter(l, "[%zu]", i);
-        struct step *s = &rb->steps[i];
-        read_step(l, yaml_item(n, i), s);
-        check_unique(l, yaml_item(n, i), &names, s->name, s);
-        check_unique(l, yaml_item(n, i), &ids, s->id, s);
-        loader_leave(l, mark);
-    }
-    map_deinit(&names);
-    map_deinit(&ids);
-    check_timeouts(l, rb);
+    (void)object;
+    sections_append(l, n, SECTION_STEPS);
 }
