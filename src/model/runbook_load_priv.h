@@ -153,7 +153,7 @@ key_read_fn runbook_read_triggers; /* object: struct runbook */
 key_read_fn runbook_read_steps;    /* object: struct runbook */
 key_read_fn runbook_read_diagnose, runbook_read_on_failure;
 key_read_fn runbook_read_finally;
-key_read_fn runbook_read_tests;  /* object: struct runbook; after them all */
+key_read_fn runbook_read_tests; /* object: struct runbook; after them all */
 
 key_read_fn param_read_type; /* object: struct param */
 key_read_fn param_read_pattern;

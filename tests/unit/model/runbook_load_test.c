@@ -249,7 +249,7 @@ static void every_key_is_read(void **state)
     struct runbook *rb = load_good(read_fixture("good", "every-key.yaml"));
     const struct param *p = rb->params;
     const struct trigger *t = &rb->triggers[0];
-    const struct step *s = &rb->steps[0];
+    const struct step *s = &rb->steps[1];
     assert_int_equal(rb->max_concurrent, 2);
     assert_int_equal(rb->timeout_ms, 600000);
     assert_int_equal(rb->param_count, 7);
@@ -286,7 +286,78 @@ static void every_key_is_read(void **state)
     assert_int_equal(s->timeout_ms, 250);
     assert_int_equal(s->max_attempts, 2);
     assert_true(str_eq_c(s->run_as, "root"));
+    assert_int_equal(s->rollback, 2);
+    static const enum step_section sections[] = {
+        SECTION_DIAGNOSE, SECTION_STEPS, SECTION_ROLLBACK, SECTION_ON_FAILURE,
+        SECTION_FINALLY};
+    assert_int_equal(rb->step_count, ARRAY_LEN(sections));
+    for (uint32_t i = 0; i < rb->step_count; i++) {
+        assert_int_equal(rb->steps[i].section, sections[i]);
+        assert_int_equal(runbook_section(rb, sections[i]), i);
+    }
+    assert_int_equal(rb->steps[2].rollback, 1);
+    assert_true(str_eq_c(rb->steps[2].name, "Only, taken back"));
+    assert_int_equal(rb->steps[2].max_attempts, 2);
     runbook_unref(rb);
+}
+
+/* Whose success is a workflow's end, whatever comes before it. */
+static void some_steps_end_a_workflow(void **state)
+{
+    (void)state;
+#define S "steps: [{name: a, command: x}, {name: b, command: x"
+    static const struct {
+        const char *text;
+        const char *ends; /* a letter for each step */
+    } cases[] = {
+        {S "}]", "ny"},
+        {"finally: [{name: c, command: x}]\n" S "}]", "nny"},
+        {"on_failure: [{name: c, command: x}]\n" S "}]", "nyy"},
+        {"on_failure: [{name: c, command: x}]\n"
+         "finally: [{name: d, command: x}]\n" S "}]",
+         "nnny"},
+        /* The rollback of b is the first of several. */
+        {"steps: [{name: a, command: x, rollback: {command: x}},"
+         "{name: b, command: x, rollback: {command: x}}]",
+         "nynn"},
+        {"diagnose: [{name: c, command: x}]\n" S "}]", "nny"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char text[512];
+        (void)snprintf(text, sizeof(text), "name: x\n%s\n", cases[i].text);
+        struct runbook *rb = load_good(text);
+        assert_int_equal(rb->step_count, strlen(cases[i].ends));
+        for (uint32_t k = 0; k < rb->step_count; k++) {
+            assert_int_equal(runbook_ends_with(rb, k), cases[i].ends[k] == 'y');
+        }
+        runbook_unref(rb);
+    }
+}
+
+static void sections_share_the_limit(void **state)
+{
+    (void)state;
+    for (uint32_t more = 0; more < 2; more++) {
+        struct runbook_report report;
+        struct strbuf text = STRBUF_INIT(65536);
+        strbuf_addc(&text, "name: x\nsteps:\n");
+        for (uint32_t i = 0; i < 50; i++) {
+            strbuf_addf(&text,
+                        "  - {name: s%u, command: x, rollback: {command: "
+                        "x}}\n",
+                        i);
+        }
+        strbuf_addc(&text, more ? "finally: [{name: c, command: x}]\n" : "");
+        struct runbook *rb = load(text.at, &report);
+        assert_int_equal(rb == NULL, more);
+        if (rb != NULL) {
+            assert_int_equal(rb->step_count, 100);
+            assert_true(str_eq_c(rb->steps[99].name, "Rollback: s49"));
+        }
+        runbook_unref(rb);
+        runbook_report_deinit(&report);
+        strbuf_deinit(&text);
+    }
 }
 
 /* The first problem of a runbook whose trigger has this condition. */
@@ -539,6 +610,8 @@ int main(void)
         cmocka_unit_test(bad_fixtures_say_every_problem),
         cmocka_unit_test(the_manuals_example),
         cmocka_unit_test(every_key_is_read),
+        cmocka_unit_test(some_steps_end_a_workflow),
+        cmocka_unit_test(sections_share_the_limit),
         cmocka_unit_test(conditions_are_checked_in_their_place),
         cmocka_unit_test(retries_and_their_defaults),
         cmocka_unit_test(hash_is_of_the_text),
