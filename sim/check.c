@@ -369,7 +369,9 @@ static void check_earlier(const struct world *w, const struct sim_start *s,
         world_violation(w, "I4: two attempts of step %.*s run at once",
                         STR_ARG(s->step));
     }
-    if (s->ended && s->state == ATTEMPT_SUCCEEDED && !(idempotent && lost)) {
+    bool probe = s->section == SECTION_VERIFY;
+    if (s->ended && s->state == ATTEMPT_SUCCEEDED && !probe &&
+        !(idempotent && lost)) {
         world_violation(w, "I4: step %.*s takes effect twice",
                         STR_ARG(s->step));
     }
@@ -383,8 +385,8 @@ static void check_earlier(const struct world *w, const struct sim_start *s,
 static unsigned rank_of(enum step_section section)
 {
     static const enum step_section order[] = {
-        SECTION_DIAGNOSE, SECTION_STEPS, SECTION_ROLLBACK, SECTION_ON_FAILURE,
-        SECTION_FINALLY};
+        SECTION_DIAGNOSE, SECTION_STEPS,      SECTION_VERIFY,
+        SECTION_ROLLBACK, SECTION_ON_FAILURE, SECTION_FINALLY};
     unsigned rank = 0;
     while (order[rank] != section) {
         rank++;

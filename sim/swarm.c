@@ -124,6 +124,13 @@ static void write_runbook(struct swarm *s, uint32_t number)
         write_rollback(s);
     }
     write_section(s, "diagnose");
+    if (roll(s, 4) == 0) {
+        strbuf_addf(s->out,
+                    "    verify: {name: step%u, command: run, timeout: 5s, "
+                    "within: %us, hold: %us, interval: %us}\n",
+                    s->steps, 5 + roll(s, 20), 3 + roll(s, 5), 1 + roll(s, 3));
+        s->steps++;
+    }
     write_section(s, "on_failure");
     write_section(s, "finally");
 }

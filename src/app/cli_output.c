@@ -93,6 +93,7 @@ static const struct {
     {"queued", "…", ".", "36"},
     {"pending", "·", ".", "2"},
     {"skipped", "·", ".", "2"},
+    {"passed", "✓", "+", "32"},
 };
 
 void cli_add_status(const struct cli *cli, struct strbuf *out,

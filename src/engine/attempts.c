@@ -128,7 +128,7 @@ static void add_duration(struct strbuf *out, uint64_t ms)
 }
 
 /* "step 'restart' exited with status 3", "step 'undo' of rollback ..." */
-static void describe(const struct flow *f, struct strbuf *out)
+void attempts_describe(const struct flow *f, struct strbuf *out)
 {
     const struct attempt_row *a = flow_attempt(f);
     const struct step *step = flow_step(f);
@@ -162,6 +162,7 @@ static void describe(const struct flow *f, struct strbuf *out)
     case ATTEMPT_STARTING:
     case ATTEMPT_RUNNING:
     case ATTEMPT_SUCCEEDED:
+    case ATTEMPT_PASSED:
     case ATTEMPT_SKIPPED:
     case ATTEMPT_STATES:
         UNREACHABLE();
@@ -212,7 +213,7 @@ static void failed_for_good(struct engine *e, struct flow *f)
         return;
     }
     CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(ERROR_MAX_BYTES);
-    describe(f, &text);
+    attempts_describe(f, &text);
     course_go(e, f, COURSE_FAILED, strbuf_str(&text));
 }
 
@@ -229,7 +230,7 @@ static void hold(struct engine *e, struct flow *f, struct str why)
 static void hold_unknown(struct engine *e, struct flow *f, const char *why)
 {
     CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(ERROR_MAX_BYTES);
-    describe(f, &text);
+    attempts_describe(f, &text);
     strbuf_addf(&text, "; %s and then cancel this workflow", why);
     hold(e, f, strbuf_str(&text));
 }
@@ -269,6 +270,8 @@ static void decide(struct engine *e, struct flow *f)
     enum attempt_state state = flow_attempt(f)->state;
     if (course_is_stopped(f)) {
         course_stop(e, f);
+    } else if (flow_step(f)->section == SECTION_VERIFY) {
+        verify_decide(e, f);
     } else if (state == ATTEMPT_SUCCEEDED) {
         course_go(e, f, COURSE_DONE, STR(""));
     } else if (flow_expired(e, f)) {
@@ -290,6 +293,10 @@ static void conclude(struct engine *e, struct flow *f,
     INVARIANT("I3", attempt_state_may(a.state, report->state) &&
                         attempt_state_is_final(report->state));
     a.state = report->state;
+    if (a.state == ATTEMPT_SUCCEEDED &&
+        flow_step(f)->section == SECTION_VERIFY) {
+        a.state = ATTEMPT_PASSED;
+    }
     a.pid = report->pid != 0 ? report->pid : a.pid;
     a.started_ms = report->started_ms != 0 ? report->started_ms : a.started_ms;
     a.finished_ms = report->finished_ms != 0 ? report->finished_ms : e->now_ms;

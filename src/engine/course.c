@@ -64,8 +64,14 @@ static uint32_t following(const struct flow *f, enum step_section other)
 
 static uint32_t after_step(const struct flow *f, enum course how)
 {
-    return how == COURSE_DONE ? following(f, SECTION_FINALLY)
-                              : failing(f, f->row.step_no);
+    uint32_t next = f->row.step_no + 1;
+    if (how != COURSE_DONE) {
+        return failing(f, f->row.step_no);
+    }
+    return next < f->runbook->step_count &&
+                   f->runbook->steps[next].section == SECTION_STEPS
+               ? next
+               : first_of(f, SECTION_VERIFY, SECTION_FINALLY);
 }
 
 static uint32_t after_diagnosis(const struct flow *f, enum course how)
@@ -94,6 +100,9 @@ uint32_t course_next(const struct flow *f, enum course how)
         return after_diagnosis(f, how);
     case SECTION_STEPS:
         return after_step(f, how);
+    case SECTION_VERIFY:
+        return how == COURSE_DONE ? runbook_section(f->runbook, SECTION_FINALLY)
+                                  : failing(f, none);
     case SECTION_ROLLBACK:
         return after_rollback(f, how);
     case SECTION_ON_FAILURE: /* all are tried: they depend on nothing */
@@ -144,13 +153,15 @@ static void end(struct engine *e, struct flow *f)
     } else if (f->row.error.len != 0) {
         flow_finish(e, f, WORKFLOW_FAILED, f->row.error);
     } else {
-        f->row.result = RESULT_UNVERIFIED;
+        if (f->row.result == RESULT_NONE) {
+            f->row.result = RESULT_UNVERIFIED;
+        }
         flow_finish(e, f, WORKFLOW_SUCCEEDED, STR(""));
     }
 }
 
-/* Sections that come after the steps have a time of their own, so that one
- * which was too slow does not take it from them. */
+/* Sections that come when the steps are over have a time of their own, so that
+ * one which was too slow does not take it from them. */
 static void enter(struct engine *e, struct flow *f, uint32_t step_no)
 {
     enum step_section from = section_of(f);
@@ -161,7 +172,10 @@ static void enter(struct engine *e, struct flow *f, uint32_t step_no)
         f->row.wake_ms = 0;
     }
     f->row.step_no = step_no;
-    if (section_of(f) != from && course_is_closing(f)) {
+    if (section_of(f) == SECTION_VERIFY) {
+        f->row.deadline_ms =
+            e->now_ms + flow_step(f)->within_ms + flow_step(f)->hold_ms;
+    } else if (section_of(f) != from && course_is_closing(f)) {
         f->row.deadline_ms =
             MAX(f->row.deadline_ms, e->now_ms + RUNBOOK_SECTION_MS);
     }
@@ -186,6 +200,10 @@ void course_go(struct engine *e, struct flow *f, enum course how,
 
 void course_late(struct engine *e, struct flow *f)
 {
+    if (section_of(f) == SECTION_VERIFY) {
+        verify_failed(e, f);
+        return;
+    }
     CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(256);
     if (course_is_closing(f)) {
         strbuf_addf(&text, "%s timed out after %d s",

@@ -1,9 +1,9 @@
 /*
  * The course of a workflow through the sections of its runbook:
  *
- *   diagnose -> steps -> finally
- *                 |         ^
- *                 `-> rollbacks, newest first -> on_failure
+ *   diagnose -> steps -> verify -> finally
+ *                 |        |          ^
+ *                 `--------`-> rollbacks, newest first -> on_failure
  *
  * The place in it is row.step_no, and what has gone wrong so far row.error:
  * there is no other state, so a restart goes on where it was. Inside of the
@@ -52,6 +52,10 @@ bool course_is_closing(const struct flow *f);
 
 /* Adds what has gone wrong as well. */
 void course_blame(struct flow *f, struct str why);
+
+/* verify.c: the probe has ended, or its time is over. */
+void verify_decide(struct engine *e, struct flow *f);
+void verify_failed(struct engine *e, struct flow *f);
 
 /* I3: for engine_check. */
 void course_check(const struct flow *f);

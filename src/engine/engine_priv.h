@@ -48,7 +48,8 @@ struct flow {
     /* The newest attempt of each step of the runbook; NULL: none. Only that of
      * the current step can be in flight. */
     struct result **results;
-    bool stop_sent;    /* whoever can end the one in flight was told to */
+    uint32_t passes; /* probes of `verify` in a row that held, to the newest */
+    bool stop_sent;  /* whoever can end the one in flight was told to */
     uint64_t check_ms; /* when silence about it becomes suspicious */
     struct list place;
     struct list touched; /* in engine.touched, while record != 0 */
@@ -176,6 +177,9 @@ void events_run(struct engine *e, const struct fact *fact);
 void attempts_next(struct engine *e, struct flow *f);
 void attempts_started(struct engine *e, const struct fact *fact);
 void attempts_ended(struct engine *e, const struct fact *fact);
+
+/* Why the newest attempt of the current step did not succeed. */
+void attempts_describe(const struct flow *f, struct strbuf *out);
 
 /* Asks the executor again about an attempt in flight, which is there. The
  * STOP of one that shall end goes first: then it cannot begin now. */

@@ -12,13 +12,7 @@ void engine_restore(struct engine *e, const struct workflow_row *row,
 {
     ASSERT(!e->started && row->rev != 0);
     struct flow *f = flow_new(e, row, rb);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct attempt_row *known =
-            flow_result(f, attempts[i].key.step_no);
-        if (known == NULL || known->key.attempt < attempts[i].key.attempt) {
-            (void)flow_keep(f, &attempts[i]);
-        }
-    }
+    results_restore(f, attempts, count);
     if (row->status != WORKFLOW_QUEUED) {
         lock_had(e, f);
         lane_update(e, f->lane); /* an older one may be queued */

@@ -48,6 +48,40 @@ struct attempt_row *flow_keep(struct flow *f, const struct attempt_row *row)
     return &r->row;
 }
 
+/* How many probes have passed since the last that did not. */
+static uint32_t passes_of(const struct flow *f, const struct attempt_row *rows,
+                          uint32_t count)
+{
+    uint32_t verify = runbook_section(f->runbook, SECTION_VERIFY);
+    uint32_t broken = 0;
+    uint32_t passes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (rows[i].key.step_no == verify &&
+            attempt_state_is_final(rows[i].state) &&
+            rows[i].state != ATTEMPT_PASSED) {
+            broken = MAX(broken, rows[i].key.attempt);
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        passes += rows[i].key.step_no == verify &&
+                  rows[i].state == ATTEMPT_PASSED &&
+                  rows[i].key.attempt > broken;
+    }
+    return passes;
+}
+
+void results_restore(struct flow *f, const struct attempt_row *rows,
+                     uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct attempt_row *known = flow_result(f, rows[i].key.step_no);
+        if (known == NULL || known->key.attempt < rows[i].key.attempt) {
+            (void)flow_keep(f, &rows[i]);
+        }
+    }
+    f->passes = passes_of(f, rows, count);
+}
+
 static uint64_t mix_attempt(uint64_t hash, const struct attempt_row *a)
 {
     const uint64_t numbers[] = {
@@ -67,6 +101,7 @@ static uint64_t mix_attempt(uint64_t hash, const struct attempt_row *a)
 
 uint64_t results_hash(const struct flow *f, uint64_t hash)
 {
+    hash = engine_mix(hash, f->passes);
     for (uint32_t i = 0; i < f->runbook->step_count; i++) {
         const struct attempt_row *a = flow_result(f, i);
         hash = a != NULL ? mix_attempt(hash, a) : engine_mix(hash, UINT64_MAX);

@@ -31,6 +31,10 @@ struct attempt_row *flow_attempt(const struct flow *f);
  * The row's strings may be those of the attempt that it takes the place of. */
 struct attempt_row *flow_keep(struct flow *f, const struct attempt_row *row);
 
+/* Loading: all attempts, in any order. */
+void results_restore(struct flow *f, const struct attempt_row *rows,
+                     uint32_t count);
+
 /* All of them, in the order of steps; for engine_hash and engine_check. */
 uint64_t results_hash(const struct flow *f, uint64_t hash);
 void results_check(const struct flow *f);

@@ -329,6 +329,13 @@ static void look(struct lint *l)
     for (unsigned i = 0; i < STEP_SECTIONS; i++) {
         look_at_section(l, step_section_name((enum step_section)i));
     }
+    const struct yaml_node *verify =
+        l->root != NULL ? yaml_get(l->root, STR("verify")) : NULL;
+    if (verify != NULL && yaml_kind(verify) == YAML_MAPPING) {
+        (void)snprintf(l->field, sizeof(l->field), "verify");
+        look_at_step(l, verify);
+        l->field[0] = '\0';
+    }
 }
 
 static bool is_later(const struct err *a, const struct err *b)

@@ -22,7 +22,7 @@ struct runbook_hash runbook_hash_of(struct str text)
 static const char *const section_names[STEP_SECTIONS] = {
     [SECTION_STEPS] = "steps",       [SECTION_DIAGNOSE] = "diagnose",
     [SECTION_ROLLBACK] = "rollback", [SECTION_ON_FAILURE] = "on_failure",
-    [SECTION_FINALLY] = "finally",
+    [SECTION_FINALLY] = "finally",   [SECTION_VERIFY] = "verify",
 };
 
 const char *step_section_name(enum step_section section)
@@ -48,8 +48,12 @@ bool runbook_ends_with(const struct runbook *rb, uint32_t step_no)
                 rb->steps[step_no + 1].section != section;
     bool closing = section == SECTION_FINALLY ||
                    runbook_section(rb, SECTION_FINALLY) == rb->step_count;
-    return last && closing && section != SECTION_ROLLBACK &&
-           section != SECTION_DIAGNOSE;
+    if (section == SECTION_STEPS) {
+        return last && closing &&
+               runbook_section(rb, SECTION_VERIFY) == rb->step_count;
+    }
+    return last && closing &&
+           (section == SECTION_ON_FAILURE || section == SECTION_FINALLY);
 }
 
 struct runbook *runbook_ref(struct runbook *rb)

@@ -90,6 +90,7 @@ enum step_section {
     SECTION_ROLLBACK, /* of a step that has succeeded, when a later one fails */
     SECTION_ON_FAILURE, /* when the workflow fails */
     SECTION_FINALLY,    /* however it ends */
+    SECTION_VERIFY,     /* one step after `steps`: has it helped? */
     STEP_SECTIONS
 };
 
@@ -119,6 +120,11 @@ struct step {
     uint32_t max_attempts;       /* 1: no retry */
     uint64_t backoff_ms;         /* before the second attempt; then doubled */
     uint64_t backoff_max_ms;
+    /* Of `verify`: it must pass within this time, again and again for the
+     * other, once in each interval. */
+    uint64_t within_ms;
+    uint64_t hold_ms;
+    uint64_t interval_ms;
     bool continue_on_error;
     bool idempotent; /* may be run again when its outcome is unknown */
     struct place at;

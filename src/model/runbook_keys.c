@@ -90,6 +90,11 @@ static const struct key top_keys[] = {
              "What they find is kept; when one fails the next runs."},
     {"steps", KEY_READ, .required = true, .read = runbook_read_steps,
      .schema = schema_of_steps, .help = "What it does, one after another."},
+    {"verify", KEY_READ, .read = runbook_read_verify,
+     .schema = schema_of_verify,
+     .help = "A probe that says whether the steps have helped: it must succeed "
+             "within a time, and go on to for another. Else the workflow "
+             "fails, and its steps are taken back."},
     {"on_failure", KEY_READ, .read = runbook_read_on_failure,
      .schema = schema_of_section,
      .help = "Steps that run when the workflow fails, after the rollbacks; "
@@ -315,6 +320,24 @@ static const struct key rollback_keys[] = {
     STEP_REPEAT_KEYS,
 };
 
+static const struct key verify_keys[] = {
+    {"name", KEY_LINE, AT(step, name), .max = RUNBOOK_NAME_MAX_BYTES,
+     .pattern = LINE_PATTERN, .standard = "\"Verify\"",
+     .help = "What people call it."},
+    {"action", KEY_READ, .read = step_read_action, .schema = schema_of_action,
+     .standard = "\"exec\"", .help = "What the probe does: it runs a program."},
+    STEP_RUN_KEYS,
+    {"within", KEY_DURATION, AT(step, within_ms), .min = 1000,
+     .max = RUNBOOK_VERIFY_MAX_MS, .standard = "\"5m\"",
+     .help = "How soon it must succeed, at most 1h."},
+    {"hold", KEY_DURATION, AT(step, hold_ms), .min = 0,
+     .max = RUNBOOK_VERIFY_MAX_MS, .standard = "\"0s\"",
+     .help = "For how long it must then go on to succeed, at most 1h."},
+    {"interval", KEY_DURATION, AT(step, interval_ms), .min = 1000,
+     .max = RUNBOOK_VERIFY_MAX_MS, .standard = "\"10s\"",
+     .help = "The pause between two probes."},
+};
+
 static const struct key retry_keys[] = {
     {"attempts", KEY_COUNT, AT(step, max_attempts), .min = 1,
      .max = RUNBOOK_MAX_ATTEMPTS,
@@ -383,4 +406,6 @@ const struct key_table runbook_step_keys =
     TABLE("a step", step_keys, step_rules);
 const struct key_table runbook_rollback_keys =
     TABLE("a rollback", rollback_keys, step_rules);
+const struct key_table runbook_verify_keys =
+    TABLE("verify", verify_keys, step_rules);
 const struct key_table runbook_retry_keys = TABLE("retry", retry_keys, NULL);

@@ -28,10 +28,12 @@
 #define RUNBOOK_MAX_ENV 64
 #define RUNBOOK_TIMEOUT_MAX_MS (7ULL * 86400 * 1000)
 #define RUNBOOK_MAX_ATTEMPTS 20
+#define RUNBOOK_MAX_PROBES 200 /* of verify */
 #define RUNBOOK_MAX_CONCURRENT 1000
 #define RUNBOOK_BACKOFF_MS 1000
 #define RUNBOOK_BACKOFF_MAX_MS 60000
 #define RUNBOOK_BACKOFF_LIMIT_MS (3600U * 1000U)
+#define RUNBOOK_VERIFY_MAX_MS (3600ULL * 1000)
 #define RUNBOOK_MEMORY_LIMIT_MS (30ULL * 86400 * 1000) /* of a window */
 
 struct loader {
@@ -96,7 +98,7 @@ extern const struct key_table runbook_trigger_keys;
 extern const struct key_table runbook_count_keys;
 extern const struct key_table runbook_max_runs_keys;
 extern const struct key_table runbook_step_keys;
-extern const struct key_table runbook_rollback_keys;
+extern const struct key_table runbook_rollback_keys, runbook_verify_keys;
 extern const struct key_table runbook_retry_keys;
 extern const struct key_table runbook_test_keys; /* runbook_test_keys.c */
 extern const struct key_table runbook_outcome_keys;
@@ -152,7 +154,7 @@ key_read_fn runbook_read_params;   /* object: struct runbook */
 key_read_fn runbook_read_triggers; /* object: struct runbook */
 key_read_fn runbook_read_steps;    /* object: struct runbook */
 key_read_fn runbook_read_diagnose, runbook_read_on_failure;
-key_read_fn runbook_read_finally;
+key_read_fn runbook_read_finally, runbook_read_verify;
 key_read_fn runbook_read_tests; /* object: struct runbook; after them all */
 
 key_read_fn param_read_type; /* object: struct param */
@@ -206,6 +208,7 @@ key_schema_fn schema_of_command;
 key_schema_fn schema_of_argv;
 key_schema_fn schema_of_env;
 key_schema_fn schema_of_retry, schema_of_section, schema_of_rollback;
+key_schema_fn schema_of_verify;
 
 /* Of runbook_test_schema.c. */
 key_schema_fn schema_of_tests;

@@ -114,6 +114,11 @@ json_t *schema_of_section(void)
     return list_of(step, 1, RUNBOOK_MAX_STEPS);
 }
 
+json_t *schema_of_verify(void)
+{
+    return only(reference("verify"));
+}
+
 json_t *schema_of_rollback(void)
 {
     return only(reference("rollback"));
@@ -391,6 +396,7 @@ static const struct {
     {"step", &runbook_step_keys},
     {"retry", &runbook_retry_keys},
     {"rollback", &runbook_rollback_keys},
+    {"verify", &runbook_verify_keys},
     {"test", &runbook_test_keys},
     {"outcome", &runbook_outcome_keys},
     {"expect", &runbook_expect_keys},

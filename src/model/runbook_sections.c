@@ -10,6 +10,8 @@
 #include "model/runbook_load_priv.h"
 
 #define ROLLBACK_PREFIX "Rollback: "
+#define VERIFY_WITHIN_MS 300000
+#define VERIFY_INTERVAL_MS 10000
 
 /* Names and ids say in answers and logs which step is meant. */
 static void check_unique(struct loader *l, const struct yaml_node *n,
@@ -171,6 +173,45 @@ void sections_append(struct loader *l, const struct yaml_node *n,
     if (section == SECTION_STEPS) {
         read_rollbacks(l, n, first);
     }
+}
+
+/* As many as fit between the first probe and the last; each leaves a row. */
+static void count_probes(struct loader *l, const struct yaml_node *n,
+                         struct step *s)
+{
+    uint64_t probes = (s->within_ms + s->hold_ms) / s->interval_ms + 1;
+    if (probes > RUNBOOK_MAX_PROBES) {
+        err_hint(loader_error(l, n, "that would be %llu probes, at most %d are",
+                              (unsigned long long)probes, RUNBOOK_MAX_PROBES),
+                 "a longer 'interval' takes fewer");
+    }
+    s->max_attempts = (uint32_t)MIN(probes, (uint64_t)RUNBOOK_MAX_PROBES);
+    if (s->hold_ms >= s->interval_ms || s->hold_ms == 0) {
+        return;
+    }
+    (void)loader_warning(l, s->at,
+                         "'hold' is shorter than 'interval', which is as long "
+                         "as it takes to see whether it holds");
+}
+
+void runbook_read_verify(struct loader *l, const struct yaml_node *n,
+                         void *object)
+{
+    struct runbook *rb = object;
+    uint32_t no = rb->step_count;
+    if (!make_room(l, n, 1)) {
+        return;
+    }
+    rb->step_count++;
+    struct step *s = &rb->steps[no];
+    *s = (struct step){.section = SECTION_VERIFY,
+                       .name = STR("Verify"),
+                       .within_ms = VERIFY_WITHIN_MS,
+                       .interval_ms = VERIFY_INTERVAL_MS};
+    step_read(l, n, &runbook_verify_keys, s);
+    check_unique(l, n, no);
+    s->idempotent = true; /* it looks, and changes nothing */
+    count_probes(l, n, s);
 }
 
 void runbook_read_diagnose(struct loader *l, const struct yaml_node *n,

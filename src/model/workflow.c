@@ -36,7 +36,7 @@ static const struct state workflow_states[WORKFLOW_STATUSES] = {
  * can follow STARTING; only a start can be refused. */
 #define ATTEMPT_ENDS                                                           \
     (TO(ATTEMPT_SUCCEEDED) | TO(ATTEMPT_FAILED) | TO(ATTEMPT_TIMED_OUT) |      \
-     TO(ATTEMPT_UNKNOWN) | TO(ATTEMPT_CANCELLED))
+     TO(ATTEMPT_UNKNOWN) | TO(ATTEMPT_CANCELLED) | TO(ATTEMPT_PASSED))
 
 static const struct state attempt_states[ATTEMPT_STATES] = {
     [ATTEMPT_STARTING] = {"starting", TO(ATTEMPT_RUNNING) |
@@ -49,6 +49,7 @@ static const struct state attempt_states[ATTEMPT_STATES] = {
     [ATTEMPT_CANCELLED] = {"cancelled", 0},
     [ATTEMPT_REFUSED] = {"refused", 0},
     [ATTEMPT_SKIPPED] = {"skipped", 0},
+    [ATTEMPT_PASSED] = {"passed", 0},
 };
 
 static const char *const result_names[WORKFLOW_RESULTS] = {

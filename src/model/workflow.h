@@ -109,6 +109,7 @@ enum attempt_state {
     ATTEMPT_CANCELLED = 6, /* stopped because the workflow was */
     ATTEMPT_REFUSED = 7,   /* the executor would not or could not start it */
     ATTEMPT_SKIPPED = 8,   /* never asked for: there was nothing to be done */
+    ATTEMPT_PASSED = 9,    /* a probe of `verify` held: one of several */
     ATTEMPT_STATES
 };
 

@@ -138,6 +138,7 @@ static void attempt_changed(struct service *s, const struct attempt_row *a,
     }
     switch (a->state) {
     case ATTEMPT_SUCCEEDED:
+    case ATTEMPT_PASSED:
         fields.message = LOG_STEP_SUCCEEDED;
         describe_step(a, &fields, what);
         service_tell(s, &fields, "%s succeeded", what);

@@ -39,11 +39,11 @@ static const char *const workflows[WORKFLOW_STATUSES] = {
 };
 
 static const char *const attempts[ATTEMPT_STATES] = {
-    /* s r s f t u c r s */
-    "xxxxxxxx.", /* starting */
-    ".xxxxxx..", /* running */
-    ".........", ".........", ".........", ".........",
-    ".........", ".........", ".........",
+    /* s r s f t u c r s p */
+    "xxxxxxxx.x", /* starting */
+    ".xxxxxx..x", /* running */
+    "..........", "..........", "..........", "..........",
+    "..........", "..........", "..........", "..........",
 };
 
 static void transitions(void **state)
