@@ -380,6 +380,127 @@ static void a_late_end_of_the_steps_still_succeeds(void **state)
     bench_free(b);
 }
 
+/* ---- has it helped? ------------------------------------------------------ */
+
+/* 0 a step, 1 its rollback, 2 the probe, 3 finally. */
+enum { DO, UNDO, PROBE, AFTER };
+
+static struct runbook *verified(struct bench *b)
+{
+    return RUNBOOK(
+        b, "a.yaml", STEP(.rollback = UNDO), STEP(.section = SECTION_ROLLBACK),
+        STEP(.section = SECTION_VERIFY, .within_ms = 60000, .hold_ms = 20000,
+             .interval_ms = 10000, .max_attempts = 9),
+        STEP(.section = SECTION_FINALLY));
+}
+
+/* Ends probe number n; the next one is due in 10 s. */
+static void probe(struct bench *b, uint32_t n, enum attempt_state state)
+{
+    (void)ended(b, 'A', PROBE, n, state);
+    assert_int_equal(row_of(b)->status, WORKFLOW_WAITING);
+    assert_int_equal(next_in(b), 10000);
+    (void)after(b, 10000);
+    assert_int_equal(row_of(b)->status, WORKFLOW_RUNNING);
+}
+
+static void a_probe_must_pass_and_go_on_to(void **state)
+{
+    (void)state;
+    struct bench *b = begun(verified);
+    pass(b, DO, DO);
+    assert_int_equal(row_of(b)->step_no, PROBE);
+    probe(b, 1, ATTEMPT_FAILED);
+    probe(b, 2, ATTEMPT_SUCCEEDED);
+    probe(b, 3, ATTEMPT_SUCCEEDED);
+    probe(b, 4, ATTEMPT_UNKNOWN); /* begins anew */
+    probe(b, 5, ATTEMPT_SUCCEEDED);
+    probe(b, 6, ATTEMPT_SUCCEEDED);
+    (void)ended(b, 'A', PROBE, 7, ATTEMPT_SUCCEEDED);
+    assert_int_equal(row_of(b)->step_no, AFTER);
+    assert_int_equal(row_of(b)->result, RESULT_VERIFIED);
+    pass(b, AFTER, AFTER);
+    assert_int_equal(row_of(b)->status, WORKFLOW_SUCCEEDED);
+    assert_int_equal(row_of(b)->result, RESULT_VERIFIED);
+    bench_free(b);
+}
+
+static void what_does_not_help_has_failed(void **state)
+{
+    (void)state;
+    struct bench *b = begun(verified);
+    pass(b, DO, DO);
+    for (uint32_t n = 1; n <= 7; n++) {
+        probe(b, n, ATTEMPT_FAILED);
+    }
+    b->now_ms += 10000;
+    (void)ended(b, 'A', PROBE, 8, ATTEMPT_FAILED);
+    assert_int_equal(row_of(b)->result, RESULT_INEFFECTIVE);
+    assert_int_equal(row_of(b)->step_no, UNDO);
+    assert_error(b, "the steps ran, but were not seen to help: step 'check' of "
+                    "verify exited with status 3; it had to hold within 60 s "
+                    "and for 20 s");
+    pass(b, UNDO, UNDO);
+    pass(b, AFTER, AFTER);
+    assert_int_equal(row_of(b)->status, WORKFLOW_FAILED);
+    bench_free(b);
+}
+
+/* Nobody has seen that it did not help. */
+static void a_probe_that_cannot_run_says_nothing(void **state)
+{
+    (void)state;
+    struct bench *b = begun(verified);
+    (void)down(b);
+    (void)ended(b, 'A', DO, 1, ATTEMPT_SUCCEEDED);
+    (void)after(b, 80000);
+    assert_int_equal(row_of(b)->result, RESULT_UNVERIFIED);
+    assert_error(b, "the steps ran, but were not seen to help: no probe could "
+                    "run: it held 0 of 3 times; it had to hold within 60 s and "
+                    "for 20 s");
+    assert_int_equal(row_of(b)->step_no, UNDO);
+    bench_free(b);
+}
+
+/* It ends when its time is over, also between two probes. */
+static void a_pause_of_a_probe_ends_with_its_time(void **state)
+{
+    (void)state;
+    struct bench *b = begun(verified);
+    pass(b, DO, DO);
+    b->now_ms += 75000;
+    (void)ended(b, 'A', PROBE, 1, ATTEMPT_SUCCEEDED);
+    assert_int_equal(next_in(b), 5000);
+    (void)after(b, 5000);
+    assert_int_equal(row_of(b)->result, RESULT_INEFFECTIVE);
+    assert_error(b, "the steps ran, but were not seen to help: the probe held "
+                    "1 of 3 times; it had to hold within 60 s and for 20 s");
+    bench_free(b);
+}
+
+static void a_failure_is_not_verified(void **state)
+{
+    (void)state;
+    struct bench *b = begun(verified);
+    (void)ended(b, 'A', DO, 1, ATTEMPT_FAILED);
+    assert_int_equal(row_of(b)->step_no, AFTER);
+    assert_int_equal(row_of(b)->result, RESULT_NONE);
+    bench_free(b);
+}
+
+static void a_cancel_ends_the_probing(void **state)
+{
+    (void)state;
+    struct bench *b = begun(verified);
+    pass(b, DO, DO);
+    (void)ended(b, 'A', PROBE, 1, ATTEMPT_FAILED);
+    (void)stop(b, 'A', STOP_CANCEL);
+    assert_int_equal(row_of(b)->step_no, AFTER);
+    pass(b, AFTER, AFTER);
+    assert_int_equal(row_of(b)->status, WORKFLOW_CANCELLED);
+    bench_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -403,6 +524,12 @@ int main(void)
         cmocka_unit_test(each_section_has_its_time),
         cmocka_unit_test(a_section_has_the_rest_of_the_time),
         cmocka_unit_test(a_late_end_of_the_steps_still_succeeds),
+        cmocka_unit_test(a_probe_must_pass_and_go_on_to),
+        cmocka_unit_test(what_does_not_help_has_failed),
+        cmocka_unit_test(a_probe_that_cannot_run_says_nothing),
+        cmocka_unit_test(a_pause_of_a_probe_ends_with_its_time),
+        cmocka_unit_test(a_failure_is_not_verified),
+        cmocka_unit_test(a_cancel_ends_the_probing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

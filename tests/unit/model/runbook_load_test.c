@@ -288,8 +288,8 @@ static void every_key_is_read(void **state)
     assert_true(str_eq_c(s->run_as, "root"));
     assert_int_equal(s->rollback, 2);
     static const enum step_section sections[] = {
-        SECTION_DIAGNOSE, SECTION_STEPS, SECTION_ROLLBACK, SECTION_ON_FAILURE,
-        SECTION_FINALLY};
+        SECTION_DIAGNOSE, SECTION_STEPS,      SECTION_ROLLBACK,
+        SECTION_VERIFY,   SECTION_ON_FAILURE, SECTION_FINALLY};
     assert_int_equal(rb->step_count, ARRAY_LEN(sections));
     for (uint32_t i = 0; i < rb->step_count; i++) {
         assert_int_equal(rb->steps[i].section, sections[i]);
@@ -298,6 +298,10 @@ static void every_key_is_read(void **state)
     assert_int_equal(rb->steps[2].rollback, 1);
     assert_true(str_eq_c(rb->steps[2].name, "Only, taken back"));
     assert_int_equal(rb->steps[2].max_attempts, 2);
+    assert_int_equal(rb->steps[3].within_ms, 120000);
+    assert_int_equal(rb->steps[3].hold_ms, 30000);
+    assert_int_equal(rb->steps[3].interval_ms, 15000);
+    assert_int_equal(rb->steps[3].max_attempts, 11);
     runbook_unref(rb);
 }
 
@@ -316,6 +320,7 @@ static void some_steps_end_a_workflow(void **state)
         {"on_failure: [{name: c, command: x}]\n"
          "finally: [{name: d, command: x}]\n" S "}]",
          "nnny"},
+        {"verify: {command: x}\n" S "}]", "nnn"},
         /* The rollback of b is the first of several. */
         {"steps: [{name: a, command: x, rollback: {command: x}},"
          "{name: b, command: x, rollback: {command: x}}]",

@@ -71,6 +71,7 @@ static void runbook_page_has_every_key(void **state)
     check_keys(&page, "GUARDS", &runbook_breaker_keys);
     check_keys(&page, "STEPS", &runbook_step_keys);
     check_keys(&page, "STEPS", &runbook_rollback_keys);
+    check_keys(&page, "VERIFICATION", &runbook_verify_keys);
     check_keys(&page, "RETRY", &runbook_retry_keys);
     check_keys(&page, "TESTS", &runbook_test_keys);
     check_keys(&page, "TESTS", &runbook_outcome_keys);
