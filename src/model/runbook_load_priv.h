@@ -203,12 +203,9 @@ key_schema_fn schema_of_param_type, schema_of_pattern, schema_of_values;
 key_schema_fn schema_of_default, schema_of_state, schema_of_labels;
 key_schema_fn schema_of_matchers, schema_of_when, schema_of_bindings;
 key_schema_fn schema_of_dedup, schema_of_count, schema_of_max_runs;
-key_schema_fn schema_of_action;
-key_schema_fn schema_of_command;
-key_schema_fn schema_of_argv;
-key_schema_fn schema_of_env;
-key_schema_fn schema_of_retry, schema_of_section, schema_of_rollback;
-key_schema_fn schema_of_verify;
+key_schema_fn schema_of_action, schema_of_command, schema_of_argv;
+key_schema_fn schema_of_env, schema_of_retry, schema_of_section;
+key_schema_fn schema_of_rollback, schema_of_verify;
 
 /* Of runbook_test_schema.c. */
 key_schema_fn schema_of_tests;
