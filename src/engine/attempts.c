@@ -382,8 +382,8 @@ void attempts_deferred(struct engine *e, const struct fact *fact)
     waits.error = shortened(fact->deferred.why, DETAIL_MAX_BYTES);
     list_remove(&f->place);
     effects_attempt(e->fx, RECORD_ATTEMPT_SET, flow_keep(f, &waits));
-    if (f->row.stop != STOP_NONE) {
-        stop_finish(e, f);
+    if (course_is_stopped(f)) {
+        course_stop(e, f);
         return;
     }
     list_push(&e->parked, &f->place);

@@ -165,6 +165,7 @@ static void end(struct engine *e, struct flow *f)
 static void enter(struct engine *e, struct flow *f, uint32_t step_no)
 {
     enum step_section from = section_of(f);
+    attempts_drop_deferred(e, f);
     list_remove(&f->place);
     flow_touch(e, f);
     if (f->row.status == WORKFLOW_WAITING) {
