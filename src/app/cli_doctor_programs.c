@@ -19,14 +19,13 @@
 static bool look(void *context, const struct os_process *p)
 {
     struct visit *v = context;
-    struct stat st;
+    uid_t user = 0;
     struct config *c =
         cli_program_config(v->cli, v->config, p->pid, "executor");
     if (c == NULL) {
         return true;
     }
-    const char *path = cli_text(v->cli, "/proc/%d", (int)p->pid);
-    bool root = stat(path, &st) == 0 && st.st_uid == 0;
+    bool root = os_process_user(p->pid, &user) == 0 && user == 0;
     if (root && c->executor_user == NULL) {
         doctor_say(v, WARNING,
                    cli_text(v->cli, "set executor.user in %s",

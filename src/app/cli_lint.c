@@ -21,8 +21,9 @@ static int read_text(const char *path, struct strbuf *out)
     if (strcmp(path, STANDARD_INPUT) == 0) {
         return os_read_all(STDIN_FILENO, out);
     }
-    CLEANUP(os_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    return fd < 0 ? -errno : os_read_all(fd, out);
+    CLEANUP(os_closep) int fd = -1;
+    int r = os_open_regular(path, &fd);
+    return r < 0 ? r : os_read_all(fd, out);
 }
 
 static int look_at(struct cli_lint_run *run, const char *path)
@@ -33,7 +34,9 @@ static int look_at(struct cli_lint_run *run, const char *path)
     if (r < 0) {
         return cli_fail(run->cli, r == -ENOENT ? CLI_NOT_FOUND : CLI_FAILED,
                         NULL, "cannot read %s: %s", path,
-                        r == -E2BIG ? "it is larger than 1 MiB" : strerror(-r));
+                        r == -E2BIG    ? "it is larger than 1 MiB"
+                        : r == -EINVAL ? "it is no regular file"
+                                       : strerror(-r));
     }
     (cli_has(run->cli, "more") ? lint_runbook_more : lint_runbook)(
         str_c(path), strbuf_str(&text), &RUNBOOK_DEFAULTS, &report);

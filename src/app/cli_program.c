@@ -4,11 +4,13 @@
  */
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/cli_output.h"
 #include "app/cli_site.h"
 #include "os/fd.h"
+#include "os/process.h"
 
 #define COMMAND_MAX_BYTES (1024UL * 1024)
 
@@ -79,6 +81,19 @@ static bool read_command(struct cli *cli, pid_t pid, const char *verb,
     return good && all.len != 0;
 }
 
+/* Root, whoever asks, or the engine's user, whose the state is: anybody may
+ * call a process what he likes, and name any file on its command line. */
+static bool is_trusted(const struct config *config, pid_t pid)
+{
+    struct stat st;
+    uid_t user = 0;
+    if (os_process_user(pid, &user) < 0) {
+        return false;
+    }
+    return user == 0 || user == geteuid() ||
+           (stat(config->state_directory, &st) == 0 && st.st_uid == user);
+}
+
 /* A relative name counts from the process's folder, which is not ours. */
 static void place_config(struct cli *cli, pid_t pid, struct given *g)
 {
@@ -98,7 +113,7 @@ struct config *cli_program_config(struct cli *cli, const struct config *config,
     struct config *c = NULL;
     g.from.defaults = g.defaults;
     g.from.sets = g.sets;
-    if (!read_command(cli, pid, verb, &g)) {
+    if (!read_command(cli, pid, verb, &g) || !is_trusted(config, pid)) {
         return NULL;
     }
     place_config(cli, pid, &g);

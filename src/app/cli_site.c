@@ -19,16 +19,15 @@
 static bool take_executor(void *context, const struct os_process *p)
 {
     struct cli_site *s = context;
-    struct stat st;
+    uid_t user = 0;
     struct config *c =
         cli_program_config(s->cli, s->config, p->pid, "executor");
-    const char *path = cli_text(s->cli, "/proc/%d", (int)p->pid);
-    if (c == NULL || stat(path, &st) < 0) {
+    if (c == NULL || os_process_user(p->pid, &user) < 0) {
         config_free(c);
         return true;
     }
     s->executor = c;
-    s->executor_uid = st.st_uid;
+    s->executor_uid = user;
     return false;
 }
 

@@ -47,7 +47,8 @@ NODISCARD int cli_site_permits(const struct cli_site *s,
 NODISCARD int cli_site_reads(const struct cli_site *s, const char *file,
                              struct err *reterr);
 
-/* Is this process an engine ("serve") or executor of that configuration? With
- * the one that it has read, or NULL: it is something else. */
+/* Is this process an engine ("serve") or executor of that configuration, of
+ * root, the engine's user or ours? With the one that it has read, or NULL: it
+ * is something else. */
 struct config *cli_program_config(struct cli *cli, const struct config *config,
                                   pid_t pid, const char *verb);

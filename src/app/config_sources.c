@@ -17,6 +17,7 @@
 #include "app/config_files.h"
 #include "app/config_value.h"
 #include "base/mem.h"
+#include "os/fd.h"
 
 #define FOLDER "config.d"
 #define PATH_MAX_BYTES 4096
@@ -47,8 +48,9 @@ static void stamp_text(struct str text, struct config_stamp *ret)
 
 static int open_file(const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    return fd < 0 ? -errno : fd;
+    int fd = -1;
+    int r = os_open_regular(path, &fd);
+    return r < 0 ? r : fd;
 }
 
 /* Reads the whole file into text, and closes it; a negative errno. */
@@ -83,7 +85,9 @@ static void complain_file(struct config_reader *r, int errnum, bool is_main)
         err_hint(&e, "autonomous-devops print-config prints a sample");
     }
     (void)err_set(&e, errnum, "cannot read the file: %s",
-                  errnum == -E2BIG ? "larger than 1 MiB" : strerror(-errnum));
+                  errnum == -E2BIG    ? "larger than 1 MiB"
+                  : errnum == -EINVAL ? "it is no regular file"
+                                      : strerror(-errnum));
     config_complain(r, "", &e);
 }
 

@@ -100,6 +100,27 @@ int os_read_file(int dirfd, const char *path, struct strbuf *out)
     return S_ISREG(st.st_mode) ? os_read_all(fd, out) : -EINVAL;
 }
 
+int os_open_regular(const char *path, int *ret)
+{
+    struct stat st;
+    char again[64];
+    CLEANUP(os_closep) int at = open(path, O_PATH | O_CLOEXEC);
+    if (at < 0 || fstat(at, &st) < 0) {
+        return -errno;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+    }
+    /* That very file, whatever stands at the path by now. */
+    (void)snprintf(again, sizeof(again), "/proc/self/fd/%d", at);
+    int fd = open(again, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0) {
+        return -errno;
+    }
+    *ret = fd;
+    return 0;
+}
+
 int os_replace_file(int dirfd, const char *name, struct str text)
 {
     char temporary[NAME_MAX_BYTES];

@@ -38,6 +38,11 @@ NODISCARD int os_read_all(int fd, struct strbuf *out);
  * limit of out. */
 NODISCARD int os_read_file(int dirfd, const char *path, struct strbuf *out);
 
+/* Opens the file at path for reading, symlinks followed, if it is a regular
+ * one; -EISDIR for a folder, -EINVAL for anything else, which is not opened at
+ * all: a pipe would be waited for, and some devices begin to work. */
+NODISCARD int os_open_regular(const char *path, int *ret);
+
 /* Replaces the file `name` in the folder dirfd by text, through a temporary
  * name: readers see the old or the new one, never a part. Mode 0600. Not
  * synced: after a power cut the file may be empty or missing. */

@@ -61,6 +61,29 @@ int os_process_read(pid_t pid, struct os_process *ret)
     return r;
 }
 
+int os_process_user(pid_t pid, uid_t *ret)
+{
+    static const char key[] = "\nUid:\t";
+    char path[64];
+    unsigned real = 0;
+    unsigned effective = 0;
+    (void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(STAT_MAX_BYTES);
+    int r = os_read_file(AT_FDCWD, path, &text);
+    if (r < 0) {
+        return r == -ENOENT ? -ESRCH : r;
+    }
+    /* The name of the process, before it, has its newlines escaped. */
+    strbuf_addc(&text, "");
+    const char *at = strstr(text.at, key);
+    if (at == NULL ||
+        sscanf(at + sizeof(key) - 1, "%u %u", &real, &effective) != 2) {
+        return -EBADMSG;
+    }
+    *ret = effective;
+    return 0;
+}
+
 int os_process_each(bool (*fn)(void *context, const struct os_process *p),
                     void *context)
 {

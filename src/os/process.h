@@ -22,6 +22,11 @@ struct os_process {
 /* Reads /proc/PID/stat; -ESRCH: no such process. */
 NODISCARD int os_process_read(pid_t pid, struct os_process *ret);
 
+/* Whose process it is: its effective user. The owner of its folder in /proc
+ * says something else for a process that hides its memory. -ESRCH: no such
+ * process. */
+NODISCARD int os_process_user(pid_t pid, uid_t *ret);
+
 /* Calls fn for each process there is; false from fn ends it. 0 or -errno. */
 NODISCARD int os_process_each(bool (*fn)(void *context,
                                          const struct os_process *p),

@@ -6,6 +6,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 
 import pytest
@@ -226,6 +227,55 @@ def test_steps_that_run_as_root_are_told(make_daemon):
               check=False)
     found = {i["check"]: i for i in json.loads(p.stdout)["items"]}
     assert found["steps"]["detail"] == "they run as nobody"
+
+
+@pytest.fixture
+def open_folder():
+    """Not below pytest's own, where only its user may look."""
+    with tempfile.TemporaryDirectory(prefix="adp-open-") as folder:
+        os.chmod(folder, 0o755)
+        yield folder
+
+
+@AS_ROOT
+def test_anybodys_process_is_no_executor(make_daemon, open_folder):
+    """A process may call itself what it likes, and name any file: root opens
+    none for it, and believes nothing of it."""
+    d = make_daemon(start=False)
+    pipe = os.path.join(open_folder, "pipe")
+    lie = os.path.join(open_folder, "lie.yaml")
+    os.mkfifo(pipe, 0o666)
+    with open(d.config_path, encoding="utf-8") as f:
+        config = json.load(f)
+    config["executor"] = {**config.get("executor", {}), "user": "nobody"}
+    with open(lie, "w", encoding="utf-8") as f:
+        json.dump(config, f)
+    names = [["autonomous-devops", "executor", "--config", path]
+             for path in (pipe, lie)]
+    fakes = []
+    nobody = pwd.getpwnam("nobody").pw_uid
+    # Python runs the file "executor" of its folder, and is called as we say.
+    script = os.path.join(open_folder, "executor")
+    with open(script, "w", encoding="utf-8") as f:
+        f.write("import time; print(flush=True); time.sleep(600)")
+    os.chmod(script, 0o644)
+    for name in names:
+        fakes.append(subprocess.Popen(
+            name, executable="/usr/bin/python3", user=nobody, cwd=open_folder,
+            stdout=subprocess.PIPE))
+    try:
+        for fake in fakes:
+            assert fake.stdout.read(1) == b"\n"
+        d.start()
+        d.wait_executor()
+        p = adctl(d, "doctor", "--config", d.config_path, "-o", "json",
+                  check=False)
+        found = {i["check"]: i for i in json.loads(p.stdout)["items"]}
+        assert found["steps"]["detail"] == "they run as root"
+    finally:
+        for fake in fakes:
+            fake.kill()
+            fake.wait()
 
 
 # ---- ./start ----------------------------------------------------------------

@@ -170,6 +170,21 @@ static void a_file_that_cannot_be_read_is_an_error(void **state)
     assert_says(b, "/config.d/10-folder.yaml: error: cannot read the file");
 }
 
+/* Nobody may ever write to it. */
+static void a_pipe_is_not_waited_for(void **state)
+{
+    struct bench *b = *state;
+    char path[512];
+    make_folder(b, "config.d");
+    (void)snprintf(path, sizeof(path), "%s/config.d/10-pipe.yaml", b->folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    load(b);
+    assert_int_equal(b->result, -EINVAL);
+    assert_null(b->config);
+    assert_says(b, "/config.d/10-pipe.yaml: error: cannot read the file: it is "
+                   "no regular file");
+}
+
 static void files_have_a_limit(void **state)
 {
     struct bench *b = *state;
@@ -578,6 +593,7 @@ int main(void)
         TEST(later_files_win_key_by_key),
         TEST(an_error_names_its_own_file),
         TEST(a_file_that_cannot_be_read_is_an_error),
+        TEST(a_pipe_is_not_waited_for),
         TEST(files_have_a_limit),
         TEST(files_that_have_changed_are_noticed),
         TEST(the_server_is_found_in_broken_files),

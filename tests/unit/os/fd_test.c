@@ -121,6 +121,17 @@ static void only_regular_files_are_read(void **state)
     assert_int_equal(os_read_file(AT_FDCWD, "/dev/zero", &text), -EINVAL);
     (void)alarm(0);
     assert_int_equal(os_read_file(AT_FDCWD, "/proc/self/stat", &text), 0);
+    char path[128];
+    int fd = -1;
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d/pipe", f->folder);
+    assert_int_equal(os_open_regular(path, &fd), -EINVAL);
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d/inner", f->folder);
+    assert_int_equal(os_open_regular(path, &fd), -EISDIR);
+    assert_int_equal(os_open_regular("/dev/zero", &fd), -EINVAL);
+    assert_int_equal(os_open_regular("/no/such", &fd), -ENOENT);
+    assert_int_equal(fd, -1);
+    assert_int_equal(os_open_regular("/proc/self/stat", &fd), 0);
+    os_close(fd);
     assert_true(text.len > 0);
     strbuf_deinit(&text);
 }

@@ -39,6 +39,39 @@ static int reap(pid_t pid)
     return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
 
+/* In a child, since a process that has become another user stays it. */
+static void its_user_is_told_even_if_it_hides(void **state)
+{
+    (void)state;
+    int ready[2];
+    uid_t user = 1;
+    assert_int_equal(os_process_user(getpid(), &user), 0);
+    assert_int_equal(user, geteuid());
+    if (geteuid() != 0) {
+        skip();
+    }
+    assert_int_equal(os_pipe(ready), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        bool good = prctl(PR_SET_NAME, "x\nUid:\t0") == 0 &&
+                    setresuid(65534, 65534, 65534) == 0 &&
+                    prctl(PR_SET_DUMPABLE, 0) == 0;
+        (void)!write(ready[1], good ? "y" : "n", 1);
+        (void)pause();
+        _exit(0);
+    }
+    char c = 'n';
+    assert_int_equal(read(ready[0], &c, 1), 1);
+    assert_int_equal(c, 'y');
+    assert_int_equal(os_process_user(pid, &user), 0);
+    assert_int_equal(user, 65534);
+    (void)kill(pid, SIGKILL);
+    (void)reap(pid);
+    assert_int_equal(os_process_user(pid, &user), -ESRCH);
+    os_close(ready[0]);
+    os_close(ready[1]);
+}
+
 static void a_process_is_described(void **state)
 {
     (void)state;
@@ -256,6 +289,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_process_is_described),
+        cmocka_unit_test(its_user_is_told_even_if_it_hides),
         cmocka_unit_test(a_hostile_name_does_not_confuse),
         cmocka_unit_test(a_reused_number_is_not_hit),
         cmocka_unit_test(every_process_is_seen_once),
