@@ -7,6 +7,9 @@
 #include "data/timestamp.h"
 #include "os/clock.h"
 
+/* So long it is told that a trigger had no room to remember a key. */
+#define REFUSED_SHOWN_MS (10 * 60000ULL)
+
 void health_look(struct api *a, struct health *ret)
 {
     ret->service = service_status(a->service);
@@ -106,6 +109,13 @@ static bool partners_are_bad(const struct health *h)
 static bool runbooks_are_refused(const struct health *h)
 {
     return h->service.runbooks_refused != 0;
+}
+
+/* Starts are held back that nothing else holds back. */
+static bool triggers_lack_room(const struct health *h)
+{
+    uint64_t at_ms = h->service.engine.memories_refused_ms;
+    return at_ms != 0 && h->now_ms < at_ms + REFUSED_SHOWN_MS;
 }
 
 static bool backup_is_old(const struct health *h)
@@ -221,6 +231,12 @@ static const struct trouble {
      .holds = runbooks_are_bad,
      .text = "some runbooks do not load",
      .hint = "adctl runbook list"},
+    {.check = "runbooks",
+     .holds = triggers_lack_room,
+     .text = "triggers start nothing for some keys, because "
+             "limits.trigger_memory is used up",
+     .hint = "adctl guard list says by which; raise the limit, or let dedup "
+             "name fewer labels"},
     {.check = "integrations", /* the partner's trouble, not the engine's */
      .holds = partners_are_bad,
      .warning = true,

@@ -194,5 +194,6 @@ struct engine_counts engine_count(const struct engine *e)
         .workers_resting = e->config.workers - MIN(claiming, e->config.workers),
         .memories = (uint32_t)map_count(&e->memories) - e->guard_memories,
         .memories_refused = e->memories_refused,
+        .memories_refused_ms = e->memories_refused_ms,
     };
 }

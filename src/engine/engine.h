@@ -63,7 +63,8 @@ struct engine_counts {
     uint32_t workers_claiming; /* wait for events or match a batch */
     uint32_t workers_resting;  /* paused, or too much is live */
     uint32_t memories;
-    uint64_t memories_refused; /* starts held back at max_memories */
+    uint64_t memories_refused;    /* starts held back at max_memories */
+    uint64_t memories_refused_ms; /* when the last was; 0: none */
 };
 
 struct engine_counts engine_count(const struct engine *e);

@@ -102,8 +102,10 @@ struct engine {
     struct map memories;    /* by runbook path, trigger and key */
     struct heap expiries;   /* all of them, by when they end to matter */
     struct list remembered; /* those whose row changes in this step */
+    struct map shares;      /* by runbook path and trigger: share.c */
     uint64_t memories_refused;
-    uint32_t guard_memories; /* of them: guards', not triggers' */
+    uint64_t memories_refused_ms; /* the last one */
+    uint32_t guard_memories;      /* of them: guards', not triggers' */
 
     bool executor_up;
     struct id executor; /* the life that is, or was last, connected */

@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "engine/guards.h"
+#include "engine/share.h"
 
 /* Memories that end in the same second are forgotten in one commit, and at
  * most so many at a time: the next FACT_TIME comes at once. */
@@ -57,11 +58,13 @@ struct memory *memory_new(struct engine *e, struct str path, struct str trigger,
     list_init(&m->touched);
     e->guard_memories += guard_is_row(&m->row) ? 1 : 0;
     INVARIANT("I8", map_put(&e->memories, m->name, m) == NULL);
+    share_add(e, m);
     return m;
 }
 
 static void memory_free(struct engine *e, struct memory *m)
 {
+    share_remove(e, m);
     heap_remove(&e->expiries, &m->expiry);
     list_remove(&m->touched);
     e->guard_memories -= guard_is_row(&m->row) ? 1 : 0;
@@ -80,6 +83,7 @@ void memory_free_all(struct engine *e)
         memory_free(e, entry->value);
     }
     map_deinit(&e->memories);
+    share_free_all(e);
     heap_deinit(&e->expiries);
 }
 
@@ -231,16 +235,11 @@ memory_of(struct engine *e, const struct fact_match *match, struct strbuf *why)
     if (m != NULL) {
         return m;
     }
-    if (map_count(&e->memories) - e->guard_memories < e->config.max_memories) {
+    if (share_has_room(e, path, trigger)) {
         return memory_new(e, path, trigger, match->key);
     }
-    e->memories_refused++;
-    if (memory_begin_reason(why, match)) {
-        strbuf_addf(why,
-                    "limits.trigger_memory: %" PRIu32
-                    " keys are remembered, there is no room for another one",
-                    e->config.max_memories);
-    }
+    share_refuse(e, path, trigger,
+                 memory_begin_reason(why, match) ? why : NULL);
     return NULL;
 }
 
@@ -333,6 +332,7 @@ static void check_limits(const struct memory *m)
 
 void memory_check(const struct engine *e)
 {
+    share_check(e);
     size_t cursor = 0;
     struct map_entry *entry = NULL;
     while ((entry = map_next(&e->memories, &cursor)) != NULL) {

@@ -65,22 +65,24 @@ int os_process_user(pid_t pid, uid_t *ret)
 {
     static const char key[] = "\nUid:\t";
     char path[64];
-    unsigned real = 0;
-    unsigned effective = 0;
+    uint64_t user = 0;
     (void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
     CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(STAT_MAX_BYTES);
     int r = os_read_file(AT_FDCWD, path, &text);
     if (r < 0) {
         return r == -ENOENT ? -ESRCH : r;
     }
-    /* The name of the process, before it, has its newlines escaped. */
+    /* The name of the process, before it, has its newlines escaped. Behind the
+     * key: the real user, a tab, the effective one, a tab. */
     strbuf_addc(&text, "");
     const char *at = strstr(text.at, key);
-    if (at == NULL ||
-        sscanf(at + sizeof(key) - 1, "%u %u", &real, &effective) != 2) {
+    at = at != NULL ? strchr(at + sizeof(key) - 1, '\t') : NULL;
+    const char *end = at != NULL ? strchr(at + 1, '\t') : NULL;
+    if (end == NULL || str_to_u64(str_n(at + 1, (size_t)(end - at - 1)), 0,
+                                  UINT32_MAX, &user) < 0) {
         return -EBADMSG;
     }
-    *ret = effective;
+    *ret = (uid_t)user;
     return 0;
 }
 

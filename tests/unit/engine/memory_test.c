@@ -1,5 +1,7 @@
 /* What triggers remember: cooldown, count, max_runs, and how they outlive
  * restarts, reloads and changes of the clock. */
+#include <inttypes.h>
+
 #include "base/prng.h"
 #include "fixture.h"
 
@@ -381,6 +383,62 @@ static void a_full_memory_holds_back(void **state)
     bench_free(b);
 }
 
+/* Remembers the key, and starts nothing yet: so many more. */
+static uint32_t fill(struct bench *b, struct runbook *rb, uint32_t most)
+{
+    static uint32_t number;
+    for (uint32_t i = 0; i < most; i++) {
+        char key[32];
+        (void)snprintf(key, sizeof(key), "k=%" PRIu32, number++);
+        uint32_t before = engine_count(b->engine).memories;
+        (void)event(b, rb, 'A', key);
+        if (engine_count(b->engine).memories == before) {
+            return i;
+        }
+    }
+    return most;
+}
+
+static struct runbook *counting(struct bench *b, const char *path)
+{
+    struct runbook *rb = RUNBOOK(b, path, STEP());
+    rb->triggers[0].limits =
+        (struct trigger_limits){.count_least = 2, .count_within_ms = 3600000};
+    return rb;
+}
+
+/* Whoever sends events with ever new keys fills the memory of the trigger that
+ * they meet, and not that of the others; a restart and the end of what is
+ * remembered change nothing of it. */
+static void a_trigger_leaves_others_room(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new();
+    b->config.max_memories = 20;
+    struct runbook *one = counting(b, "one.yaml");
+    struct runbook *two = counting(b, "two.yaml");
+    struct runbook *three = counting(b, "three.yaml");
+    begin(b);
+    assert_int_equal(fill(b, one, 20), 10);
+    SAYS(event(b, one, 'A', "k=new"),
+         "event 7 suppressed (one.yaml, trigger #1: limits.trigger_memory: "
+         "this trigger remembers 10 keys, as many as one may of 20, so that "
+         "others have room); CLAIM 0");
+    uint64_t refused_ms = engine_count(b->engine).memories_refused_ms;
+    assert_int_equal(refused_ms, b->now_ms);
+    assert_int_equal(fill(b, two, 20), 10);
+    restart(b);
+    assert_int_equal(fill(b, three, 20), 2);
+    assert_non_null(strstr(event(b, three, 'A', "k=new"), "there is no room"));
+    assert_int_equal(engine_count(b->engine).memories, 22);
+    /* What it remembers still counts, and makes room when it is over. */
+    assert_int_equal(fill(b, one, 1), 0);
+    (void)after(b, 3602000);
+    assert_int_equal(engine_count(b->engine).memories, 0);
+    assert_int_equal(fill(b, one, 20), 10);
+    bench_free(b);
+}
+
 static void a_person_is_not_held_back(void **state)
 {
     (void)state;
@@ -500,6 +558,7 @@ int main(void)
         cmocka_unit_test(the_clock_ends_no_cooldown),
         cmocka_unit_test(set_back_while_down_it_begins_anew),
         cmocka_unit_test(a_full_memory_holds_back),
+        cmocka_unit_test(a_trigger_leaves_others_room),
         cmocka_unit_test(a_person_is_not_held_back),
         cmocka_unit_test(random_histories_keep_every_limit),
         cmocka_unit_test(the_hash_sees_what_is_remembered),
