@@ -442,7 +442,7 @@ static void execute_plan(struct call *c, struct execution *x,
         return;
     }
     struct runbook *rb = find(c, x->generation, dry.row.runbook_path);
-    if (rb == NULL || !plan_holds(c, rb, &dry.row, digest) ||
+    if (rb == NULL || !plan_holds(c, x->generation, rb, &dry.row, digest) ||
         is_disabled(c, rb->path)) {
         return;
     }
@@ -455,7 +455,9 @@ static void execute_plan(struct call *c, struct execution *x,
 static bool decide(struct call *c, struct execution *x,
                    const struct runbook *rb, struct str parameters)
 {
-    int r = x->dry_run ? plan_decide(c, rb, &x->decisions) : 0;
+    const struct plan_subject subject = {rb, parameters};
+    int r =
+        x->dry_run ? plan_decide(c, x->generation, &subject, &x->decisions) : 0;
     if (r < 0) {
         answer_read_error(c, r);
         return false;

@@ -10,10 +10,9 @@
 #define DIGEST_LEN 16
 
 static const char *const names[PLAN_GUARDS] = {
-    [PLAN_DISABLED] = "disabled",
-    [PLAN_KILL_SWITCH] = "kill_switch",
-    [PLAN_EXECUTOR] = "executor",
-    [PLAN_CONCURRENCY] = "concurrency",
+    [PLAN_DISABLED] = "disabled", [PLAN_KILL_SWITCH] = "kill_switch",
+    [PLAN_EXECUTOR] = "executor", [PLAN_CONCURRENCY] = "concurrency",
+    [PLAN_TARGET] = "target",
 };
 
 const char *plan_guard_name(enum plan_guard g)
@@ -79,6 +78,7 @@ int plan_id_parse(struct str text, struct id *ret_dry_run, uint64_t *ret_digest)
 
 void plan_put_guards(struct strbuf *out, const struct plan_decisions *d)
 {
+    put_text_or_null(out, "target", d->target);
     put_open(out, "guards", '[');
     for (unsigned i = 0; i < PLAN_GUARDS; i++) {
         put_open(out, NULL, '{');

@@ -20,6 +20,7 @@ enum plan_guard {
     PLAN_KILL_SWITCH, /* nothing begins */
     PLAN_EXECUTOR,    /* it would refuse a step */
     PLAN_CONCURRENCY, /* the runbook's: it would wait */
+    PLAN_TARGET,      /* another workflow is at it: it would wait */
     PLAN_GUARDS
 };
 
@@ -27,6 +28,7 @@ enum plan_guard {
 struct plan_decisions {
     bool holds_back[PLAN_GUARDS];
     struct str text[PLAN_GUARDS]; /* why, or what was looked at */
+    struct str target;            /* "" if the runbook has none */
 };
 
 /* The first half of the SHA-256 of all that a plan rests on. */
@@ -42,7 +44,7 @@ NODISCARD int plan_id_parse(struct str text, struct id *ret_dry_run,
 /* "disabled", "kill_switch", ... */
 const char *plan_guard_name(enum plan_guard g);
 
-/* "guards": [...] */
+/* "target": ..., "guards": [...] */
 void plan_put_guards(struct strbuf *out, const struct plan_decisions *d);
 
 /* Those that hold back, in one line; "nothing holds it back" when none does. */

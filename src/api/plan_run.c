@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "data/json.h"
+#include "model/guards.h"
 #include "model/params.h"
 #include "os/clock.h"
 
@@ -54,28 +55,35 @@ static void look_at_executor(struct call *c, const struct runbook *rb,
         refusal.len != 0 ? refusal : STR("it has refused no step of it");
 }
 
-/* Workflows of this runbook that hold a place. */
-static int count_running(struct call *c, struct str path, uint32_t *ret)
+typedef void live_fn(void *context, const struct workflow_row *row);
+
+/* Each workflow that is not over, of this runbook or ("") of all. */
+static int each_live(struct call *c, struct str path, live_fn *fn,
+                     void *context)
 {
     struct arena a = ARENA_INIT;
     struct workflow_filter f = {
         .runbook = path, .status = -1, .live_only = true, .limit = LIVE_PAGE};
     struct workflow_view *rows = NULL;
     uint32_t count = 0;
-    uint32_t running = 0;
     int r = 0;
     do {
         arena_reset(&a);
         r = c->reader->ops->workflows(c->reader, &f, &a, &rows, &count);
         for (uint32_t i = 0; r == 0 && i < count; i++) {
-            running += rows[i].row.status == WORKFLOW_RUNNING ||
-                       rows[i].row.status == WORKFLOW_WAITING;
+            fn(context, &rows[i].row);
             f.after_seq = rows[i].seq;
         }
     } while (r == 0 && count == LIVE_PAGE);
     arena_deinit(&a);
-    *ret = running;
     return r;
+}
+
+static void count_running(void *context, const struct workflow_row *row)
+{
+    uint32_t *running = context;
+    *running +=
+        row->status == WORKFLOW_RUNNING || row->status == WORKFLOW_WAITING;
 }
 
 static int look_at_concurrency(struct call *c, const struct runbook *rb,
@@ -83,7 +91,9 @@ static int look_at_concurrency(struct call *c, const struct runbook *rb,
 {
     struct strbuf why = STRBUF_INIT(TEXT_MAX_BYTES);
     uint32_t running = 0;
-    int r = rb->max_concurrent == 0 ? 0 : count_running(c, rb->path, &running);
+    int r = rb->max_concurrent == 0
+                ? 0
+                : each_live(c, rb->path, count_running, &running);
     bool waits = rb->max_concurrent != 0 && running >= rb->max_concurrent;
     if (rb->max_concurrent == 0) {
         strbuf_addc(&why, "the runbook has no limit of its own");
@@ -97,14 +107,69 @@ static int look_at_concurrency(struct call *c, const struct runbook *rb,
     return r;
 }
 
-int plan_decide(struct call *c, const struct runbook *rb,
-                struct plan_decisions *ret)
+/* Who is at a target. Of a runbook that has changed since a workflow of it
+ * began, the target is taken to be as it is now. */
+struct at_target {
+    const struct generation *generation;
+    struct str target;
+    struct id first; /* ID_NULL: nobody */
+};
+
+static void find_at_target(void *context, const struct workflow_row *row)
 {
-    *ret = (struct plan_decisions){0};
-    look_at_controls(c, rb, ret);
+    struct at_target *t = context;
+    const struct runbook *rb =
+        generation_runbook(t->generation, row->runbook_path);
+    struct arena a = ARENA_INIT;
+    struct err ignored = ERR_INIT;
+    struct str target = STR_NULL;
+    if (id_is_null(t->first) && rb != NULL &&
+        guard_target(rb, row->parameters, &a, &target, &ignored) == 0 &&
+        str_eq(target, t->target)) {
+        t->first = row->id;
+    }
+    arena_deinit(&a);
+}
+
+static int look_at_target(struct call *c, const struct generation *g,
+                          const struct plan_subject *s,
+                          struct plan_decisions *ret)
+{
+    struct at_target at = {.generation = g, .target = STR_NULL};
+    struct err e = ERR_INIT;
+    char id[ID_TEXT_SIZE];
+    int r = guard_target(s->rb, s->parameters, call_arena(c), &at.target, &e);
+    if (r < 0) {
+        ret->text[PLAN_TARGET] = arena_str(call_arena(c), str_c(e.message));
+        return 0;
+    }
+    if (at.target.len == 0) {
+        ret->text[PLAN_TARGET] = STR("the runbook has no target");
+        return 0;
+    }
+    r = each_live(c, STR(""), find_at_target, &at);
+    struct strbuf why = STRBUF_INIT(TEXT_MAX_BYTES);
+    if (id_is_null(at.first)) {
+        strbuf_addc(&why, "no other workflow is at it");
+    } else {
+        id_format(at.first, ID_PREFIX_WORKFLOW, id);
+        strbuf_addf(&why, "%s is at it: it would wait", id);
+    }
+    ret->target = at.target;
+    ret->holds_back[PLAN_TARGET] = !id_is_null(at.first);
+    ret->text[PLAN_TARGET] = kept(c, &why);
+    return r;
+}
+
+int plan_decide(struct call *c, const struct generation *g,
+                const struct plan_subject *subject, struct plan_decisions *ret)
+{
+    *ret = (struct plan_decisions){.target = STR("")};
+    look_at_controls(c, subject->rb, ret);
     look_at_switch(c, ret);
-    look_at_executor(c, rb, ret);
-    return look_at_concurrency(c, rb, ret);
+    look_at_executor(c, subject->rb, ret);
+    int r = look_at_concurrency(c, subject->rb, ret);
+    return r < 0 ? r : look_at_target(c, g, subject, ret);
 }
 
 /* ---- is it still so? ----------------------------------------------------- */
@@ -182,9 +247,11 @@ static bool has_all(struct call *c, const struct runbook *rb,
     return false;
 }
 
-bool plan_holds(struct call *c, const struct runbook *rb,
-                const struct workflow_row *row, uint64_t digest)
+bool plan_holds(struct call *c, const struct generation *g,
+                const struct runbook *rb, const struct workflow_row *row,
+                uint64_t digest)
 {
+    const struct plan_subject subject = {rb, row->parameters};
     struct err err = ERR_INIT;
     struct plan_decisions now;
     if (memcmp(&rb->hash, &row->runbook_hash, sizeof(rb->hash)) != 0) {
@@ -193,7 +260,7 @@ bool plan_holds(struct call *c, const struct runbook *rb,
         answer_changed(c, &err);
         return false;
     }
-    int r = plan_decide(c, rb, &now);
+    int r = plan_decide(c, g, &subject, &now);
     if (r < 0) {
         answer_read_error(c, r);
         return false;

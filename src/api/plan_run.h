@@ -7,8 +7,15 @@
 #include "api/api_priv.h"
 #include "api/plan.h"
 
+/* What would be run. */
+struct plan_subject {
+    const struct runbook *rb;
+    struct str parameters; /* as they are stored */
+};
+
 /* Asks every guard that looks at runs by hand. 0, or what the store says. */
-NODISCARD int plan_decide(struct call *c, const struct runbook *rb,
+NODISCARD int plan_decide(struct call *c, const struct generation *g,
+                          const struct plan_subject *subject,
                           struct plan_decisions *ret);
 
 /* The dry run that the plan names, when it still holds: its row in *ret. False
@@ -18,5 +25,6 @@ NODISCARD bool plan_find(struct call *c, struct str plan,
 
 /* Is this runbook the one of the plan, and does all else stand as it did? False
  * when it has answered what has changed. */
-NODISCARD bool plan_holds(struct call *c, const struct runbook *rb,
+NODISCARD bool plan_holds(struct call *c, const struct generation *g,
+                          const struct runbook *rb,
                           const struct workflow_row *row, uint64_t digest);

@@ -478,6 +478,9 @@ static void print_plan_guards(struct cli *cli, const json_t *answer)
     size_t i = 0;
     json_t *guard = NULL;
     bool any = false;
+    if (cli_get(cli, answer, "target")[0] != '\0') {
+        (void)fprintf(cli->out, "target: %s\n", cli_get(cli, answer, "target"));
+    }
     json_array_foreach (json_object_get(answer, "guards"), i, guard) {
         if (json_is_true(json_object_get(guard, "holds_back"))) {
             (void)fprintf(cli->out, "held back now by %s: %s\n",

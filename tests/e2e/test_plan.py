@@ -171,6 +171,35 @@ def test_a_changed_world_refuses_the_plan(engine):
     assert e["error"].startswith("tell.yaml has changed since")
 
 
+def test_a_target_that_another_workflow_is_at(make_daemon):
+    """Whatever runbook the other one is of."""
+    at = """\
+name: {0}
+parameters: {{host: {{type: string, required: true}}}}
+guards: {{target: '${{{{ parameters.host }}}}'}}
+steps:
+  - {{name: Step, command: {1}, timeout: 90s}}
+"""
+    d = make_daemon({"a.yaml": at.format("A", "sleep 60"),
+                     "b.yaml": at.format("B", "'true'")})
+    d.wait_executor()
+    made = plan(d, "b.yaml", host="web-1")
+    assert made["target"] == "web-1"
+    w = d.post("/api/runbooks/execute", {
+        "runbook": "a.yaml", "parameters": {"host": "web-1"}})["workflow_id"]
+    d.wait_status(w, "running")
+    e = run_plan(d, made["plan_id"], 409)
+    assert f"target: {w} is at it: it would wait" in e["error"]
+    assert not any(g["holds_back"] for g in plan(d, "b.yaml", host="web-2")[
+        "guards"])
+    p = adctl(d, "runbook", "run", "b.yaml", "-p", "host=web-1", "--dry-run")
+    assert "target: web-1\n" in p.stdout
+    assert f"held back now by target: {w}" in p.stdout
+    d.post(f"/api/workflows/{w}/kill")
+    d.wait_status(w, "killed")
+    d.wait_status(run_plan(d, made["plan_id"])["workflow_id"], "succeeded")
+
+
 def test_plans_that_are_none(engine):
     p = plan(engine)
     assert p["missing_parameters"] == ["host"]
