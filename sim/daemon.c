@@ -282,6 +282,7 @@ void daemon_boot(struct world *w, struct happening *h)
     ports.context = w;
     w->allowed_errnum = 0;
     w->rt = runtime_new(&ports, &w->config, w->scenario->max_attempts);
+    w->halted_seen = w->halted;
     runtime_switch(w->rt, w->halted,
                    w->halted_ms); /* before anything can begin */
     runtime_set_generation(w->rt, generation_ref(w->generation));
