@@ -142,7 +142,9 @@ static int read_events(struct run *run, struct reader *reader)
         for (uint32_t i = 0; i < count; i++) {
             take_event(run, &rows[i].event, rows[i].status);
         }
+        /* One bound for the next page: of two, the library takes the worse. */
         f.after_seq = rows[count - 1].event.seq;
+        f.since_ms = 0;
         if (rows[count - 1].event.received_ms >= run->until_ms) {
             arena_deinit(&a);
             return 0;
