@@ -52,6 +52,7 @@ static void put_limits(struct strbuf *out, const struct trigger_limits *l,
 /* What would hold something back now. */
 struct guard_hold {
     const char *name; /* "": nothing */
+    struct str trigger;
     uint64_t until_ms;
     struct trigger_limits limits; /* that its numbers are of */
     struct strbuf why;
@@ -92,6 +93,28 @@ static void hold_by_breaker(const struct memory_row *row,
     }
 }
 
+/* People were told that max_runs holds back this trigger's key. */
+static void hold_by_escalation(const struct runbook *rb,
+                               const struct memory_row *row, uint64_t now_ms,
+                               struct guard_hold *ret)
+{
+    struct str name = STR_NULL;
+    struct str key = STR_NULL;
+    guard_escalated_parts(row->key, &name, &key);
+    const struct trigger *t = trigger_named(rb, name);
+    if (t == NULL || !t->limits.escalate || row->start_count == 0) {
+        return;
+    }
+    uint64_t until_ms = row->starts_ms[0] + t->limits.runs_within_ms;
+    ret->limits = t->limits;
+    if (now_ms < until_ms) {
+        ret->name = "escalated";
+        ret->until_ms = until_ms;
+        guard_explain_escalated(row->last_workflow, until_ms, row->runbook_path,
+                                &ret->why);
+    }
+}
+
 /* A row that is a guard's own. */
 static void hold_by_guard(const struct guard_list *list,
                           const struct memory_row *row, struct guard_hold *ret)
@@ -103,6 +126,8 @@ static void hold_by_guard(const struct guard_list *list,
     if (str_eq(row->trigger, GUARD_BREAKER)) {
         struct guard_breaker b = guard_breaker_of(&list->guards, own);
         hold_by_breaker(row, &b, list->now_ms, ret);
+    } else if (str_eq(row->trigger, GUARD_ESCALATED)) {
+        hold_by_escalation(rb, row, list->now_ms, ret);
     } else if (str_eq(row->trigger, GUARD_STARTS)) {
         hold_by_rate(row,
                      row->runbook_path.len == 0 ? &list->guards.starts
@@ -143,8 +168,13 @@ static void put_guard(struct strbuf *out, const struct memory_row *row,
 {
     bool own = guard_is_row(row);
     CLEANUP(guard_hold_deinit)
-    struct guard_hold hold = {.name = "", .why = STRBUF_INIT(2048)};
+    struct guard_hold hold = {
+        .name = "", .trigger = STR(""), .why = STRBUF_INIT(2048)};
     (own ? hold_by_guard : hold_by_trigger)(list, row, &hold);
+    struct str key = row->key;
+    if (str_eq(row->trigger, GUARD_ESCALATED)) {
+        guard_escalated_parts(row->key, &hold.trigger, &key);
+    }
     struct memory_state s =
         memory_state_at(&hold.limits, row, list->now_ms, list->now_ms);
     put_open(out, NULL, '{');
@@ -152,8 +182,8 @@ static void put_guard(struct strbuf *out, const struct memory_row *row,
              own ? str_slice(row->trigger, 1, row->trigger.len)
                  : STR("trigger"));
     put_text(out, "runbook", row->runbook_path);
-    put_text(out, "trigger", own ? STR("") : row->trigger);
-    put_text(out, "key", row->key);
+    put_text(out, "trigger", own ? hold.trigger : row->trigger);
+    put_text(out, "key", key);
     put_bool(out, "in_force", trigger_limits_any(&hold.limits));
     put_text_or_null(out, "held_by", str_c(hold.name));
     put_instant(out, "held_until", hold.until_ms);

@@ -179,6 +179,12 @@ static const struct cli_flag guard_list_flags[] = {
     END,
 };
 
+static const struct cli_flag guard_reset_flags[] = {
+    {"trigger", 0, "NAME", "only what this trigger remembers", NULL},
+    {"key", 0, "KEY", "only of this key of the trigger", NULL},
+    END,
+};
+
 static const struct cli_flag logs_flags[] = {
     {"follow", 'f', NULL, "go on until the workflow ends", NULL},
     {"raw", 0, NULL,
@@ -501,6 +507,13 @@ const struct cli_command cli_commands[] = {
      "adctl guard list --runbook disk.yaml -o wide\n"
      "adctl guard list --filter 'guard.held_by == \"cooldown\"'\n",
      cli_guard_list},
+    {"guard", "reset", "RUNBOOK", 1, 1, CLI_RUNBOOK_PATH, guard_reset_flags,
+     "forget what guards and triggers remember of a runbook",
+     "Its breaker is closed, its cooldowns and counts begin anew, and what was "
+     "escalated may be tried again. The limits themselves stay.",
+     "adctl guard reset disk.yaml\n"
+     "adctl guard reset disk.yaml --trigger disk --key instance=web-1\n",
+     cli_guard_reset},
     {"workflow", "list", "", 0, 0, CLI_NO_SUBJECT, workflow_list_flags,
      "workflows, newest first",
      "A filter sees workflow and now: adctl help filters.",

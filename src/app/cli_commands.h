@@ -121,6 +121,7 @@ int cli_workflow_cancel(struct cli *cli);
 int cli_workflow_kill(struct cli *cli);
 int cli_workflow_verdict(struct cli *cli);
 int cli_guard_list(struct cli *cli);
+int cli_guard_reset(struct cli *cli);
 int cli_slo_show(struct cli *cli);
 int cli_slo_missed(struct cli *cli);
 int cli_slo_withdraw(struct cli *cli);

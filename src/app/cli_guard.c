@@ -88,3 +88,26 @@ int cli_guard_list(struct cli *cli)
     }
     return CLI_OK;
 }
+
+int cli_guard_reset(struct cli *cli)
+{
+    json_auto_t *answer = NULL;
+    json_auto_t *body =
+        json_pack("{s:s, s:s*, s:s*}", "runbook", cli_word(cli, 0), "trigger",
+                  cli_value(cli, "trigger"), "key", cli_value(cli, "key"));
+    if (body == NULL) {
+        return cli_fail(cli, CLI_USAGE, NULL, "names are UTF-8 text");
+    }
+    struct cli_request request = {
+        .method = "POST", .path = "/api/guards/reset", .body = body};
+    int r = cli_call(cli, &request, "adctl guard list", &answer);
+    if (r == 0 && !cli_print_item(cli, answer, "runbook")) {
+        (void)fprintf(cli->out, "%s  forgotten: %s\n",
+                      cli_get(cli, answer, "runbook"),
+                      cli_get(cli, answer, "forgotten"));
+        if (cli_get_number(answer, "forgotten") < 1) {
+            cli_note(cli, "nothing was remembered of it: adctl guard list");
+        }
+    }
+    return r;
+}

@@ -146,7 +146,7 @@ const struct config_option config_options[] = {
      OF(PAGERDUTY, routing_key), .example = "${PAGERDUTY_ROUTING_KEY}",
      .help = "Key of the Events API integration; without it nothing is sent."},
     {"integrations.pagerduty.notify_on", CONFIG_NOTICES, CONFIG_RELOAD,
-     OF(PAGERDUTY, notify_on), "[failed, held, killed, resolved]",
+     OF(PAGERDUTY, notify_on), "[failed, held, killed, resolved, escalated]",
      .help = "What of workflows is told: that one failed, is held for an "
              "operator, was killed, and that it came to a good end after "
              "that."},
@@ -167,7 +167,7 @@ const struct config_option config_options[] = {
      OF(SLACK, channel), .example = "\"#ops\"",
      .help = "Channel that messages go to."},
     {"integrations.slack.notify_on", CONFIG_NOTICES, CONFIG_RELOAD,
-     OF(SLACK, notify_on), "[failed, held, killed, resolved]",
+     OF(SLACK, notify_on), "[failed, held, killed, resolved, escalated]",
      .help = "What of workflows is told: that one failed, is held for an "
              "operator, was killed, and that it came to a good end after "
              "that."},
@@ -528,7 +528,8 @@ const char *config_type_text(enum config_type type)
         [CONFIG_RUN_AS] = "a list of users",
         [CONFIG_URLS] = "a list of http or https URLs",
         [CONFIG_RULES] = "a list of rules",
-        [CONFIG_NOTICES] = "a list of failed, held, killed, resolved",
+        [CONFIG_NOTICES] =
+            "a list of failed, held, killed, resolved, escalated",
         [CONFIG_TOKENS] = "a list of tokens",
     };
     return texts[type];

@@ -388,7 +388,7 @@ static int check_notice(struct str text, struct err *e)
             return 0;
         }
     }
-    err_hint(e, "write failed, held, killed or resolved");
+    err_hint(e, "write failed, held, killed, resolved or escalated");
     return err_set(e, -EINVAL, "not a kind of notice");
 }
 

@@ -54,7 +54,7 @@ struct action {
              * says why). STOP: 0, or -ENOENT: not
              * live; by the time of the reply the store tells whether it has
              * ended or never was. */
-            int result;
+            int result; /* GUARD_RESET: how many memories were forgotten */
             struct id workflow_id;
             enum workflow_status status; /* after the request, if result 0 */
         } reply;

@@ -114,6 +114,9 @@ static void take(struct engine *e, const struct fact *fact)
     case FACT_HALT:
         halt_turn(e, fact);
         return;
+    case FACT_GUARD_RESET:
+        guards_reset(e, fact);
+        return;
     case FACT_CLOCK:
         clock_set(e, fact->clock_shift_ms);
         return;

@@ -67,6 +67,22 @@ static void start_match(struct engine *e, const struct fact *fact,
     (void)enqueue(e, &row, match->runbook);
 }
 
+/* Nothing is tried any more: a workflow that has failed says so to people. */
+static void tell_people(struct engine *e, const struct fact *fact,
+                        const struct fact_event *event,
+                        const struct fact_match *match, struct str text)
+{
+    struct workflow_row row = new_row(e, match->runbook, match->workflow_id);
+    row.runbook_commit = fact->batch.commit;
+    row.event_id = event->id;
+    row.trigger_no = match->trigger_no;
+    row.requested_by = STR("trigger");
+    row.parameters = match->error.len != 0 ? STR("{}") : match->parameters;
+    row.result = RESULT_ESCALATED;
+    row.error = text;
+    born_final(e, &row, WORKFLOW_FAILED);
+}
+
 /* How many workflows were started; why the others were not, in *why. */
 static uint32_t start_matches(struct engine *e, const struct fact *fact,
                               const struct fact_event *event,
@@ -78,10 +94,16 @@ static uint32_t start_matches(struct engine *e, const struct fact *fact,
         /* They come sorted by path and trigger: each pair once. */
         INVARIANT("I2", i == 0 || m[-1].runbook != m->runbook ||
                             m[-1].trigger_no != m->trigger_no);
-        if (!guards_too_old(e, m, event->received_ms, why) &&
-            memory_admit(e, m, event->received_ms, why)) {
+        struct str text = STR_NULL;
+        if (guards_too_old(e, m, event->received_ms, why) ||
+            guards_escalated(e, m, why)) {
+            continue;
+        }
+        if (memory_admit(e, m, event->received_ms, why)) {
             start_match(e, fact, event, m);
             started++;
+        } else if (guards_escalate(e, m, why, &text)) {
+            tell_people(e, fact, event, m, text);
         }
     }
     return started;

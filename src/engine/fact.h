@@ -56,6 +56,7 @@ enum fact_kind {
     FACT_PAUSE,         /* stop or resume claiming events */
     FACT_HALT,          /* the kill switch: begin nothing, until it is off */
     FACT_CLOCK,         /* the wall clock was set */
+    FACT_GUARD_RESET,   /* what guards remember is to be forgotten */
     FACT_KINDS
 };
 
@@ -119,6 +120,16 @@ struct fact {
                                  changes anything; "": none */
             void *reply;
         } stop;
+        struct {
+            struct str runbook; /* its path */
+            struct str trigger; /* its name; "": all, and the breaker */
+            struct str key;     /* of the trigger, unless any_key */
+            bool any_key;
+            struct str requested_by;
+            struct str audit; /* action of the row that it leaves if there was
+                                 anything; "": none */
+            void *reply;
+        } reset;
         struct {
             struct id executor;
         } executor;

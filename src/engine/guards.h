@@ -19,6 +19,20 @@ NODISCARD bool guards_too_old(const struct engine *e,
 NODISCARD bool guards_admit(struct engine *e, const struct fact_match *match,
                             struct strbuf *why);
 
+/* Were people told of this trigger and key, and is that not over yet? Then why
+ * is appended to *why. */
+NODISCARD bool guards_escalated(struct engine *e,
+                                const struct fact_match *match,
+                                struct strbuf *why);
+
+/* The match was not admitted: must people be told now? Then *ret is what they
+ * are told, by the match's workflow, in the arena of the effects. */
+NODISCARD bool guards_escalate(struct engine *e, const struct fact_match *match,
+                               struct strbuf *why, struct str *ret);
+
+/* FACT_GUARD_RESET. */
+void guards_reset(struct engine *e, const struct fact *fact);
+
 /* The flow has reached its final status. */
 void guards_finished(struct engine *e, struct flow *f);
 

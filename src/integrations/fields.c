@@ -157,7 +157,8 @@ static int check_word(const struct integration_field *f, struct str text,
         err_hint(reterr, "did you mean \"%s\"?", near);
     }
     return err_set(reterr, -EINVAL,
-                   "%s: \"%.*s\" is none of failed, held, killed, resolved",
+                   "%s: \"%.*s\" is none of failed, held, killed, resolved, "
+                   "escalated",
                    f->name, STR_ARG(str_slice(text, 0, 40)));
 }
 

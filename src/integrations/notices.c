@@ -121,7 +121,7 @@ static bool kind_of(const struct workflow_row *w, enum notice_kind *ret)
 {
     switch (w->status) {
     case WORKFLOW_FAILED:
-        *ret = NOTICE_FAILED;
+        *ret = w->result == RESULT_ESCALATED ? NOTICE_ESCALATED : NOTICE_FAILED;
         return true;
     case WORKFLOW_HELD:
         *ret = NOTICE_HELD;

@@ -13,6 +13,21 @@ bool guard_is_row(const struct memory_row *row)
     return row->trigger.len != 0 && row->trigger.at[0] == '@';
 }
 
+/* No trigger's name has a space. */
+void guard_escalated_key(struct str trigger, struct str key, struct strbuf *out)
+{
+    strbuf_addf(out, "%.*s %.*s", STR_ARG(trigger), STR_ARG(key));
+}
+
+void guard_escalated_parts(struct str kept, struct str *ret_trigger,
+                           struct str *ret_key)
+{
+    ptrdiff_t at = str_find(kept, ' ');
+    size_t end = at >= 0 ? (size_t)at : kept.len;
+    *ret_trigger = str_slice(kept, 0, end);
+    *ret_key = str_slice(kept, MIN(end + 1, kept.len), kept.len);
+}
+
 struct trigger_limits guard_rate_limits(const struct guard_rate *rate)
 {
     return (struct trigger_limits){.runs_most = rate->most,
@@ -173,6 +188,16 @@ void guard_explain_rate(struct str path, const struct guard_rate *rate,
     add_instant(out, until_ms);
 }
 
+void guard_explain_escalated(struct id told, uint64_t until_ms, struct str path,
+                             struct strbuf *out)
+{
+    char id[ID_TEXT_SIZE];
+    id_format(told, ID_PREFIX_WORKFLOW, id);
+    strbuf_addf(out, "escalated by %s: nothing is started for it before ", id);
+    add_instant(out, until_ms);
+    strbuf_addf(out, ", or: adctl guard reset %.*s", STR_ARG(path));
+}
+
 /* In whole minutes, so that a backlog has few different reasons. */
 void guard_explain_age(uint64_t age_ms, uint64_t max_ms, struct strbuf *out)
 {
@@ -205,4 +230,6 @@ void guard_explain_breaker(const struct guard_breaker *b,
     }
     strbuf_addc(out, "a probe may start at ");
     add_instant(out, v->until_ms);
+    strbuf_addc(out, ", or: adctl guard reset ");
+    strbuf_add(out, row->runbook_path);
 }

@@ -24,6 +24,9 @@
     STR("@breaker") /* events_ms: failures; starts_ms: the                     \
                        probe, which is last_workflow */
 
+/* starts_ms: when people were told; the key: GUARD_ESCALATED_KEY. */
+#define GUARD_ESCALATED STR("@escalated")
+
 #define GUARD_BREAKER_MAX TRIGGER_MEMORY_MAX /* failures that are counted */
 
 /* At most so many workflows in any window of that length; 0: any number. */
@@ -90,6 +93,13 @@ NODISCARD int guard_target(const struct runbook *rb, struct str params_json,
 /* Is this row a guard's, and not a trigger's? */
 bool guard_is_row(const struct memory_row *row);
 
+/* The key under which an escalation of this trigger and key is kept, and the
+ * other way round. */
+void guard_escalated_key(struct str trigger, struct str key,
+                         struct strbuf *out);
+void guard_escalated_parts(struct str kept, struct str *ret_trigger,
+                           struct str *ret_key);
+
 /* The rate as limits of a memory. */
 struct trigger_limits guard_rate_limits(const struct guard_rate *rate);
 
@@ -121,6 +131,10 @@ const char *breaker_state_name(enum breaker_state s);
  * runbooks. The breaker's probe is said to be under way when half-open. */
 void guard_explain_rate(struct str path, const struct guard_rate *rate,
                         uint32_t runs, uint64_t until_ms, struct strbuf *out);
+/* Behind why max_runs holds back: that people are told, and what they can do.
+ * `told` is the workflow that says so. */
+void guard_explain_escalated(struct id told, uint64_t until_ms, struct str path,
+                             struct strbuf *out);
 void guard_explain_age(uint64_t age_ms, uint64_t max_ms, struct strbuf *out);
 void guard_explain_breaker(const struct guard_breaker *b,
                            const struct breaker_view *v,

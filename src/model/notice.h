@@ -24,8 +24,9 @@ enum notice_kind {
     NOTICE_FAILED = 0,
     NOTICE_HELD = 1,
     NOTICE_KILLED = 2,
-    NOTICE_RESOLVED = 3, /* succeeded after one of those, or a held one was
-                            cancelled */
+    NOTICE_RESOLVED = 3,  /* succeeded after one of those, or a held one was
+                             cancelled */
+    NOTICE_ESCALATED = 4, /* nothing more is tried for a key */
     NOTICE_KINDS
 };
 

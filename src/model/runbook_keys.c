@@ -196,6 +196,10 @@ static const struct key max_runs_keys[] = {
     {"within", KEY_DURATION, .required = true,
      AT(trigger, limits.runs_within_ms), .min = 1000,
      .max = RUNBOOK_MEMORY_LIMIT_MS, .help = "The length of the window."},
+    {"escalate", KEY_BOOL, AT(trigger, limits.escalate), .standard = "false",
+     .help = "When it holds something back, people are told once, and nothing "
+             "more is started for the key until the time has passed again or "
+             "somebody has reset it."},
 };
 
 static const struct key concurrency_keys[] = {

@@ -39,6 +39,7 @@ struct trigger_limits {
     uint64_t count_within_ms;
     uint32_t runs_most; /* starts so many workflows within ... */
     uint64_t runs_within_ms;
+    bool escalate; /* people are told when that holds something back */
 };
 
 /* A row of the store; its strings and arrays are borrowed. */

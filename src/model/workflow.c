@@ -58,6 +58,7 @@ static const char *const result_names[WORKFLOW_RESULTS] = {
     [RESULT_UNVERIFIED] = "unverified",
     [RESULT_INEFFECTIVE] = "ineffective",
     [RESULT_DRY_RUN] = "dry_run",
+    [RESULT_ESCALATED] = "escalated",
 };
 
 /* A row may also change without changing its state, unless that is final. */

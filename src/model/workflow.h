@@ -41,6 +41,7 @@ enum workflow_result {
     RESULT_UNVERIFIED = 2,
     RESULT_INEFFECTIVE = 3,
     RESULT_DRY_RUN = 4,
+    RESULT_ESCALATED = 5, /* nothing ran: people are told why */
     WORKFLOW_RESULTS
 };
 

@@ -419,6 +419,22 @@ void runtime_request_stop(struct runtime *rt, struct id workflow,
     runtime_take(rt, &fact);
 }
 
+void runtime_reset_guards(struct runtime *rt,
+                          const struct runtime_reset *request)
+{
+    struct fact fact = {
+        .kind = FACT_GUARD_RESET,
+        .reset = {.runbook = request->runbook,
+                  .trigger = request->trigger,
+                  .key = request->key,
+                  .any_key = request->any_key,
+                  .requested_by = request->requested_by,
+                  .audit = request->audit,
+                  .reply = request->reply},
+    };
+    runtime_take(rt, &fact);
+}
+
 bool runtime_is_quiet(const struct runtime *rt)
 {
     return rt->ops_in_flight == 0;

@@ -146,6 +146,20 @@ void runtime_request_run(struct runtime *rt,
 void runtime_request_stop(struct runtime *rt, struct id workflow,
                           enum stop_request how, struct str requested_by,
                           struct str audit, void *reply);
+
+/* Has what guards and triggers remember of a runbook forgotten; trigger "": all
+ * of it. The reply's result is how many memories that were. */
+struct runtime_reset {
+    struct str runbook;
+    struct str trigger;
+    struct str key;
+    bool any_key;
+    struct str requested_by;
+    struct str audit; /* action of its row; "": none */
+    void *reply;
+};
+void runtime_reset_guards(struct runtime *rt,
+                          const struct runtime_reset *request);
 void runtime_executor_message(struct runtime *rt,
                               const struct exec_message *m); /* NULL: down */
 void runtime_set_config(struct runtime *rt, const struct engine_config *c);

@@ -323,6 +323,19 @@ void service_take_request(struct mail *mail)
                              request->stop.how, request->requested_by,
                              request->stop.audit, request);
         break;
+    case SERVICE_RESET: {
+        struct runtime_reset reset = {
+            .runbook = request->reset.runbook,
+            .trigger = request->reset.trigger,
+            .key = request->reset.key,
+            .any_key = request->reset.any_key,
+            .requested_by = request->requested_by,
+            .audit = request->reset.audit,
+            .reply = request,
+        };
+        runtime_reset_guards(s->runtime, &reset);
+        break;
+    }
     case SERVICE_RELOAD:
         service_reload(s, request);
         break;

@@ -33,6 +33,7 @@ struct service_keep {
 enum service_request_kind {
     SERVICE_RUN,
     SERVICE_STOP,
+    SERVICE_RESET, /* what guards remember is forgotten */
     SERVICE_RELOAD,
     SERVICE_CHANGE,    /* an operator's change, audited */
     SERVICE_CONFIGURE, /* other numbers; done with result 0 */
@@ -79,6 +80,13 @@ struct service_request {
             struct str audit; /* action; "": no row */
         } stop;
         struct {
+            struct str runbook;
+            struct str trigger; /* "": all of the runbook */
+            struct str key;
+            bool any_key;
+            struct str audit; /* action; "": no row */
+        } reset;
+        struct {
             struct str audit; /* action; "": no row */
             /* Fills in before and after from the request's generations, as JSON
              * that is valid until done; on the service's thread. */
@@ -114,7 +122,8 @@ struct service_request {
     };
     /* outcome */
     int result; /* RUN: 0, -EAGAIN (too much is live), -ENOSPC; STOP: 0,
-                   -ENOENT, -EEXIST (already final); RELOAD, CHANGE: 0 or the
+                   -ENOENT, -EEXIST (already final); RESET: how many memories
+                   are gone; RELOAD, CHANGE: 0 or the
                    error (perhaps with err), and nothing has changed, unless the
                    change is stored */
     struct id workflow_id;

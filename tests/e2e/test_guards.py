@@ -249,3 +249,37 @@ def test_two_of_a_target_never_run_at_once(make_daemon, tmp_path):
     go.write_text("")
     wait_until(lambda: statuses() == ["succeeded", "succeeded"],
                what="both of them")
+
+
+def test_people_are_told_when_attempts_run_out(make_daemon):
+    d = make_daemon({"disk.yaml": disk(
+        RUNS.replace("1h}", "1h, escalate: true}"))})
+    assert [full(d, instance="a")[1] for _ in range(2)] == [1, 1]
+    event_id = d.event(type="alert", labels={"alertname": "DiskFull",
+                                             "instance": "a"})
+    told = d.wait_workflow(event_id)
+    assert (told["status"], told["result"], told["steps"]) == (
+        "failed", "escalated", [])
+    assert told["error"].startswith(
+        "max_runs: 2 of 2 workflows were started within 1h; key instance=a; "
+        f"escalated by {told['id']}: nothing is started for it before 20")
+    d.kill9()
+    d.start()
+    over, started = full(d, instance="a")
+    assert started == 0
+    assert f"escalated by {told['id']}" in over["error"]
+    rows = d.get("/api/guards?runbook=disk.yaml")["guards"]
+    (row,) = [r for r in rows if r["guard"] == "escalated"]
+    assert (row["trigger"], row["key"], row["held_by"]) == (
+        "disk", "instance=a", "escalated")
+    assert full(d, instance="b")[1] == 1
+    status = d.raw("POST", "/api/guards/reset", {"runbook": "disk.yaml",
+                                                 "key": "instance=a"})[0]
+    assert status == 400
+    out = adctl(d, "guard", "reset", "disk.yaml", "--trigger", "disk", "--key",
+                "instance=a").stdout
+    assert "forgotten: 2" in out
+    assert full(d, instance="a")[1] == 1
+    audit = d.get("/api/admin/audit?limit=5")["audit"]
+    assert [r["subject"] for r in audit if r["action"] == "guard.reset"] == [
+        "disk.yaml"]

@@ -227,7 +227,7 @@ static void the_third_failure_opens_it(void **state)
     assert_has(event(b, rb, 'E'),
                "event 7 suppressed (a.yaml, trigger #1: breaker: open, since 3 "
                "of 3 workflows failed within 30m; a probe may start at "
-               "2023-11-14T22:53:19.999Z)");
+               "2023-11-14T22:53:19.999Z, or: adctl guard reset a.yaml)");
     restart(b);
     assert_false(works(b, rb, 'E'));
     assert_true(works(b, other, 'F'));
@@ -258,7 +258,7 @@ static void open_it(struct bench *b, struct runbook *rb)
     for (char c = 'A'; c < 'D'; c++) {
         assert_true(fails(b, rb, c));
     }
-    assert_false(begins(b, rb, 'D'));
+    assert_has(event(b, rb, 'D'), "suppressed");
 }
 
 static void one_probe_at_a_time(void **state)
@@ -374,6 +374,90 @@ static void the_clock_does_not_close_it(void **state)
     bench_free(b);
 }
 
+/* ---- attempts that run out ----------------------------------------------- */
+
+static struct runbook *escalating(struct bench *b)
+{
+    struct runbook *rb = RUNBOOK(b, "a.yaml", STEP());
+    rb->triggers[0].limits = (struct trigger_limits){
+        .runs_most = 3, .runs_within_ms = 3600000, .escalate = true};
+    return rb;
+}
+
+static bool tells(const char *said)
+{
+    return strstr(said, " failed (max_runs: 3 of 3 workflows were started "
+                        "within 1h; key k=1; escalated by wf-") != NULL;
+}
+
+/* A workflow that raises its own alert, every minute of a day. */
+static void people_are_told_once(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new();
+    struct runbook *rb = escalating(b);
+    begin(b);
+    for (char c = 'A'; c < 'D'; c++) {
+        assert_true(works(b, rb, c));
+        b->now_ms += 60000;
+    }
+    const char *said = event(b, rb, 'D');
+    assert_true(tells(said));
+    assert_has(said, "event 7 suppressed (a.yaml, trigger #1: max_runs: ");
+    assert_has(said, "people are told)");
+    assert_int_equal(shadow_find(b, id_of('D'))->row.result, RESULT_ESCALATED);
+    uint64_t told_ms = b->now_ms;
+    restart(b);
+    while (b->now_ms < told_ms + 3600000 - 60000) {
+        b->now_ms += 60000;
+        said = event(b, rb, 'E');
+        assert_has(said, "suppressed (a.yaml, trigger #1: escalated by wf-");
+        assert_has(said, "or: adctl guard reset a.yaml)");
+        assert_null(strstr(said, "new"));
+    }
+    b->now_ms = told_ms + 3600000;
+    assert_true(works(b, rb, 'E'));
+    bench_free(b);
+}
+
+static const char *reset(struct bench *b, const char *trigger, const char *key)
+{
+    return take(b, (struct fact){.kind = FACT_GUARD_RESET,
+                                 .reset = {.runbook = STR("a.yaml"),
+                                           .trigger = str_c(trigger),
+                                           .key = str_c(key != NULL ? key : ""),
+                                           .any_key = key == NULL,
+                                           .requested_by = STR("uid:0"),
+                                           .audit = STR("guard.reset"),
+                                           .reply = b}});
+}
+
+static void a_reset_forgets_what_it_names(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new();
+    struct runbook *rb = escalating(b);
+    b->config.guards.breaker = (struct guard_breaker){
+        .failures = 3, .within_ms = 1800000, .open_ms = 600000};
+    begin(b);
+    for (char c = 'A'; c < 'D'; c++) {
+        assert_true(fails(b, rb, c));
+    }
+    assert_true(tells(event(b, rb, 'D')));
+    assert_has(reset(b, "other", NULL), "REPLY 0");
+    assert_has(reset(b, "#1", "k=2"), "REPLY 0");
+    assert_null(strstr(reset(b, "#1", "k=2"), "audit"));
+    /* The trigger's own: the breaker stays open. */
+    assert_has(reset(b, "#1", "k=1"),
+               "audit uid:0 guard.reset {\"memories\":2} -> "
+               "{\"memories\":0}");
+    assert_has(event(b, rb, 'E'), "breaker: open");
+    assert_has(reset(b, "", NULL), "REPLY 1");
+    assert_int_equal(b->memory_count, 0);
+    assert_true(works(b, rb, 'F'));
+    bench_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -391,6 +475,8 @@ int main(void)
         cmocka_unit_test(a_runbook_may_do_without),
         cmocka_unit_test(it_is_forgotten),
         cmocka_unit_test(the_clock_does_not_close_it),
+        cmocka_unit_test(people_are_told_once),
+        cmocka_unit_test(a_reset_forgets_what_it_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
