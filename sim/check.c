@@ -265,6 +265,9 @@ static void note_birth(struct world *w, const struct workflow_row *row)
     const struct trigger *t = &rb->triggers[row->trigger_no];
     struct sim_birth b = {.id = row->id};
     struct event_view view;
+    if (row->result == RESULT_ESCALATED) {
+        return; /* it starts nothing: it tells people why */
+    }
     if (w->reader->ops->event(w->reader, row->event_id, &w->birth_arena,
                               &view) < 0) {
         return; /* a sweep took it in the same commit */

@@ -226,6 +226,13 @@ static int put_guards(struct explaining *x, const struct explained_trigger *t)
     if (t->verdict == EXPLAIN_MATCHES || t->verdict == EXPLAIN_UNDECIDED) {
         put_general(x, t->runbook->path);
         r = put_limits(x, t);
+        r = r < 0 ? r
+                  : explain_put_escalated(x->call, t->runbook,
+                                          &t->runbook->triggers[t->trigger_no],
+                                          &x->event.event, x->now_ms);
+        r = r < 0 ? r
+                  : explain_put_guards(x->call, t->runbook, &x->status.guards,
+                                       x->now_ms);
         r = r < 0 ? r : put_concurrency(x, t->runbook);
     }
     put_close(out, ']');

@@ -18,3 +18,17 @@ void explain_put_conditions(struct strbuf *out,
 
 /* One guard as an element of an array. */
 void explain_put_guard(struct strbuf *out, const struct explain_guard *g);
+
+struct call;
+
+/* How the breaker and the rates that hold for the runbook stand at now_ms: read
+ * on the call's reader, put as elements of an array. 0, or the reader's error.
+ */
+NODISCARD int explain_put_guards(struct call *c, const struct runbook *rb,
+                                 const struct guard_config *config,
+                                 uint64_t now_ms);
+
+/* The same for what was escalated of the event's key, if anything. */
+NODISCARD int explain_put_escalated(struct call *c, const struct runbook *rb,
+                                    const struct trigger *t,
+                                    const struct event *e, uint64_t now_ms);

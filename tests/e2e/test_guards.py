@@ -158,6 +158,13 @@ def test_a_breaker_opens_and_is_closed_by_a_probe(make_daemon, tmp_path):
     assert (row["events"], row["events_needed"]) == (2, 2)
     assert 3500 < row["held_until"] - time.time() <= 3600
     assert "breaker" in adctl(d, "guard", "list").stdout
+    triggers = d.get(f"/api/events/{over['id']}/explain")["triggers"]
+    says = {g["guard"]: g for t in triggers for g in t["guards"]}
+    assert says["breaker"]["holds_back"] is True
+    assert "open, since 2 of 2 workflows failed" in says["breaker"]["text"]
+    assert says["max_starts"]["holds_back"] is False
+    assert says["max_starts"]["text"].startswith(
+        "2 of 600 workflows of all runbooks were started within ")
     # The same instants, another limit: its probe may start at once.
     d.write_runbook("fails.yaml", FAILS % mended)
     d.post("/api/admin/reload-runbooks", {})
@@ -258,8 +265,8 @@ def test_people_are_told_when_attempts_run_out(make_daemon):
     event_id = d.event(type="alert", labels={"alertname": "DiskFull",
                                              "instance": "a"})
     told = d.wait_workflow(event_id)
-    assert (told["status"], told["result"], told["steps"]) == (
-        "failed", "escalated", [])
+    assert (told["status"], told["result"]) == ("failed", "escalated")
+    assert [s["attempts"] for s in told["steps"]] == [[]]  # nothing ran
     assert told["error"].startswith(
         "max_runs: 2 of 2 workflows were started within 1h; key instance=a; "
         f"escalated by {told['id']}: nothing is started for it before 20")
@@ -268,6 +275,9 @@ def test_people_are_told_when_attempts_run_out(make_daemon):
     over, started = full(d, instance="a")
     assert started == 0
     assert f"escalated by {told['id']}" in over["error"]
+    triggers = d.get(f"/api/events/{over['id']}/explain")["triggers"]
+    says = {g["guard"]: g for t in triggers for g in t["guards"]}
+    assert says["escalated"]["holds_back"] is True
     rows = d.get("/api/guards?runbook=disk.yaml")["guards"]
     (row,) = [r for r in rows if r["guard"] == "escalated"]
     assert (row["trigger"], row["key"], row["held_by"]) == (
