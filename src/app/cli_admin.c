@@ -266,9 +266,12 @@ int cli_worker_list(struct cli *cli)
     static const struct cli_list list = {"/api/admin/workers", "workers",
                                          "adctl doctor", 0};
     int r = cli_fetch_list(cli, &list, &answer);
-    if (r != 0 ||
-        cli_print_items(cli, json_object_get(answer, "workers"), NULL, "id")) {
+    if (r != 0) {
         return r;
+    }
+    if (cli_print_items(cli, json_object_get(answer, "workers"), NULL, "id")) {
+        note_origin(cli, answer, "count"); /* not in an array of workers */
+        return CLI_OK;
     }
     cli_table_init(&t, cli, worker_columns);
     json_array_foreach (json_object_get(answer, "workers"), i, w) {

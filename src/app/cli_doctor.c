@@ -410,8 +410,10 @@ static void check_repository(struct visit *v)
     struct err e = ERR_INIT;
     int r = repo_open(str_c(v->config->repository), &repo, &e);
     if (r == 0) {
+        const struct runbook_defaults defaults =
+            config_runbook_defaults(v->config);
         const struct repo_load_options how = {
-            .defaults = &RUNBOOK_DEFAULTS,
+            .defaults = &defaults,
             .number = 1,
             .now_ms = v->cli->now_ms,
         };

@@ -64,8 +64,9 @@ static void look_at_repository(struct visit *v, const struct cli_site *site)
     struct generation *g = NULL;
     struct repo_changes changes;
     struct err e = ERR_INIT;
+    const struct runbook_defaults defaults = config_runbook_defaults(v->config);
     const struct repo_load_options how = {
-        .defaults = &RUNBOOK_DEFAULTS, .number = 1, .now_ms = v->cli->now_ms};
+        .defaults = &defaults, .number = 1, .now_ms = v->cli->now_ms};
     if (site->repository == NULL ||
         repo_open(str_c(site->repository), &repo, &e) < 0) {
         return; /* another check tells of it */

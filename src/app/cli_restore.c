@@ -136,6 +136,17 @@ static void tell_loss(struct cli *cli, const struct backup_info *b)
 
 /* A state that is put back where the configuration of tomorrow does not look
  * for it would not be found. */
+static bool is_elsewhere(struct cli *cli, const struct config *a,
+                         const struct config *b)
+{
+    struct arena *in = &cli->arena;
+    return strcmp(a->state_directory, b->state_directory) != 0 ||
+           strcmp(a->repository, b->repository) != 0 ||
+           strcmp(config_archive_directory(a, in),
+                  config_archive_directory(b, in)) != 0 ||
+           strcmp(config_secrets_key(a, in), config_secrets_key(b, in)) != 0;
+}
+
 static int check_places(struct run *x)
 {
     const struct config *now = x->site.config;
@@ -147,14 +158,15 @@ static int check_places(struct run *x)
         return CLI_OK;
     }
     if (config_parse(x->config_text, "config.yaml", &then, &report) == 0 &&
-        (strcmp(now->state_directory, then->state_directory) != 0 ||
-         strcmp(now->repository, then->repository) != 0)) {
+        is_elsewhere(x->cli, now, then)) {
         code = cli_fail(
             x->cli, CLI_CONFLICT,
             "adctl restore --only config, then the same again",
-            "the configuration of the backup has its state in %s and its "
-            "runbooks in %s: put it back first",
-            then->state_directory, then->repository);
+            "the configuration of the backup has its state in %s, its runbooks "
+            "in %s, its archive in %s and its key in %s: put it back first",
+            then->state_directory, then->repository,
+            config_archive_directory(then, &x->cli->arena),
+            config_secrets_key(then, &x->cli->arena));
     }
     config_free(then);
     config_report_deinit(&report);

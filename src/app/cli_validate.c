@@ -134,8 +134,16 @@ static int read_here(const char *path, struct strbuf *text)
     return r;
 }
 
+/* As the engine of the configuration loads them, if there is one. */
+static struct runbook_defaults defaults_of(const struct tally *t)
+{
+    return t->config != NULL ? config_runbook_defaults(t->config)
+                             : RUNBOOK_DEFAULTS;
+}
+
 static void load_here(struct tally *t, const char *path)
 {
+    const struct runbook_defaults defaults = defaults_of(t);
     CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(RUNBOOK_MAX_BYTES);
     struct here h = {
         .path = path,
@@ -144,7 +152,7 @@ static void load_here(struct tally *t, const char *path)
     };
     if (h.result == 0) {
         if (runbook_load(str_c(h.inside != NULL ? h.inside : path),
-                         strbuf_str(&text), &RUNBOOK_DEFAULTS, &h.rb,
+                         strbuf_str(&text), &defaults, &h.rb,
                          &h.report) < 0) {
             h.rb = NULL; /* the report says why */
         }
@@ -202,8 +210,9 @@ static int load_folder(const struct tally *t, const char *folder,
     struct repo_changes changes;
     int r = repo_open(str_c(folder), &repo, reterr);
     if (r == 0) {
+        const struct runbook_defaults defaults = defaults_of(t);
         const struct repo_load_options how = {
-            .defaults = &RUNBOOK_DEFAULTS,
+            .defaults = &defaults,
             .number = 1,
             .now_ms = t->cli->now_ms,
         };

@@ -237,7 +237,7 @@ static int open_engine(struct service *s, struct err *reterr)
     }
     tell_controls(s, controls);
     service_set_controls(s, controls);
-    service_tell_twins(s, NULL);
+    service_tell_twins(s, NULL, NULL);
     r = service_switch_start(s, reterr);
     if (r < 0) {
         return r;

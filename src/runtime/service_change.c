@@ -236,6 +236,9 @@ void service_set_controls(struct service *s, struct controls *c)
     s->controls = c;
     pthread_mutex_unlock(&s->generation_lock);
     atomic_store(&s->has_priorities, controls_has_priorities(c));
+    if (old != NULL) { /* what was enabled may start beside another */
+        service_tell_twins(s, s->generation, old);
+    }
     controls_unref(old);
     runtime_set_controls(s->runtime, controls_ref(c));
     service_hold_claims(s);

@@ -154,8 +154,9 @@ NODISCARD int service_load_first(struct service *s, struct err *reterr);
 void service_set_generation(struct service *s, struct generation *g);
 
 /* Tells of runbooks that one event would start together, but for what was so
- * in the generation before (NULL: there was none). */
-void service_tell_twins(struct service *s, const struct generation *before);
+ * in the generation before (NULL: there was none) with the controls of then. */
+void service_tell_twins(struct service *s, const struct generation *before,
+                        const struct controls *then);
 
 /* The executor may have answered for all that was loaded; or is not waited for
  * any more. */

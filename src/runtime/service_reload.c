@@ -115,14 +115,14 @@ static bool is_enabled(const void *controls, struct str path)
     return controls == NULL || controls_disabled(controls, path) == NULL;
 }
 
-static struct twin twin_of(const struct service *s, const struct generation *g,
+static struct twin twin_of(const struct controls *c, const struct generation *g,
                            const struct generation_file *f)
 {
-    return generation_twin(g, f, is_enabled, s->controls);
+    return generation_twin(g, f, is_enabled, c);
 }
 
 /* Was it so before? Then it has been told. */
-static bool is_known(const struct service *s, const struct generation *before,
+static bool is_known(const struct controls *c, const struct generation *before,
                      const struct generation_file *f, const struct twin *now)
 {
     const struct generation_file *old =
@@ -130,18 +130,19 @@ static bool is_known(const struct service *s, const struct generation *before,
     if (old == NULL) {
         return false;
     }
-    struct twin t = twin_of(s, before, old);
+    struct twin t = twin_of(c, before, old);
     return t.kind == now->kind && str_eq(t.other->path, now->other->path);
 }
 
-void service_tell_twins(struct service *s, const struct generation *before)
+void service_tell_twins(struct service *s, const struct generation *before,
+                        const struct controls *then)
 {
     const struct generation *g = s->generation;
     for (uint32_t i = 0; i < g->file_count; i++) {
         const struct generation_file *f = &g->files[i];
-        struct twin t = twin_of(s, g, f);
+        struct twin t = twin_of(s->controls, g, f);
         struct err e = ERR_INIT;
-        if (t.kind != TWIN_NONE && !is_known(s, before, f, &t)) {
+        if (t.kind != TWIN_NONE && !is_known(then, before, f, &t)) {
             twin_explain(&t, &e);
             service_log(s, LOG_WARNING, "runbook %.*s: %s (%s)",
                         STR_ARG(f->path), e.message, e.hint);
@@ -164,7 +165,7 @@ static void put_in_force(struct reload *reload)
                      request->changes.added, request->changes.changed,
                      request->changes.removed, request->changes.rejected);
         service_set_generation(s, generation_ref(reload->after));
-        service_tell_twins(s, reload->before);
+        service_tell_twins(s, reload->before, s->controls);
     } else {
         service_tell(s, &fields_failed, "cannot reload the runbooks: %s",
                      request->err.message);

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import wait_until
+from harness import BUILD, wait_until
 
 GOOD = "name: {name}\nsteps:\n- {{name: a, command: 'echo {name}'}}\n"
 ODD = "name: Odd\nauthor: me\nsteps:\n- {name: a, command: 'exit 0'}\n"
@@ -181,6 +181,12 @@ def test_unknown_keys(make_daemon):
     assert [f["path"] for f in answer["files"]["rejected"]] == ["bad.yaml"]
     report = warn.post("/api/runbooks/validate", {"runbook_path": "odd.yaml"})
     assert report["valid"] is True and len(report["warnings"]) == 1
+    # So say the tools of the host, with the same configuration.
+    p = subprocess.run(
+        [os.path.join(BUILD, "adctl"), "runbook", "validate",
+         os.path.join(warn.folder, "runbooks", "odd.yaml"), "--config",
+         warn.config_path], capture_output=True, text=True, check=False)
+    assert p.returncode == 3 and "author" in p.stdout, (p.stdout, p.stderr)
     w = warn.post("/api/runbooks/execute", {"runbook": "odd.yaml"})
     warn.wait_status(w["workflow_id"], "succeeded")
 

@@ -192,7 +192,10 @@ def test_copies_are_named(make_daemon):
     adctl(d, "runbook", "disable", "web-old.yaml", "--reason", "a copy")
     assert "one event would start both" not in adctl(d, "runbook", "list").stderr
     # Another text and name, the same conditions.
+    told = d.log().count("one event would start both")
     adctl(d, "runbook", "enable", "web-old.yaml")
+    wait_until(lambda: d.log().count("one event would start both") == told + 2,
+               what="both to be told")
     d.write_runbook("web-old.yaml", ON_ALERT.format(name="Y", alert="WebDown"))
     p = adctl(d, "reload", "runbooks")
     assert "web.yaml: the same triggers as web-old.yaml" in p.stderr

@@ -160,6 +160,12 @@ static void states_and_the_first_reason(void **state)
     assert_int_equal(memory_hold_of(&l, &s), MEMORY_FREE);
     s = memory_state_at(&l, &row, 3500, 3000);
     assert_int_equal(memory_hold_of(&l, &s), MEMORY_COUNTS);
+    /* A limit that was higher before: two have to leave, not one. */
+    const struct trigger_limits lower = {.runs_most = 2,
+                                         .runs_within_ms = 2500};
+    s = memory_state_at(&lower, &row, 3400, 3000);
+    assert_int_equal(s.runs, 3);
+    assert_int_equal(s.runs_until_ms, 4500);
     /* A clock that was set back a little: no time has passed. */
     s = memory_state_at(&l, &row, 2900, 3000);
     assert_int_equal(s.cool_passed_ms, 0);
