@@ -12,6 +12,8 @@
 
 #define COMMIT_MS 1
 #define MATCH_MS 1
+#define SWITCH_LOOK_MS 250
+#define SWITCH_STORED_MS 20
 
 /* ---- the store ---------------------------------------------------------- */
 
@@ -268,6 +270,39 @@ void daemon_load(struct world *w)
     }
 }
 
+/* Behind what it meant for workflows. */
+static void store_switch(struct world *w, struct happening *h)
+{
+    if (w->rt != NULL && (uintptr_t)h->subject == w->daemon_epoch) {
+        w->halted_stored = w->halted_seen;
+    }
+}
+
+static void plan_store(struct world *w)
+{
+    (void)world_plan(w, SWITCH_STORED_MS, store_switch,
+                     (void *)(uintptr_t)w->daemon_epoch);
+}
+
+static void see_switch(struct world *w, struct happening *h)
+{
+    (void)h;
+    if (w->rt != NULL && w->halted_seen != w->halted) {
+        w->halted_seen = w->halted;
+        runtime_switch(w->rt, w->halted, w->halted_ms);
+        plan_store(w);
+    }
+}
+
+void daemon_look(struct world *w)
+{
+    if (w->halted != w->halted_seen) {
+        (void)world_plan(w, SWITCH_LOOK_MS, see_switch, NULL);
+    } else if (w->halted_seen != w->halted_stored) {
+        plan_store(w);
+    }
+}
+
 void daemon_boot(struct world *w, struct happening *h)
 {
     struct runtime_ports ports = ports_template;
@@ -282,9 +317,9 @@ void daemon_boot(struct world *w, struct happening *h)
     ports.context = w;
     w->allowed_errnum = 0;
     w->rt = runtime_new(&ports, &w->config, w->scenario->max_attempts);
-    w->halted_seen = w->halted;
-    runtime_switch(w->rt, w->halted,
-                   w->halted_ms); /* before anything can begin */
+    /* Before anything can begin; the store knows what the last one saw. */
+    w->halted_seen = w->halted || w->halted_stored;
+    runtime_switch(w->rt, w->halted_seen, w->halted_ms);
     runtime_set_generation(w->rt, generation_ref(w->generation));
     struct runtime_unloadable unloadable;
     if (runtime_recover(w->rt, w->reader, &unloadable, &err) < 0 ||
@@ -294,6 +329,7 @@ void daemon_boot(struct world *w, struct happening *h)
     if (w->paused) {
         runtime_pause(w->rt, true);
     }
+    daemon_look(w);
     executor_connect(w);
 }
 

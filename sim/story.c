@@ -8,8 +8,6 @@
 #include "data/duration.h"
 #include "sim/world.h"
 
-#define SWITCH_LOOK_MS 250
-
 /* ---- what happens -----------------------------------------------------------
  */
 
@@ -122,15 +120,6 @@ static void do_pause(struct world *w, const struct scn_line *line)
     pause_or_resume(w, true);
 }
 
-static void see_switch(struct world *w, struct happening *h)
-{
-    (void)h;
-    if (w->rt != NULL) {
-        w->halted_seen = w->halted;
-        runtime_switch(w->rt, w->halted, w->halted_ms);
-    }
-}
-
 /* "switch on", "switch off": the kill switch. The executor looks at each start,
  * the engine now and then. */
 static void do_switch(struct world *w, const struct scn_line *line)
@@ -140,8 +129,8 @@ static void do_switch(struct world *w, const struct scn_line *line)
         world_violation(w, "line %u: the switch is on or off", line->number);
     }
     w->halted = on;
-    w->halted_ms = w->now_ms;
-    (void)world_plan(w, SWITCH_LOOK_MS, see_switch, NULL);
+    w->halted_ms = on ? w->now_ms : w->halted_ms; /* the file's time */
+    daemon_look(w);
 }
 
 /* "sweep 10s": the daemon of this moment removes what is older */

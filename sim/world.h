@@ -153,7 +153,8 @@ struct world {
     bool paused;
     bool halted;        /* the kill switch is on */
     bool halted_seen;   /* as the daemon knows */
-    uint64_t halted_ms; /* since when */
+    bool halted_stored; /* as the store knows */
+    uint64_t halted_ms; /* when it was last put on */
     int allowed_errnum; /* an injected fault: the daemon may end with it */
 
     struct store *store;
@@ -233,6 +234,7 @@ void world_set_label(const char *label);
 
 /* ---- daemon.c ----------------------------------------------------------- */
 
+void daemon_look(struct world *w); /* at the kill switch, in a moment */
 void daemon_boot(struct world *w, struct happening *h);
 
 /* The process ends; another one will be there after downtime_ms. */

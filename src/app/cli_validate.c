@@ -152,8 +152,7 @@ static void load_here(struct tally *t, const char *path)
     };
     if (h.result == 0) {
         if (runbook_load(str_c(h.inside != NULL ? h.inside : path),
-                         strbuf_str(&text), &defaults, &h.rb,
-                         &h.report) < 0) {
+                         strbuf_str(&text), &defaults, &h.rb, &h.report) < 0) {
             h.rb = NULL; /* the report says why */
         }
     }

@@ -16,7 +16,8 @@ struct controls {
     const struct setting_row *scaled; /* NULL: nobody has set `workers` */
     struct control_rule *rules;       /* the most telling first */
     uint32_t rule_count;
-    struct map disabled;                /* path -> struct setting_row */
+    struct map disabled; /* path -> struct setting_row */
+    uint64_t switched_ms;
     const struct setting_row *restored; /* NULL: no */
 };
 
@@ -87,6 +88,18 @@ static void take_restored(struct controls *c, const struct setting_row *row,
     c->restored = row;
 }
 
+static void take_switched(struct controls *c, const struct setting_row *row,
+                          struct str name)
+{
+    (void)name;
+    for (size_t i = 0; i < MIN(row->value.len, 18U); i++) {
+        char digit = row->value.at[i];
+        c->switched_ms = digit >= '0' && digit <= '9'
+                             ? c->switched_ms * 10 + (uint64_t)(digit - '0')
+                             : c->switched_ms;
+    }
+}
+
 static const struct {
     const char *key;
     void (*take)(struct controls *c, const struct setting_row *row,
@@ -94,7 +107,7 @@ static const struct {
 } keys[] = {
     {CONTROL_PAUSED, take_paused},     {CONTROL_WORKERS, take_workers},
     {CONTROL_PRIORITY, take_priority}, {CONTROL_DISABLED, take_disabled},
-    {CONTROL_RESTORED, take_restored},
+    {CONTROL_RESTORED, take_restored}, {CONTROL_SWITCHED, take_switched},
 };
 
 /* Each key by itself, so that many of one kind do not hide the others. */
@@ -150,6 +163,11 @@ void controls_unref(struct controls *c)
 }
 
 /* ---- asking ------------------------------------------------------------- */
+
+uint64_t controls_switched_ms(const struct controls *c)
+{
+    return c->switched_ms;
+}
 
 bool controls_paused(const struct controls *c)
 {

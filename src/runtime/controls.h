@@ -20,6 +20,7 @@ struct controls;
 #define CONTROL_WORKERS "workers"            /* 8 */
 #define CONTROL_PRIORITY "event-priority/"   /* TYPE/SEVERITY: number */
 #define CONTROL_RESTORED "store.restored"    /* object: until acknowledged */
+#define CONTROL_SWITCHED "kill-switch.since" /* epoch ms: it was on */
 #define CONTROL_DISABLED "runbook-disabled/" /* PATH: "reason" */
 
 /* Rules about priorities: every event that comes is compared with them. */
@@ -31,6 +32,10 @@ NODISCARD int controls_load(struct reader *reader, struct controls **ret);
 
 struct controls *controls_ref(struct controls *c);
 void controls_unref(struct controls *c);
+
+/* Since when the kill switch was on when an engine last looked; 0: it was off.
+ */
+uint64_t controls_switched_ms(const struct controls *c);
 
 bool controls_paused(const struct controls *c);
 

@@ -376,9 +376,11 @@ static void begin(struct service *s, struct service_request *request)
                                          ? sweeps[request->change.sweep].moves
                                          : NULL;
     service_tell_sweep(s, request, move, &x->arena, &audit);
-    x->records[x->count++] =
-        (struct record){.kind = RECORD_AUDIT, .audit = audit};
-    service_tell_change(s, &audit);
+    if (audit.action.len != 0) {
+        x->records[x->count++] =
+            (struct record){.kind = RECORD_AUDIT, .audit = audit};
+        service_tell_change(s, &audit);
+    }
     submit(x, x->count);
 }
 

@@ -97,12 +97,14 @@ struct service_request {
             struct setting_row setting; /* key "": none; at_ms and by are
                                            filled in */
             struct audit_row audit;     /* action and subject; after, unless
-                                           there is a setting */
+                                           there is a setting; no action: no
+                                           row */
             bool told; /* before and after stand in the audit row although
                           there is a setting: it holds a secret */
             struct verdict_row verdict; /* subject ID_NULL: none; at_ms and by
                                            are filled in */
-            bool beside; /* nothing but a row: it waits for no other change */
+            bool beside; /* nothing but rows: it waits for no other change, and
+                            no control is read again */
             enum change_sweep sweep;
             struct id event_id; /* of the sweep: only this one, or ID_NULL */
             struct str type, severity; /* CHANGE_RANK: "" is any */

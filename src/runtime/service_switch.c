@@ -36,6 +36,7 @@ struct killing {
     /* Of the service's thread: */
     struct kill_switch now;
     const char *where; /* the file, while it is on */
+    bool remembered;   /* the store says that it is on */
     /* Under this lock: */
     pthread_mutex_t lock;
     /* root's (NULL: there is none), the one that is turned here, and those that
@@ -109,7 +110,7 @@ static void look(struct killing *k, struct kill_switch *ret)
     kill_switch_look_at(paths, SWITCH_PATHS, ret, &where);
     k->where = ret->on ? where : NULL;
     pthread_mutex_lock(&k->lock);
-    if (ret->on && k->turning == 0) {
+    if (ret->on && where != paths[SWITCH_ROOT] && k->turning == 0) {
         k->forced = false; /* the file is the truth */
     } else if (!ret->on && k->forced) {
         *ret = (struct kill_switch){.on = true, .since_ms = k->forced_ms};
@@ -146,15 +147,40 @@ static void found_told(struct service_request *request)
     struct found *f = CONTAINER_OF(request, struct found, request);
     if (request->result < 0) {
         service_log(request->service, LOG_WARNING,
-                    "the audit trail does not say who turned the kill switch");
+                    "the store does not know how the kill switch stands");
     }
     mem_free(f);
+}
+
+/* The store knows that it is on and since when, so that time limits stand still
+ * also over the end of an engine that never saw it off. */
+static void remember(struct killing *k)
+{
+    struct found *f = MEM_NEW(struct found);
+    uint64_t since_ms = k->now.since_ms != 0 ? k->now.since_ms : os_epoch_ms();
+    k->remembered = k->now.on;
+    if (k->now.on) {
+        (void)snprintf(f->after, sizeof(f->after), "%llu",
+                       (unsigned long long)since_ms);
+    }
+    f->request = (struct service_request){
+        .kind = SERVICE_CHANGE,
+        .service = k->service,
+        .requested_by = STR("engine"),
+        .change = {.setting = {.key = STR(CONTROL_SWITCHED),
+                               .value = str_c(f->after)},
+                   .told = true,
+                   .beside = true},
+        .done = found_told,
+    };
+    service_change(k->service, &f->request);
 }
 
 /* Somebody has turned it, and not by asking us. */
 static void tell_found(struct killing *k, const struct kill_switch *before,
                        const struct kill_switch *now)
 {
+    bool was_on = !now->on;
     struct found *f = MEM_NEW(struct found);
     f->request = (struct service_request){
         .kind = SERVICE_CHANGE,
@@ -162,7 +188,7 @@ static void tell_found(struct killing *k, const struct kill_switch *before,
         .requested_by = STR("file"),
         .change = {.audit = {.action = STR("kill-switch.turn"),
                              .before =
-                                 describe(f->before, before->on, before->text),
+                                 describe(f->before, was_on, before->text),
                              .after = describe(f->after, now->on, now->text)},
                    .told = true,
                    .beside = true},
@@ -195,6 +221,9 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
     }
     if (now.on != k->now.on || strcmp(now.text, k->now.text) != 0) {
         take(k, &now);
+    }
+    if (k->now.on != k->remembered && !k->service->ending) {
+        remember(k);
     }
     service_maybe_end(k->service); /* it waits for turns as well */
     (void)sd_event_source_set_time_relative(source, SWITCH_LOOK_MS * 1000ULL);
@@ -385,7 +414,16 @@ int service_switch_start(struct service *s, struct err *reterr)
         return err_set(reterr, r, "cannot start a thread");
     }
     look(k, &now);
-    k->known_on = now.on;
+    uint64_t since_ms = controls_switched_ms(s->controls);
+    k->known_on = k->remembered = since_ms != 0;
+    if (k->remembered && !now.on) {
+        /* Turned off while no engine was there: the next look sees that. */
+        now = (struct kill_switch){.on = true, .since_ms = since_ms};
+        (void)snprintf(now.text, sizeof(now.text),
+                       "it was on when the engine ended");
+    } else if (k->remembered) {
+        now.since_ms = MIN(now.since_ms, since_ms);
+    }
     take(k, &now);
     r = sd_event_add_time_relative(s->event, &k->timer, CLOCK_MONOTONIC,
                                    SWITCH_LOOK_MS * 1000ULL, 0, on_timer, k);

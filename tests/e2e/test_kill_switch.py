@@ -353,6 +353,34 @@ def test_what_meets_the_switch_has_not_failed(make_daemon, tmp_path, more,
     assert all(a["attempt"] == 1 for a in attempts(d, wf))
 
 
+def test_taken_off_while_no_engine_is_there(make_daemon, tmp_path):
+    """Then, too, no time has passed, and the trail has a row."""
+    out, go = tmp_path / "out", tmp_path / "go"
+    more = RESTART.format(out=out)
+    d = make_daemon({"steps.yaml": STEPS.format(out=out, go=go, more=more,
+                                                limit="4s")})
+    d.file = os.path.join(d.folder, "control", "kill-switch")
+    d.out = out
+    event = alert(d)
+    wait_until(lambda: d.get(f"/api/events/{event}")["workflows"],
+               what="a workflow")
+    wf = d.get(f"/api/events/{event}")["workflows"][0]["id"]
+    wait_until(lambda: [a for a in attempts(d, wf) if a["pid"]],
+               what="its first step")
+    began = time.monotonic()
+    switch(d, on=True)
+    wait_on(d)
+    go.touch()
+    wait_until(lambda: lines(d) == ["first"], what="the end of it")
+    wait_until(lambda: time.monotonic() > began + 5, what="the time limit")
+    d.kill9()
+    os.unlink(d.file)
+    d.start()
+    wait_until(lambda: finished(d, event), what="the workflow")
+    assert [(r["who"], r["after"]["on"]) for r in turns(d)][0] == (
+        "file", False)
+
+
 SLOW = """\
 #define _GNU_SOURCE
 #include <dlfcn.h>

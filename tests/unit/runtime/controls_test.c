@@ -77,6 +77,16 @@ static int allow(struct bench *b, const char *key, const char *value)
     return r;
 }
 
+static void the_kill_switch_is_remembered(void **state)
+{
+    struct bench *b = *state;
+    assert_int_equal(controls_switched_ms(load(b)), 0);
+    put(b, CONTROL_SWITCHED, "1764342000123");
+    assert_int_equal(controls_switched_ms(load(b)), 1764342000123);
+    put(b, CONTROL_SWITCHED, "");
+    assert_int_equal(controls_switched_ms(load(b)), 0);
+}
+
 static void the_rule_that_says_most_comes_first(void **state)
 {
     struct bench *b = *state;
@@ -148,6 +158,7 @@ static void rules_have_a_bound(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CASE(the_kill_switch_is_remembered),
         CASE(the_rule_that_says_most_comes_first),
         CASE(many_rules_hide_nothing_else),
         CASE(a_key_is_not_the_beginning_of_another),
