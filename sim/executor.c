@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "model/step_outputs.h"
 #include "sim/world.h"
 
 #define MESSAGE_MS 2
@@ -17,7 +18,9 @@ struct sim_attempt {
     struct attempt_row row;
     struct scn_script script;
     uint64_t grace_ms;
-    struct happening end; /* planned while it runs */
+    const struct step *step; /* NULL: it has never run */
+    struct arena arena;      /* of what it tells */
+    struct happening end;    /* planned while it runs */
     enum attempt_state end_state;
     int32_t end_code;
     int32_t end_signal;
@@ -36,6 +39,7 @@ static void attempt_free(struct world *w, struct sim_attempt *a)
 {
     heap_remove(&w->queue, &a->end.node);
     list_remove(&a->link);
+    arena_deinit(&a->arena);
     mem_free(a);
 }
 
@@ -177,9 +181,26 @@ static struct sim_start *truth_of(struct world *w,
     UNREACHABLE();
 }
 
+/* Its outputs, over its exit status: it writes nothing here. */
+static void evaluate_outputs(struct sim_attempt *a)
+{
+    const struct step_ending end = {.exit_code = a->end_code};
+    bool failed = a->end_state == ATTEMPT_FAILED;
+    struct err err = ERR_INIT;
+    if (!failed && a->end_state != ATTEMPT_SUCCEEDED) {
+        return;
+    }
+    if (step_outputs_eval(a->step, &end, failed, &a->arena, &a->row.outputs,
+                          &err) < 0) {
+        a->end_state = ATTEMPT_FAILED;
+        a->row.error = arena_str(&a->arena, str_c(err.message));
+    }
+}
+
 static void step_ends(struct world *w, struct happening *h)
 {
     struct sim_attempt *a = CONTAINER_OF(h, struct sim_attempt, end);
+    evaluate_outputs(a);
     a->row.state = a->end_state;
     a->row.finished_ms = w->now_ms;
     a->row.exit_code = a->end_code;
@@ -225,6 +246,7 @@ static void begin(struct world *w, struct sim_attempt *a,
                                             .life = x->life});
     world_say(w, "step %.*s starts, attempt %u", STR_ARG(step->name),
               a->row.key.attempt);
+    a->step = step;
     a->row.state = ATTEMPT_RUNNING;
     a->row.pid = x->next_pid++;
     a->row.started_ms = w->now_ms;

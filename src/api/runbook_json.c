@@ -179,6 +179,15 @@ static void put_step(struct strbuf *out, uint32_t no, const struct step *step,
     put_seconds(out, "timeout_seconds", step->timeout_ms);
     put_u64(out, "max_attempts", step->max_attempts);
     put_bool(out, "continue_on_error", step->continue_on_error);
+    put_text_or_null(out, "when",
+                     step->when != NULL ? cel_program_text(step->when)
+                                        : STR(""));
+    put_open(out, "outputs", '{');
+    for (uint32_t i = 0; i < step->output_count; i++) {
+        const char *name = step->outputs[i].name.at;
+        put_text(out, name, cel_program_text(step->outputs[i].value));
+    }
+    put_close(out, '}');
     put_close(out, '}');
 }
 

@@ -155,7 +155,7 @@ const struct schema schemas[] = {
      FIELDS("index integer", "name string", "section string", "action string",
             "argv []string?", "command string?", "env object", "run_as string?",
             "timeout_seconds number", "max_attempts integer",
-            "continue_on_error boolean"),
+            "continue_on_error boolean", "when string?", "outputs object"),
      NULL},
     {"Reloaded",
      FIELDS("generation integer", "commit string?", "loaded integer",

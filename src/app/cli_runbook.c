@@ -504,6 +504,19 @@ static void print_plan_end(struct cli *cli, const json_t *answer)
     }
 }
 
+static void print_plan_conditions(struct cli *cli, const json_t *answer)
+{
+    size_t i = 0;
+    json_t *step = NULL;
+    json_array_foreach (json_object_get(answer, "plan"), i, step) {
+        const char *when = cli_get(cli, step, "when");
+        if (when[0] != '\0' && strcmp(when, "-") != 0) {
+            (void)fprintf(cli->out, "step %zu only runs when %s\n", i + 1,
+                          when);
+        }
+    }
+}
+
 static void print_plan(struct cli *cli, const json_t *answer)
 {
     static const struct cli_column columns[] = {
@@ -523,6 +536,7 @@ static void print_plan(struct cli *cli, const json_t *answer)
         cli_cell(&t, cli_get(cli, step, "max_attempts"));
     }
     cli_table_print(&t);
+    print_plan_conditions(cli, answer);
     print_plan_guards(cli, answer);
     const json_t *missing = json_object_get(answer, "missing_parameters");
     json_array_foreach (missing, i, step) {

@@ -31,6 +31,8 @@ static uint64_t expected_end_ms(const struct engine *e, const struct flow *f)
     return MIN(begun_ms, e->now_ms) + flow_step(f)->timeout_ms + patience_ms(e);
 }
 
+static void gated(struct engine *e, struct flow *f);
+
 void attempts_next(struct engine *e, struct flow *f)
 {
     INVARIANT("I4", !flow_in_flight(f));
@@ -42,6 +44,10 @@ void attempts_next(struct engine *e, struct flow *f)
     if (!e->executor_up || e->halted) {
         list_push(&e->parked, &f->place);
         flow_arm(e, f);
+        return;
+    }
+    if (gate_stops(e, f)) {
+        gated(e, f);
         return;
     }
     const struct attempt_row *last = flow_attempt(f);
@@ -142,8 +148,10 @@ void attempts_describe(const struct flow *f, struct strbuf *out)
     case ATTEMPT_FAILED:
         if (a->term_signal != 0) {
             strbuf_addf(out, "was killed by signal %" PRId32, a->term_signal);
-        } else {
+        } else if (a->exit_code > 0) {
             strbuf_addf(out, "exited with status %" PRId32, a->exit_code);
+        } else {
+            strbuf_addc(out, "failed"); /* its condition, limit or output */
         }
         break;
     case ATTEMPT_TIMED_OUT:
@@ -215,6 +223,16 @@ static void failed_for_good(struct engine *e, struct flow *f)
     CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(ERROR_MAX_BYTES);
     attempts_describe(f, &text);
     course_go(e, f, COURSE_FAILED, strbuf_str(&text));
+}
+
+/* Its attempt was over before it began. */
+static void gated(struct engine *e, struct flow *f)
+{
+    if (flow_attempt(f)->state == ATTEMPT_SKIPPED) {
+        course_go(e, f, COURSE_DONE, STR(""));
+    } else {
+        failed_for_good(e, f);
+    }
 }
 
 static void hold(struct engine *e, struct flow *f, struct str why)

@@ -116,9 +116,12 @@ void effects_start(struct effects *fx, const struct flow *f,
                   .runbook = runbook_ref(f->runbook),
                   .parameters = arena_str(&fx->arena, f->row.parameters),
                   .created_ms = f->row.created_ms,
-                  .now_ms = flow_attempt(f)->requested_ms,
+                  .now_ms = attempt->requested_ms,
                   .timeout_ms = step->timeout_ms,
                   .grace_ms = config->stop_grace_ms},
     };
+    struct err err = ERR_INIT;
+    int r = gate_told(f, &fx->arena, &a.start.steps, &err);
+    ASSERT(r == 0); /* gate_stops lets no other begin */
     VEC_PUSH(&fx->actions, a);
 }

@@ -24,6 +24,7 @@
 #include "base/strbuf.h"
 #include "engine/course.h"
 #include "engine/engine.h"
+#include "engine/gate.h"
 #include "engine/halt.h"
 #include "engine/results.h"
 

@@ -101,6 +101,11 @@ enum step_section {
 /* "steps", "on_failure", ... as in the file. */
 const char *step_section_name(enum step_section section);
 
+struct step_output {
+    struct str name;
+    const struct cel_program *value;
+};
+
 struct step {
     enum step_section section;
     /* The step that takes back what this one does, 0: none (a rollback is
@@ -114,11 +119,16 @@ struct step {
     uint32_t argc;
     struct binding *env;
     uint32_t env_count;
-    const struct cel_env *scope; /* of its expressions; NULL: it has none */
-    struct str run_as;           /* "" : the executor's default user */
-    uint64_t timeout_ms;         /* of one attempt; always set */
-    uint32_t max_attempts;       /* 1: no retry */
-    uint64_t backoff_ms;         /* before the second attempt; then doubled */
+    const struct cel_env *scope;    /* of its expressions; NULL: it has none */
+    const struct cel_program *when; /* false: it is skipped; NULL: none */
+    struct step_output *outputs;    /* what it tells to those after it */
+    uint32_t output_count;
+    struct str *asks; /* ids of the steps whose results it uses */
+    uint32_t ask_count;
+    struct str run_as;     /* "" : the executor's default user */
+    uint64_t timeout_ms;   /* of one attempt; always set */
+    uint32_t max_attempts; /* 1: no retry */
+    uint64_t backoff_ms;   /* before the second attempt; then doubled */
     uint64_t backoff_max_ms;
     /* Of `verify`: it must pass within this time, again and again for the
      * other, once in each interval. */

@@ -26,15 +26,21 @@ struct step_scope *exprs_scope(struct loader *l)
     return l->scope;
 }
 
+void exprs_explain_event(struct cel_issue *issue)
+{
+    if (strstr(issue->err.message, "reference to 'event'") != NULL) {
+        err_hint(&issue->err, EVENT_HINT);
+    }
+}
+
 static bool compile(struct loader *l, const struct yaml_node *n,
                     struct template_part *part, const struct cel_env *env,
                     struct str text)
 {
     struct cel_issue issue = CEL_ISSUE_INIT;
     if (template_compile(part, env, text, &l->rb->arena, &issue) < 0) {
-        if (env != l->fill_env &&
-            strstr(issue.err.message, "reference to 'event'") != NULL) {
-            err_hint(&issue.err, EVENT_HINT);
+        if (env != l->fill_env) {
+            exprs_explain_event(&issue);
         }
         loader_issue(l, n, &issue);
         return false;
@@ -127,6 +133,7 @@ bool exprs_compile_step(struct loader *l, const struct yaml_node *n,
     if (!compile(l, n, part, step_scope_env(exprs_scope(l)), text)) {
         return false;
     }
+    step_scope_note(exprs_scope(l), part->program);
     const struct cel_warnings *w = cel_program_warnings(part->program);
     if (w->count != 0) {
         struct cel_issue issue = w->items[0];
@@ -158,4 +165,19 @@ const struct param *exprs_secret(const struct runbook *rb,
         }
     }
     return NULL;
+}
+
+/* In the other sections nothing is sure of what has run. */
+void exprs_step_begin(struct loader *l, const struct step *s)
+{
+    if (l->scope != NULL && s->section != SECTION_STEPS) {
+        step_scope_loosen(l->scope);
+    }
+}
+
+void exprs_step_done(struct loader *l, struct step *s)
+{
+    if (l->scope != NULL || s->id.len != 0) {
+        step_scope_add(exprs_scope(l), s);
+    }
 }

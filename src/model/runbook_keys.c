@@ -303,6 +303,13 @@ static const struct key step_keys[] = {
     {"action", KEY_READ, .read = step_read_action, .schema = schema_of_action,
      .standard = "\"exec\"", .help = "What the step does: it runs a program."},
     STEP_RUN_KEYS,
+    {"when", KEY_READ, .read = step_read_when, .schema = schema_of_condition,
+     .help = "A condition in CEL. When it is false the step is skipped: "
+             "steps.look.outputs.used > 85."},
+    {"outputs", KEY_READ, .read = step_read_outputs,
+     .schema = schema_of_outputs,
+     .help = "What it tells to later steps, in CEL over exit_code, stdout, "
+             "stderr and json: {used: int(stdout.trim())}. Needs an id."},
     {"continue_on_error", KEY_BOOL, AT(step, continue_on_error),
      .standard = "false", .help = "The next step runs even if this one fails."},
     STEP_REPEAT_KEYS,

@@ -175,7 +175,8 @@ key_read_fn step_read_action; /* object: struct step */
 key_read_fn step_read_command;
 key_read_fn step_read_argv;
 key_read_fn step_read_env;
-key_read_fn step_read_retry, step_read_rollback;
+key_read_fn step_read_retry, step_read_rollback, step_read_when;
+key_read_fn step_read_outputs;
 
 key_read_fn test_read_event; /* object: struct runbook_test */
 key_read_fn test_read_now;
@@ -206,6 +207,7 @@ key_schema_fn schema_of_dedup, schema_of_count, schema_of_max_runs;
 key_schema_fn schema_of_action, schema_of_command, schema_of_argv;
 key_schema_fn schema_of_env, schema_of_retry, schema_of_section;
 key_schema_fn schema_of_rollback, schema_of_verify;
+key_schema_fn schema_of_condition, schema_of_outputs;
 
 /* Of runbook_test_schema.c. */
 key_schema_fn schema_of_tests;

@@ -58,6 +58,14 @@ bool exprs_compile_step(struct loader *l, const struct yaml_node *n,
 /* What the next step may use. */
 struct step_scope *exprs_scope(struct loader *l);
 
+/* A step, whose section is known, is about to be read; it has been, all of
+ * it. */
+void exprs_step_begin(struct loader *l, const struct step *s);
+void exprs_step_done(struct loader *l, struct step *s);
+
+/* Adds to an issue in a step how it comes by what an event says. */
+void exprs_explain_event(struct cel_issue *issue);
+
 /* A secret parameter that the program may read, or NULL. */
 const struct param *exprs_secret(const struct runbook *rb,
                                  const struct cel_program *p);

@@ -5,8 +5,10 @@
 #include "model/event_json.h"
 #include "model/params_value.h"
 #include "model/runbook_guards.h"
+#include "model/step_outputs.h"
 
 #define PARAM_NAME "^[a-z][a-z0-9_]{0,63}$"
+#define OUTPUT_NAME "^[a-z_][a-z0-9_]{0,63}$"
 #define VARIABLE_NAME "[A-Z][A-Z0-9_]{0,63}$"
 
 /* A bare number is seconds; units come largest first, each at most once. */
@@ -179,6 +181,18 @@ json_t *schema_of_matchers(void)
 json_t *schema_of_when(void)
 {
     return scalar_without_template(1, CEL_LIMITS_DEFAULT.bytes);
+}
+
+json_t *schema_of_condition(void)
+{
+    return schema_of_when();
+}
+
+json_t *schema_of_outputs(void)
+{
+    json_t *s = map_of(schema_of_when(), STEP_OUTPUTS_MAX);
+    put(s, "propertyNames", json_pack("{s:s}", "pattern", OUTPUT_NAME));
+    return s;
 }
 
 json_t *schema_of_bindings(void)

@@ -1,7 +1,5 @@
 #include "model/runbook_paths.h"
 
-#include "model/step_cel.h"
-
 #define ENV_VALUE_MAX_BYTES RUNBOOK_COMMAND_MAX_BYTES
 
 void step_read_action(struct loader *l, const struct yaml_node *n, void *object)
@@ -208,8 +206,9 @@ void step_read(struct loader *l, const struct yaml_node *n,
     s->timeout_ms = l->defaults->step_timeout_ms;
     s->backoff_ms = RUNBOOK_BACKOFF_MS;
     s->backoff_max_ms = RUNBOOK_BACKOFF_MAX_MS;
+    exprs_step_begin(l, s);
     loader_read_map(l, n, table, s);
-    s->scope = l->scope != NULL ? step_scope_env(l->scope) : NULL;
+    exprs_step_done(l, s);
     if (yaml_kind(n) != YAML_MAPPING) {
         return;
     }

@@ -13,8 +13,13 @@ struct step_scope {
     struct runbook *rb;
     const struct cel_type *parameters;
     struct cel_field *steps; /* those before, by id */
+    struct cel_field *loose; /* the same, with outputs that may be absent */
+    bool is_loose;
     uint32_t count;
+    uint32_t most;
     const struct cel_env *env; /* NULL: to be made */
+    struct str *asked;         /* ids, by the next step */
+    uint32_t asked_count;
 };
 
 static const struct cel_field workflow_fields[] = {
@@ -36,6 +41,11 @@ static const struct step_cel_row rows[] = {
     {"workflow.id", &cel_type_string, "the workflow: wf-..."},
     {"workflow.runbook", &cel_type_string, "the name of the runbook"},
     {"workflow.created_at", &cel_type_timestamp, "when it was created"},
+    {"steps.ID.status", &cel_type_string,
+     "what has become of a step before: succeeded, failed, skipped, "
+     "not_run..."},
+    {"steps.ID.exit_code", &cel_type_int, "of its process; -1: none"},
+    {"steps.ID.outputs.NAME", NULL, "what it has told"},
     {"now", &cel_type_timestamp, "when this attempt of the step was decided"},
 };
 
@@ -101,7 +111,92 @@ struct step_scope *step_scope_new(struct runbook *rb, uint32_t steps)
     s->rb = rb;
     s->parameters = parameters_type(rb);
     s->steps = ARENA_ARRAY(&rb->arena, steps, struct cel_field);
+    s->loose = ARENA_ARRAY(&rb->arena, steps, struct cel_field);
+    s->asked = ARENA_ARRAY(&rb->arena, steps, struct str);
+    s->most = steps;
     return s;
+}
+
+void step_scope_loosen(struct step_scope *s)
+{
+    s->is_loose = true;
+    s->env = NULL;
+}
+
+static void ask(struct step_scope *s, struct str id)
+{
+    bool known = false;
+    for (uint32_t i = 0; i < s->asked_count; i++) {
+        known = known || str_eq(s->asked[i], id);
+    }
+    if (!known && s->asked_count < s->most) {
+        s->asked[s->asked_count++] = id;
+    }
+}
+
+void step_scope_note(struct step_scope *s, const struct cel_program *p)
+{
+    const struct cel_uses *uses = cel_program_uses(p);
+    for (uint32_t i = 0; i < uses->count; i++) {
+        const struct cel_use *use = &uses->items[i];
+        if (!str_eq_c(use->names[0], "steps")) {
+            continue;
+        }
+        for (uint32_t k = 0; k < s->count; k++) {
+            struct str id = str_c(s->steps[k].name);
+            if (use->count == 1 || str_eq(use->names[1], id)) {
+                ask(s, id);
+            }
+        }
+    }
+}
+
+/* What a step tells. An output may be absent when those after the step run
+ * whatever has become of it. */
+static const struct cel_type *told_type(struct arena *a,
+                                        const struct step *step,
+                                        bool is_sure)
+{
+    struct cel_field *outputs =
+        ARENA_ARRAY(a, step->output_count, struct cel_field);
+    struct cel_field *fields = ARENA_ARRAY(a, 3, struct cel_field);
+    for (uint32_t i = 0; i < step->output_count; i++) {
+        const struct step_output *o = &step->outputs[i];
+        outputs[i] = (struct cel_field){.name = arena_strdup(a, o->name),
+                                        .type = o->value != NULL
+                                                    ? cel_program_type(o->value)
+                                                    : &cel_type_dyn,
+                                        .may_be_absent = !is_sure};
+    }
+    fields[0] = (struct cel_field){.name = "status", .type = &cel_type_string};
+    fields[1] = (struct cel_field){.name = "exit_code", .type = &cel_type_int};
+    fields[2] = (struct cel_field){
+        .name = "outputs",
+        .type = object_type(a, "outputs", outputs, step->output_count)};
+    return object_type(a, arena_strdup(a, step->id), fields, 3);
+}
+
+void step_scope_add(struct step_scope *s, struct step *step)
+{
+    struct arena *a = &s->rb->arena;
+    step->scope = s->env;
+    step->asks = ARENA_ARRAY(a, s->asked_count, struct str);
+    step->ask_count = s->asked_count;
+    for (uint32_t i = 0; i < s->asked_count; i++) {
+        step->asks[i] = s->asked[i];
+    }
+    s->asked_count = 0;
+    s->env = NULL;
+    bool is_sure = step->when == NULL && !step->continue_on_error &&
+                   step->section == SECTION_STEPS;
+    if (step->id.len != 0 && s->count < s->most) {
+        const char *name = arena_strdup(a, step->id);
+        s->steps[s->count] = (struct cel_field){
+            .name = name, .type = told_type(a, step, is_sure)};
+        s->loose[s->count] = (struct cel_field){
+            .name = name, .type = told_type(a, step, false)};
+        s->count++;
+    }
 }
 
 const struct cel_env *step_scope_env(struct step_scope *s)
@@ -118,7 +213,7 @@ const struct cel_env *step_scope_env(struct step_scope *s)
     list[STEP_CEL_WORKFLOW] =
         (struct cel_variable){STR("workflow"), &workflow_type};
     list[STEP_CEL_STEPS] = (struct cel_variable){
-        STR("steps"), object_type(a, "steps", s->steps, s->count)};
+        STR("steps"), object_type(a, "steps", s->is_loose ? s->loose : s->steps, s->count)};
     list[STEP_CEL_NOW] = (struct cel_variable){STR("now"), &cel_type_timestamp};
     *env = (struct cel_env){.variables = list,
                             .variable_count = STEP_CEL_VARIABLES,

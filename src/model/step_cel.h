@@ -38,8 +38,18 @@ struct step_scope *step_scope_new(struct runbook *rb, uint32_t steps);
 /* The environment of the step that comes next; the same until one is added. */
 const struct cel_env *step_scope_env(struct step_scope *s);
 
-/* The step has been read: those after it may use what it tells. */
-void step_scope_add(struct step_scope *s, const struct step *step);
+/* From now on any step may not have run, or not to its end. */
+void step_scope_loosen(struct step_scope *s);
+
+/* The next step has a program that may ask for what others tell. */
+void step_scope_note(struct step_scope *s, const struct cel_program *p);
+
+/* The step has been read: fills in its scope and what it asks for. Those after
+ * it may use what it tells. */
+void step_scope_add(struct step_scope *s, struct step *step);
+
+/* Status of a step that no attempt was made of. */
+#define STEP_NOT_RUN "not_run"
 
 /* What is true of one run of a step. */
 struct step_facts {

@@ -55,6 +55,7 @@ struct run {
     struct attempt_row row;
     char *error; /* these are behind the row's strings */
     char *outputs;
+    struct told *telling; /* for its outputs; NULL: it has none */
     struct output output;
     struct redactor redactor; /* of the step's secrets */
     struct redact_stream redacted[OUTPUT_STDERR + 1]; /* by stream */
@@ -102,6 +103,19 @@ void run_conclude(struct run *r, enum attempt_state state, const char *error);
 void run_exited(struct run *r, const siginfo_t *info,
                 const struct rusage *usage);
 void run_free(struct run *r);
+
+/* ---- told.c ----------------------------------------------------------------
+ */
+
+/* The step is about to start; after that, what it wrote, without secrets. */
+void told_begin(struct run *r, struct runbook *rb);
+void told_add(struct run *r, enum output_stream stream, struct str text);
+
+/* The attempt has ended so: evaluates the outputs, into the row. False: it has
+ * succeeded, but for an output without a value. */
+NODISCARD bool told_end(struct run *r, enum attempt_state state,
+                        struct err *reterr);
+void told_free(struct run *r);
 
 /* ---- attempts.c -------------------------------------------------------------
  */

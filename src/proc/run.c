@@ -98,6 +98,7 @@ static void take_output(struct run *r, enum output_stream stream,
     CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(REDACTED_MAX_BYTES);
     redact(&r->redactor, &r->redacted[stream], data, last, &text);
     ASSERT(strbuf_error(&text) == 0);
+    told_add(r, stream, strbuf_str(&text));
     for (struct str rest = strbuf_str(&text); rest.len != 0;) {
         struct str piece = str_slice(rest, 0, EXEC_CHUNK_MAX_BYTES);
         output_add(&r->output, stream, os_epoch_ms(), piece);
@@ -215,8 +216,14 @@ static void quote_last_line(struct run *r)
 static void finish(struct run *r, enum attempt_state state)
 {
     struct executor *x = r->x;
+    struct err err = ERR_INIT;
     drain(r);
     redactor_deinit(&r->redactor);
+    if (!told_end(r, state, &err)) {
+        set_error(r, err.message);
+        state = ATTEMPT_FAILED;
+    }
+    told_free(r);
     output_finish(&r->output, os_epoch_ms());
     attempts_count(r);
     if (state == ATTEMPT_FAILED) {
@@ -575,6 +582,9 @@ void run_start(struct run *r, const struct exec_message *m)
                     r->x->hanging != 0 ? ", some of which do not end" : "");
     } else {
         e = run_plan_make(r, m, &plan, &err);
+    }
+    if (e == 0) {
+        told_begin(r, plan.runbook);
     }
     e = e < 0 ? e : begin(r, &plan, m, &err);
     run_plan_deinit(&plan);

@@ -213,6 +213,9 @@ static void note_ended(struct lab *l, const struct attempt_row *row)
     a->row = *row;
     (void)snprintf(a->error, sizeof(a->error), "%.*s", STR_ARG(row->error));
     a->row.error = str_c(a->error);
+    (void)snprintf(a->outputs, sizeof(a->outputs), "%.*s",
+                   STR_ARG(row->outputs));
+    a->row.outputs = str_c(a->outputs);
 }
 
 static void note_started(struct lab *l, const struct exec_message *m)

@@ -18,7 +18,8 @@ struct lab_attempt {
     unsigned ended;
     uint32_t pid;
     struct attempt_row row;
-    char error[512]; /* row.error borrows it */
+    char error[512];    /* row.error borrows it */
+    char outputs[1024]; /* the same */
     struct strbuf out;
     struct strbuf err;
     uint64_t next_offset; /* of its output */

@@ -128,6 +128,81 @@ static void an_expression_that_fails_is_refused_without_secrets(void **state)
     assert_null(strstr(a->error, "canary"));
 }
 
+static struct lab_attempt *run_text(struct lab *l, uint32_t no,
+                                    const char *text, const char *parameters)
+{
+    char path[32];
+    (void)snprintf(path, sizeof(path), "outputs%u.yaml", no);
+    struct runbook_hash hash = lab_write(l, path, text);
+    struct exec_message m = lab_start_message(l, no, path, &hash);
+    m.start.parameters = str_c(parameters);
+    lab_send(l, &m);
+    return lab_wait_ended(l, no);
+}
+
+static void outputs_come_with_the_end(void **state)
+{
+    struct lab *l = *state;
+    const struct lab_attempt *a =
+        run_text(l, 1,
+                 "name: o\nsteps:\n  - name: s\n    id: s\n"
+                 "    command: 'echo 41; echo oh >&2'\n"
+                 "    outputs: {n: int(stdout.trim()) + 1, e: stderr}\n",
+                 "{}");
+    assert_int_equal(a->row.state, ATTEMPT_SUCCEEDED);
+    assert_string_equal(a->outputs, "{\"n\":42,\"e\":\"oh\\n\"}");
+    a = run_text(l, 2,
+                 "name: o\nsteps:\n  - name: s\n    id: s\n"
+                 "    command: 'echo x'\n"
+                 "    outputs: {n: int(stdout)}\n",
+                 "{}");
+    assert_int_equal(a->row.state, ATTEMPT_FAILED);
+    assert_non_null(strstr(a->error, "output 'n': int(stdout) has no value"));
+    assert_string_equal(a->outputs, "");
+    /* One that has failed tells what it can. */
+    a = run_text(l, 3,
+                 "name: o\nsteps:\n  - name: s\n    id: s\n"
+                 "    command: 'echo x; exit 3'\n"
+                 "    outputs: {n: int(stdout), c: exit_code}\n",
+                 "{}");
+    assert_int_equal(a->row.state, ATTEMPT_FAILED);
+    assert_string_equal(a->outputs, "{\"c\":3}");
+    /* Secrets are taken out, also of what JSON has made of them. */
+    a = run_text(l, 4,
+                 "name: o\nparameters:\n"
+                 "  t: {type: string, secret: true, required: true}\n"
+                 "steps:\n  - name: s\n    id: s\n"
+                 "    command: 'echo \"{\\\"a\\\": \\\"$ADP_PARAM_T\\\"}\"'\n"
+                 "    outputs: {o: json.a, s: stdout}\n",
+                 "{\"t\":\"canary-value\"}");
+    assert_int_equal(a->row.state, ATTEMPT_SUCCEEDED);
+    assert_string_equal(a->outputs, "{\"o\":\"***\",\"s\":\"{\\\"a\\\": "
+                                    "\\\"***\\\"}\\n\"}");
+}
+
+/* Only the beginning of what a step writes is kept for its outputs. */
+static void outputs_see_the_beginning_of_much(void **state)
+{
+    struct lab *l = *state;
+    const struct lab_attempt *a = run_text(
+        l, 1,
+        "name: o\nsteps:\n  - name: s\n    id: s\n"
+        "    command: 'printf {; head -c 200000 /dev/zero | tr \"\\0\" a'\n"
+        "    outputs: {n: size(stdout)}\n",
+        "{}");
+    assert_string_equal(a->outputs, "{\"n\":65536}");
+    a = run_text(
+        l, 2,
+        "name: o\nsteps:\n  - name: s\n    id: s\n"
+        "    command: 'printf \"[\\\"\"; head -c 200000 /dev/zero | tr "
+        "\"\\0\" a'\n"
+        "    outputs: {n: \"json[0]\"}\n",
+        "{}");
+    if (strstr(a->error, "only its beginning was kept") == NULL) {
+        fail_msg("%s", a->error);
+    }
+}
+
 static void nothing_stays_in_the_folder(void **state)
 {
     struct lab *l = *state;
@@ -429,6 +504,8 @@ int main(void)
         CASE(signals_come_through),
         CASE(a_program_that_is_missing_is_refused),
         CASE(an_expression_that_fails_is_refused_without_secrets),
+        CASE(outputs_come_with_the_end),
+        CASE(outputs_see_the_beginning_of_much),
         CASE(nothing_stays_in_the_folder),
         CASE(a_failure_is_told_in_the_programs_words),
         CASE(many_at_once),
