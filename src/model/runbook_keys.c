@@ -303,7 +303,7 @@ static const struct key step_keys[] = {
     {"action", KEY_READ, .read = step_read_action, .schema = schema_of_action,
      .standard = "\"exec\"", .help = "What the step does: it runs a program."},
     STEP_RUN_KEYS,
-    {"when", KEY_READ, .read = step_read_when, .schema = schema_of_condition,
+    {"when", KEY_READ, .read = step_read_when, .schema = schema_of_when,
      .help = "A condition in CEL. When it is false the step is skipped: "
              "steps.look.outputs.used > 85."},
     {"outputs", KEY_READ, .read = step_read_outputs,

@@ -206,8 +206,7 @@ key_schema_fn schema_of_matchers, schema_of_when, schema_of_bindings;
 key_schema_fn schema_of_dedup, schema_of_count, schema_of_max_runs;
 key_schema_fn schema_of_action, schema_of_command, schema_of_argv;
 key_schema_fn schema_of_env, schema_of_retry, schema_of_section;
-key_schema_fn schema_of_rollback, schema_of_verify;
-key_schema_fn schema_of_condition, schema_of_outputs;
+key_schema_fn schema_of_rollback, schema_of_verify, schema_of_outputs;
 
 /* Of runbook_test_schema.c. */
 key_schema_fn schema_of_tests;

@@ -183,11 +183,6 @@ json_t *schema_of_when(void)
     return scalar_without_template(1, CEL_LIMITS_DEFAULT.bytes);
 }
 
-json_t *schema_of_condition(void)
-{
-    return schema_of_when();
-}
-
 json_t *schema_of_outputs(void)
 {
     json_t *s = map_of(schema_of_when(), STEP_OUTPUTS_MAX);

@@ -154,8 +154,7 @@ void step_scope_note(struct step_scope *s, const struct cel_program *p)
 /* What a step tells. An output may be absent when those after the step run
  * whatever has become of it. */
 static const struct cel_type *told_type(struct arena *a,
-                                        const struct step *step,
-                                        bool is_sure)
+                                        const struct step *step, bool is_sure)
 {
     struct cel_field *outputs =
         ARENA_ARRAY(a, step->output_count, struct cel_field);
@@ -193,8 +192,8 @@ void step_scope_add(struct step_scope *s, struct step *step)
         const char *name = arena_strdup(a, step->id);
         s->steps[s->count] = (struct cel_field){
             .name = name, .type = told_type(a, step, is_sure)};
-        s->loose[s->count] = (struct cel_field){
-            .name = name, .type = told_type(a, step, false)};
+        s->loose[s->count] =
+            (struct cel_field){.name = name, .type = told_type(a, step, false)};
         s->count++;
     }
 }
@@ -213,7 +212,8 @@ const struct cel_env *step_scope_env(struct step_scope *s)
     list[STEP_CEL_WORKFLOW] =
         (struct cel_variable){STR("workflow"), &workflow_type};
     list[STEP_CEL_STEPS] = (struct cel_variable){
-        STR("steps"), object_type(a, "steps", s->is_loose ? s->loose : s->steps, s->count)};
+        STR("steps"),
+        object_type(a, "steps", s->is_loose ? s->loose : s->steps, s->count)};
     list[STEP_CEL_NOW] = (struct cel_variable){STR("now"), &cel_type_timestamp};
     *env = (struct cel_env){.variables = list,
                             .variable_count = STEP_CEL_VARIABLES,
