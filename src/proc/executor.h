@@ -51,6 +51,8 @@ struct executor_options {
     uint64_t withdrawn_ms; /* how long a workflow that has not begun may
                               use a version that the repository has no
                               more; 0: the default */
+    uint64_t look_ms;      /* so often it looks whether what it has seen of
+                              the repository is still there; 0: the default */
     /* Files: nothing begins while one of them exists; NULL: none
      * (os/kill_switch.h). */
     const char *kill_switches[EXECUTOR_SWITCHES];

@@ -38,7 +38,15 @@
 struct seen {
     struct runbook_hash path;
     struct runbook_hash hash;
+    char *text;         /* the path in words */
+    struct timespec at; /* the kernel's change time of the file then */
 };
+
+/* So often the executor looks by itself at what it has seen, and at most so
+ * often when it is asked for something: an engine that keeps silent must not
+ * decide when a withdrawn version is missed. */
+#define LOOK_MS 60000
+#define LOOK_LEAST_MS 100
 
 struct loaded {
     struct version version;
@@ -51,6 +59,8 @@ struct versions {
     /* The last ones used, newest last: parsing is dear, memory is too. */
     VEC(struct loaded) loaded;
     struct map seen; /* hash of a path -> struct seen */
+    sd_event_source *timer;
+    uint64_t looked_ms; /* on the monotonic clock */
 };
 
 /* The name of a copy holds its path as well: what may run as whom depends on
@@ -107,6 +117,15 @@ static void remove_old(int folder)
     (void)closedir(dir);
 }
 
+static void seen_free(struct seen *s)
+{
+    mem_free(s->text);
+    mem_free(s);
+}
+
+static int on_timer(sd_event_source *source, uint64_t now_us UNUSED,
+                    void *context);
+
 int versions_open(struct executor *x, struct err *reterr)
 {
     struct versions *v = MEM_NEW(struct versions);
@@ -118,7 +137,10 @@ int versions_open(struct executor *x, struct err *reterr)
                        x->options.spool, strerror(-e));
     }
     remove_old(v->folder);
-    return 0;
+    e = sd_event_add_time_relative(x->event, &v->timer, CLOCK_MONOTONIC, 0, 0,
+                                   on_timer, x);
+    return e < 0 ? err_set(reterr, e, "cannot make a timer: %s", strerror(-e))
+                 : 0;
 }
 
 void versions_close(struct executor *x)
@@ -134,9 +156,10 @@ void versions_close(struct executor *x)
     size_t cursor = 0;
     struct map_entry *entry = NULL;
     while ((entry = map_next(&v->seen, &cursor)) != NULL) {
-        mem_free(entry->value);
+        seen_free(entry->value);
     }
     map_deinit(&v->seen);
+    v->timer = sd_event_source_disable_unref(v->timer);
     os_close(v->folder);
     mem_free(v);
     x->versions = NULL;
@@ -204,6 +227,18 @@ static uint64_t time_ms(const struct timespec *t)
     return (uint64_t)t->tv_sec * 1000 + (uint64_t)t->tv_nsec / 1000000;
 }
 
+/* The kernel's change time of the file at the path; zeros: there is none. */
+static struct timespec file_time(const struct executor *x, struct str path)
+{
+    char full[PATH_MAX];
+    struct stat st;
+    int n = snprintf(full, sizeof(full), "%s/%.*s", x->options.repository,
+                     STR_ARG(path));
+    return n > 0 && (size_t)n < sizeof(full) && lstat(full, &st) == 0
+               ? st.st_ctim
+               : (struct timespec){.tv_sec = 0};
+}
+
 /* When the repository last changed at this path: the kernel's time of what
  * stands there, or of the folder from which it is missing. */
 static uint64_t changed_ms(const struct executor *x, struct str path)
@@ -240,7 +275,7 @@ static void forget_seen(struct versions *v, struct str path,
     if (seen != NULL && hash_eq(&seen->hash, hash)) {
         (void)map_remove(&v->seen, str_n((const char *)seen->path.bytes,
                                          sizeof(seen->path.bytes)));
-        mem_free(seen);
+        seen_free(seen);
     }
 }
 
@@ -274,14 +309,56 @@ static void make_stale(struct versions *v, struct str path,
     }
 }
 
-/* The repository has this version: an earlier one of the path has gone. */
+/* What was seen and is not there any more, or has been changed since, is gone
+ * from now on, before anybody asks for it. If it is the same after all, it is
+ * back as soon as it is read. */
+static void look_around(struct executor *x)
+{
+    struct versions *v = x->versions;
+    VEC(struct seen *) changed = {0};
+    size_t cursor = 0;
+    struct map_entry *entry = NULL;
+    while ((entry = map_next(&v->seen, &cursor)) != NULL) {
+        struct seen *s = entry->value;
+        struct timespec now = file_time(x, str_c(s->text));
+        if (now.tv_sec != s->at.tv_sec || now.tv_nsec != s->at.tv_nsec) {
+            VEC_PUSH(&changed, s);
+        }
+    }
+    VEC_EACH (&changed, i) {
+        struct str path = str_c(changed.at[i]->text);
+        struct runbook_hash hash = changed.at[i]->hash;
+        mark_gone(v, path, &hash, changed_ms(x, path));
+        make_stale(v, path, &hash);
+        forget_seen(v, path, &hash);
+    }
+    VEC_DEINIT(&changed);
+    v->looked_ms = os_monotonic_ms();
+}
+
+static int on_timer(sd_event_source *source, uint64_t now_us UNUSED,
+                    void *context)
+{
+    struct executor *x = context;
+    uint64_t every_ms = x->options.look_ms != 0 ? x->options.look_ms : LOOK_MS;
+    look_around(x);
+    int r = sd_event_source_set_time_relative(source, every_ms * 1000);
+    ASSERT(r >= 0);
+    r = sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    ASSERT(r >= 0);
+    return 0;
+}
+
+/* The repository has this version, with this change time: an earlier one of
+ * the path has gone. */
 static void note_seen(struct versions *v, struct str path,
-                      const struct runbook_hash *hash)
+                      const struct runbook_hash *hash, struct timespec at)
 {
     char name[COPY_NAME_SIZE];
     struct runbook_hash key = runbook_hash_of(path);
     struct seen *seen = find_seen(v, &key);
     if (seen != NULL && hash_eq(&seen->hash, hash)) {
+        seen->at = at;
         return;
     }
     gone_name(path, hash, name);
@@ -290,6 +367,7 @@ static void note_seen(struct versions *v, struct str path,
     if (seen == NULL) {
         seen = MEM_NEW(struct seen);
         seen->path = key;
+        seen->text = str_dup(path);
         (void)map_put(
             &v->seen,
             str_n((const char *)seen->path.bytes, sizeof(seen->path.bytes)),
@@ -299,6 +377,7 @@ static void note_seen(struct versions *v, struct str path,
         make_stale(v, path, &seen->hash);
     }
     seen->hash = *hash;
+    seen->at = at;
 }
 
 /* What was read, and who could have written it. */
@@ -320,6 +399,8 @@ static int read_repository(struct executor *x, struct str path,
     char name[COPY_NAME_SIZE];
     struct str text = STR_NULL;
     struct runbook_hash actual;
+    /* Before it is read: what changes in between is looked at again. */
+    struct timespec at = file_time(x, path);
     int e = trust_check(x, path, &out->trust, reterr);
     e = e < 0 ? e : repo_read(x->repo, path, &a, &text, &actual, reterr);
     if (e < 0) {
@@ -334,7 +415,7 @@ static int read_repository(struct executor *x, struct str path,
     copy_name(path, hash, out->trust.root, name);
     e = keep_copy(x->versions, name, path, text, reterr);
     if (e == 0) {
-        note_seen(x->versions, path, hash);
+        note_seen(x->versions, path, hash, at);
         strbuf_add(&out->bytes, text);
     }
     return e;
@@ -363,6 +444,9 @@ static int get_text(struct executor *x, struct str path,
     int e = repo_path_check(path, reterr);
     if (e < 0) {
         return e;
+    }
+    if (os_monotonic_ms() - x->versions->looked_ms >= LOOK_LEAST_MS) {
+        look_around(x);
     }
     e = read_repository(x, path, hash, out, reterr);
     if (e == 0 || e == -EPERM || !find_copy(x->versions, path, hash, out)) {

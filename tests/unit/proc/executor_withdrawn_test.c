@@ -197,6 +197,70 @@ static void nobody_needs_to_have_noticed(void **state)
     expect(lab_wait_ended(l, 1), ATTEMPT_REFUSED);
 }
 
+static unsigned count_gone(const struct lab *l)
+{
+    char path[128];
+    unsigned count = 0;
+    (void)snprintf(path, sizeof(path), "%s/runbooks", l->spool);
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    for (struct dirent *d = readdir(dir); d != NULL; d = readdir(dir)) {
+        count += strstr(d->d_name, ".gone") != NULL ? 1 : 0;
+    }
+    (void)closedir(dir);
+    return count;
+}
+
+static void remove_file(const struct lab *l, const char *path)
+{
+    char full[160];
+    (void)snprintf(full, sizeof(full), "%s/%s", l->repository, path);
+    assert_int_equal(unlink(full), 0);
+}
+
+/* An engine that keeps silent and waits for any other change in the folder
+ * finds that it was noticed when the file went. */
+static void what_goes_is_missed_at_once(void **state)
+{
+    struct lab *l = *state;
+    lab_stop(l);
+    l->options.withdrawn_ms = 0;
+    restart(l);
+    struct runbook_hash hash = lab_write(l, "a.yaml", two_steps);
+    struct runbook_hash other = lab_write(l, "b.yaml", other_text);
+    assert_string_equal(lab_pin(l, "a.yaml", &hash), "");
+    assert_string_equal(lab_pin(l, "b.yaml", &other), "");
+    remove_file(l, "a.yaml");
+    while (count_gone(l) == 0) {
+        /* Asking for anything is enough. */
+        assert_string_equal(lab_pin(l, "b.yaml", &other), "");
+        (void)usleep(10000);
+    }
+    make_old(l, 1);
+    remove_file(l, "b.yaml");
+    expect(run(l, 1, 'a', 0, &hash), ATTEMPT_REFUSED);
+}
+
+/* Nor does it need to be asked, or the file to be missing. */
+static void it_looks_by_itself(void **state)
+{
+    struct lab *l = *state;
+    lab_stop(l);
+    l->options.look_ms = 10;
+    restart(l);
+    struct runbook_hash hash = lab_write(l, "a.yaml", two_steps);
+    assert_string_equal(lab_pin(l, "a.yaml", &hash), "");
+    (void)lab_write(l, "a.yaml", other_text);
+    while (count_gone(l) == 0) {
+        (void)usleep(10000);
+    }
+    /* It is back when it is read again. */
+    (void)lab_write(l, "a.yaml", two_steps);
+    assert_string_equal(lab_pin(l, "a.yaml", &hash), "");
+    assert_int_equal(count_gone(l), 0);
+    expect(run(l, 1, 'a', 0, &hash), ATTEMPT_SUCCEEDED);
+}
+
 /* ---- the file -------------------------------------------------------------
  */
 
@@ -290,6 +354,8 @@ int main(void)
         CASE(a_step_that_failed_may_be_tried_again),
         CASE(what_waited_may_begin_for_an_hour),
         CASE(nobody_needs_to_have_noticed),
+        CASE(what_goes_is_missed_at_once),
+        CASE(it_looks_by_itself),
         CASE(the_list_is_bounded),
         CASE(what_is_old_or_damaged_is_dropped),
     };
