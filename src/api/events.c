@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/explain_json.h"
 #include "api/filter.h"
 #include "api/ingest.h"
 #include "data/json.h"
@@ -309,6 +310,7 @@ static void answer_event(struct call *c, const struct event_view *v)
     put_event(out, v);
     out->len--; /* its closing brace: one more field follows */
     int r = put_workflows_of(c, c->id);
+    explain_put_held(out, v->decision);
     put_close(out, '}');
     if (r < 0) {
         answer_read_error(c, r);

@@ -10,6 +10,7 @@
 
 #include "api/api_priv.h"
 #include "api/explain_json.h"
+#include "data/json.h"
 #include "os/clock.h"
 #include "os/zone.h"
 
@@ -25,6 +26,7 @@ struct explaining {
     struct workflow_view *workflows; /* that it started */
     uint32_t workflow_count;
     uint64_t now_ms;
+    json_t *decision; /* what is kept of it; NULL: nothing */
     struct explanation explanation;
 };
 
@@ -66,6 +68,13 @@ static void put_started(struct strbuf *out, const struct explaining *x,
     put_bool(out, "changed_since",
              memcmp(w->runbook_hash.bytes, t->runbook->hash.bytes,
                     sizeof(w->runbook_hash.bytes)) != 0);
+}
+
+/* The digest of the runbooks that were in force then; "": not known. */
+static struct str decided_with(const struct explaining *x)
+{
+    const json_t *digest = json_object_get(x->decision, "runbooks");
+    return json_is_string(digest) ? json_text(digest) : STR("");
 }
 
 /* What an event that is over has met, in one sentence. */
@@ -124,6 +133,17 @@ static void add_summary(const struct explaining *x, struct strbuf *out)
     case EVENT_STATUSES:
         strbuf_addc(out, "it is archived");
         break;
+    }
+}
+
+static void add_change(const struct explaining *x, struct strbuf *out)
+{
+    struct str before = decided_with(x);
+    if (before.len != 0 && !str_eq(before, x->generation->digest)) {
+        strbuf_addf(out,
+                    "; it was decided with runbooks %.*s and is explained with "
+                    "those in force now, %.*s",
+                    STR_ARG(before), STR_ARG(x->generation->digest));
     }
 }
 
@@ -253,6 +273,7 @@ static int put_trigger(struct explaining *x, const struct explained_trigger *t)
     put_u64(out, "failed", t->failed);
     explain_put_conditions(out, t);
     int r = put_guards(x, t);
+    explain_put_held_of(out, x->decision, t->runbook->path, trigger->name);
     put_started(out, x, t);
     put_close(out, '}');
     return r;
@@ -277,6 +298,7 @@ static void put_front(struct explaining *x, uint64_t evaluated_ms)
     put_instant(out, "decided_at", v->processed_ms);
     put_instant(out, "evaluated_at", evaluated_ms);
     add_summary(x, &text);
+    add_change(x, &text);
     put_text(out, "summary", strbuf_str(&text));
     put_text_or_null(out, "error", v->error);
     put_open(out, "workflows", '[');
@@ -284,8 +306,11 @@ static void put_front(struct explaining *x, uint64_t evaluated_ms)
         put_workflow(out, NULL, &x->workflows[i].row);
     }
     put_close(out, ']');
+    put_text_or_null(out, "decided_with", decided_with(x));
+    put_text(out, "explained_with", x->generation->digest);
     put_text_or_null(out, "commit", x->generation->commit);
     put_instant(out, "loaded_at", x->generation->loaded_ms);
+    explain_put_held(out, v->decision);
 }
 
 static int put_all(struct explaining *x, uint32_t first, uint64_t evaluated_ms)
@@ -340,7 +365,12 @@ static int read_all(struct explaining *x)
     struct arena *a = call_arena(x->call);
     struct workflow_filter f = {
         .status = -1, .event_id = x->call->id, .limit = API_PAGE_MAX};
+    struct err ignored = ERR_INIT;
     int r = reader->ops->event(reader, x->call->id, a, &x->event);
+    if (r == 0 && x->event.decision.len != 0 &&
+        json_read(x->event.decision, NULL, &x->decision, &ignored) < 0) {
+        x->decision = NULL; /* damaged: it is not known */
+    }
     return r < 0 ? r
                  : reader->ops->workflows(reader, &f, a, &x->workflows,
                                           &x->workflow_count);
@@ -381,6 +411,7 @@ void events_explain(struct call *c)
         }
     }
     explanation_deinit(&x.explanation);
+    json_decref(x.decision);
     controls_unref(x.controls);
     generation_unref(x.generation);
 }

@@ -1,5 +1,6 @@
 #include "api/explain_json.h"
 
+#include "data/json.h"
 #include "expr/cel_text.h"
 
 /* Cut at the end of a character, with a mark. */
@@ -101,4 +102,49 @@ void explain_put_guard(struct strbuf *out, const struct explain_guard *g)
     put_instant(out, "until", g->until_ms);
     put_text(out, "text", g->text);
     put_close(out, '}');
+}
+
+static void put_json(struct strbuf *out, const char *key, const json_t *json)
+{
+    CLEANUP(strbuf_deinit)
+    struct strbuf text = STRBUF_INIT((size_t)2 * DECISION_MAX_BYTES);
+    json_write(json, &text);
+    put_raw(out, key, strbuf_str(&text));
+}
+
+void explain_put_held(struct strbuf *out, struct str decision)
+{
+    struct err ignored = ERR_INIT;
+    json_auto_t *json = NULL;
+    if (decision.len != 0 && json_read(decision, NULL, &json, &ignored) < 0) {
+        json = NULL;
+    }
+    const json_t *held = json_object_get(json, "held");
+    const json_t *left_out = json_object_get(json, "left_out");
+    if (json_is_array(held)) {
+        put_json(out, "held", held);
+    } else {
+        put_raw(out, "held", STR("[]"));
+    }
+    put_u64(out, "held_left_out", (uint64_t)json_integer_value(left_out));
+}
+
+static bool is_text(const json_t *object, const char *key, struct str text)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_string(value) && str_eq(json_text(value), text);
+}
+
+void explain_put_held_of(struct strbuf *out, const json_t *decision,
+                         struct str runbook, struct str trigger)
+{
+    const json_t *held = json_object_get(decision, "held");
+    for (size_t i = 0; i < json_array_size(held); i++) {
+        const json_t *h = json_array_get(held, i);
+        if (is_text(h, "runbook", runbook) && is_text(h, "trigger", trigger)) {
+            put_json(out, "held", h);
+            return;
+        }
+    }
+    put_null(out, "held");
 }

@@ -4,8 +4,11 @@
  */
 #pragma once
 
+#include <jansson.h>
+
 #include "api/put.h"
 #include "explain/explain.h"
+#include "model/decision.h"
 
 #define API_EXPLAIN_DEFAULT 10
 
@@ -15,6 +18,14 @@
 /* Conditions, `when` and its terms, as members of an open object. */
 void explain_put_conditions(struct strbuf *out,
                             const struct explained_trigger *t);
+
+/* "held": what is kept of the decision (model/decision.h), and
+ * "held_left_out"; empty when nothing is. */
+void explain_put_held(struct strbuf *out, struct str decision);
+
+/* "held" of one trigger, or null. */
+void explain_put_held_of(struct strbuf *out, const json_t *decision,
+                         struct str runbook, struct str trigger);
 
 /* One guard as an element of an array. */
 void explain_put_guard(struct strbuf *out, const struct explain_guard *g);

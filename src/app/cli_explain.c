@@ -110,6 +110,7 @@ static void print_verdict(struct cli *cli, const json_t *t)
     const char *verdict = cli_get(cli, t, "verdict");
     double failed = cli_get_number(t, "failed");
     const json_t *workflow = json_object_get(t, "workflow");
+    const json_t *held = json_object_get(t, "held");
     const char *said = "its conditions are met";
     enum cli_mark mark = CLI_YES;
     if (strcmp(verdict, "misses") == 0) {
@@ -129,6 +130,12 @@ static void print_verdict(struct cli *cli, const json_t *t)
         cli, 0, mark,
         cli_text(cli, "%s:%.0f, trigger %s: %s", cli_get(cli, t, "runbook"),
                  cli_get_number(t, "line"), cli_get(cli, t, "trigger"), said));
+    if (json_is_object(held)) {
+        cli_print_marked(cli, INDENT, CLI_NO,
+                         cli_text(cli, "it was held back by %s: %s",
+                                  cli_get(cli, held, "guard"),
+                                  cli_get(cli, held, "reason")));
+    }
     if (json_is_object(workflow)) {
         cli_print_marked(cli, INDENT, CLI_VALUE,
                          cli_text(cli, "it started %s (%s)",

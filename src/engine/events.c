@@ -86,8 +86,9 @@ static void tell_people(struct engine *e, const struct fact *fact,
 /* How many workflows were started; why the others were not, in *why. */
 static uint32_t start_matches(struct engine *e, const struct fact *fact,
                               const struct fact_event *event,
-                              struct strbuf *why)
+                              struct decision *d, struct strbuf *why)
 {
+    CLEANUP(strbuf_deinit) struct strbuf one = STRBUF_INIT(HELD_BACK_ROOM);
     uint32_t started = 0;
     for (uint32_t i = 0; i < event->match_count; i++) {
         const struct fact_match *m = &event->matches[i];
@@ -95,16 +96,19 @@ static uint32_t start_matches(struct engine *e, const struct fact *fact,
         INVARIANT("I2", i == 0 || m[-1].runbook != m->runbook ||
                             m[-1].trigger_no != m->trigger_no);
         struct str text = STR_NULL;
-        if (guards_too_old(e, m, event->received_ms, why) ||
-            guards_escalated(e, m, why)) {
-            continue;
-        }
-        if (memory_admit(e, m, event->received_ms, why)) {
+        bool may = !guards_too_old(e, m, event->received_ms, &one) &&
+                   !guards_escalated(e, m, &one);
+        if (may && memory_admit(e, m, event->received_ms, &one)) {
             start_match(e, fact, event, m);
             started++;
-        } else if (guards_escalate(e, m, why, &text)) {
+            continue;
+        }
+        if (may && guards_escalate(e, m, &one, &text)) {
             tell_people(e, fact, event, m, text);
         }
+        decided_held(d, m, strbuf_str(&one));
+        decided_tell(why, strbuf_str(&one));
+        strbuf_reset(&one);
     }
     return started;
 }
@@ -145,9 +149,13 @@ static void event_matched(struct engine *e, const struct fact *fact,
     }
     CLEANUP(strbuf_deinit)
     struct strbuf why = STRBUF_INIT(HELD_BACK_ROOM + event->remark.len + 2);
-    strbuf_add(&why, event->held_back);
-    bool starts_none = start_matches(e, fact, event, &why) == 0;
+    struct decision decision;
+    decision_init(&decision);
+    decided_before(&decision, event, &why);
+    bool starts_none = start_matches(e, fact, event, &decision, &why) == 0;
     say_why(e, event, starts_none, &why, &done.event_done);
+    decided_done(e, &decision, fact->batch.digest, &done.event_done);
+    decision_deinit(&decision);
     VEC_PUSH(&e->fx->records, done);
 }
 

@@ -70,14 +70,24 @@ struct fact_match {
     struct str error;      /* why it cannot start */
 };
 
+/* One that may not start, and why. */
+struct fact_held {
+    struct runbook *runbook;
+    uint32_t trigger_no;
+    enum hold kind;
+    struct str why;  /* without the names, */
+    struct str told; /* and with them */
+};
+
 struct fact_event {
     uint64_t seq, received_ms;
     struct id id;
     const struct fact_match *matches;
     uint32_t match_count;
-    struct str error;     /* matching failed: the event will be retried */
-    struct str remark;    /* of conditions without a value; "" if none */
-    struct str held_back; /* what may not run, and why; "" if nothing */
+    struct str error;  /* matching failed: the event will be retried */
+    struct str remark; /* of conditions without a value; "" if none */
+    const struct fact_held *held; /* what may not run */
+    uint32_t held_count;
 };
 
 struct fact {
@@ -95,7 +105,8 @@ struct fact {
             uint64_t claim;
             const struct fact_event *events;
             uint32_t count;
-            struct str commit; /* of the generation matched against */
+            struct str commit; /* of the generation matched against, */
+            struct str digest; /* and of its runbooks */
         } batch;               /* LOST: the events that it had matched */
         struct {
             struct runbook *runbook;

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "explain/conditions.h"
+#include "match/conditions.h"
 
 #define REASON_MAX_BYTES 512
 
@@ -15,16 +16,17 @@ struct ranked {
     uint32_t failed;
     uint32_t met;
     enum explain_verdict verdict;
-    int64_t units; /* that its `when` had; for those that got there */
+    int64_t units;    /* that its `when` had, or would have */
+    struct str error; /* why that has no value; "" if it has one */
 };
 
 struct ranking {
     const struct explain_query *query;
     struct event_input input;
     VEC(struct ranked) triggers;
-    struct arena scratch; /* of one evaluation */
-    int64_t units;        /* left for all conditions, as for the match */
-    int patterns;         /* left; see EXPLAIN_PATTERNS_MAX */
+    struct conditions *conditions; /* as in the match */
+    struct matches failed;         /* conditions without a value */
+    int patterns;                  /* left; see EXPLAIN_PATTERNS_MAX */
 };
 
 const char *explain_verdict_name(size_t i)
@@ -40,32 +42,22 @@ const char *explain_verdict_name(size_t i)
 
 /* ---- verdicts ------------------------------------------------------------ */
 
-static struct cel_budget budget_of(int64_t units)
+/* In the same order and budget as the match, so that one that is used up there
+ * is used up here. */
+static void look_at_when(struct ranking *r, struct ranked *t)
 {
-    struct cel_budget budget = CEL_BUDGET_DEFAULT;
-    budget.units = MIN((int64_t)MATCH_TRIGGER_UNITS_MAX, units);
-    return budget;
-}
-
-/* In the same budget as the match (match/conditions.c), so that one that is
- * used up there is used up here. */
-static void look_at_when(struct ranking *r, const struct cel_program *when,
-                         struct ranked *t)
-{
-    struct cel_budget budget = budget_of(r->units);
-    t->units = r->units;
-    r->units -= budget.units;
-    arena_reset(&r->scratch);
-    struct cel_value v =
-        cel_program_spend(when, &r->input.input, &budget, &r->scratch);
-    r->units += budget.units;
-    if (v.kind != CEL_BOOL) {
+    const struct indexed_trigger it = {t->runbook, t->trigger_no};
+    size_t failed = r->failed.failed.count;
+    t->units = conditions_share(r->conditions, t->runbook);
+    bool holds = conditions_hold(r->conditions, &it, &r->failed);
+    if (r->failed.failed.count != failed) {
         t->verdict = EXPLAIN_NO_VALUE;
-    } else if (!v.boolean) {
+        t->error = r->failed.failed.at[failed].reason;
+    } else if (!holds) {
         t->verdict = EXPLAIN_MISSES;
     }
-    t->failed += v.kind != CEL_BOOL || !v.boolean;
-    t->met += v.kind == CEL_BOOL && v.boolean;
+    t->failed += !holds;
+    t->met += holds;
 }
 
 static void rank(struct ranking *r, struct runbook *rb, uint32_t trigger_no)
@@ -81,10 +73,10 @@ static void rank(struct ranking *r, struct runbook *rb, uint32_t trigger_no)
         .verdict = near.failed != 0 ? EXPLAIN_MISSES
                    : near.undecided ? EXPLAIN_UNDECIDED
                                     : EXPLAIN_MATCHES,
-        .units = MATCH_EVENT_UNITS_MAX,
+        .units = MATCH_TRIGGER_UNITS_MAX,
     };
     if (near.failed == 0 && t->when != NULL) {
-        look_at_when(r, t->when, &ranked);
+        look_at_when(r, &ranked);
     }
     VEC_PUSH(&r->triggers, ranked);
 }
@@ -140,10 +132,13 @@ static void tell(struct ranking *r, const struct ranked *from, struct arena *a,
         ret->failed += ret->conditions[i].holds == 0;
     }
     if (t->when != NULL) {
-        struct cel_budget budget = budget_of(from->units);
+        struct cel_budget budget = CEL_BUDGET_DEFAULT;
+        budget.units = from->units;
         ret->has_when = true;
         cel_program_explain(t->when, &r->input.input, &budget, a, &ret->when);
-        ret->when_error = reason_of(t->when, ret->when.value, a);
+        ret->when_error = from->error.len != 0
+                              ? arena_str(a, from->error)
+                              : reason_of(t->when, ret->when.value, a);
         ret->failed +=
             ret->when.value.kind != CEL_BOOL || !ret->when.value.boolean;
     }
@@ -188,7 +183,7 @@ void explain_event(const struct explain_query *q, struct explanation *ret)
 {
     struct ranking r = {
         .query = q,
-        .units = MATCH_EVENT_UNITS_MAX,
+        .conditions = conditions_new(q->event, &q->input, &ret->arena),
         .patterns = EXPLAIN_PATTERNS_MAX,
     };
     ASSERT(q->limit >= 1 && q->limit <= EXPLAIN_TRIGGERS_MAX);
@@ -201,7 +196,8 @@ void explain_event(const struct explain_query *q, struct explanation *ret)
     }
     tell_page(&r, ret);
     event_input_release(&r.input);
-    arena_deinit(&r.scratch);
+    conditions_free(r.conditions);
+    matches_deinit(&r.failed);
     VEC_DEINIT(&r.triggers);
 }
 

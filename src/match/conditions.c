@@ -78,10 +78,11 @@ static struct str reason_of(const struct conditions *c,
 
 /* What the next condition may use: one runbook cannot use up what others need,
  * and many together leave each enough for a condition as people write them. */
-static int64_t share_of(const struct conditions *c)
+int64_t conditions_share(const struct conditions *c, const struct runbook *rb)
 {
-    int64_t share = MIN((int64_t)MATCH_TRIGGER_UNITS_MAX,
-                        MATCH_RUNBOOK_UNITS_MAX - c->used);
+    int64_t used = rb == c->runbook ? c->used : 0;
+    int64_t share =
+        MIN((int64_t)MATCH_TRIGGER_UNITS_MAX, MATCH_RUNBOOK_UNITS_MAX - used);
     return MAX(MIN(share, c->units), (int64_t)MATCH_TRIGGER_UNITS_MIN);
 }
 
@@ -99,7 +100,7 @@ static struct cel_value evaluate(struct conditions *c,
                                  const struct cel_program *p, bool *ret_short)
 {
     struct cel_budget budget = CEL_BUDGET_DEFAULT;
-    int64_t share = share_of(c);
+    int64_t share = conditions_share(c, c->runbook);
     budget.units = share;
     arena_reset(&c->scratch);
     struct cel_value v =

@@ -1,7 +1,7 @@
 /*
  * The conditions (`when:`) of triggers for one event: evaluated after all that
  * the index and the matchers know, within a budget that they share. Private to
- * match. Pure; one thread.
+ * match and explain. Pure; one thread.
  */
 #pragma once
 
@@ -16,6 +16,9 @@ struct conditions *conditions_new(const struct event *e,
 
 /* NULL is fine. */
 void conditions_free(struct conditions *c);
+
+/* Units that the condition of a trigger of this runbook may use next. */
+int64_t conditions_share(const struct conditions *c, const struct runbook *rb);
 
 /* Is the trigger's condition true? One without a value is not, and is noted in
  * ret->failed with the reason. */

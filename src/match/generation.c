@@ -1,5 +1,6 @@
 #include "match/generation.h"
 
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,24 @@ static void copy_file(struct arena *a, const struct generation_file *from,
     }
 }
 
+/* 16 digits: the same for the same runbooks, whoever loads them. */
+static struct str digest_of(const struct generation *g, struct arena *a)
+{
+    CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(32);
+    uint64_t hash = STR_HASH_SEED;
+    for (uint32_t i = 0; i < g->file_count; i++) {
+        const struct runbook *rb = g->files[i].runbook;
+        if (rb != NULL) {
+            hash = str_hash(rb->path, hash);
+            hash = str_hash(
+                str_n((const char *)rb->hash.bytes, sizeof(rb->hash.bytes)),
+                hash);
+        }
+    }
+    strbuf_addf(&text, "%016" PRIx64, hash);
+    return arena_str(a, strbuf_str(&text));
+}
+
 struct generation *generation_new(const struct generation_file *files,
                                   uint32_t count, struct str commit,
                                   uint64_t number, uint64_t loaded_ms)
@@ -47,6 +66,7 @@ struct generation *generation_new(const struct generation_file *files,
     for (uint32_t i = 1; i < count; i++) {
         ASSERT(!str_eq(g->files[i - 1].path, g->files[i].path));
     }
+    g->digest = digest_of(g, &g->arena);
     generation_find_twins(g);
     g->index = match_index_new(g->files, count);
     return g;

@@ -38,6 +38,7 @@ struct generation {
     uint64_t loaded_ms;
     struct arena arena;
     struct str commit; /* git commit of the repository, "" if none */
+    struct str digest; /* of the runbooks in force: paths and texts */
     struct generation_file *files; /* sorted by path */
     uint32_t file_count;
     uint32_t *same_triggers; /* per file: the next one; see twins.h */

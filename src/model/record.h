@@ -11,6 +11,7 @@
 
 #include "base/id.h"
 #include "model/change.h"
+#include "model/decision.h"
 #include "model/event.h"
 #include "model/notice.h"
 #include "model/trigger_memory.h"
@@ -48,6 +49,9 @@ struct record_event_done {
     uint64_t at_ms;
     struct str error;
     bool undecided; /* a condition had no value: not stored, but told */
+    /* What was decided, as JSON (model/decision.h); "" while it was not. */
+    struct str decision;
+    uint32_t held[HOLD_KINDS]; /* starts that were held back; not stored */
 };
 
 /* Oldest first. Moved into the queue, an event is as new: no attempts. */

@@ -6,9 +6,6 @@
 #include "model/params.h"
 #include "runtime/runtime.h"
 
-/* Of reasons why nothing starts; the one that passes it is the last. */
-#define HELD_BACK_MAX_BYTES 1000
-
 static struct str err_text(struct arena *a, const struct err *err)
 {
     return arena_str(a, str_c(err->message));
@@ -34,57 +31,51 @@ static void fill_match(struct match_job *job, const struct event *event,
     }
 }
 
-/* Why this match may not run, or NULL. */
-static const char *held_back(struct match_job *job, const struct match *m)
+/* True if an operator has disabled the runbook: then *ret says so. */
+static bool is_disabled(struct match_job *job, const struct match *m,
+                        struct fact_held *ret)
 {
     const struct setting_row *row =
         job->controls != NULL
             ? controls_disabled(job->controls, m->runbook->path)
             : NULL;
     if (row == NULL) {
-        return NULL;
+        return false;
     }
-    struct strbuf why = STRBUF_INIT(1024);
+    struct strbuf why = STRBUF_INIT(8192);
     controls_add_disabled(&why, m->runbook->path, row);
-    const char *text = arena_strdup(&job->arena, strbuf_str(&why));
+    ret->kind = HOLD_DISABLED;
+    ret->why = ret->told = arena_str(&job->arena, strbuf_str(&why));
     strbuf_deinit(&why);
-    return text;
+    return true;
 }
 
-/* The key of the event under this trigger, or why there is none: what is not
- * there is never taken for "all". */
-static const char *fill_key(struct match_job *job, const struct event *event,
-                            const struct match *m, struct str *ret)
+/* The key of the event under this trigger; true if there is none, and why:
+ * what is not there is never taken for "all". */
+static bool lacks_key(struct match_job *job, const struct event *event,
+                      const struct match *m, struct fact_match *match,
+                      struct fact_held *ret)
 {
     const struct trigger *t = &m->runbook->triggers[m->trigger_no];
     struct str text = STR("");
     if (!trigger_limits_any(&t->limits)) {
-        return NULL;
+        return false;
     }
     if (trigger_key(t->dedup, t->dedup_count, event, &job->arena, &text) == 0) {
-        *ret = text;
-        return NULL;
+        match->key = text;
+        return false;
     }
-    struct strbuf why = STRBUF_INIT(4096);
-    strbuf_addf(&why,
-                "%.*s, trigger %.*s: the event has no %.*s, which dedup "
-                "asks for",
-                STR_ARG(m->runbook->path), STR_ARG(t->name), STR_ARG(text));
-    const char *said = arena_strdup(&job->arena, strbuf_str(&why));
+    struct strbuf why = STRBUF_INIT(8192);
+    strbuf_addf(&why, "%.*s, trigger %.*s: ", STR_ARG(m->runbook->path),
+                STR_ARG(t->name));
+    size_t names = why.len;
+    strbuf_addf(&why, "the event has no %.*s, which dedup asks for",
+                STR_ARG(text));
+    ret->kind = HOLD_DEDUP;
+    ret->told = arena_str(&job->arena, strbuf_str(&why));
+    ret->why = str_slice(ret->told, names, ret->told.len);
     strbuf_deinit(&why);
-    return said;
-}
-
-/* All reasons, as far as anybody reads. */
-static struct str with_others(struct match_job *job, struct str before,
-                              const char *why)
-{
-    if (before.len == 0 || before.len >= HELD_BACK_MAX_BYTES) {
-        return before.len == 0 ? str_c(why) : before;
-    }
-    CLEANUP(strbuf_deinit) struct strbuf all = STRBUF_INIT(64UL * 1024);
-    strbuf_addf(&all, "%.*s; %s", STR_ARG(before), why);
-    return arena_str(&job->arena, strbuf_str(&all));
+    return true;
 }
 
 /* Sorts the matches into those that start and those that may not. */
@@ -94,22 +85,24 @@ static void take_matches(struct match_job *job, uint32_t i,
 {
     struct fact_event *fact = &job->events[i];
     size_t total = matches->found.count;
+    struct fact_held *held = ARENA_ARRAY(&job->arena, total, struct fact_held);
     uint32_t count = 0;
     job->matches[i] = ARENA_ARRAY(&job->arena, total, struct fact_match);
     for (size_t m = 0; m < total; m++) {
         const struct match *found = &matches->found.at[m];
         struct fact_match *match = &job->matches[i][count];
-        const char *why = held_back(job, found);
-        if (why == NULL) {
-            why = fill_key(job, event, found, &match->key);
-        }
-        if (why != NULL) {
-            fact->held_back = with_others(job, fact->held_back, why);
+        struct fact_held *hold = &held[fact->held_count];
+        if (is_disabled(job, found, hold) ||
+            lacks_key(job, event, found, match, hold)) {
+            hold->runbook = found->runbook;
+            hold->trigger_no = found->trigger_no;
+            fact->held_count++;
         } else {
             fill_match(job, event, found, match);
             count++;
         }
     }
+    fact->held = held;
     fact->matches = job->matches[i];
     fact->match_count = count;
 }

@@ -356,7 +356,8 @@ static void take_batch(struct runtime *rt, enum fact_kind kind,
                   .claim = job->claim.op.claim.claim,
                   .events = count != 0 ? job->events : NULL,
                   .count = count,
-                  .commit = job->generation->commit},
+                  .commit = job->generation->commit,
+                  .digest = job->generation->digest},
     };
     runtime_take(rt, &fact);
 }

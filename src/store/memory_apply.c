@@ -22,6 +22,7 @@ static int event_done(struct store *s, const struct record_event_done *r)
     memory_event_set(s, e, r->status);
     e->now.processed_ms = r->status == EVENT_ERROR ? 0 : r->at_ms;
     e->now.error = arena_str(&s->arena, r->error);
+    e->now.decision = arena_str(&s->arena, r->decision);
     return 0;
 }
 

@@ -37,6 +37,7 @@ uint64_t memory_events_move(struct store *s, const struct record_events_move *m)
         e->now.attempt = queued ? 0 : e->now.attempt;
         e->now.processed_ms = queued ? 0 : m->at_ms;
         e->now.error = arena_str(&s->arena, m->error);
+        e->now.decision = STR("");
         moved++;
     }
     return moved;

@@ -21,6 +21,7 @@ struct mem_event {
         uint64_t claim; /* 0: not claimed */
         uint64_t processed_ms;
         struct str error;
+        struct str decision;
         bool gone; /* removed: nobody finds it any more */
     } now;
     struct id duplicate_of;

@@ -32,6 +32,7 @@ struct event_view memory_copy_view(struct arena *a,
         .error = copy(a, from->now.error),
         .duplicate_of = from->duplicate_of,
         .processed_ms = from->now.processed_ms,
+        .decision = copy(a, from->now.decision),
     };
     v.event.attempt = from->now.attempt;
     return v;

@@ -43,6 +43,7 @@ struct event_view {
     struct str error;
     struct id duplicate_of;
     uint64_t processed_ms; /* 0: not yet */
+    struct str decision;   /* see record_event_done; "": none is known */
 };
 
 struct workflow_filter {

@@ -13,7 +13,8 @@ static bool is_next(const struct record *before, const struct record *r)
     const struct record_event_done *b = &r->event_done;
     return r->kind == RECORD_EVENT_DONE && b->seq == a->seq + 1 &&
            b->claim == a->claim && b->status == a->status &&
-           b->at_ms == a->at_ms && str_eq(b->error, a->error);
+           b->at_ms == a->at_ms && str_eq(b->error, a->error) &&
+           str_eq(b->decision, a->decision);
 }
 
 /* How many records from here on say the same of one event after the other. */
@@ -72,6 +73,7 @@ static int events_done(struct store *s, const struct record *records,
         part.claim = 0;
         part.processed_ms = d->status == EVENT_ERROR ? 0 : d->at_ms;
         part.error = d->error;
+        part.decision = d->decision;
         r = sqlite_span_change(s, &span, &part);
         seq = part.last_seq + 1;
     }

@@ -68,6 +68,7 @@ static int move_part(struct store *s, const struct record_events_move *m,
     part.attempt = queued ? 0 : part.attempt;
     part.processed_ms = queued ? 0 : m->at_ms;
     part.error = m->error;
+    part.decision = STR("");
     return sqlite_span_change(s, span, &part);
 }
 

@@ -24,6 +24,7 @@ int sqlite_read_event_view(sqlite3_stmt *st, struct arena *a,
     v.error = stmt_str(st, STMT_EVENT_COUNT + 1, a);
     v.duplicate_of = stmt_id(st, STMT_EVENT_COUNT + 2);
     v.processed_ms = stmt_u64(st, STMT_EVENT_COUNT + 3);
+    v.decision = stmt_str(st, STMT_EVENT_COUNT + 4, a);
     *ret = v;
     return 0;
 }

@@ -180,16 +180,17 @@ struct sqlite_span {
     uint64_t processed_ms;
     struct str error;
     struct id duplicate_of;
+    struct str decision;
 };
 
 #define SQLITE_SPAN_COLUMNS                                                    \
     "first_seq, last_seq, status, priority, attempt, claim, processed_ms, "    \
-    "error, duplicate_of"
-#define SQLITE_SPAN_COLUMN_COUNT 9
+    "error, duplicate_of, decision"
+#define SQLITE_SPAN_COLUMN_COUNT 10
 
 uint64_t sqlite_span_count(const struct sqlite_span *span);
 
-/* The span of this row of SQLITE_SPAN_COLUMNS; its error in the arena. */
+/* The span of this row of SQLITE_SPAN_COLUMNS; its texts in the arena. */
 struct sqlite_span sqlite_span_read(sqlite3_stmt *st, struct arena *a);
 
 /* Queues the event that has just been stored. 0 or the doom. */

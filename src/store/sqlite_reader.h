@@ -43,7 +43,7 @@ struct sqlite_reader {
 };
 
 #define EVENT_VIEW_COLUMNS                                                     \
-    STMT_EVENT_COLUMNS ", status, error, duplicate_of, processed_ms"
+    STMT_EVENT_COLUMNS ", status, error, duplicate_of, processed_ms, decision"
 
 /* Each event with the one span that it is in. */
 #define EVENT_VIEW_FROM                                                        \

@@ -199,9 +199,13 @@ static const char schema_10[] =
 static const char schema_11[] =
     "ALTER TABLE attempt ADD COLUMN outputs TEXT NOT NULL DEFAULT '';";
 
-static const char *const steps[] = {schema_1, schema_2,  schema_3, schema_4,
-                                    schema_5, schema_6,  schema_7, schema_8,
-                                    schema_9, schema_10, schema_11};
+/* With which runbooks an event was decided, and what was held back: JSON. */
+static const char schema_12[] =
+    "ALTER TABLE event_span ADD COLUMN decision TEXT NOT NULL DEFAULT '';";
+
+static const char *const steps[] = {schema_1, schema_2,  schema_3,  schema_4,
+                                    schema_5, schema_6,  schema_7,  schema_8,
+                                    schema_9, schema_10, schema_11, schema_12};
 
 const char *sqlite_schema_step(uint32_t version)
 {

@@ -28,6 +28,7 @@ static int put(struct store *s, const struct sqlite_span *span)
     stmt_bind_u64(st, c++, span->processed_ms);
     stmt_bind_text(st, c++, span->error);
     stmt_bind_id(st, c++, &span->duplicate_of);
+    stmt_bind_text(st, c++, span->decision);
     return sqlite_run(s, st);
 }
 
@@ -103,6 +104,7 @@ struct sqlite_span sqlite_span_read(sqlite3_stmt *st, struct arena *a)
     span.processed_ms = stmt_u64(st, c++);
     span.error = stmt_str(st, c++, a);
     span.duplicate_of = stmt_id(st, c++);
+    span.decision = stmt_str(st, c++, a);
     return span;
 }
 

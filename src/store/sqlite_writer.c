@@ -30,7 +30,7 @@ static const char *const texts[SQL_STATEMENTS] = {
         "SELECT id FROM event WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq",
     [SQL_SPAN_PUT] =
         "INSERT OR REPLACE INTO event_span (" SQLITE_SPAN_COLUMNS ")"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [SQL_SPAN_FIND] = "SELECT " SQLITE_SPAN_COLUMNS " FROM event_span"
                       " WHERE first_seq <= ?1 ORDER BY first_seq DESC LIMIT 1",
     [SQL_MINUTE_INSERT] = "INSERT OR IGNORE INTO event_minute VALUES (?1, ?2)",

@@ -24,6 +24,9 @@ static void event_done(struct telemetry *t, uint64_t now_ms,
     if (done->undecided) {
         telemetry_event_undecided(t);
     }
+    for (size_t i = 0; i < HOLD_KINDS; i++) {
+        telemetry_starts_held(t, (enum hold)i, done->held[i]);
+    }
 }
 
 /* What follows from a final row beyond its status: how long it ran, and

@@ -36,6 +36,11 @@ static const char *worker_label(unsigned i)
     return names[i];
 }
 
+static const char *hold_label(unsigned i)
+{
+    return hold_name(i);
+}
+
 static const char *integration_label(unsigned i)
 {
     return integration_name((enum integration)i);
@@ -139,6 +144,10 @@ const struct metric_row telemetry_metric_rows[] = {
     {"events_undecided_total", COUNTER(events_undecided),
      .help = "Events since the start for which the condition of a trigger had "
              "no value: it started nothing."},
+    {"starts_held_back_total", COUNTER(starts_held),
+     LABELLED("by", hold_label, HOLD_KINDS),
+     .help = "Starts of workflows that events asked for since the start and "
+             "that a guard held back, by guard."},
     {"workflows_started_total", COUNTER(workflows_started),
      .help = "Workflows created since the start."},
     {"workflows_unstartable_total", COUNTER(workflows_unstartable),

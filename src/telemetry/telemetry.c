@@ -135,6 +135,11 @@ void telemetry_event_undecided(struct telemetry *t)
     count(&t->events_undecided, 1);
 }
 
+void telemetry_starts_held(struct telemetry *t, enum hold by, uint64_t n)
+{
+    count(&t->starts_held[by], n);
+}
+
 void telemetry_workflow_unstartable(struct telemetry *t)
 {
     count(&t->workflows_unstartable, 1);

@@ -69,6 +69,9 @@ void telemetry_workflow_started(struct telemetry *t);
 /* The condition of a trigger had no value for an event. */
 void telemetry_event_undecided(struct telemetry *t);
 
+/* So many starts of workflows were held back by this. */
+void telemetry_starts_held(struct telemetry *t, enum hold by, uint64_t n);
+
 /* A workflow that an event asked for was born failed: it could not start. */
 void telemetry_workflow_unstartable(struct telemetry *t);
 

@@ -52,6 +52,7 @@ struct telemetry {
     counter refused[TELEMETRY_REFUSALS];
     counter alerts_truncated;
     counter events_undecided;
+    counter starts_held[HOLD_KINDS];
     counter workflows_started;
     counter workflows_unstartable;
     counter workflows_finished[TELEMETRY_ENDS];

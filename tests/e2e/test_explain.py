@@ -99,10 +99,52 @@ def test_what_was_held_back_after_a_kill(make_daemon):
     assert "held back" in e["summary"]
     assert f"have passed since {first} started" in e["error"]
     (full,) = e["triggers"]
+    assert (full["held"]["guard"], full["held"]["reason"]) == (
+        "cooldown", e["error"].split("cooldown: ")[1])
+    assert e["held"] == [full["held"]]
+    assert e["decided_with"] == e["explained_with"]
     cooldown = guards(full)["cooldown"]
     assert cooldown["holds_back"] and cooldown["until"] is not None
     assert f"of 1h have passed since {first} started" in cooldown["text"]
     assert e["considered"] == 3
+
+
+ALSO = """\
+name: Also
+triggers:
+  - {type: alert, labels: {alertname: DiskFull}}
+steps:
+  - {name: Look, action: exec, command: "true"}
+"""
+
+
+def test_what_is_held_back_beside_what_starts_is_kept(make_daemon):
+    d = make_daemon({**FILES, "also.yaml": ALSO})
+    send(d)
+    event_id = send(d)
+    d.post("/api/runbooks/disable", {"runbook": "also.yaml",
+                                     "reason": "noisy"})
+    both = send(d)
+    d.kill9()
+    d.start()
+    e = d.get(f"/api/events/{event_id}")
+    assert e["status"] == "processed" and e["error"] is None
+    assert [(h["runbook"], h["trigger"], h["guard"]) for h in e["held"]] == [
+        ("disk.yaml", "full", "cooldown")]
+    x = explain(d, event_id, "?only_starts=true")
+    assert {t["runbook"]: t["held"] and t["held"]["guard"]
+            for t in x["triggers"]} == {"also.yaml": None,
+                                        "disk.yaml": "cooldown"}
+    assert sorted(h["guard"] for h in d.get(f"/api/events/{both}")["held"]
+                  ) == ["cooldown", "disabled"]
+    text = adctl(d, "explain", "event", both).stdout
+    assert "it was held back by disabled: runbook also.yaml is disabled" in (
+        " ".join(text.split()))
+    send(d)
+    page = d.raw("GET", "/metrics")[2].decode()
+    for guard in ("cooldown", "disabled"):
+        assert f'starts_held_back_total{{by="{guard}"}} 1\n' in page
+    assert 'starts_held_back_total{by="count"} 0\n' in page
 
 
 def test_a_condition_without_a_value_is_shown_where(make_daemon):
@@ -127,6 +169,10 @@ def test_an_edited_runbook_is_said_to_be(make_daemon):
     d.post("/api/admin/reload-runbooks", {})
     full = explain(d, event_id, "?runbook=disk.yaml")["triggers"][0]
     assert full["verdict"] == "misses" and full["changed_since"] is True
+    e = explain(d, event_id)
+    assert e["decided_with"] != e["explained_with"]
+    assert f"with runbooks {e['decided_with']} and is explained" in (
+        e["summary"])
     text = adctl(d, "explain", "workflow", workflow).stdout
     assert "the runbook has changed since" in text
     assert "event.value > 99" in text

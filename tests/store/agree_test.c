@@ -114,7 +114,8 @@ static void finish(struct pair *p)
                            .event_id = c->events[i].id,
                            .status = ends[below(p, ARRAY_LEN(ends))],
                            .at_ms = p->f[0]->now_ms,
-                           .error = name_of(below(p, NAMES))},
+                           .error = name_of(below(p, NAMES)),
+                           .decision = name_of(below(p, NAMES))},
         };
     }
     int results[DRIVERS];
@@ -296,6 +297,7 @@ static void compare_events(struct pair *p, const struct event_filter *filter)
         assert_int_equal(a->status, b->status);
         assert_int_equal(a->processed_ms, b->processed_ms);
         assert_true(str_eq(a->error, b->error));
+        assert_true(str_eq(a->decision, b->decision));
         assert_id(a->duplicate_of, b->duplicate_of);
     }
 }

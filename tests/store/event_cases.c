@@ -426,9 +426,11 @@ static void each_event_of_a_batch_has_its_own_end(void **state)
                            .event_id = claim.events[i].id,
                            .claim = claim.claim,
                            .status = EVENT_PROCESSED,
-                           .at_ms = f->now_ms},
+                           .at_ms = f->now_ms,
+                           .decision = STR("{\"runbooks\":\"00ff\"}")},
         };
     }
+    records[8].event_done.decision = STR("{}");
     records[7].event_done.event_id = claim.events[6].id;
     assert_int_equal(fixture_apply(f, records, 10), -ESTALE);
     assert_int_equal(fixture_counts(f).events[EVENT_PROCESSING], 10);
@@ -447,7 +449,11 @@ static void each_event_of_a_batch_has_its_own_end(void **state)
         struct event_view v = fixture_read(f, claim.events[i].id);
         assert_int_equal(v.status, records[i].event_done.status);
         assert_int_equal(v.event.attempt, 1);
+        assert_true(str_eq(v.decision, records[i].event_done.decision));
     }
+    fixture_restart(f);
+    struct event_view v = fixture_read(f, claim.events[8].id);
+    assert_str(v.decision, "{}");
 }
 
 static void records_are_applied_all_or_none(void **state)

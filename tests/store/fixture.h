@@ -66,10 +66,12 @@ struct event fixture_event(struct fixture *f, const char *source);
 struct workflow_row fixture_workflow(struct fixture *f);
 
 /* The intent to run the first attempt of step 0. */
-/* SQL that takes away what versions after the ninth have added. */
-#define FIXTURE_UNDO_AFTER_9                                                   \
-    "DROP TABLE trigger_memory;"                                               \
-    "ALTER TABLE attempt DROP COLUMN outputs;"
+/* SQL that takes away what versions after the ninth, the tenth... have added.
+ */
+#define FIXTURE_UNDO_AFTER_11 "ALTER TABLE event_span DROP COLUMN decision;"
+#define FIXTURE_UNDO_AFTER_10                                                  \
+    "ALTER TABLE attempt DROP COLUMN outputs;" FIXTURE_UNDO_AFTER_11
+#define FIXTURE_UNDO_AFTER_9 "DROP TABLE trigger_memory;" FIXTURE_UNDO_AFTER_10
 
 struct attempt_row fixture_attempt(struct fixture *f, struct id workflow_id);
 

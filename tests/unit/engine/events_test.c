@@ -68,6 +68,10 @@ static void the_event_says_what_was_not_decided(void **state)
     struct runbook *rb = RUNBOOK(b, "a.yaml", STEP());
     const struct fact_match match = {
         .runbook = rb, .workflow_id = id_of('A'), .parameters = STR("{}")};
+    const struct fact_held held = {.runbook = rb,
+                                   .kind = HOLD_DISABLED,
+                                   .why = STR("disabled"),
+                                   .told = STR("disabled")};
     const struct fact_event events[] = {
         {.seq = 7,
          .id = id_of('e'),
@@ -77,7 +81,8 @@ static void the_event_says_what_was_not_decided(void **state)
         {.seq = 8, .id = id_of('f'), .remark = STR("no env")},
         {.seq = 9,
          .id = id_of('g'),
-         .held_back = STR("disabled"),
+         .held = &held,
+         .held_count = 1,
          .remark = STR("no env")},
         {.seq = 10, .id = id_of('h')},
     };

@@ -72,6 +72,49 @@ static void clock_by(struct bench *b, int64_t by_ms)
     (void)take(b, (struct fact){.kind = FACT_CLOCK, .clock_shift_ms = by_ms});
 }
 
+/* What is held back is kept with the event, although another trigger starts. */
+static void what_is_held_back_is_kept(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new();
+    struct runbook *rb =
+        limited(b, (struct trigger_limits){.cooldown_ms = 1800000});
+    struct runbook *other = RUNBOOK(b, "b.yaml", STEP());
+    const struct fact_match matches[] = {
+        {.runbook = rb, .workflow_id = id_of('B'), .parameters = STR("{}")},
+        {.runbook = other, .workflow_id = id_of('C'), .parameters = STR("{}")}};
+    const struct fact_event event = {.seq = 8,
+                                     .id = id_of('f'),
+                                     .received_ms = b->now_ms,
+                                     .matches = matches,
+                                     .match_count = 2};
+    begin(b);
+    assert_true(starts(b, rb, 'A', ""));
+    (void)take(
+        b, (struct fact){
+               .kind = FACT_BATCH_MATCHED,
+               .batch = {.events = &event, .count = 1, .digest = STR("00ff")}});
+    bool found = false;
+    VEC_EACH (&b->fx.records, i) {
+        const struct record *r = &b->fx.records.at[i];
+        if (r->kind == RECORD_EVENT_DONE) {
+            const struct record_event_done *d = &r->event_done;
+            assert_int_equal(d->status, EVENT_PROCESSED);
+            assert_int_equal(d->error.len, 0);
+            assert_true(str_starts(
+                d->decision,
+                STR("{\"runbooks\":\"00ff\",\"held\":[{\"runbook\":\"a.yaml\","
+                    "\"trigger\":\"#1\",\"guard\":\"cooldown\",\"reason\":"
+                    "\"0s of 30m have passed since wf-")));
+            assert_int_equal(d->held[HOLD_COOLDOWN], 1);
+            assert_int_equal(d->held[HOLD_OTHER], 0);
+            found = true;
+        }
+    }
+    assert_true(found);
+    bench_free(b);
+}
+
 static void a_trigger_without_limits_remembers_nothing(void **state)
 {
     (void)state;
@@ -544,6 +587,7 @@ static void the_hash_sees_what_is_remembered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_held_back_is_kept),
         cmocka_unit_test(a_trigger_without_limits_remembers_nothing),
         cmocka_unit_test(a_key_cools_down),
         cmocka_unit_test(no_window_has_more_runs),
