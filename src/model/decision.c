@@ -15,6 +15,9 @@ const char *hold_name(size_t i)
         [HOLD_MAX_RUNS] = "max_runs",
         [HOLD_COUNT] = "count",
         [HOLD_TRIGGER_MEMORY] = "limits.trigger_memory",
+        [HOLD_MAX_STARTS] = "max_starts",
+        [HOLD_MAX_AGE] = "max_age",
+        [HOLD_BREAKER] = "breaker",
         [HOLD_OTHER] = "other",
     };
     return i < HOLD_KINDS ? names[i] : NULL;

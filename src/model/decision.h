@@ -26,6 +26,9 @@ enum hold {
     HOLD_MAX_RUNS,
     HOLD_COUNT,
     HOLD_TRIGGER_MEMORY, /* no more keys can be remembered */
+    HOLD_MAX_STARTS,     /* of a runbook, or of all */
+    HOLD_MAX_AGE,
+    HOLD_BREAKER,
     HOLD_OTHER,
     HOLD_KINDS
 };

@@ -152,7 +152,7 @@ static void on_matched(void *context, const struct fact_event *found)
 {
     struct play *p = context;
     p->matched =
-        p->matched || found->match_count != 0 || found->held_back.len != 0;
+        p->matched || found->match_count != 0 || found->held_count != 0;
 }
 
 /* ---- the executor -------------------------------------------------------- */
