@@ -179,7 +179,7 @@ static void on_record(void *context, const struct record *r)
 static void on_matched(void *context, const struct fact_event *found)
 {
     struct backtest *b = context;
-    b->matched = found->match_count != 0 || found->held_back.len != 0;
+    b->matched = found->match_count != 0 || found->held_count != 0;
     memset(b->keys_now, 0,
            sizeof(b->keys_now[0]) * b->options.rb->trigger_count);
     for (uint32_t i = 0; i < found->match_count; i++) {
