@@ -1,8 +1,8 @@
-/* What is kept of how an event was decided (model/decision.h). */
+#include "engine/decided.h"
+
 #include <string.h>
 
 #include "base/assert.h"
-#include "engine/engine_priv.h"
 
 /* Sentences about an event are told until they are so long together. */
 #define TOLD_MAX_BYTES 2048

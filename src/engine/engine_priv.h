@@ -208,22 +208,6 @@ static inline bool engine_is_full(const struct engine *e)
 /* Holds every flow that is not held yet: nobody knows what became of it. */
 void attempts_doubt_all(struct engine *e, struct str why);
 
-/* ---- decided.c: what is kept of how an event was decided ----------------- */
-
-/* Appends the sentence, unless they are too long together already. */
-void decided_tell(struct strbuf *all, struct str one);
-
-/* The match was held back, and `told` ("PATH, trigger NAME: GUARD: …") is why;
- * or by the time of the fact. */
-void decided_held(struct decision *d, const struct fact_match *match,
-                  struct str told);
-void decided_before(struct decision *d, const struct fact_event *event,
-                    struct strbuf *all);
-
-/* Puts it into the record of the event. */
-void decided_done(struct engine *e, const struct decision *d, struct str digest,
-                  struct record_event_done *done);
-
 /* ---- memory.c: what triggers remember ------------------------------------ */
 
 /* May this match start a workflow? Then that is remembered; else why not is

@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "base/assert.h"
+#include "engine/decided.h"
 #include "engine/guards.h"
 
 /* For why an event was held back; memory.c tells no more than fits. */
