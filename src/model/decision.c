@@ -18,6 +18,7 @@ const char *hold_name(size_t i)
         [HOLD_MAX_STARTS] = "max_starts",
         [HOLD_MAX_AGE] = "max_age",
         [HOLD_BREAKER] = "breaker",
+        [HOLD_CONCURRENCY] = "concurrency",
         [HOLD_OTHER] = "other",
     };
     return i < HOLD_KINDS ? names[i] : NULL;

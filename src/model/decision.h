@@ -29,6 +29,7 @@ enum hold {
     HOLD_MAX_STARTS,     /* of a runbook, or of all */
     HOLD_MAX_AGE,
     HOLD_BREAKER,
+    HOLD_CONCURRENCY, /* on_limit: drop */
     HOLD_OTHER,
     HOLD_KINDS
 };
