@@ -41,7 +41,7 @@ def strings(canary):
     yield from fixed
     for _ in range(COUNT - len(fixed)):
         yield "".join(rng.choice(fixed + [" ", "a"])
-                      for _ in range(rng.randint(1, 4))).strip()
+                      for _ in range(rng.randint(1, 4))).strip() or "a"
 
 
 def test_payloads_arrive_and_do_not_run(make_daemon, tmp_path):
