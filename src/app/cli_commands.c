@@ -275,6 +275,8 @@ static const struct cli_flag eval_flags[] = {
     {"event-file", 'e', "FILE", "the event as JSON; - reads standard input",
      NULL},
     {"param", 'p', "NAME=VALUE", "a parameter; may be repeated", NULL},
+    {"step", 0, "FILE",
+     "as in a step: its variables as JSON; - reads standard input", NULL},
     END,
 };
 
@@ -765,7 +767,10 @@ const struct cli_command cli_commands[] = {
      "adctl expr eval 'event.value > 90 && event.labels.env == \"prod\"' "
      "-e event.json\n"
      "adctl event show ID -o json | adctl expr eval 'event.labels' -e -\n"
-     "adctl expr eval 'cidr(\"10.0.0.0/8\").containsIP(\"10.1.2.3\")'\n",
+     "adctl expr eval 'cidr(\"10.0.0.0/8\").containsIP(\"10.1.2.3\")'\n"
+     "adctl expr eval --step values.json 'steps.look.outputs.used > 85'\n"
+     "jq -Rs '{stdout: .}' out.txt | adctl expr eval --step - "
+     "'int(stdout.trim())'\n",
      cli_expr_eval},
     {"expr", "functions", "[WORD]", 0, 1, CLI_NO_SUBJECT, no_flags,
      "list the functions of expressions",

@@ -43,9 +43,9 @@ static int read_file(struct cli *cli, const char *path, struct strbuf *out)
 
 /* ---- eval --------------------------------------------------------------- */
 
-static int read_event(struct cli *cli, json_t **ret)
+static int read_json(struct cli *cli, const char *flag, json_t **ret)
 {
-    const char *path = cli_value(cli, "event-file");
+    const char *path = cli_value(cli, flag);
     CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT(FILE_MAX_BYTES);
     struct err e = ERR_INIT;
     int r = path == NULL ? 0 : read_file(cli, path, &text);
@@ -116,10 +116,18 @@ int cli_expr_eval(struct cli *cli)
     struct strbuf out = STRBUF_INIT(EVENT_EVAL_MAX_BYTES);
     CLEANUP(zones_freep) struct zones *zones = zones_new(ZONES_FOLDER);
     json_auto_t *event = NULL;
+    json_auto_t *step = NULL;
     json_auto_t *parameters = json_object();
     json_auto_t *result = NULL;
     struct err e = ERR_INIT;
-    int r = read_event(cli, &event);
+    int r = read_json(cli, "event-file", &event);
+    r = r != 0 ? r : read_json(cli, "step", &step);
+    if (r == 0 && step != NULL &&
+        (event != NULL || cli_value(cli, "param") != NULL)) {
+        return cli_fail(cli, CLI_USAGE, "adctl expr eval --help",
+                        "an expression of a step sees no event: with --step, "
+                        "parameters stand in the file");
+    }
     r = r != 0 ? r : read_parameters(cli, parameters);
     if (r != 0) {
         return r;
@@ -127,11 +135,14 @@ int cli_expr_eval(struct cli *cli)
     const struct event_eval what = {.expr = str_c(cli_word(cli, 0)),
                                     .event = event,
                                     .parameters = parameters,
+                                    .step = step,
                                     .now_ms = cli->now_ms,
                                     .zone = zone_of,
                                     .zone_context = zones};
     if (event_eval(&what, &out, &e) < 0) {
-        return cli_fail(cli, CLI_USAGE, NULL, "the event: %s", e.message);
+        return cli_fail(cli, CLI_USAGE, "adctl expr eval --help",
+                        "the %s: %s%s%s", step != NULL ? "step" : "event",
+                        e.message, e.hint[0] != '\0' ? "; " : "", e.hint);
     }
     if (json_read(strbuf_str(&out), NULL, &result, &e) < 0) {
         return cli_fail(cli, CLI_FAILED, NULL, "the result: %s", e.message);

@@ -2,9 +2,11 @@
 
 #include "expr/cel_json.h"
 #include "expr/cel_text.h"
+#include "model/step_try.h"
 
 struct zone_host {
     struct event_cel values;
+    struct step_try step;
     const struct event_eval *what;
 };
 
@@ -108,8 +110,25 @@ static int ask_zone(void *context, struct str name, int64_t seconds,
 static struct cel_value ask_variable(void *context, uint32_t index,
                                      struct cel_run *run)
 {
-    const struct zone_host *h = context;
+    struct zone_host *h = context;
+    if (h->what->step != NULL) {
+        return step_try_variable(&h->step, index, run);
+    }
     return h->values.input.variable(h->values.input.context, index, run);
+}
+
+/* Where the values come from, and the environment of the expression. */
+static int open_values(struct zone_host *h, struct arena *a,
+                       const struct cel_env **ret, struct err *reterr)
+{
+    const struct event_eval *what = h->what;
+    if (what->step != NULL) {
+        *ret = step_try_env();
+        return step_try_init(&h->step, what->step, what->now_ms, a, reterr);
+    }
+    *ret = event_cel_env(a, EVENT_CEL_TRY);
+    return event_cel_fill(&h->values, what->event, what->parameters,
+                          what->now_ms, a, reterr);
 }
 
 int event_eval(const struct event_eval *what, struct strbuf *out,
@@ -119,13 +138,12 @@ int event_eval(const struct event_eval *what, struct strbuf *out,
     struct zone_host h = {.what = what};
     struct cel_issue issue = CEL_ISSUE_INIT;
     struct cel_program *p = NULL;
+    const struct cel_env *env = NULL;
     struct cel_input input = {.variable = ask_variable,
                               .zone = what->zone == NULL ? NULL : ask_zone,
                               .context = &h};
-    int r = event_cel_fill(&h.values, what->event, what->parameters,
-                           what->now_ms, &a, reterr);
-    if (r == 0 && cel_program_new(event_cel_env(&a, EVENT_CEL_TRY), what->expr,
-                                  &a, &p, &issue) < 0) {
+    int r = open_values(&h, &a, &env, reterr);
+    if (r == 0 && cel_program_new(env, what->expr, &a, &p, &issue) < 0) {
         put_refused(out, &issue, what->expr);
     } else if (r == 0) {
         put_result(out, p, cel_program_run(p, &input, CEL_BUDGET_DEFAULT, &a));

@@ -16,6 +16,8 @@ struct event_eval {
     struct str expr;
     const json_t *event;      /* NULL: none */
     const json_t *parameters; /* NULL: none */
+    const json_t *step;       /* values as in step_try.h, instead of both;
+                                 NULL: it is about an event */
     uint64_t now_ms;
     /* See struct cel_input; NULL: fixed offsets only. */
     int (*zone)(void *context, struct str name, int64_t seconds,

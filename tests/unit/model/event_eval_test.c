@@ -102,10 +102,65 @@ static void test_what_fails(void **state)
     json_decref(json);
 }
 
+static const struct {
+    const char *values;
+    const char *expr;
+    const char *text; /* or, with ! in front, the error */
+} steps[] = {
+    {"{\"stdout\": \" 42\\n\"}", "int(stdout.trim())", "42"},
+    {"{\"steps\": {\"look\": {\"outputs\": {\"used\": 90}}}}",
+     "steps.look.outputs.used > 85", "true"},
+    {"{\"json\": [1, 2]}", "json[1]", "2"},
+    {"{\"now\": \"1970-01-01T00:01:00Z\"}", "now",
+     "timestamp(\"1970-01-01T00"
+     ":01:00Z\")"},
+    {"{}", "now", "timestamp(\"1970-01-01T00:00:00Z\")"},
+    {"{}", "stdout", "!the values of the step have no 'stdout'"},
+    {"{}", "event.type", "!undeclared reference to 'event'"},
+    {"{\"stdot\": 1}", "1", "?did you mean 'stdout'?"},
+    {"{\"exit_code\": \"1\"}", "1", "?expected a value of type int"},
+    {"[]", "1", "?expected an object"},
+};
+
+static void test_variables_of_a_step(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        struct err e = ERR_INIT;
+        struct strbuf out = STRBUF_INIT(EVENT_EVAL_MAX_BYTES);
+        json_t *values = NULL;
+        json_t *json = NULL;
+        const char *want = steps[i].text;
+        assert_int_equal(json_read(str_c(steps[i].values), NULL, &values, &e),
+                         0);
+        const struct event_eval what = {.expr = str_c(steps[i].expr),
+                                        .step = values};
+        int r = event_eval(&what, &out, &e);
+        if (want[0] == '?') {
+            assert_int_equal(r, -EINVAL);
+            assert_true(strstr(e.message, want + 1) != NULL ||
+                        strstr(e.hint, want + 1) != NULL);
+        } else {
+            assert_int_equal(r, 0);
+            assert_int_equal(json_read(strbuf_str(&out), NULL, &json, &e), 0);
+            const json_t *error = json_object_get(json, "error");
+            if (want[0] == '!') {
+                assert_non_null(strstr(text_of(error, "message"), want + 1));
+            } else {
+                assert_string_equal(text_of(json, "text"), want);
+            }
+        }
+        json_decref(json);
+        json_decref(values);
+        strbuf_deinit(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_value),
+        cmocka_unit_test(test_variables_of_a_step),
         cmocka_unit_test(test_what_is_refused),
         cmocka_unit_test(test_what_fails),
     };
