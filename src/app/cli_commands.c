@@ -768,9 +768,7 @@ const struct cli_command cli_commands[] = {
      "-e event.json\n"
      "adctl event show ID -o json | adctl expr eval 'event.labels' -e -\n"
      "adctl expr eval 'cidr(\"10.0.0.0/8\").containsIP(\"10.1.2.3\")'\n"
-     "adctl expr eval --step values.json 'steps.look.outputs.used > 85'\n"
-     "jq -Rs '{stdout: .}' out.txt | adctl expr eval --step - "
-     "'int(stdout.trim())'\n",
+     "adctl expr eval --step values.json 'steps.look.outputs.used > 85'\n",
      cli_expr_eval},
     {"expr", "functions", "[WORD]", 0, 1, CLI_NO_SUBJECT, no_flags,
      "list the functions of expressions",
