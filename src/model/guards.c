@@ -93,6 +93,13 @@ int guard_target(const struct runbook *rb, struct str params_json,
                  struct arena *a, struct str *ret, struct err *reterr)
 {
     struct target_source values = {rb, params_json};
+    struct str own = STR_NULL;
+    if (guard_names_self(params_json, &own)) {
+        return err_set(reterr, -EPERM,
+                       "self: '%.*s' is the platform itself, which no workflow "
+                       "may change; do that by hand",
+                       STR_ARG(own));
+    }
     const struct template_source from = {text_of, &values};
     if (rb->guards.target == NULL) {
         *ret = STR("");

@@ -82,10 +82,15 @@ struct runbook_guards {
 
 struct runbook;
 
+/* Is one of the values a unit or the state of the platform itself? Then *ret is
+ * that, inside of the JSON. */
+NODISCARD bool guard_names_self(struct str params_json, struct str *ret);
+
 /* The target of a workflow with these parameters (as params_check gave them),
  * in the arena; "" if the runbook has none. -ENOENT, -E2BIG, -EINVAL: a
  * parameter has no value, it is too long, or it is nothing but spaces or '*',
- * which could be taken for all; reterr says which. */
+ * which could be taken for all. -EPERM: a parameter names the platform itself,
+ * whether the runbook has a target or not. reterr says which. */
 NODISCARD int guard_target(const struct runbook *rb, struct str params_json,
                            struct arena *a, struct str *ret,
                            struct err *reterr);

@@ -253,6 +253,10 @@ def test_two_of_a_target_never_run_at_once(make_daemon, tmp_path):
     status, _, body = d.raw("POST", "/api/runbooks/execute", json.dumps(
         {"runbook": "a.yaml", "parameters": {"instance": "*"}}))
     assert status == 400 and b"is not taken for all" in body
+    status, _, body = d.raw("POST", "/api/runbooks/execute", json.dumps(
+        {"runbook": "a.yaml",
+         "parameters": {"instance": "autonomous-devops.service"}}))
+    assert status == 400 and b"is the platform itself" in body
     go.write_text("")
     wait_until(lambda: statuses() == ["succeeded", "succeeded"],
                what="both of them")

@@ -129,6 +129,45 @@ static void nothing_runs_without_a_target(void **state)
     bench_free(b);
 }
 
+/* Whoever names it, and whether or not it is called a target. */
+static void the_platform_itself_is_no_target(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new();
+    struct runbook *rbs[] = {aimed(b, "a.yaml"), RUNBOOK(b, "b.yaml", STEP())};
+    static const char *const own[] = {
+        ON("autonomous-devops"),
+        ON("autonomous-devops.service"),
+        ON("autonomous-devops-executor.service"),
+        ON("autonomous-devops-executor.socket"),
+        ON("autonomous-devops*"),
+        ON("/var/lib/autonomous-devops"),
+        ON("/var/lib/autonomous-devops/state"),
+        ON("/var/lib/autonomous-devops/state/engine.db"),
+        ON("/run/autonomous-devops/executor.sock"),
+        "{\"a\":1,\"unit\":\"autonomous-devops\",\"t\":\"web-1\"}",
+    };
+    static const char *const other[] = {
+        ON("autonomous-devops is down"),
+        ON("/etc/autonomous-devops.d"),
+        ON("/var/lib/autonomous-devops/state2"),
+        ON("/var/lib/autonomous-devops/backups"),
+        ON("my-autonomous-devops"),
+    };
+    begin(b);
+    for (size_t i = 0; i < ARRAY_LEN(own) * 2; i++) {
+        const char *said = event(b, rbs[i % 2], 'Z', own[i / 2]);
+        assert_has(said, "suppressed");
+        assert_has(said, " is the platform itself, which no workflow may "
+                         "change; do that by hand)");
+        assert_lacks(said, "new");
+    }
+    for (size_t i = 0; i < ARRAY_LEN(other); i++) {
+        assert_has(event(b, rbs[0], (char)('A' + i), other[i]), "new");
+    }
+    bench_free(b);
+}
+
 static struct step unsure(void)
 {
     return STEP(.max_attempts = 1);
@@ -276,6 +315,7 @@ int main(void)
         cmocka_unit_test(two_of_a_target_run_one_after_the_other),
         cmocka_unit_test(a_line_holds_up_nobody_else),
         cmocka_unit_test(nothing_runs_without_a_target),
+        cmocka_unit_test(the_platform_itself_is_no_target),
         cmocka_unit_test(a_held_workflow_keeps_its_target),
         cmocka_unit_test(one_in_the_line_can_be_cancelled),
         cmocka_unit_test(doubt_lets_nobody_past),
