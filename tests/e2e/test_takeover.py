@@ -15,9 +15,9 @@ from harness import wait_until
 
 # As in src/wire/exec_proto.[ch].
 HELLO, WELCOME, START, STOP, FORGET, PIN = 1, 2, 3, 4, 5, 6
-STARTED, OUTPUT, ENDED, PINNED = 7, 8, 9, 10
+STARTED, OUTPUT, ENDED, PINNED, DEFERRED = 7, 8, 9, 10, 11
 SUCCEEDED, REFUSED = 2, 7
-MESSAGE_MAX = 160 * 1024
+MESSAGE_MAX = 192 * 1024
 
 GOOD = """\
 name: Good
@@ -30,6 +30,8 @@ steps:
   argv: [/bin/echo, "${{{{ parameters.word }}}}"]
 """
 
+PROTO_VERSION = 3
+NOW_MS = 1764342000000
 EVIL = "name: Evil\nsteps:\n- {{name: x, command: 'touch {canary}/{name}'}}\n"
 
 
@@ -66,7 +68,7 @@ class Engine:
             except OSError:
                 return False
         wait_until(attempt, what="the executor's socket")
-        self.s.send(message(HELLO, struct.pack("<I", 2)))
+        self.s.send(message(HELLO, struct.pack("<I", PROTO_VERSION)))
         wait_until(lambda: self.take() == WELCOME, what="a welcome")
 
     def take(self, seconds=0.5):
@@ -104,7 +106,7 @@ class Engine:
     def start(self, path, digest, parameters="{}", step=0, key=None):
         key = key or self.key(step)
         body = (key + self.life + text(path) + digest + text(parameters) +
-                struct.pack("<QQ", 20000, 100))
+                text("") + struct.pack("<QQQQ", NOW_MS, NOW_MS, 20000, 100))
         return key, message(START, body)
 
     def run(self, path, digest, parameters="{}", step=0, key=None):
@@ -198,6 +200,21 @@ def test_texts_that_are_not_on_disk(scene):
     e.s.send(message(PIN, text("good.yaml") + sha(scene.evil("pin"))))
     wait_until(lambda: e.take() == PINNED, what="the answer")
     assert b"not the version" in e.pinned
+
+
+def test_the_kill_switch_that_is_roots(scene):
+    """The engine's own file is the engine's to remove; this one is not."""
+    e = scene.engine
+    switch = os.path.join(os.path.dirname(scene.d.config_path), "kill-switch")
+    with open(switch, "w", encoding="utf-8") as f:
+        f.write("root: taken over\n")
+    for _ in range(3):
+        key, data = e.start("good.yaml", sha(scene.good))
+        e.s.send(data)
+        wait_until(lambda: e.take() == DEFERRED, what="its answer")
+        assert key not in e.ended
+    assert not os.path.exists(scene.ran)
+    os.unlink(switch)
 
 
 def test_paths_that_lead_away(scene, tmp_path):
@@ -345,13 +362,13 @@ def test_frames_that_are_none(scene):
               good + b"x", b"\0" * MESSAGE_MAX, b"\xff" * 1000,
               message(START, body[:-1]), message(START, body + b"\0"),
               message(0, body), message(11, body), message(0xffff, body),
-              message(WELCOME, struct.pack("<I", 2) + b"\1" * 16),
+              message(WELCOME, struct.pack("<I", PROTO_VERSION) + b"\1" * 16),
               message(STARTED, body[:24] + struct.pack("<IQ", 1, 1)),
               message(ENDED, body), message(OUTPUT, body),
               struct.pack("<HHI", 0x4144, START, 0xffffffff) + body,
               message(PIN, text(b"a" * 300 + b".yaml") + bytes(32)),
               message(STOP, body[:24] + b"\2" + struct.pack("<Q", 0)),
-              message(HELLO, struct.pack("<I", 2))]
+              message(HELLO, struct.pack("<I", PROTO_VERSION))]
     for frame in frames:
         e.throw(frame)
     # Too large for one datagram of ours: the kernel or the executor says no.
