@@ -491,7 +491,7 @@ const struct cli_command cli_commands[] = {
      "value (\"-\": it did not matter), and of what matches the limits with "
      "their numbers now.",
      "adctl explain event @latest\n"
-     "adctl explain event @latest --runbook disk.yaml\n"
+     "adctl explain event @latest --runbook remediation/high-cpu-usage.yaml\n"
      "adctl explain event @latest --only-starts -o json\n",
      cli_explain_event},
     {"explain", "workflow", "ID", 1, 1, CLI_WORKFLOW_ID, no_flags,
@@ -506,15 +506,16 @@ const struct cli_command cli_commands[] = {
      "workflows failed), of so many needed. A filter sees guard and now: "
      "adctl help filters.",
      "adctl guard list\n"
-     "adctl guard list --runbook disk.yaml -o wide\n"
+     "adctl guard list --runbook remediation/high-cpu-usage.yaml -o wide\n"
      "adctl guard list --filter 'guard.held_by == \"cooldown\"'\n",
      cli_guard_list},
     {"guard", "reset", "RUNBOOK", 1, 1, CLI_RUNBOOK_PATH, guard_reset_flags,
      "forget what guards and triggers remember of a runbook",
      "Its breaker is closed, its cooldowns and counts begin anew, and what was "
      "escalated may be tried again. The limits themselves stay.",
-     "adctl guard reset disk.yaml\n"
-     "adctl guard reset disk.yaml --trigger disk --key instance=web-1\n",
+     "adctl guard reset remediation/high-cpu-usage.yaml\n"
+     "adctl guard reset remediation/high-cpu-usage.yaml --trigger '#1' \\\n"
+     "    --key instance=web-1\n",
      cli_guard_reset},
     {"workflow", "list", "", 0, 0, CLI_NO_SUBJECT, workflow_list_flags,
      "workflows, newest first",

@@ -133,6 +133,19 @@ def test_a_runbook(place):
     assert place.shell(logs).stdout.startswith("--- Restart\n")
 
 
+def test_before_it_runs_and_afterwards(place):
+    """Tests, back-test, plan and explanation of the README's runbook."""
+    test, back, plan, explain = place.block(
+        "adctl runbook test restart-web.yaml").splitlines()
+    assert "1 test in 1 file: 1 passed" in place.shell(test).stdout
+    assert re.search(r"^would start +1 workflow", place.shell(
+        f"{back} -c my/config.yaml").stdout, re.M)
+    p = place.shell(plan.replace("remediation/", ""))
+    assert "systemctl restart web-shop.service" in p.stdout
+    assert "--plan" in p.stdout
+    assert "label alertname is WebDown" in place.shell(explain).stdout
+
+
 def test_connect_it(place):
     """The two examples are what those programs take, the curl is answered."""
     receivers = yaml.safe_load(place.block("receivers:"))

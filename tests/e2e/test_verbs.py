@@ -26,6 +26,12 @@ steps: [{{name: Say, action: exec, command: {command}}}]
 """
 RESTART = RUNBOOK.format(name="Restart", command="echo $ADP_PARAM_SERVICE")
 HIGH = RESTART.replace("Restart", "High").replace("alert", "metric")
+HIGH += """\
+tests:
+- name: It runs
+  parameters: {service: web}
+  expect: {ran: [Say], status: succeeded}
+"""
 LONG = RUNBOOK.format(name="Long", command="sleep 600")
 ROTATE = """\
 name: Rotate
@@ -55,6 +61,7 @@ OTHER_ENDS = {
     "lint": {0, 1, 3},  # what lies about here is no library
     "runbook lint": {0, 1, 3},
     "event watch": {-signal.SIGINT},  # 130 to a shell
+    "kill-switch off": {0, 6},  # root's own file is there, until the second
     "poison requeue": {0, 5, 6},  # the first example took it away
     "poison clear": {0, 5, 6},
 }
@@ -102,6 +109,9 @@ class World:
                     "labels": {"env": "prod"}}),
                 "high-cpu-usage.yaml": HIGH}.get(name, "x" * 32))
         shutil.copy(d.config_path, folder / "config.yaml")
+        shutil.copy(folder / "high-cpu-usage.yaml", folder / "draft.yaml")
+        (folder / "runbooks").mkdir()
+        shutil.copy(folder / "high-cpu-usage.yaml", folder / "runbooks")
         self.run("runbook run test.yaml --wait")
         self.run("runbook run fail.yaml --wait")
         self.run("event send --type alert --label alertname=Restart --wait")
@@ -126,7 +136,9 @@ class World:
                              example)
         if "mis-01" in example:
             example = re.sub(r"mis-\w+", lambda _: self.missed(), example)
-        words = shlex.split(example)[1:]
+        if "--plan" in example:
+            example = re.sub(r"wf-01j\S+", lambda _: self.plan(), example)
+        words = shlex.split(example.removeprefix("sudo "))[1:]
         if ">" in words:
             words = words[:words.index(">")]
         if "config" in flags and "--config" not in words:
@@ -140,6 +152,10 @@ class World:
     def kept(self):
         row = json.loads(self.run("audit verify -o json").stdout)
         return f"{row['rows']}:{row['last_hash']}"
+
+    def plan(self):
+        return json.loads(self.run(
+            "runbook run test.yaml --dry-run -o json").stdout)["plan_id"]
 
     def newest(self):
         return json.loads(self.run("backup list -o json").stdout)[
