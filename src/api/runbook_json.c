@@ -191,6 +191,14 @@ static void put_step(struct strbuf *out, uint32_t no, const struct step *step,
     put_close(out, '}');
 }
 
+/* As they run when all goes well; then what only runs when it does not. */
+static const enum step_section expected_order[] = {
+    SECTION_DIAGNOSE, SECTION_STEPS,    SECTION_VERIFY,
+    SECTION_FINALLY,  SECTION_ROLLBACK, SECTION_ON_FAILURE};
+
+_Static_assert(ARRAY_LEN(expected_order) == STEP_SECTIONS,
+               "every section is in a plan");
+
 int runbook_put_plan(struct strbuf *out, const struct runbook *rb,
                      struct id workflow_id, struct str parameters,
                      struct err *reterr)
@@ -203,11 +211,16 @@ int runbook_put_plan(struct strbuf *out, const struct runbook *rb,
     };
     int r = 0;
     put_open(out, "plan", '[');
-    for (uint32_t i = 0; r == 0 && i < rb->step_count; i++) {
-        struct rendered_step rendered;
-        r = step_render(rb, i, &values, &a, &rendered, reterr);
-        if (r == 0) {
-            put_step(out, i, &rb->steps[i], &rendered);
+    for (size_t s = 0; s < ARRAY_LEN(expected_order); s++) {
+        for (uint32_t i = 0; r == 0 && i < rb->step_count; i++) {
+            struct rendered_step rendered;
+            if (rb->steps[i].section != expected_order[s]) {
+                continue;
+            }
+            r = step_render(rb, i, &values, &a, &rendered, reterr);
+            if (r == 0) {
+                put_step(out, i, &rb->steps[i], &rendered);
+            }
         }
     }
     put_close(out, ']');

@@ -29,7 +29,8 @@ void runbook_put_rejected(struct strbuf *out, const struct generation_file *f);
 /* "errors": [...] with the places in the file. */
 void runbook_put_errors(struct strbuf *out, const struct generation_file *f);
 
-/* "plan": [...], each step as it would run with these parameters, secrets as
+/* "plan": [...] in the order that is expected, each step as it would run with
+ * these parameters, secrets as
  * "***". -EINVAL when a step cannot be rendered. */
 NODISCARD int runbook_put_plan(struct strbuf *out, const struct runbook *rb,
                                struct id workflow_id, struct str parameters,

@@ -17,7 +17,8 @@
 #define RUNBOOK_MAX_TEST_EVENTS 200
 #define RUNBOOK_MAX_TEST_TIMES 20 /* outcomes of one mock */
 #define RUNBOOK_TEST_AT_MAX_MS (400ULL * 86400 * 1000)
-#define RUNBOOK_TEST_LIST_MAX 200 /* entries of `ran` and the like */
+#define RUNBOOK_TEST_LIST_MAX 200      /* entries of `ran` and the like */
+#define RUNBOOK_TEST_ATTEMPTS_MAX 1000 /* expected of a step */
 
 /* 2026-01-05T12:00:00Z, a Monday: when tests begin unless told otherwise. */
 #define RUNBOOK_TEST_NOW_MS 1767614400000ULL

@@ -75,8 +75,8 @@ void expect_read_attempts(struct loader *l, const struct yaml_node *n,
         size_t mark =
             loader_enter(l, ".%.*s", (int)MIN(name.len, 64U), name.at);
         x->attempts[i].step_no = loader_find_step(l, key, name);
-        if (yaml_int(yaml_value(n, i), 0, RUNBOOK_MAX_ATTEMPTS, &number, &e) <
-            0) {
+        if (yaml_int(yaml_value(n, i), 0, RUNBOOK_TEST_ATTEMPTS_MAX, &number,
+                     &e) < 0) {
             loader_report(l, yaml_value(n, i), &e);
         }
         x->attempts[i].count = (uint32_t)number;

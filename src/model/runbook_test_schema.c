@@ -177,6 +177,6 @@ json_t *schema_of_test_env(void)
 json_t *schema_of_test_attempts(void)
 {
     return map_of(made(json_pack("{s:s,s:i,s:i}", "type", "integer", "minimum",
-                                 0, "maximum", RUNBOOK_MAX_ATTEMPTS)),
+                                 0, "maximum", RUNBOOK_TEST_ATTEMPTS_MAX)),
                   RUNBOOK_TEST_LIST_MAX);
 }

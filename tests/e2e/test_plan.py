@@ -200,6 +200,25 @@ steps:
     d.wait_status(run_plan(d, made["plan_id"])["workflow_id"], "succeeded")
 
 
+def test_steps_stand_in_the_order_that_is_expected(make_daemon):
+    d = make_daemon({"s.yaml": """\
+name: Sections
+diagnose: [{name: Look, command: 'true'}]
+steps:
+  - {name: One, command: 'true', rollback: {command: 'true'}}
+  - {name: Two, command: 'true'}
+verify: {name: Works, command: 'true'}
+on_failure: [{name: Tell, command: 'true'}]
+finally: [{name: Clean, command: 'true'}]
+"""})
+    d.wait_executor()
+    made = plan(d, "s.yaml")
+    assert [s["name"] for s in made["plan"]] == [
+        "Look", "One", "Two", "Works", "Clean", "Rollback: One", "Tell"]
+    p = adctl(d, "runbook", "run", "s.yaml", "--dry-run")
+    assert re.search(r"7  Tell \(on_failure\)", p.stdout), p.stdout
+
+
 def test_plans_that_are_none(engine):
     p = plan(engine)
     assert p["missing_parameters"] == ["host"]

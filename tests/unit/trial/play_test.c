@@ -221,6 +221,60 @@ static void what_cannot_be_rendered_is_refused(void **state)
     strbuf_deinit(&text);
 }
 
+static void play_whole(const char *text)
+{
+    struct runbook_report report;
+    struct runbook *rb = NULL;
+    assert_int_equal(runbook_load(STR("a.yaml"), str_c(text), &RUNBOOK_DEFAULTS,
+                                  &rb, &report),
+                     0);
+    for (uint32_t i = 0; i < rb->test_count; i++) {
+        struct play_verdict v;
+        play_test(rb, &rb->tests[i], NULL, &v);
+        if (v.differences.count != 0) {
+            fail_msg("%.*s: %.*s: %.*s", STR_ARG(rb->tests[i].name),
+                     STR_ARG(v.differences.at[0].what),
+                     STR_ARG(v.differences.at[0].got));
+        }
+        play_verdict_deinit(&v);
+    }
+    runbook_report_deinit(&report);
+    runbook_unref(rb);
+}
+
+/* Sections and verification are the engine's: they are in tests as they are. */
+static void sections_run_in_their_order(void **state)
+{
+    (void)state;
+    play_whole(
+        "name: a\n"
+        "diagnose: [{name: look, command: 'true'}]\n"
+        "steps:\n"
+        "  - {name: one, command: 'true', rollback: {name: undo, command: "
+        "'true'}}\n"
+        "  - {name: two, command: 'true'}\n"
+        "verify: {name: works, command: 'true', within: 1m, interval: 10s}\n"
+        "on_failure: [{name: tell, command: 'true'}]\n"
+        "finally: [{name: clean, command: 'true'}]\n"
+        "tests:\n"
+        "  - name: it helps\n"
+        "    parameters: {}\n"
+        "    mocks: {works: {times: [{exit: 1}, {exit: 0}]}}\n"
+        "    expect: {ran: [look, one, two, works, clean], result: verified,\n"
+        "      status: succeeded, attempts: {works: 2}, skipped: [undo, "
+        "tell]}\n"
+        "  - name: it does not\n"
+        "    parameters: {}\n"
+        "    mocks: {works: {exit: 1}}\n"
+        "    expect: {ran: [look, one, two, works, undo, tell, clean],\n"
+        "      status: failed, result: ineffective}\n"
+        "  - name: a step fails\n"
+        "    parameters: {}\n"
+        "    mocks: {two: {exit: 7}}\n"
+        "    expect: {ran: [look, one, two, undo, tell, clean],\n"
+        "      status: failed, error: status 7, skipped: [works]}\n");
+}
+
 /* Templates see the virtual time. */
 static void time_in_templates_is_virtual(void **state)
 {
@@ -281,6 +335,7 @@ int main(void)
         cmocka_unit_test(guards_hold_back),
         cmocka_unit_test(time_limits_hold),
         cmocka_unit_test(what_cannot_be_rendered_is_refused),
+        cmocka_unit_test(sections_run_in_their_order),
         cmocka_unit_test(time_in_templates_is_virtual),
         cmocka_unit_test(the_same_test_has_the_same_story),
     };
