@@ -201,6 +201,8 @@ static void on_attempt(void *context, const struct trial_attempt *attempt,
     ret->exit_code = (int32_t)o->exit_code;
     ret->after_ms = o->after_ms;
     ret->hangs = o->hangs;
+    ret->out = o->out;
+    ret->err = o->err;
 }
 
 /* ---- playing ------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/heap.h"
 #include "base/mem.h"
+#include "model/step_outputs.h"
 #include "runtime/runtime.h"
 
 #define ANSWER_MS 1000
@@ -17,6 +18,7 @@ struct running {
     enum attempt_state state; /* as it will end */
     int32_t exit_code;
     char *error;
+    char *outputs;
     struct heap_node end; /* never in the heap: it hangs */
     struct running *next;
 };
@@ -83,6 +85,7 @@ static void drop(struct trial *t, struct running *gone)
     *at = gone->next;
     heap_remove(&t->ends, &gone->end);
     mem_free(gone->error);
+    mem_free(gone->outputs);
     mem_free(gone);
 }
 
@@ -106,6 +109,26 @@ static void render(const struct action *a, struct arena *arena,
     }
 }
 
+/* What the step tells, as the executor would have it. */
+static void tell(const struct action *a, struct running *r,
+                 const struct trial_answer *answer)
+{
+    const struct step *step = &a->start.runbook->steps[a->start.key.step_no];
+    const struct step_ending end = {
+        .exit_code = r->exit_code, .out = answer->out, .err = answer->err};
+    bool failed = r->state == ATTEMPT_FAILED;
+    struct arena arena = ARENA_INIT;
+    struct str json = STR("");
+    struct err e = ERR_INIT;
+    if (step_outputs_eval(step, &end, failed, &arena, &json, &e) == 0) {
+        r->outputs = str_dup(json);
+    } else {
+        r->state = ATTEMPT_FAILED;
+        r->error = str_dup(str_c(e.message));
+    }
+    arena_deinit(&arena);
+}
+
 /* An attempt is over when its answer says, or when its own time is. */
 static void plan(struct trial *t, const struct action *a, struct running *r,
                  const struct trial_answer *answer)
@@ -116,6 +139,9 @@ static void plan(struct trial *t, const struct action *a, struct running *r,
     r->state = over                     ? ATTEMPT_TIMED_OUT
                : answer->exit_code == 0 ? ATTEMPT_SUCCEEDED
                                         : ATTEMPT_FAILED;
+    if (!over) {
+        tell(a, r, answer);
+    }
     heap_set(&t->ends, &r->end,
              t->now_ms + (over ? limit_ms : answer->after_ms));
 }
@@ -214,7 +240,8 @@ static void end(struct trial *t, struct running *r)
                           .started_ms = r->started_ms,
                           .finished_ms = t->now_ms,
                           .exit_code = r->exit_code,
-                          .error = str_c(r->error)}},
+                          .error = str_c(r->error),
+                          .outputs = str_c(r->outputs)}},
     };
     if (r->state != ATTEMPT_REFUSED) {
         step(t, &started);

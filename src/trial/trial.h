@@ -24,6 +24,8 @@ struct trial_answer {
     int32_t exit_code;
     uint64_t after_ms;
     bool hangs;
+    struct str out; /* what it writes; until attempt() is called again */
+    struct str err;
 };
 
 /* An attempt that the engine asks for, as the executor would run it. */

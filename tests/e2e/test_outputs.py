@@ -1,6 +1,9 @@
 """Expressions of steps on the real engine: what a step tells, what that
 decides, over a kill, and in a dry run."""
-from harness import adctl, wait_until
+import os
+import subprocess
+
+from harness import BUILD, adctl, wait_until
 
 DISK = """\
 name: Disk
@@ -69,3 +72,32 @@ def test_a_dry_run_shows_conditions_and_expressions(make_daemon):
     p = adctl(d, "runbook", "run", "disk.yaml", "--dry-run", "-p", "percent=1")
     assert "step 2 only runs when steps.look.outputs.used > 85" in p.stdout
     assert "${{ steps.look.outputs.used }}" in p.stdout
+
+
+TESTS = """
+tests:
+  - name: full
+    parameters: {percent: 1}
+    mocks: {look: {stdout: '{"used": 90, "path": "/srv"}'}}
+    expect:
+      ran: [Look, Clean]
+      argv: {clean: [echo, "at 90 %", "--", "/srv$(id)"]}
+      status: succeeded
+  - name: not full
+    parameters: {percent: 1}
+    mocks: {look: {stdout: '{"used": 40, "path": "/srv"}'}}
+    expect: {ran: [Look, Wait], skipped: [Clean], status: succeeded}
+  - name: not what was expected
+    parameters: {percent: 1}
+    mocks: {look: {stdout: "nothing"}}
+    expect: {status: failed, error: "output 'used'"}
+"""
+
+
+def test_mocks_tell_what_a_step_would(tmp_path):
+    file = tmp_path / "disk.yaml"
+    file.write_text(DISK + TESTS, encoding="utf-8")
+    p = subprocess.run([os.path.join(BUILD, "adctl"), "runbook", "test",
+                        str(file)], capture_output=True, text=True,
+                       timeout=60, check=False)
+    assert p.returncode == 0, p.stdout + p.stderr
