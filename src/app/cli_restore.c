@@ -339,13 +339,20 @@ static void print(struct run *x)
     cli_print_field(cli, "config", x->config.line);
 }
 
+static bool others_may_write(const char *folder)
+{
+    struct stat st;
+    return stat(folder, &st) < 0 || st.st_uid != 0 || (st.st_mode & 0022) != 0;
+}
+
 /* Whoever may write where the backup stands may have made it; runbooks and
  * configuration say what runs here, and as whom. */
 static void tell_trust(struct run *x)
 {
-    struct stat st;
+    const char *itself =
+        cli_text(x->cli, "%s/%.*s", x->site.directory, STR_ARG(x->backup.name));
     if (x->was_root && (is_done(&x->runbooks) || is_done(&x->config)) &&
-        (stat(x->site.directory, &st) < 0 || st.st_uid != 0)) {
+        (others_may_write(x->site.directory) || others_may_write(itself))) {
         cli_note(x->cli, "others than root may write where this backup was: "
                          "look at what was put back before you go on");
     }

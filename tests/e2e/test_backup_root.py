@@ -190,6 +190,26 @@ def with_mine(d):
     return made
 
 
+@pytest.mark.parametrize("folder, backup_owner, told", [
+    (0o755, 0, False), (0o1777, 0, True), (0o755, NOBODY.pw_uid, True)])
+def test_who_could_have_made_the_backup_is_told(site, folder, backup_owner,
+                                                told):
+    """Also where the folder is root's, but for everybody, as /tmp is."""
+    d = site
+    made = with_mine(d)
+    place = f"{d.folder}/elsewhere"
+    os.mkdir(place)
+    os.chmod(place, folder)
+    copy = os.path.join(place, os.path.basename(made["path"]))
+    shutil.copytree(made["path"], copy)
+    for path, _, files in os.walk(copy):
+        for name in [path, *(os.path.join(path, f) for f in files)]:
+            os.chown(name, backup_owner, -1)
+    p = tool(d, "restore", "--only", "runbooks", "--from", place)
+    assert ("others than root may write where this backup was"
+            in p.stderr) == told
+
+
 def test_root_puts_back_what_is_roots(site):
     """Though the backup is read as the service's user."""
     d = site
