@@ -146,7 +146,7 @@ route_fn events_explain;
 route_fn alerts_webhook, alerts_post, alerts_list, alerts_groups;
 route_fn alerts_status, alerts_receivers, alerts_silences;
 route_fn workflows_list, workflows_get, workflows_logs;
-route_fn workflows_cancel, workflows_kill;
+route_fn workflows_cancel, workflows_kill, workflows_retry, workflows_rerun;
 route_fn runbooks_list, runbooks_search, runbooks_schema;
 route_fn runbooks_validate, runbooks_execute;
 route_fn runbooks_disable, runbooks_enable;

@@ -4,6 +4,8 @@
  * each step would do, which required parameters have no value, and what would
  * hold it back; it is a plan, which can be run as long as all that is so.
  */
+#include "api/execute.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -355,8 +357,7 @@ static bool take_key(struct call *c, struct execution *x)
     return false;
 }
 
-/* True when it has answered that the runbook is disabled. */
-static bool is_disabled(struct call *c, struct str path)
+bool execute_is_disabled(struct call *c, struct str path)
 {
     struct err err = ERR_INIT;
     struct controls *controls = service_controls(c->api->service);
@@ -391,15 +392,15 @@ static bool can_be_planned(struct call *c, const struct runbook *rb,
     return r == 0;
 }
 
-/* What is started, for the audit trail. */
-static struct str tell(struct call *c, const struct runbook *rb,
-                       struct str parameters)
+struct str execute_tell(struct call *c, const struct runbook *rb,
+                        struct str parameters, struct str more)
 {
     struct strbuf text = STRBUF_INIT(HTTP_ANSWER_MAX_BYTES);
     put_open(&text, NULL, '{');
     put_text(&text, "runbook", rb->path);
     put_hash(&text, "runbook_hash", rb->hash.bytes);
     put_raw(&text, "parameters", parameters);
+    strbuf_add(&text, more);
     put_close(&text, '}');
     struct str kept = arena_str(call_arena(c), strbuf_str(&text));
     strbuf_deinit(&text);
@@ -418,7 +419,7 @@ static void post(struct call *c, struct execution *x, struct runbook *rb,
                 .parameters = parameters,
                 .dry_run = x->dry_run,
                 .audit = {.action = str_c(c->route->audit),
-                          .after = tell(c, rb, shown)},
+                          .after = execute_tell(c, rb, shown, STR(""))},
                 .request = x->key.len != 0 ? &x->kept : NULL},
         .done = started,
     };
@@ -443,7 +444,7 @@ static void execute_plan(struct call *c, struct execution *x,
     }
     struct runbook *rb = find(c, x->generation, dry.row.runbook_path);
     if (rb == NULL || !plan_holds(c, x->generation, rb, &dry.row, digest) ||
-        is_disabled(c, rb->path)) {
+        execute_is_disabled(c, rb->path)) {
         return;
     }
     post(c, x, rb, dry.row.parameters,
@@ -472,7 +473,8 @@ static void execute(struct call *c, struct execution *x,
     struct err err = ERR_INIT;
     struct str parameters = STR_NULL;
     struct runbook *rb = find(c, x->generation, order->path);
-    if (rb == NULL || (!order->dry_run && is_disabled(c, order->path))) {
+    if (rb == NULL ||
+        (!order->dry_run && execute_is_disabled(c, order->path))) {
         return;
     }
     struct arena *a = call_arena(c);

@@ -344,6 +344,13 @@ static const struct cli_flag verify_flags[] = {
     END,
 };
 
+static const struct cli_flag retry_flags[] = {
+    {"from", 0, "STEP", "the step to begin with, by name or id", NULL},
+    WAIT,
+    TIMEOUT,
+    END,
+};
+
 static const struct cli_flag stop_flags[] = {
     WAIT,
     TIMEOUT,
@@ -540,6 +547,16 @@ const struct cli_command cli_commands[] = {
     {"workflow", "kill", "ID", 1, 1, CLI_WORKFLOW_ID, stop_flags,
      "end a workflow and its processes at once: SIGKILL", NULL,
      "adctl workflow kill wf-01jc\n", cli_workflow_kill},
+    {"workflow", "retry", "ID", 1, 1, CLI_WORKFLOW_ID, retry_flags,
+     "begin a workflow anew from the step that failed",
+     "Another workflow takes over what is done. The runbook must not differ.",
+     "adctl workflow retry @failed --wait\n"
+     "adctl workflow retry wf-01jc --from Restart\n",
+     cli_workflow_retry},
+    {"workflow", "rerun", "ID", 1, 1, CLI_WORKFLOW_ID, stop_flags,
+     "do all of a workflow again, with the same parameters",
+     "Another workflow runs all steps of the runbook as it is now.",
+     "adctl workflow rerun @latest --wait\n", cli_workflow_rerun},
     {"workflow", "verdict", "ID VERDICT", 2, 2, CLI_WORKFLOW_ID, verdict_flags,
      "say whether an event was right to start a workflow",
      "VERDICT is correct, false_positive, or none to take it back.",

@@ -119,6 +119,8 @@ int cli_workflow_show(struct cli *cli);
 int cli_workflow_logs(struct cli *cli);
 int cli_workflow_cancel(struct cli *cli);
 int cli_workflow_kill(struct cli *cli);
+int cli_workflow_retry(struct cli *cli);
+int cli_workflow_rerun(struct cli *cli);
 int cli_workflow_verdict(struct cli *cli);
 int cli_guard_list(struct cli *cli);
 int cli_guard_reset(struct cli *cli);

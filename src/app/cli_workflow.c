@@ -1,5 +1,5 @@
 /*
- * adctl workflow: list, show, logs, cancel, kill.
+ * adctl workflow: list, show, logs, cancel, kill, retry, rerun.
  */
 #include <string.h>
 
@@ -342,4 +342,53 @@ int cli_workflow_cancel(struct cli *cli)
 int cli_workflow_kill(struct cli *cli)
 {
     return stop(cli, "kill");
+}
+
+/* ---- retry, rerun ------------------------------------------------------- */
+
+static int again(struct cli *cli, const char *how, const char *from)
+{
+    json_auto_t *answer = NULL;
+    json_auto_t *body =
+        from != NULL ? json_pack("{s:s}", "from", from) : json_object();
+    const char *id = NULL;
+    if (body == NULL) {
+        return cli_fail(cli, CLI_USAGE, "adctl workflow show ID",
+                        "\"%s\" is not UTF-8 text", from);
+    }
+    int r = resolve(cli, &id);
+    if (r == 0) {
+        struct cli_request request = {
+            .method = "POST",
+            .path = cli_text(cli, "/api/workflows/%s/%s", id, how),
+            .body = body};
+        r = cli_call(cli, &request, cli_text(cli, "adctl workflow show %s", id),
+                     &answer);
+    }
+    if (r != 0) {
+        return r;
+    }
+    const char *made = cli_get(cli, answer, "workflow_id");
+    bool follow = cli_has(cli, "wait");
+    if (follow && cli->format == CLI_JSON) {
+        return cli_wait_workflow(cli, made); /* one document, at the end */
+    }
+    if (!cli_print_item(cli, answer, "workflow_id")) {
+        struct strbuf status = STRBUF_INIT(256);
+        cli_add_status(cli, &status, cli_get(cli, answer, "status"));
+        (void)fprintf(cli->out, "%s  %s  from \"%s\"\n", made,
+                      strbuf_str(&status).at, cli_get(cli, answer, "from"));
+        strbuf_deinit(&status);
+    }
+    return follow ? cli_wait_workflow(cli, made) : CLI_OK;
+}
+
+int cli_workflow_retry(struct cli *cli)
+{
+    return again(cli, "retry", cli_value(cli, "from"));
+}
+
+int cli_workflow_rerun(struct cli *cli)
+{
+    return again(cli, "rerun", NULL);
 }

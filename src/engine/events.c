@@ -221,6 +221,22 @@ static bool has_target(const struct fact *fact)
                         &ignored) == 0;
 }
 
+/* Nothing of it is done again: it is there as if this workflow had done it. */
+static void take_up(struct engine *e, struct flow *f,
+                    const struct fact_resume *resume)
+{
+    ASSERT(resume->step_no < f->runbook->step_count);
+    f->row.step_no = resume->step_no;
+    for (uint32_t i = 0; i < resume->count; i++) {
+        struct attempt_row row = resume->attempts[i];
+        ASSERT(attempt_state_is_final(row.state) &&
+               row.key.step_no < resume->step_no &&
+               flow_result(f, row.key.step_no) == NULL);
+        row.key.workflow_id = f->row.id;
+        effects_attempt(e->fx, RECORD_ATTEMPT_NEW, flow_keep(f, &row));
+    }
+}
+
 void events_run(struct engine *e, const struct fact *fact)
 {
     struct action answer = {
@@ -245,6 +261,9 @@ void events_run(struct engine *e, const struct fact *fact)
         answer.reply.result = -EAGAIN;
     } else {
         struct flow *f = enqueue(e, &row, fact->run.runbook);
+        if (fact->run.resume != NULL) {
+            take_up(e, f, fact->run.resume);
+        }
         remember_request(e, fact);
         leave_row(e, fact);
         lanes_admit(e); /* the answer says whether it waits */

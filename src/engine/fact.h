@@ -90,6 +90,15 @@ struct fact_event {
     uint32_t held_count;
 };
 
+/* Where another workflow of the same runbook version is taken up. */
+struct fact_resume {
+    uint32_t step_no; /* a step of `steps` */
+    /* What it has done before that: the newest attempts, all final, at most one
+     * of a step. They become attempts of the new workflow. */
+    const struct attempt_row *attempts;
+    uint32_t count;
+};
+
 struct fact {
     enum fact_kind kind;
     uint64_t now_ms;  /* epoch; less than in an earlier fact: taken for that
@@ -118,6 +127,7 @@ struct fact {
             /* Kept with the workflow, so that asking again starts nothing;
              * `made` is filled in. NULL: the request had no key. */
             const struct record_request *request;
+            const struct fact_resume *resume; /* NULL: from the beginning */
             /* The trail's row: action, and after as JSON; the rest is filled
              * in. No action: no row; a dry run leaves none in any case. */
             struct audit_row audit;

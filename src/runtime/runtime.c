@@ -399,6 +399,7 @@ void runtime_request_run(struct runtime *rt,
                 .requested_by = request->requested_by,
                 .dry_run = request->dry_run,
                 .request = request->request,
+                .resume = request->resume,
                 .audit = request->audit,
                 .reply = request->reply},
     };

@@ -136,7 +136,8 @@ struct runtime_run_request {
     struct str requested_by;
     bool dry_run;
     const struct record_request
-        *request; /* this and the next: as in the fact */
+        *request; /* this and the next two: as in the fact */
+    const struct fact_resume *resume;
     struct audit_row audit;
     void *reply; /* comes back through ports.reply */
 };

@@ -307,6 +307,7 @@ void service_take_request(struct mail *mail)
             .requested_by = request->requested_by,
             .dry_run = request->run.dry_run,
             .request = request->run.request,
+            .resume = request->run.resume,
             .audit = request->run.audit,
             .reply = request,
         };

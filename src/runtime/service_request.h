@@ -72,6 +72,7 @@ struct service_request {
             struct str parameters; /* of service_seal */
             bool dry_run;
             const struct record_request *request; /* NULL: it has no key */
+            const struct fact_resume *resume;     /* NULL: all of it */
             struct audit_row audit; /* action and after; no action: no row */
         } run;
         struct {

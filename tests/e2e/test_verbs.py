@@ -43,7 +43,8 @@ FAIL = "name: Fail\nsteps: [{name: No, action: exec, command: exit 3}]\n"
 
 # Those that change what the next ones would need, last.
 LAST = ["queue pause", "queue drain", "queue clear", "queue replay",
-        "queue resume", "workflow cancel", "workflow kill",
+        "queue resume", "workflow retry", "workflow rerun",
+        "workflow cancel", "workflow kill",
         "workflow archive", "slo withdraw", "workflow verdict", "poison requeue", "poison clear",
         "integration disable", "integration enable", "backup acknowledge",
         "restore"]

@@ -501,6 +501,70 @@ static void a_cancel_ends_the_probing(void **state)
     bench_free(b);
 }
 
+/* ---- taken up where another one has failed ------------------------------- */
+
+static const char *retry(struct bench *b, struct runbook *rb, char letter,
+                         const struct fact_resume *resume)
+{
+    return take(b, (struct fact){.kind = FACT_RUN_REQUESTED,
+                                 .run = {.runbook = rb,
+                                         .commit = STR("c0ffee"),
+                                         .workflow_id = id_of(letter),
+                                         .parameters = STR("{}"),
+                                         .requested_by = STR("uid:0"),
+                                         .resume = resume,
+                                         .reply = b}});
+}
+
+static void a_retry_takes_over_what_was_done(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new();
+    struct runbook *rb = whole(b);
+    struct attempt_row rows[] = {
+        {.key = key_of('A', LOOK, 1),
+         .state = ATTEMPT_FAILED,
+         .exit_code = 4,
+         .error = STR("told")},
+        {.key = key_of('A', ONE, 1),
+         .state = ATTEMPT_SUCCEEDED,
+         .outputs = STR("{\"used\":3}")},
+    };
+    struct fact_resume resume = {
+        .step_no = TWO, .attempts = rows, .count = ARRAY_LEN(rows)};
+    begin(b);
+    SAYS(retry(b, rb, 'B', &resume),
+         "new B running; try B 0.1; try B 1.1; try B 2.1; START B 2.1; "
+         "REPLY 0 running");
+    const struct shadow *s = shadow_find(b, id_of('B'));
+    assert_int_equal(s->attempts[0].state, ATTEMPT_FAILED);
+    assert_true(str_eq_c(s->attempts[0].error, "told"));
+    assert_true(str_eq_c(s->attempts[1].outputs, "{\"used\":3}"));
+    /* What was taken over is taken back like what it has done itself. */
+    (void)ended(b, 'B', TWO, 1, ATTEMPT_FAILED);
+    assert_int_equal(s->row.step_no, UNDO_ONE);
+    bench_free(b);
+}
+
+/* It takes over before it waits, too: a restart in between loses nothing. */
+static void a_retry_that_waits_has_taken_over(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new();
+    b->config.max_concurrent = 1;
+    struct runbook *rb = whole(b);
+    struct attempt_row row = {.key = key_of('A', ONE, 1),
+                              .state = ATTEMPT_SUCCEEDED};
+    struct fact_resume resume = {.step_no = TWO, .attempts = &row, .count = 1};
+    begin(b);
+    (void)run(b, rb, 'A');
+    SAYS(retry(b, rb, 'B', &resume), "new B queued; try B 1.1; REPLY 0 queued");
+    (void)stop(b, 'A', STOP_KILL);
+    assert_non_null(
+        strstr(ended(b, 'A', LOOK, 1, ATTEMPT_CANCELLED), "START B 2.1"));
+    bench_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -530,6 +594,8 @@ int main(void)
         cmocka_unit_test(a_pause_of_a_probe_ends_with_its_time),
         cmocka_unit_test(a_failure_is_not_verified),
         cmocka_unit_test(a_cancel_ends_the_probing),
+        cmocka_unit_test(a_retry_takes_over_what_was_done),
+        cmocka_unit_test(a_retry_that_waits_has_taken_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
