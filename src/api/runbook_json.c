@@ -168,8 +168,10 @@ static void put_step(struct strbuf *out, uint32_t no, const struct step *step,
     put_u64(out, "index", no);
     put_text(out, "name", step->name);
     put_text_c(out, "section", step_section_name(step->section));
-    put_text_c(out, "action", "exec");
-    if (step->command.len != 0) {
+    put_text_c(out, "action", step_action_name(step->action));
+    if (step->action == ACTION_WAIT) {
+        put_seconds(out, "for_seconds", step->wait_ms);
+    } else if (step->command.len != 0) {
         put_text(out, "command", step->command);
     } else {
         put_strings(out, "argv", r->argv);

@@ -517,6 +517,15 @@ static void print_plan_conditions(struct cli *cli, const json_t *answer)
     }
 }
 
+static const char *what_it_does(struct cli *cli, const json_t *step)
+{
+    const char *command = cli_get(cli, step, "command");
+    if (strcmp(cli_get(cli, step, "action"), "wait") == 0) {
+        return cli_text(cli, "wait %s", cli_seconds(cli, step, "for_seconds"));
+    }
+    return command[0] != '\0' ? command : cli_get(cli, step, "argv");
+}
+
 static void print_plan(struct cli *cli, const json_t *answer)
 {
     static const struct cli_column columns[] = {
@@ -528,10 +537,9 @@ static void print_plan(struct cli *cli, const json_t *answer)
     json_t *step = NULL;
     cli_table_init(&t, cli, columns);
     json_array_foreach (json_object_get(answer, "plan"), i, step) {
-        const char *command = cli_get(cli, step, "command");
         cli_cell(&t, cli_text(cli, "%zu", i + 1));
         cli_cell(&t, cli_step_name(cli, step));
-        cli_cell(&t, command[0] != '\0' ? command : cli_get(cli, step, "argv"));
+        cli_cell(&t, what_it_does(cli, step));
         cli_cell(&t, cli_seconds(cli, step, "timeout_seconds"));
         cli_cell(&t, cli_get(cli, step, "max_attempts"));
     }

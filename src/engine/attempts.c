@@ -41,6 +41,11 @@ void attempts_next(struct engine *e, struct flow *f)
         course_late(e, f);
         return;
     }
+    bool waits = flow_step(f)->action == ACTION_WAIT; /* for nobody */
+    if (waits && !e->halted) {
+        flow_wait(e, f, flow_step(f)->wait_ms);
+        return;
+    }
     if (!e->executor_up || e->halted) {
         list_push(&e->parked, &f->place);
         flow_arm(e, f);
@@ -70,6 +75,23 @@ void attempts_next(struct engine *e, struct flow *f)
     list_push(&e->inflight, &f->place);
     effects_start(e->fx, f, &e->config);
     flow_arm(e, f);
+}
+
+/* There is no intent: what has happened is that time has passed. */
+void attempts_waited(struct engine *e, struct flow *f)
+{
+    struct attempt_row row = {
+        .key = {.workflow_id = f->row.id,
+                .step_no = f->row.step_no,
+                .attempt = 1},
+        .state = ATTEMPT_SUCCEEDED,
+        .requested_ms = e->now_ms - flow_step(f)->wait_ms,
+        .started_ms = e->now_ms - flow_step(f)->wait_ms,
+        .finished_ms = e->now_ms,
+        .exit_code = -1,
+    };
+    effects_attempt(e->fx, RECORD_ATTEMPT_NEW, flow_keep(f, &row));
+    course_go(e, f, COURSE_DONE, STR(""));
 }
 
 /* Asked of the life of the executor that is connected now? */
@@ -204,9 +226,7 @@ static void retry_later(struct engine *e, struct flow *f)
         attempts_next(e, f);
         return;
     }
-    flow_move(e, f, WORKFLOW_WAITING);
-    f->row.wake_ms = e->now_ms + delay_ms;
-    flow_arm(e, f);
+    flow_wait(e, f, delay_ms);
 }
 
 static bool may_retry(const struct flow *f)

@@ -155,6 +155,9 @@ bool flow_holds_place(enum workflow_status s);
 void flow_arm(struct engine *e, struct flow *f);
 
 /* An attempt of the current step is with the executor. */
+/* WAITING for so long from now on. */
+void flow_wait(struct engine *e, struct flow *f, uint64_t ms);
+
 bool flow_in_flight(const struct flow *f);
 bool flow_expired(const struct engine *e, const struct flow *f);
 const struct step *flow_step(const struct flow *f);
@@ -180,6 +183,9 @@ void events_run(struct engine *e, const struct fact *fact);
 void attempts_next(struct engine *e, struct flow *f);
 void attempts_started(struct engine *e, const struct fact *fact);
 void attempts_ended(struct engine *e, const struct fact *fact);
+
+/* The time of a step that waits has passed. */
+void attempts_waited(struct engine *e, struct flow *f);
 
 /* Why the newest attempt of the current step did not succeed. */
 void attempts_describe(const struct flow *f, struct strbuf *out);

@@ -182,6 +182,13 @@ static uint64_t next_instant(const struct engine *e, const struct flow *f)
     return UINT64_MAX;
 }
 
+void flow_wait(struct engine *e, struct flow *f, uint64_t ms)
+{
+    flow_move(e, f, WORKFLOW_WAITING);
+    f->row.wake_ms = e->now_ms + ms;
+    flow_arm(e, f);
+}
+
 void flow_arm(struct engine *e, struct flow *f)
 {
     uint64_t at = next_instant(e, f);
@@ -227,6 +234,10 @@ void flow_due(struct engine *e, struct flow *f)
                e->now_ms >= f->row.wake_ms);
         flow_move(e, f, WORKFLOW_RUNNING);
         f->row.wake_ms = 0;
-        attempts_next(e, f);
+        if (flow_step(f)->action == ACTION_WAIT) {
+            attempts_waited(e, f);
+        } else {
+            attempts_next(e, f);
+        }
     }
 }

@@ -65,8 +65,6 @@ void verify_decide(struct engine *e, struct flow *f)
     } else if (flow_expired(e, f) || a->key.attempt >= s->max_attempts) {
         verify_failed(e, f);
     } else {
-        flow_move(e, f, WORKFLOW_WAITING);
-        f->row.wake_ms = e->now_ms + s->interval_ms;
-        flow_arm(e, f);
+        flow_wait(e, f, s->interval_ms);
     }
 }

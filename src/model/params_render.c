@@ -164,6 +164,11 @@ static int check_option(const struct template *t, struct str text,
 static int render_argv(struct render *r, const struct step *s, char ***ret,
                        struct err *reterr)
 {
+    if (s->action == ACTION_WAIT) {
+        *ret = ARENA_ARRAY(r->arena, 1, char *);
+        return r->preview ? 0
+                          : err_set(reterr, -EINVAL, "this step runs nothing");
+    }
     if (s->argc == 0) {
         char **argv = ARENA_ARRAY(r->arena, 4, char *);
         argv[0] = arena_strdup(r->arena, STR("/bin/sh"));

@@ -30,6 +30,11 @@ const char *step_section_name(enum step_section section)
     return section_names[section];
 }
 
+const char *step_action_name(enum step_action action)
+{
+    return action == ACTION_WAIT ? "wait" : "exec";
+}
+
 uint32_t runbook_section(const struct runbook *rb, enum step_section section)
 {
     uint32_t i = 0;

@@ -80,7 +80,14 @@ struct trigger {
     struct place at;
 };
 
-enum step_action { ACTION_EXEC };
+enum step_action {
+    ACTION_EXEC, /* runs a program */
+    ACTION_WAIT, /* lets time pass */
+    STEP_ACTIONS
+};
+
+/* "exec", "wait". */
+const char *step_action_name(enum step_action action);
 
 /* Which part of a runbook a step is of. All steps of a runbook are in one list;
  * what comes after a step: engine/course.c. */
@@ -130,6 +137,7 @@ struct step {
     uint32_t max_attempts; /* 1: no retry */
     uint64_t backoff_ms;   /* before the second attempt; then doubled */
     uint64_t backoff_max_ms;
+    uint64_t wait_ms; /* of ACTION_WAIT */
     /* Of `verify`: it must pass within this time, again and again for the
      * other, once in each interval. */
     uint64_t within_ms;

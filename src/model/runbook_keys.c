@@ -300,8 +300,11 @@ static const struct key step_keys[] = {
      .expected = "lower-case letters, digits and _, a letter first",
      .pattern = STEP_ID_PATTERN,
      .help = "A short name: lower-case letters, digits and _."},
-    {"action", KEY_READ, .read = step_read_action, .schema = schema_of_action,
-     .standard = "\"exec\"", .help = "What the step does: it runs a program."},
+    {"action", KEY_READ, .read = step_read_action,
+     .schema = schema_of_step_action, .standard = "\"exec\"",
+     .help = "What the step does: exec runs a program, wait lets time pass."},
+    {"for", KEY_DURATION, AT(step, wait_ms), .min = 1,
+     .max = RUNBOOK_WAIT_MAX_MS, .help = "How long a wait takes, at most 1d."},
     STEP_RUN_KEYS,
     {"when", KEY_READ, .read = step_read_when, .schema = schema_of_when,
      .help = "A condition in CEL. When it is false the step is skipped: "
@@ -398,6 +401,15 @@ static const char trigger_rules[] =
 static const char step_rules[] = "{\"oneOf\":[{\"required\":[\"command\"]},"
                                  "{\"required\":[\"argv\"]}]}";
 
+static const char plain_step_rules[] =
+    "{\"if\":{\"properties\":{\"action\":{\"const\":\"wait\"}},"
+    "\"required\":[\"action\"]},"
+    "\"then\":{\"required\":[\"for\"],"
+    "\"properties\":{\"command\":{\"not\":{}},\"argv\":{\"not\":{}}}},"
+    "\"else\":{\"properties\":{\"for\":{\"not\":{}}},"
+    "\"oneOf\":[{\"required\":[\"command\"]},"
+    "{\"required\":[\"argv\"]}]}}";
+
 const struct key_table runbook_keys = TABLE("a runbook", top_keys, NULL);
 const struct key_table runbook_param_keys =
     TABLE("a parameter", param_keys, param_rules);
@@ -414,7 +426,7 @@ const struct key_table runbook_max_starts_keys =
 const struct key_table runbook_breaker_keys =
     TABLE("breaker", breaker_keys, NULL);
 const struct key_table runbook_step_keys =
-    TABLE("a step", step_keys, step_rules);
+    TABLE("a step", step_keys, plain_step_rules);
 const struct key_table runbook_rollback_keys =
     TABLE("a rollback", rollback_keys, step_rules);
 const struct key_table runbook_verify_keys =

@@ -34,6 +34,7 @@
 #define RUNBOOK_BACKOFF_MAX_MS 60000
 #define RUNBOOK_BACKOFF_LIMIT_MS (3600U * 1000U)
 #define RUNBOOK_VERIFY_MAX_MS (3600ULL * 1000)
+#define RUNBOOK_WAIT_MAX_MS (86400ULL * 1000)
 #define RUNBOOK_MEMORY_LIMIT_MS (30ULL * 86400 * 1000) /* of a window */
 
 struct loader {
@@ -207,6 +208,7 @@ key_schema_fn schema_of_dedup, schema_of_count, schema_of_max_runs;
 key_schema_fn schema_of_action, schema_of_command, schema_of_argv;
 key_schema_fn schema_of_env, schema_of_retry, schema_of_section;
 key_schema_fn schema_of_rollback, schema_of_verify, schema_of_outputs;
+key_schema_fn schema_of_step_action;
 
 /* Of runbook_test_schema.c. */
 key_schema_fn schema_of_tests;

@@ -198,6 +198,16 @@ json_t *schema_of_bindings(void)
     return s;
 }
 
+json_t *schema_of_step_action(void)
+{
+    json_t *names = json_array();
+    for (unsigned i = 0; i < STEP_ACTIONS; i++) {
+        (void)json_array_append_new(
+            names, json_string(step_action_name((enum step_action)i)));
+    }
+    return made(json_pack("{s:s,s:o}", "type", "string", "enum", names));
+}
+
 json_t *schema_of_action(void)
 {
     return made(json_pack("{s:s,s:[s]}", "type", "string", "enum", "exec"));

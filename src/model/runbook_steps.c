@@ -2,17 +2,29 @@
 
 #define ENV_VALUE_MAX_BYTES RUNBOOK_COMMAND_MAX_BYTES
 
+/* What takes a step back, and what probes, runs something. */
+static bool may_wait(const struct step *s)
+{
+    return s->section != SECTION_ROLLBACK && s->section != SECTION_VERIFY;
+}
+
 void step_read_action(struct loader *l, const struct yaml_node *n, void *object)
 {
     struct step *s = object;
     struct str text = yaml_text(n);
-    if (!str_eq_c(text, "exec")) {
-        err_hint(loader_error(l, n, "no action is called '%.*s'",
-                              (int)MIN(text.len, 60U),
-                              text.at != NULL ? text.at : ""),
-                 "the only action is exec");
+    for (unsigned i = 0; i < STEP_ACTIONS; i++) {
+        enum step_action action = (enum step_action)i;
+        if (str_eq_c(text, step_action_name(action)) &&
+            (action != ACTION_WAIT || may_wait(s))) {
+            s->action = action;
+            return;
+        }
     }
-    s->action = ACTION_EXEC;
+    err_hint(loader_error(
+                 l, n, "no action is called '%.*s'%s", (int)MIN(text.len, 60U),
+                 text.at != NULL ? text.at : "", may_wait(s) ? "" : " here"),
+             may_wait(s) ? "the actions are exec and wait"
+                         : "the only action is exec");
 }
 
 void step_read_command(struct loader *l, const struct yaml_node *n,
@@ -186,10 +198,41 @@ void step_read_retry(struct loader *l, const struct yaml_node *n, void *object)
 
 /* ---- steps: ------------------------------------------------------------- */
 
-static void check_one_form(struct loader *l, const struct yaml_node *n)
+/* A key that has no meaning here. */
+static void refuse_key(struct loader *l, const struct yaml_node *n,
+                       const char *key, const char *why, const char *hint)
+{
+    const struct yaml_node *value = yaml_get(n, str_c(key));
+    if (value != NULL) {
+        size_t mark = loader_enter(l, ".%s", key);
+        err_hint(loader_error(l, value, "%s", why), "%s", hint);
+        loader_leave(l, mark);
+    }
+}
+
+static void check_wait(struct loader *l, const struct yaml_node *n)
+{
+    static const char as_in[] = "as in {name: Settle, action: wait, for: 30s}";
+    if (yaml_get(n, STR("for")) == NULL) {
+        err_hint(loader_error(l, n, "a wait needs 'for'"), "%s", as_in);
+    }
+    refuse_key(l, n, "command", "a wait runs nothing", as_in);
+    refuse_key(l, n, "argv", "a wait runs nothing", as_in);
+}
+
+static void check_one_form(struct loader *l, const struct yaml_node *n,
+                           const struct step *s)
 {
     bool command = yaml_get(n, STR("command")) != NULL;
     bool argv = yaml_get(n, STR("argv")) != NULL;
+    if (s->action == ACTION_WAIT) {
+        check_wait(l, n);
+        return;
+    }
+    if (may_wait(s)) {
+        refuse_key(l, n, "for", "'for' is how long a wait takes",
+                   "write action: wait");
+    }
     if (command && argv) {
         (void)loader_error(l, n, "a step has 'command' or 'argv', not both");
     } else if (!command && !argv) {
@@ -212,7 +255,7 @@ void step_read(struct loader *l, const struct yaml_node *n,
     if (yaml_kind(n) != YAML_MAPPING) {
         return;
     }
-    check_one_form(l, n);
+    check_one_form(l, n, s);
     if (s->max_attempts == 0) {
         s->max_attempts = s->idempotent ? l->defaults->retry_attempts : 1;
     }

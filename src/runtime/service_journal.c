@@ -232,9 +232,11 @@ void service_tell_records(struct service *s, const struct record *records,
             workflow_changed(s, &r->workflow);
             break;
         case RECORD_ATTEMPT_NEW:
-            attempt_intended(
-                s, &r->attempt,
-                row_of(records, count, r->attempt.key.workflow_id));
+            if (!attempt_state_is_final(r->attempt.state)) {
+                attempt_intended(
+                    s, &r->attempt,
+                    row_of(records, count, r->attempt.key.workflow_id));
+            }
             break;
         case RECORD_ATTEMPT_SET:
             attempt_changed(s, &r->attempt,

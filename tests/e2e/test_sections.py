@@ -131,6 +131,23 @@ def test_verified_and_ineffective(make_daemon, tmp_path):
     assert lines(log)[-1] == "undo"
 
 
+def test_a_step_waits(make_daemon, tmp_path):
+    d = make_daemon(runbooks={"a.yaml": """\
+name: Wait
+parameters: {log: {type: string, required: true}}
+steps:
+  - {name: settle, action: wait, for: 300ms}
+  - {name: one, command: 'echo one >> "$ADP_PARAM_LOG"'}
+"""})
+    d.wait_executor()
+    log = a_log(tmp_path)
+    plan = adctl(d, "runbook", "run", "a.yaml", "-p", f"log={log}", "--dry-run")
+    assert "wait 0.3s" in plan.stdout
+    w = run(d, "a.yaml", log, "succeeded")
+    assert lines(log) == ["one"]
+    assert w["steps"][0]["attempts"][0]["duration_seconds"] == 0.3
+
+
 def test_retry_goes_on_with_the_failed_step(make_daemon, tmp_path):
     d = make_daemon(runbooks={"a.yaml": RETRY})
     d.wait_executor()

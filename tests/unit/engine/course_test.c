@@ -501,6 +501,43 @@ static void a_cancel_ends_the_probing(void **state)
     bench_free(b);
 }
 
+/* ---- waiting ------------------------------------------------------------- */
+
+static struct runbook *waiting(struct bench *b)
+{
+    return RUNBOOK(b, "a.yaml", STEP(.action = ACTION_WAIT, .wait_ms = 30000),
+                   STEP(), STEP(.section = SECTION_FINALLY));
+}
+
+static void a_wait_needs_nobody(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new();
+    struct runbook *rb = waiting(b);
+    begin(b);
+    (void)down(b);
+    SAYS(run(b, rb, 'A'), "new A waiting +30000; REPLY 0 waiting");
+    SAYS(after(b, 29999), "");
+    SAYS(after(b, 1), "set A running; try A 0.1");
+    SAYS(up(b, 'x'), "try A 1.1; START A 1.1");
+    bench_free(b);
+}
+
+static void a_wait_can_be_stopped_and_be_late(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new();
+    b->config.workflow_timeout_ms = 20000;
+    struct runbook *rb = waiting(b);
+    begin(b);
+    (void)run(b, rb, 'A');
+    SAYS(stop(b, 'A', STOP_CANCEL), "set A cancelled; REPLY 0 cancelled");
+    (void)run(b, rb, 'B');
+    (void)after(b, 20000);
+    assert_int_equal(shadow_find(b, id_of('B'))->row.step_no, 2);
+    bench_free(b);
+}
+
 /* ---- taken up where another one has failed ------------------------------- */
 
 static const char *retry(struct bench *b, struct runbook *rb, char letter,
@@ -594,6 +631,8 @@ int main(void)
         cmocka_unit_test(a_pause_of_a_probe_ends_with_its_time),
         cmocka_unit_test(a_failure_is_not_verified),
         cmocka_unit_test(a_cancel_ends_the_probing),
+        cmocka_unit_test(a_wait_needs_nobody),
+        cmocka_unit_test(a_wait_can_be_stopped_and_be_late),
         cmocka_unit_test(a_retry_takes_over_what_was_done),
         cmocka_unit_test(a_retry_that_waits_has_taken_over),
     };

@@ -286,22 +286,24 @@ static void every_key_is_read(void **state)
     assert_int_equal(s->timeout_ms, 250);
     assert_int_equal(s->max_attempts, 2);
     assert_true(str_eq_c(s->run_as, "root"));
-    assert_int_equal(s->rollback, 2);
+    assert_int_equal(s->rollback, 3);
+    assert_int_equal(s[1].action, ACTION_WAIT);
+    assert_int_equal(s[1].wait_ms, 30000);
     static const enum step_section sections[] = {
-        SECTION_DIAGNOSE, SECTION_STEPS,      SECTION_ROLLBACK,
+        SECTION_DIAGNOSE, SECTION_STEPS,      SECTION_STEPS,  SECTION_ROLLBACK,
         SECTION_VERIFY,   SECTION_ON_FAILURE, SECTION_FINALLY};
     assert_int_equal(rb->step_count, ARRAY_LEN(sections));
     for (uint32_t i = 0; i < rb->step_count; i++) {
         assert_int_equal(rb->steps[i].section, sections[i]);
-        assert_int_equal(runbook_section(rb, sections[i]), i);
+        assert_int_equal(runbook_section(rb, sections[i]), i == 2 ? 1 : i);
     }
-    assert_int_equal(rb->steps[2].rollback, 1);
-    assert_true(str_eq_c(rb->steps[2].name, "Only, taken back"));
-    assert_int_equal(rb->steps[2].max_attempts, 2);
-    assert_int_equal(rb->steps[3].within_ms, 120000);
-    assert_int_equal(rb->steps[3].hold_ms, 30000);
-    assert_int_equal(rb->steps[3].interval_ms, 15000);
-    assert_int_equal(rb->steps[3].max_attempts, 11);
+    assert_int_equal(rb->steps[3].rollback, 1);
+    assert_true(str_eq_c(rb->steps[3].name, "Only, taken back"));
+    assert_int_equal(rb->steps[3].max_attempts, 2);
+    assert_int_equal(rb->steps[4].within_ms, 120000);
+    assert_int_equal(rb->steps[4].hold_ms, 30000);
+    assert_int_equal(rb->steps[4].interval_ms, 15000);
+    assert_int_equal(rb->steps[4].max_attempts, 11);
     runbook_unref(rb);
 }
 
