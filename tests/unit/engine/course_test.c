@@ -272,6 +272,23 @@ static void a_cancel_ends_a_backoff(void **state)
     bench_free(b);
 }
 
+/* An attempt that met the kill switch has not begun, and never will. */
+static void a_cancel_gives_up_what_was_deferred(void **state)
+{
+    (void)state;
+    struct bench *b = begun(whole);
+    pass(b, LOOK, LOOK);
+    (void)take(b, (struct fact){.kind = FACT_STEP_DEFERRED,
+                                .deferred = {.key = key_of('A', ONE, 1),
+                                             .executor = b->executor,
+                                             .why = STR("the switch")}});
+    assert_int_equal(row_of(b)->step_no, ONE);
+    const char *said = stop(b, 'A', STOP_CANCEL);
+    assert_non_null(strstr(said, "put A 1.1 cancelled"));
+    assert_non_null(strstr(said, "START A 8.1"));
+    bench_free(b);
+}
+
 /* Nothing was begun, so there is nothing to be ended. */
 static void what_has_not_begun_just_ends(void **state)
 {
@@ -618,6 +635,7 @@ int main(void)
         cmocka_unit_test(a_cancel_lets_the_end_run),
         cmocka_unit_test(a_kill_runs_nothing_more),
         cmocka_unit_test(a_cancel_ends_a_backoff),
+        cmocka_unit_test(a_cancel_gives_up_what_was_deferred),
         cmocka_unit_test(what_has_not_begun_just_ends),
         cmocka_unit_test(a_held_workflow_runs_nothing_more),
         cmocka_unit_test(what_may_still_run_is_held),
