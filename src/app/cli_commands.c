@@ -54,15 +54,12 @@ const struct cli_flag cli_global_flags[] = {
     {"header", 0, NULL, "table headers also when not on a terminal", NULL},
     {"no-color", 0, NULL, "no colours", NULL},
     {"help", 'h', NULL, "help for the command", NULL},
-    END,
-};
+    END};
 
 static const struct cli_flag no_flags[] = {END};
 
 static const struct cli_flag reload_flags[] = {
-    {"timeout", 't', "DURATION", "how long to wait (default 90s)", NULL},
-    END,
-};
+    {"timeout", 't', "DURATION", "how long to wait (default 90s)", NULL}, END};
 
 static const struct cli_flag send_flags[] = {
     {"type", 0, "TYPE", "alert, metric, webhook, change or your own", NULL},
@@ -77,8 +74,7 @@ static const struct cli_flag send_flags[] = {
     {"key", 0, "KEY", "idempotency key: sending again adds nothing", NULL},
     {"wait", 'w', NULL, "show the workflows it starts, until they end", NULL},
     TIMEOUT,
-    END,
-};
+    END};
 
 static const struct cli_flag event_list_flags[] = {
     {"type", 0, "TYPE", "only this type", NULL},
@@ -89,15 +85,13 @@ static const struct cli_flag event_list_flags[] = {
     FILTER,
     LIMIT,
     CURSOR,
-    END,
-};
+    END};
 
 static const struct cli_flag runbook_list_flags[] = {
     {"category", 0, "CATEGORY", "only this category", NULL},
     {"search", 'q', "TEXT", "only those that mention the text", NULL},
     FILTER,
-    END,
-};
+    END};
 
 static const char *const notice_states[] = {"pending", "dead", NULL};
 static const struct cli_flag outbox_flags[] = {
@@ -105,21 +99,18 @@ static const struct cli_flag outbox_flags[] = {
     FILTER,
     LIMIT,
     CURSOR,
-    END,
-};
+    END};
 
 static const struct cli_flag lint_flags[] = {
     {"format", 'f', "FORMAT", "text, json, github or sarif", cli_lint_formats},
     {"more", 0, NULL, "also what is well to have: tests (untested)", NULL},
     {"rules", 0, NULL, "list the rules instead", NULL},
-    END,
-};
+    END};
 
 static const struct cli_flag test_flags[] = {
     {"junit", 0, "FILE", "also write a JUnit report; - is standard output",
      NULL},
-    END,
-};
+    END};
 
 static const struct cli_flag new_flags[] = {
     {"template", 't', "TEMPLATE", "what to begin with (default shell)",
@@ -127,8 +118,7 @@ static const struct cli_flag new_flags[] = {
     {"output", 'o', "FILE",
      "write it there, as a new file; or the format of the answer, as elsewhere",
      NULL},
-    END,
-};
+    END};
 
 #define LINT_DETAILS                                                           \
     "All that the loader says, and what is unsafe though it loads, with its "  \
@@ -149,8 +139,7 @@ static const struct cli_flag run_flags[] = {
      NULL},
     WAIT,
     TIMEOUT,
-    END,
-};
+    END};
 
 static const struct cli_flag workflow_list_flags[] = {
     {"status", 0, "STATUS", "only this status", workflow_statuses},
@@ -160,30 +149,26 @@ static const struct cli_flag workflow_list_flags[] = {
     FILTER,
     LIMIT,
     CURSOR,
-    END,
-};
+    END};
 
 static const struct cli_flag explain_event_flags[] = {
     {"runbook", 0, "PATH", "only the triggers of this runbook", NULL},
     {"only-starts", 0, NULL, "only triggers whose conditions are met", NULL},
     {"limit", 'n', "N", "at most N triggers (default 10)", NULL},
     CURSOR,
-    END,
-};
+    END};
 
 static const struct cli_flag guard_list_flags[] = {
     {"runbook", 0, "PATH", "only of this runbook", NULL},
     FILTER,
     LIMIT,
     CURSOR,
-    END,
-};
+    END};
 
 static const struct cli_flag guard_reset_flags[] = {
     {"trigger", 0, "NAME", "only what this trigger remembers", NULL},
     {"key", 0, "KEY", "only of this key of the trigger", NULL},
-    END,
-};
+    END};
 
 static const struct cli_flag logs_flags[] = {
     {"follow", 'f', NULL, "go on until the workflow ends", NULL},
@@ -191,8 +176,7 @@ static const struct cli_flag logs_flags[] = {
      "control characters as they are (bytes that are no UTF-8 stay \\xNN)",
      NULL},
     {"step", 0, "NAME", "only of this step", NULL},
-    END,
-};
+    END};
 
 #define CONFIG                                                                 \
     {                                                                          \
@@ -201,10 +185,7 @@ static const struct cli_flag logs_flags[] = {
             NULL                                                               \
     }
 static const struct cli_flag validate_flags[] = {
-    {"all", 0, "DIR", "every runbook below this folder", NULL},
-    CONFIG,
-    END,
-};
+    {"all", 0, "DIR", "every runbook below this folder", NULL}, CONFIG, END};
 static const struct cli_flag doctor_flags[] = {CONFIG, END};
 static const struct cli_flag switch_flags[] = {CONFIG, END};
 #define LOCK                                                                   \
@@ -216,8 +197,7 @@ static const struct cli_flag switch_on_flags[] = {
     {"reason", 0, "TEXT", "why, for those who find it on", NULL},
     LOCK,
     CONFIG,
-    END,
-};
+    END};
 static const struct cli_flag switch_off_flags[] = {LOCK, CONFIG, END};
 
 #define FROM                                                                   \
@@ -229,8 +209,7 @@ static const struct cli_flag switch_off_flags[] = {LOCK, CONFIG, END};
 static const struct cli_flag backup_make_flags[] = {
     {"to", 0, "DIR", "folder of all backups (default: as configured)", NULL},
     CONFIG,
-    END,
-};
+    END};
 
 static const struct cli_flag backup_flags[] = {FROM, CONFIG, END};
 
@@ -252,8 +231,7 @@ static const struct cli_flag restore_flags[] = {
     {"everything", 0, NULL, "state, runbooks and config, and replace them",
      NULL},
     CONFIG,
-    END,
-};
+    END};
 
 static const struct cli_flag backtest_flags[] = {
     {"since", 0, "TIME",
@@ -263,13 +241,10 @@ static const struct cli_flag backtest_flags[] = {
      NULL},
     {"step-time", 0, "DURATION", "what a step takes (default 10s)", NULL},
     CONFIG,
-    END,
-};
+    END};
 
 static const struct cli_flag verdict_flags[] = {
-    {"note", 0, "TEXT", "why", NULL},
-    END,
-};
+    {"note", 0, "TEXT", "why", NULL}, END};
 
 static const struct cli_flag eval_flags[] = {
     {"event-file", 'e', "FILE", "the event as JSON; - reads standard input",
@@ -277,8 +252,7 @@ static const struct cli_flag eval_flags[] = {
     {"param", 'p', "NAME=VALUE", "a parameter; may be repeated", NULL},
     {"step", 0, "FILE",
      "as in a step: its variables as JSON; - reads standard input", NULL},
-    END,
-};
+    END};
 
 static const struct cli_flag slo_flags[] = {SINCE, FILTER, END};
 
@@ -287,14 +261,12 @@ static const struct cli_flag missed_flags[] = {
     SINCE,
     FILTER,
     LIMIT,
-    END,
-};
+    END};
 
 static const struct cli_flag history_flags[] = {
     SINCE,
     {"step", 0, "DURATION", "time between points (default: what suits)", NULL},
-    END,
-};
+    END};
 
 static const struct cli_flag stats_flags[] = {SINCE, END};
 
@@ -305,21 +277,17 @@ static const struct cli_flag worker_flags[] = {FILTER, END};
 static const struct cli_flag partner_flags[] = {FILTER, END};
 
 static const struct cli_flag disable_flags[] = {
-    {"reason", 0, "TEXT", "why, for those who see it disabled", NULL},
-    END,
-};
+    {"reason", 0, "TEXT", "why, for those who see it disabled", NULL}, END};
 
 static const struct cli_flag archive_flags[] = {
     {"before", 0, "TIME", "ended before: 90d, an RFC 3339 time, epoch seconds",
      NULL},
-    END,
-};
+    END};
 
 static const struct cli_flag priority_flags[] = {
     {"type", 0, "TYPE", "events of this type", NULL},
     {"severity", 0, "SEVERITY", "events of this severity", severities},
-    END,
-};
+    END};
 
 static const struct cli_flag poison_list_flags[] = {
     {"type", 0, "TYPE", "only this type", NULL},
@@ -329,33 +297,24 @@ static const struct cli_flag poison_list_flags[] = {
     FILTER,
     LIMIT,
     CURSOR,
-    END,
-};
+    END};
 
 static const struct cli_flag poison_flags[] = {
-    {"every", 0, NULL, "every poison message, instead of one", NULL},
-    END,
-};
+    {"every", 0, NULL, "every poison message, instead of one", NULL}, END};
 
 static const struct cli_flag audit_flags[] = {FILTER, LIMIT, CURSOR, END};
 
 static const struct cli_flag verify_flags[] = {
     {"known", 0, "SEQ:HASH", "also that this row is there as it was", NULL},
-    END,
-};
+    END};
 
 static const struct cli_flag retry_flags[] = {
     {"from", 0, "STEP", "the step to begin with, by name or id", NULL},
     WAIT,
     TIMEOUT,
-    END,
-};
+    END};
 
-static const struct cli_flag stop_flags[] = {
-    WAIT,
-    TIMEOUT,
-    END,
-};
+static const struct cli_flag stop_flags[] = {WAIT, TIMEOUT, END};
 
 const struct cli_command cli_commands[] = {
     {"status", NULL, "", 0, 0, CLI_NO_SUBJECT, no_flags,
@@ -550,12 +509,9 @@ const struct cli_command cli_commands[] = {
     {"workflow", "retry", "ID", 1, 1, CLI_WORKFLOW_ID, retry_flags,
      "begin a workflow anew from the step that failed",
      "Another workflow takes over what is done. The runbook must not differ.",
-     "adctl workflow retry @failed --wait\n"
-     "adctl workflow retry wf-01jc --from Restart\n",
-     cli_workflow_retry},
+     "adctl workflow retry @failed --wait\n", cli_workflow_retry},
     {"workflow", "rerun", "ID", 1, 1, CLI_WORKFLOW_ID, stop_flags,
-     "do all of a workflow again, with the same parameters",
-     "Another workflow runs all steps of the runbook as it is now.",
+     "do all of a workflow again, with the same parameters", NULL,
      "adctl workflow rerun @latest --wait\n", cli_workflow_rerun},
     {"workflow", "verdict", "ID VERDICT", 2, 2, CLI_WORKFLOW_ID, verdict_flags,
      "say whether an event was right to start a workflow",

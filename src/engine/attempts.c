@@ -42,17 +42,17 @@ void attempts_next(struct engine *e, struct flow *f)
         return;
     }
     bool waits = flow_step(f)->action == ACTION_WAIT; /* for nobody */
-    if (waits && !e->halted) {
-        flow_wait(e, f, flow_step(f)->wait_ms);
-        return;
-    }
-    if (!e->executor_up || e->halted) {
+    if ((!e->executor_up && !waits) || e->halted) {
         list_push(&e->parked, &f->place);
         flow_arm(e, f);
         return;
     }
     if (gate_stops(e, f)) {
         gated(e, f);
+        return;
+    }
+    if (waits) {
+        flow_wait(e, f, flow_step(f)->wait_ms);
         return;
     }
     const struct attempt_row *last = flow_attempt(f);

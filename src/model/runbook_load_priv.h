@@ -159,8 +159,7 @@ key_read_fn runbook_read_finally, runbook_read_verify;
 key_read_fn runbook_read_tests; /* object: struct runbook; after them all */
 
 key_read_fn param_read_type; /* object: struct param */
-key_read_fn param_read_pattern;
-key_read_fn param_read_values;
+key_read_fn param_read_pattern, param_read_values;
 key_read_fn param_read_default;
 
 key_read_fn trigger_read_state; /* object: struct trigger */
@@ -173,8 +172,7 @@ key_read_fn trigger_read_count;
 key_read_fn trigger_read_max_runs;
 
 key_read_fn step_read_action; /* object: struct step */
-key_read_fn step_read_command;
-key_read_fn step_read_argv;
+key_read_fn step_read_command, step_read_argv;
 key_read_fn step_read_env;
 key_read_fn step_read_retry, step_read_rollback, step_read_when;
 key_read_fn step_read_outputs;

@@ -293,32 +293,36 @@ static bool may_run(struct service *s)
             fs.f_bavail * fs.f_frsize >= RUN_LEAST_BYTES);
 }
 
+static void take_run(struct service *s, struct service_request *request)
+{
+    struct runtime_run_request run = {
+        .runbook = request->run.runbook,
+        .commit = request->run.commit,
+        .parameters = request->run.parameters,
+        .requested_by = request->requested_by,
+        .dry_run = request->run.dry_run,
+        .request = request->run.request,
+        .resume = request->run.resume,
+        .audit = request->run.audit,
+        .reply = request,
+    };
+    if (may_run(s)) {
+        runtime_request_run(s->runtime, &run);
+    } else {
+        request->result = -ENOSPC;
+        request->done(request);
+    }
+}
+
 void service_take_request(struct mail *mail)
 {
     struct service_request *request =
         CONTAINER_OF(mail, struct service_request, mail);
     struct service *s = request->service;
     switch (request->kind) {
-    case SERVICE_RUN: {
-        struct runtime_run_request run = {
-            .runbook = request->run.runbook,
-            .commit = request->run.commit,
-            .parameters = request->run.parameters,
-            .requested_by = request->requested_by,
-            .dry_run = request->run.dry_run,
-            .request = request->run.request,
-            .resume = request->run.resume,
-            .audit = request->run.audit,
-            .reply = request,
-        };
-        if (!may_run(s)) {
-            request->result = -ENOSPC;
-            request->done(request);
-            break;
-        }
-        runtime_request_run(s->runtime, &run);
+    case SERVICE_RUN:
+        take_run(s, request);
         break;
-    }
     case SERVICE_STOP:
         runtime_request_stop(s->runtime, request->stop.workflow_id,
                              request->stop.how, request->requested_by,
