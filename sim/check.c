@@ -268,6 +268,7 @@ static void note_birth(struct world *w, const struct workflow_row *row)
     if (row->result == RESULT_ESCALATED) {
         return; /* it starts nothing: it tells people why */
     }
+    check_watched(w, t, row);
     if (w->reader->ops->event(w->reader, row->event_id, &w->birth_arena,
                               &view) < 0) {
         return; /* a sweep took it in the same commit */
@@ -281,7 +282,9 @@ static void note_birth(struct world *w, const struct workflow_row *row)
     b.path = arena_str(&w->birth_arena, row->runbook_path);
     b.trigger = t->name;
     b.at_ms = real_time(w, row->created_ms);
-    check_birth(w, &b, &t->limits);
+    if (trigger_limits_any(&t->limits)) {
+        check_birth(w, &b, &t->limits);
+    }
     check_rate(w, &b, b.path, &rb->guards.starts);
     check_rate(w, &b, STR(""), &w->config.guards.starts);
     VEC_PUSH(&w->births, b);
@@ -566,6 +569,7 @@ static void check_runs_end(const struct world *w,
         for (uint32_t k = i + 1; k < count && id_is_null(a->event_id); k++) {
             const struct workflow_row *b = &views[k].row;
             if (id_is_null(b->event_id) && !a->dry_run &&
+                !str_eq_c(a->requested_by, "trigger") &&
                 str_eq(a->requested_by, b->requested_by)) {
                 world_violation(w, "I2: %.*s was started twice",
                                 STR_ARG(a->requested_by));

@@ -69,18 +69,18 @@ static void ask_later(struct world *w, struct client *c, happen_fn *ask)
 /* ---- events ---------------------------------------------------------------
  */
 
-/* key=value: labels, but type, severity, source and priority are fields of
- * their own, and dedup is not sent. */
+/* key=value: labels, but type, severity, source, state and priority are fields
+ * of their own, the last of which is set later, and dedup is not sent. */
 static json_t *event_json(const struct client *c)
 {
-    static const char *const fields[] = {"type", "severity", "source"};
+    static const char *const fields[] = {"type", "severity", "source", "state"};
     json_t *labels = json_object();
     json_t *event = json_pack("{s:s, s:o}", "type", "alert", "labels", labels);
     for (uint32_t i = 1; i < c->line->count; i++) {
         struct str key;
         struct str value;
         if (!scenario_pair(c->line->words[i], &key, &value) ||
-            str_eq_c(key, "dedup")) {
+            str_eq_c(key, "dedup") || str_eq_c(key, "priority")) {
             continue;
         }
         json_t *target = labels;

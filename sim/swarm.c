@@ -13,6 +13,7 @@ struct swarm {
     uint32_t steps; /* made so far: their names are unique */
     uint32_t names;
     bool limited; /* triggers have limits */
+    bool watching;
 };
 
 static uint32_t roll(struct swarm *s, uint32_t sides)
@@ -76,6 +77,16 @@ static void write_section(struct swarm *s, const char *section)
  * further than the shorter one before it. */
 static void write_limit(struct swarm *s, uint32_t number)
 {
+    if (s->watching) {
+        strbuf_addf(s->out, "        on_resolve: %s\n",
+                    number % 2 == 0 ? "cancel" : "let_finish");
+        strbuf_addf(s->out, "        for: %us\n", 1 + number);
+        if (coin(s)) {
+            strbuf_addf(s->out,
+                        "        flapping: {changes: %u, within: %us}\n",
+                        2 + roll(s, 3), 5 + number);
+        }
+    }
     if (!s->limited) {
         return;
     }
@@ -187,6 +198,9 @@ static void write_event(struct swarm *s)
         strbuf_addf(s->out, " instance=i%u", roll(s, 2));
     }
     strbuf_addf(s->out, " priority=%u", roll(s, 10));
+    if (s->watching && roll(s, 3) == 0) {
+        strbuf_addc(s->out, " state=resolved");
+    }
     if (roll(s, 4) == 0) {
         strbuf_addf(s->out, " dedup=d%u", roll(s, 3));
     }
@@ -304,6 +318,7 @@ void swarm_world(uint64_t seed, struct strbuf *ret_story,
     prng_seed(&s.prng, seed);
     s.runbooks = 1 + roll(&s, RUNBOOKS_MAX);
     s.limited = coin(&s);
+    s.watching = roll(&s, 3) == 0;
     strbuf_addf(ret_story, "title the world of seed %" PRIu64 "\n", seed);
     write_limits(&s, "limits");
     for (uint32_t i = 0; i < s.runbooks; i++) {

@@ -78,8 +78,9 @@ struct world *world_new(const struct scenario *s, uint64_t seed,
         w->limited = w->limited || rb->guards.starts.most != 0 ||
                      s->config.guards.starts.most != 0;
         for (uint32_t t = 0; t < rb->trigger_count; t++) {
-            w->limited =
-                w->limited || trigger_limits_any(&rb->triggers[t].limits);
+            w->limited = w->limited ||
+                         trigger_limits_any(&rb->triggers[t].limits) ||
+                         trigger_watch_any(&rb->triggers[t].watch);
         }
     }
     VEC_PUSH(&w->clocks, (struct sim_clock){0});

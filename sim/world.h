@@ -180,8 +180,8 @@ struct world {
     /* check.c */
     uint64_t checked_commits;
     uint32_t places_before;
-    bool limited; /* some trigger has a cooldown, count or max_runs, or some
-                     guard a rate */
+    bool limited; /* some trigger remembers or watches something, or some guard
+                     has a rate */
     struct arena birth_arena;
     VEC(struct sim_birth) births;
     VEC(struct sim_clock) clocks; /* the first is right */
@@ -299,6 +299,11 @@ void check_world(struct world *w);
 
 /* What has just been committed: I6 for each trigger and key. */
 void check_births(struct world *w);
+
+/* A workflow of a trigger that watches was born: was it its time?
+ * (check_watch.c) */
+void check_watched(const struct world *w, const struct trigger *t,
+                   const struct workflow_row *row);
 
 /* A step is about to be really started. */
 void check_start(struct world *w, const struct attempt_key *key,

@@ -162,7 +162,7 @@ route_fn admin_reload, admin_reload_config, admin_audit;
 route_fn meta_health, meta_metrics, meta_prometheus, meta_openapi;
 route_fn meta_history, meta_slo;
 route_fn workflows_verdict;
-route_fn guards_list, guards_reset_call;
+route_fn guards_list, guards_reset_call, guards_pending;
 route_fn verdicts_missed, verdicts_missed_list, verdicts_missed_withdraw;
 route_fn meta_healthy, meta_ready;
 route_fn page_show, stream_open;

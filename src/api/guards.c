@@ -1,5 +1,7 @@
 /* GET /api/guards: what triggers remember of keys and what guards go by, and
  * what follows from it. */
+#include "api/guard_pages.h"
+
 #include <sodium.h>
 
 #include "api/filter.h"
@@ -17,8 +19,7 @@ struct guard_list {
     const struct memory_row *last; /* that was looked at */
 };
 
-static const struct trigger *trigger_named(const struct runbook *rb,
-                                           struct str name)
+const struct trigger *guard_trigger(const struct runbook *rb, struct str name)
 {
     for (uint32_t i = 0; rb != NULL && i < rb->trigger_count; i++) {
         if (str_eq(rb->triggers[i].name, name)) {
@@ -101,7 +102,7 @@ static void hold_by_escalation(const struct runbook *rb,
     struct str name = STR_NULL;
     struct str key = STR_NULL;
     guard_escalated_parts(row->key, &name, &key);
-    const struct trigger *t = trigger_named(rb, name);
+    const struct trigger *t = guard_trigger(rb, name);
     if (t == NULL || !t->limits.escalate || row->start_count == 0) {
         return;
     }
@@ -142,7 +143,7 @@ static void hold_by_trigger(const struct guard_list *list,
                             const struct memory_row *row,
                             struct guard_hold *ret)
 {
-    const struct trigger *t = trigger_named(
+    const struct trigger *t = guard_trigger(
         generation_runbook(list->generation, row->runbook_path), row->trigger);
     if (t == NULL) {
         return;
@@ -204,15 +205,15 @@ static void put_guard(struct strbuf *out, const struct memory_row *row,
 #define CURSOR_MAX_BYTES 8192
 #define BASE64 sodium_base64_VARIANT_URLSAFE_NO_PADDING
 
-static void put_next(struct strbuf *out, const struct memory_row *row,
-                     struct arena *a)
+void guard_put_next(struct strbuf *out, struct str runbook, struct str trigger,
+                    struct str key, struct arena *a)
 {
     struct strbuf text = STRBUF_INIT(CURSOR_MAX_BYTES);
-    strbuf_add(&text, row->runbook_path);
+    strbuf_add(&text, runbook);
     strbuf_addch(&text, '\0');
-    strbuf_add(&text, row->trigger);
+    strbuf_add(&text, trigger);
     strbuf_addch(&text, '\0');
-    strbuf_add(&text, row->key);
+    strbuf_add(&text, key);
     size_t size = sodium_base64_ENCODED_LEN(text.len, BASE64);
     char *cursor = ARENA_ARRAY(a, size, char);
     (void)sodium_bin2base64(cursor, size, (const unsigned char *)text.at,
@@ -233,8 +234,7 @@ static bool take_part(struct str *rest, struct str *ret)
     return true;
 }
 
-/* False when it has answered: nobody gave this cursor. */
-static bool read_cursor(struct call *c, struct memory_filter *f)
+bool guard_read_cursor(struct call *c, struct memory_filter *f)
 {
     struct str text = call_value(c, "cursor")->text;
     size_t len = 0;
@@ -309,14 +309,15 @@ void guards_list(struct call *c)
     struct memory_filter f = {.runbook = call_value(c, "runbook")->text};
     const struct memory_row *last = NULL;
     struct filter filter;
-    if (filter_open(c, &filter) && read_cursor(c, &f)) {
+    if (filter_open(c, &filter) && guard_read_cursor(c, &f)) {
         struct generation *g = service_generation(c->api->service);
         put_open(out, NULL, '{');
         put_open(out, "guards", '[');
         int r = put_rows(&filter, &f, g, &last);
         put_close(out, ']');
         if (last != NULL) {
-            put_next(out, last, call_arena(c));
+            guard_put_next(out, last->runbook_path, last->trigger, last->key,
+                           call_arena(c));
         } else {
             put_null(out, "next_cursor");
         }

@@ -191,6 +191,16 @@ static const struct query query_explain[] = {
     END,
 };
 
+static const struct query query_pending[] = {
+    {.name = "runbook", .kind = QUERY_TEXT, .help = "path of the runbook"},
+    FILTER("pending", "Pending"),
+    LIMIT(API_PAGE_MAX),
+    {.name = "cursor",
+     .kind = QUERY_TEXT,
+     .help = "next_cursor of the page before"},
+    END,
+};
+
 static const struct query query_search[] = {
     {.name = "q",
      .kind = QUERY_TEXT,
@@ -367,6 +377,10 @@ const struct route routes[] = {
      .handler = guards_reset_call, .audit = "guard.reset", .status = 200,
      .request = "GuardReset", .answer = "GuardsReset",
      .summary = "Forget what guards and triggers remember of a runbook"},
+    {"/api/guards/pending", HTTP_GET, SCOPE_READ, ON_READER,
+     .handler = guards_pending, .query = query_pending, .status = 200,
+     .answer = "PendingList",
+     .summary = "List what triggers wait for, and when it is due"},
     {"/api/runbooks", HTTP_GET, SCOPE_READ, ON_READER, .handler = runbooks_list,
      .query = query_runbooks, .status = 200, .answer = "RunbookList",
      .summary = "List the runbooks in force"},

@@ -105,6 +105,8 @@ static void add_record(struct api *a, const struct record *r)
     case RECORD_VERDICT:
     case RECORD_MEMORY_SET:
     case RECORD_MEMORY_DROP:
+    case RECORD_WATCH_SET:
+    case RECORD_WATCH_DROP:
     case RECORD_KINDS:
         break;
     }

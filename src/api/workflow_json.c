@@ -72,11 +72,13 @@ void workflow_put(struct strbuf *out, const struct workflow_row *w,
     put_hash(out, "runbook_hash", w->runbook_hash.bytes);
     put_text_or_null(out, "commit", w->runbook_commit);
     put_id(out, "event_id", ID_PREFIX_EVENT, w->event_id);
-    if (id_is_null(w->event_id)) {
+    /* An absence starts without any event. */
+    if (id_is_null(w->event_id) && !str_eq_c(w->requested_by, "trigger")) {
         put_null(out, "trigger");
     } else {
         put_u64(out, "trigger", w->trigger_no);
     }
+    put_text_or_null(out, "trigger_key", w->subject);
     put_text_c(out, "status", workflow_status_name(w->status));
     put_text_or_null(out, "result", str_c(workflow_result_name(w->result)));
     put_parameters(out, w, rb, a);

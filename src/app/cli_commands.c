@@ -483,6 +483,9 @@ const struct cli_command cli_commands[] = {
      "adctl guard reset remediation/high-cpu-usage.yaml --trigger '#1' \\\n"
      "    --key instance=web-1\n",
      cli_guard_reset},
+    {"guard", "pending", "", 0, 0, CLI_NO_SUBJECT, guard_list_flags,
+     "what triggers wait for, and when it is due", NULL,
+     "adctl guard pending --runbook web.yaml -o wide\n", cli_guard_pending},
     {"workflow", "list", "", 0, 0, CLI_NO_SUBJECT, workflow_list_flags,
      "workflows, newest first",
      "A filter sees workflow and now: adctl help filters.",
@@ -558,11 +561,10 @@ const struct cli_command cli_commands[] = {
      "Events are taken and wait. What has begun goes on: see adctl workflow "
      "list --status running, and adctl workflow kill. It stays on over "
      "restarts, until somebody takes it off. Time limits of workflows stand "
-     "still meanwhile. Where the engine does not do it, the file is written by "
-     "hand, and engine and executor obey it. An engine that may be in "
+     "still meanwhile. Where the engine does not do it, the file is written "
+     "by hand, and engine and executor obey it. An engine that may be in "
      "somebody else's hands removes that file: --lock writes kill-switch "
-     "beside "
-     "the configuration instead, which only root may.",
+     "beside the configuration instead, which only root may.",
      "adctl kill-switch on\n"
      "sudo adctl kill-switch on --lock\n"
      "adctl kill-switch on --reason 'it restarts the wrong host'\n",
@@ -666,9 +668,8 @@ const struct cli_command cli_commands[] = {
      "Without a name, the newest that is good. The state is replaced; runbooks "
      "are put back where there are none, and the configuration where there is "
      "none. --only and --everything replace those too. What was there is set "
-     "aside, "
-     "never deleted; a git repository of the runbooks stays. Killed at any "
-     "moment, the store is the old one or the new one. Not in any backup: "
+     "aside, never deleted; a git repository of the runbooks stays. Killed at "
+     "any moment, the store is the old one or the new one. Not in any backup: "
      "secrets of the configuration, and secrets.key, without which stored "
      "credentials cannot be read. Ends with 3 when not all could be put back.",
      "adctl restore --dry-run\n"
@@ -697,10 +698,9 @@ const struct cli_command cli_commands[] = {
      cli_integration_test},
     {"integration", "set", "NAME FIELD...", 2, 20, CLI_INTEGRATION, no_flags,
      "set fields of a partner system",
-     "FIELD is NAME=VALUE, or NAME@FILE for a value from a file (- is standard "
-     "input); of a list the elements stand between semicolons, so quote it. A "
-     "secret comes "
-     "from a file, because others can read command "
+     "FIELD is NAME=VALUE, or NAME@FILE for a value from a file (- is "
+     "standard input); of a list the elements stand between semicolons, so "
+     "quote it. A secret comes from a file, because others can read command "
      "lines. NAME= goes back to the configuration file's value.",
      "adctl integration set prometheus url=http://localhost:9090 timeout=10\n"
      "adctl integration set slack 'notify_on=failed;held'\n"

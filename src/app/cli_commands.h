@@ -124,6 +124,7 @@ int cli_workflow_rerun(struct cli *cli);
 int cli_workflow_verdict(struct cli *cli);
 int cli_guard_list(struct cli *cli);
 int cli_guard_reset(struct cli *cli);
+int cli_guard_pending(struct cli *cli);
 int cli_slo_show(struct cli *cli);
 int cli_slo_missed(struct cli *cli);
 int cli_slo_withdraw(struct cli *cli);

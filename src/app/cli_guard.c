@@ -1,6 +1,6 @@
 /*
  * adctl guard list: how guards stand, what triggers remember, and what that
- * holds back.
+ * holds back; guard pending: what triggers wait for.
  */
 #include "app/cli_commands.h"
 #include "app/cli_http.h"
@@ -30,10 +30,10 @@ static const char *of_limit(struct cli *cli, const json_t *guard,
                : "";
 }
 
-/* How long it still holds. */
-static const char *left(struct cli *cli, const json_t *guard)
+/* How long it is until then. */
+static const char *left(struct cli *cli, const json_t *guard, const char *key)
 {
-    const json_t *until = json_object_get(guard, "held_until");
+    const json_t *until = json_object_get(guard, key);
     if (!json_is_number(until)) {
         return "";
     }
@@ -52,7 +52,7 @@ static void add_guard(struct cli_table *t, const json_t *guard)
     cli_cell(t, json_is_false(json_object_get(guard, "in_force"))
                     ? "(gone)"
                     : cli_get(cli, guard, "held_by"));
-    cli_cell(t, left(cli, guard));
+    cli_cell(t, left(cli, guard, "held_until"));
     cli_cell(t, of_limit(cli, guard, "runs", "runs_limit"));
     cli_cell(t, of_limit(cli, guard, "events", "events_needed"));
     cli_cell(t, cli_age(cli, guard, "last_started_at"));
@@ -110,4 +110,64 @@ int cli_guard_reset(struct cli *cli)
         }
     }
     return r;
+}
+
+static const struct cli_column pending_columns[] = {
+    {"RUNBOOK", CLI_FLEX},
+    {"TRIGGER", 0},
+    {"KEY", CLI_FLEX},
+    {"WAITS FOR", 0},
+    {"DUE IN", CLI_RIGHT},
+    {"FIRING", CLI_RIGHT},
+    {"LAST EVENT", CLI_RIGHT},
+    {"HELD BY", CLI_FLEX},
+    {"EVENT", CLI_ONLY_WIDE},
+    {"REASON", CLI_FLEX | CLI_ONLY_WIDE},
+    {NULL, 0},
+};
+
+static void add_pending(struct cli_table *t, const json_t *row)
+{
+    struct cli *cli = t->cli;
+    cli_cell(t, cli_get(cli, row, "runbook"));
+    cli_cell(t, cli_get(cli, row, "trigger"));
+    cli_cell(t, cli_get(cli, row, "key"));
+    cli_cell(t, json_is_false(json_object_get(row, "in_force"))
+                    ? "(gone)"
+                    : cli_get(cli, row, "waits_for"));
+    cli_cell(t, left(cli, row, "due_at"));
+    cli_cell(t, cli_age(cli, row, "firing_since"));
+    cli_cell(t, cli_age(cli, row, "last_event_at"));
+    cli_cell(t, cli_get(cli, row, "held_by"));
+    cli_cell(t, cli_get(cli, row, "event_id"));
+    cli_cell(t, cli_get(cli, row, "reason"));
+}
+
+int cli_guard_pending(struct cli *cli)
+{
+    static const char *const flags[] = {"runbook", NULL};
+    CLEANUP(strbuf_deinit) struct strbuf path = STRBUF_INIT(64 * 1024);
+    json_auto_t *answer = NULL;
+    struct cli_table t;
+    size_t i = 0;
+    json_t *row = NULL;
+    strbuf_addc(&path, "/api/guards/pending");
+    cli_add_query(cli, &path, flags);
+    const struct cli_list list = {strbuf_str(&path).at, "pending",
+                                  "adctl guard pending --help", 0};
+    int r = cli_fetch_list(cli, &list, &answer);
+    json_t *rows = json_object_get(answer, "pending");
+    if (r != 0 ||
+        cli_print_items(cli, rows, cli_get_raw(answer, "next_cursor"), "key")) {
+        return r;
+    }
+    cli_table_init(&t, cli, pending_columns);
+    json_array_foreach (rows, i, row) {
+        add_pending(&t, row);
+    }
+    cli_table_print(&t);
+    if (cli_get_raw(answer, "next_cursor") != NULL) {
+        cli_note(cli, "there are more: --limit, --cursor or --runbook");
+    }
+    return CLI_OK;
 }

@@ -98,15 +98,11 @@ int cli_workflow_show(struct cli *cli)
     static const struct {
         const char *title, *member;
     } fields[] = {
-        {"runbook", "runbook"},
-        {"name", "runbook_name"},
-        {"commit", "commit"},
-        {"event", "event_id"},
-        {"requested by", "requested_by"},
-        {"parameters", "parameters"},
-        {"result", "result"},
-        {"step", "current_step"},
-        {"stop", "stop_requested"},
+        {"runbook", "runbook"},       {"name", "runbook_name"},
+        {"commit", "commit"},         {"event", "event_id"},
+        {"key", "trigger_key"},       {"requested by", "requested_by"},
+        {"parameters", "parameters"}, {"result", "result"},
+        {"step", "current_step"},     {"stop", "stop_requested"},
         {"error", "error"},
     };
     json_auto_t *w = NULL;

@@ -105,4 +105,5 @@ void engine_check(const struct engine *e)
     check_wakeups(e);
     memory_check(e);
     locks_check(e);
+    watches_check(e);
 }

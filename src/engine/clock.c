@@ -44,6 +44,7 @@ void clock_set(struct engine *e, int64_t shift_ms)
     while ((entry = map_next(&e->memories, &cursor)) != NULL) {
         memory_shift(e, entry->value, shift_ms);
     }
+    watches_clock_set(e, shift_ms);
 }
 
 static uint64_t newest(const struct memory *m)
@@ -72,4 +73,5 @@ void clock_check(struct engine *e)
             memory_shift(e, m, -(int64_t)(newest(m) - e->now_ms));
         }
     }
+    watches_clock_check(e);
 }

@@ -39,6 +39,7 @@ struct workflow_row effects_row(struct effects *fx,
     copy.runbook_path = arena_str(&fx->arena, row->runbook_path);
     copy.runbook_name = arena_str(&fx->arena, row->runbook_name);
     copy.runbook_commit = arena_str(&fx->arena, row->runbook_commit);
+    copy.subject = arena_str(&fx->arena, row->subject);
     copy.parameters = arena_str(&fx->arena, row->parameters);
     copy.requested_by = arena_str(&fx->arena, row->requested_by);
     copy.stopped_by = arena_str(&fx->arena, row->stopped_by);
@@ -97,6 +98,35 @@ void effects_memory(struct effects *fx, enum record_kind kind,
     r.memory.events_ms = instants(fx, row->events_ms, row->event_count);
     r.memory.starts_ms = instants(fx, row->starts_ms, row->start_count);
     VEC_PUSH(&fx->records, r);
+}
+
+void effects_watch(struct effects *fx, enum record_kind kind,
+                   const struct watch_row *row)
+{
+    ASSERT(kind == RECORD_WATCH_SET || kind == RECORD_WATCH_DROP);
+    struct record r = {.kind = kind, .watch = *row};
+    r.watch.runbook_path = arena_str(&fx->arena, row->runbook_path);
+    r.watch.trigger = arena_str(&fx->arena, row->trigger);
+    r.watch.key = arena_str(&fx->arena, row->key);
+    r.watch.alert = arena_str(&fx->arena, row->alert);
+    r.watch.parameters = arena_str(&fx->arena, row->parameters);
+    r.watch.error = arena_str(&fx->arena, row->error);
+    r.watch.held = arena_str(&fx->arena, row->held);
+    r.watch.changes_ms = instants(fx, row->changes_ms, row->change_count);
+    VEC_PUSH(&fx->records, r);
+}
+
+void effects_due(struct effects *fx, const struct watch_row *row)
+{
+    struct action a = {
+        .kind = ENGINE_ACT_DUE,
+        .due = {.runbook_path = arena_str(&fx->arena, row->runbook_path),
+                .trigger = arena_str(&fx->arena, row->trigger),
+                .key = arena_str(&fx->arena, row->key),
+                .parameters = arena_str(&fx->arena, row->parameters),
+                .error = arena_str(&fx->arena, row->error)},
+    };
+    effects_action(fx, a);
 }
 
 void effects_action(struct effects *fx, struct action action)

@@ -19,6 +19,7 @@ enum action_kind {
     ENGINE_ACT_STOP,   /* ask the executor to end a step's processes */
     ENGINE_ACT_FORGET, /* the outcome is durable: the executor may drop it */
     ENGINE_ACT_REPLY,  /* answer a request */
+    ENGINE_ACT_DUE,    /* answer with FACT_DUE: the trigger as it is now */
     ENGINE_ACT_KINDS
 };
 
@@ -58,6 +59,11 @@ struct action {
             struct id workflow_id;
             enum workflow_status status; /* after the request, if result 0 */
         } reply;
+        struct {
+            struct str runbook_path, trigger, key;
+            struct str parameters; /* as the event gave them; "" none did */
+            struct str error;      /* or why it gave none */
+        } due;
     };
 };
 

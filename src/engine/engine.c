@@ -25,6 +25,7 @@ struct engine *engine_new(const struct engine_config *config)
     list_init(&e->parked);
     list_init(&e->touched);
     list_init(&e->remembered);
+    list_init(&e->watches.touched);
     return e;
 }
 
@@ -48,6 +49,7 @@ void engine_free(struct engine *e)
     map_deinit(&e->locks);
     heap_deinit(&e->eligible);
     heap_deinit(&e->timers);
+    watches_free_all(e);
     memory_free_all(e);
     mem_free(e);
 }
@@ -61,18 +63,25 @@ static void take_time(struct engine *e)
         ASSERT(f->timer.place == 0 || f->timer.key > e->now_ms);
     }
     memory_expire(e);
+    watches_expire(e);
+}
+
+static void begin(struct engine *e, const struct fact *fact)
+{
+    ASSERT(!e->started);
+    clock_check(e);
+    if (fact->doubt.len != 0) {
+        attempts_doubt_all(e, fact->doubt);
+    }
+    e->started = true;
+    watches_listen(e);
 }
 
 static void take(struct engine *e, const struct fact *fact)
 {
     switch (fact->kind) {
     case FACT_START:
-        ASSERT(!e->started);
-        clock_check(e);
-        if (fact->doubt.len != 0) {
-            attempts_doubt_all(e, fact->doubt);
-        }
-        e->started = true;
+        begin(e, fact);
         return;
     case FACT_BATCH_MATCHED:
         events_matched(e, fact);
@@ -110,9 +119,17 @@ static void take(struct engine *e, const struct fact *fact)
         return;
     case FACT_PAUSE:
         e->paused = fact->pause;
+        watches_listen(e);
         return;
     case FACT_HALT:
         halt_turn(e, fact);
+        watches_listen(e);
+        return;
+    case FACT_DUE:
+        watch_due(e, fact);
+        return;
+    case FACT_GENERATION:
+        watches_arm(e, fact);
         return;
     case FACT_GUARD_RESET:
         guards_reset(e, fact);
@@ -130,6 +147,7 @@ static void take(struct engine *e, const struct fact *fact)
 static void settle(struct engine *e, const struct fact *fact)
 {
     lanes_admit(e);
+    watches_ask(e);
 #ifdef ADP_PLANT_LOST_WAKEUP
     /* For the test of the simulator: the end of a workflow wakes nobody. */
     if (fact->kind == FACT_STEP_ENDED) {
@@ -173,6 +191,7 @@ void engine_step(struct engine *e, const struct fact *fact, struct effects *fx)
     }
     flush(e);
     memory_flush(e);
+    watches_flush(e);
     e->fx = NULL;
 }
 
@@ -180,8 +199,9 @@ uint64_t engine_next_deadline_ms(const struct engine *e)
 {
     const struct heap_node *timer = heap_min(&e->timers);
     const struct heap_node *expiry = heap_min(&e->expiries);
-    return MIN(timer != NULL ? timer->key : UINT64_MAX,
-               expiry != NULL ? expiry->key : UINT64_MAX);
+    uint64_t at_ms = MIN(timer != NULL ? timer->key : UINT64_MAX,
+                         expiry != NULL ? expiry->key : UINT64_MAX);
+    return MIN(at_ms, watches_next_ms(e));
 }
 
 struct engine_counts engine_count(const struct engine *e)
@@ -195,7 +215,9 @@ struct engine_counts engine_count(const struct engine *e)
         .held = e->held,
         .workers_claiming = claiming,
         .workers_resting = e->config.workers - MIN(claiming, e->config.workers),
-        .memories = (uint32_t)map_count(&e->memories) - e->guard_memories,
+        .memories =
+            (uint32_t)(map_count(&e->memories) + map_count(&e->watches.rows)) -
+            e->guard_memories,
         .memories_refused = e->memories_refused,
         .memories_refused_ms = e->memories_refused_ms,
     };

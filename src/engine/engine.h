@@ -42,6 +42,7 @@ void engine_restore(struct engine *e, const struct workflow_row *row,
                     uint32_t count);
 /* The same for what a trigger remembers of a key; in any order. */
 void engine_restore_memory(struct engine *e, const struct memory_row *row);
+void engine_restore_watch(struct engine *e, const struct watch_row *row);
 
 /* Takes one fact; appends to *fx. Facts that quote a superseded attempt or a
  * workflow that is final change nothing (a late report is answered with
@@ -60,9 +61,9 @@ struct engine_counts {
     uint32_t queued;
     uint32_t running; /* RUNNING and WAITING: they hold a place */
     uint32_t held;
-    uint32_t workers_claiming; /* wait for events or match a batch */
-    uint32_t workers_resting;  /* paused, or too much is live */
-    uint32_t memories;
+    uint32_t workers_claiming;    /* wait for events or match a batch */
+    uint32_t workers_resting;     /* paused, or too much is live */
+    uint32_t memories;            /* keys, of what triggers watch, too */
     uint64_t memories_refused;    /* starts held back at max_memories */
     uint64_t memories_refused_ms; /* when the last was; 0: none */
 };

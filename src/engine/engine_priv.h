@@ -23,10 +23,10 @@
 #include "base/prng.h"
 #include "base/strbuf.h"
 #include "engine/course.h"
-#include "engine/engine.h"
 #include "engine/gate.h"
 #include "engine/halt.h"
 #include "engine/results.h"
+#include "engine/watch.h"
 
 /* All flows of one runbook path, whatever version they pinned. */
 struct lane {
@@ -44,8 +44,10 @@ struct flow {
     struct workflow_row row; /* strings: the runbook's, or owned below */
     struct runbook *runbook; /* a reference */
     struct lane *lane;
-    struct lock *lock; /* of its target; NULL: it has none */
-    uint64_t order;    /* of creation: first come, first served */
+    struct lock *lock;       /* of its target; NULL: it has none */
+    struct subject *subject; /* in whose flows it is; NULL: it has none */
+    struct list siblings;
+    uint64_t order; /* of creation: first come, first served */
     /* The newest attempt of each step of the runbook; NULL: none. Only that of
      * the current step can be in flight. */
     struct result **results;
@@ -58,6 +60,7 @@ struct flow {
     struct heap_node timer;
     char *commit; /* these are behind the strings of the row */
     char *parameters;
+    char *subject_text;
     char *requested_by;
     char *stopped_by;
     char *error;
@@ -107,6 +110,7 @@ struct engine {
     uint64_t memories_refused;
     uint64_t memories_refused_ms; /* the last one */
     uint32_t guard_memories;      /* of them: guards', not triggers' */
+    struct watches watches;
 
     bool executor_up;
     struct id executor; /* the life that is, or was last, connected */

@@ -48,13 +48,13 @@ static void born_final(struct engine *e, struct workflow_row *row,
     effects_record(e->fx, RECORD_WORKFLOW_NEW, row);
 }
 
-static void start_match(struct engine *e, const struct fact *fact,
-                        const struct fact_event *event,
-                        const struct fact_match *match)
+void events_start(struct engine *e, struct str commit, struct id event_id,
+                  const struct fact_match *match)
 {
     struct workflow_row row = new_row(e, match->runbook, match->workflow_id);
-    row.runbook_commit = fact->batch.commit;
-    row.event_id = event->id;
+    row.runbook_commit = commit;
+    row.event_id = event_id;
+    row.subject = match->subject;
     row.trigger_no = match->trigger_no;
     row.requested_by = STR("trigger");
     if (match->error.len != 0) {
@@ -84,10 +84,16 @@ static void tell_people(struct engine *e, const struct fact *fact,
     born_final(e, &row, WORKFLOW_FAILED);
 }
 
-/* How many workflows were started; why the others were not, in *why. */
+/* What is to be told of an event. */
+struct told {
+    struct strbuf why;  /* workflows were not started */
+    struct strbuf note; /* of what else has come of it */
+};
+
+/* How many workflows were started; why the others were not, in t->why. */
 static uint32_t start_matches(struct engine *e, const struct fact *fact,
                               const struct fact_event *event,
-                              struct decision *d, struct strbuf *why)
+                              struct decision *d, struct told *t)
 {
     CLEANUP(strbuf_deinit) struct strbuf one = STRBUF_INIT(HELD_BACK_ROOM);
     uint32_t started = 0;
@@ -98,35 +104,46 @@ static uint32_t start_matches(struct engine *e, const struct fact *fact,
                             m[-1].trigger_no != m->trigger_no);
         struct str text = STR_NULL;
         bool may = !guards_too_old(e, m, event->received_ms, &one) &&
-                   !guards_escalated(e, m, &one);
+                   !guards_escalated(e, m, &one) &&
+                   watch_admit(e, event, m, &one, &t->note);
         if (may && memory_admit(e, m, event->received_ms, &one)) {
-            start_match(e, fact, event, m);
+            events_start(e, fact->batch.commit, event->id, m);
             started++;
             continue;
         }
         if (may && guards_escalate(e, m, &one, &text)) {
             tell_people(e, fact, event, m, text);
         }
-        decided_held(d, m, strbuf_str(&one));
-        decided_tell(why, strbuf_str(&one));
+        if (one.len != 0) {
+            decided_held(d, m, strbuf_str(&one));
+            decided_tell(&t->why, strbuf_str(&one));
+        }
         strbuf_reset(&one);
     }
     return started;
 }
 
+static void add_part(struct strbuf *out, struct str part)
+{
+    strbuf_addc(out, out->len != 0 && part.len != 0 ? "; " : "");
+    strbuf_add(out, part);
+}
+
 /* The visible answer for triggers that started no workflow: what was held back
- * when nothing else was started, and conditions without a value. */
+ * when nothing else was started, what else came of it, and conditions without
+ * a value. */
 static void say_why(struct engine *e, const struct fact_event *event,
-                    bool starts_none, struct strbuf *why,
+                    bool starts_none, struct told *t,
                     struct record_event_done *done)
 {
+    struct strbuf *why = &t->why;
     if (starts_none && why->len != 0) {
         done->status = EVENT_SUPPRESSED;
     } else {
         strbuf_reset(why);
     }
-    strbuf_addc(why, why->len != 0 && event->remark.len != 0 ? "; " : "");
-    strbuf_add(why, event->remark);
+    add_part(why, strbuf_str(&t->note));
+    add_part(why, event->remark);
     done->error = arena_str(&e->fx->arena, strbuf_str(why));
     done->undecided = event->remark.len != 0;
 }
@@ -148,16 +165,22 @@ static void event_matched(struct engine *e, const struct fact *fact,
         VEC_PUSH(&e->fx->records, done);
         return;
     }
-    CLEANUP(strbuf_deinit)
-    struct strbuf why = STRBUF_INIT(HELD_BACK_ROOM + event->remark.len + 2);
+    struct told told = {
+        .why = STRBUF_INIT(2 * HELD_BACK_ROOM + event->remark.len + 4),
+        .note = STRBUF_INIT(HELD_BACK_ROOM)};
     struct decision decision;
     decision_init(&decision);
-    decided_before(&decision, event, &why);
-    bool starts_none = start_matches(e, fact, event, &decision, &why) == 0;
-    say_why(e, event, starts_none, &why, &done.event_done);
+    decided_before(&decision, event, &told.why);
+    for (uint32_t i = 0; i < event->end_count; i++) {
+        watch_end(e, event, &event->ends[i], &told.note);
+    }
+    bool starts_none = start_matches(e, fact, event, &decision, &told) == 0;
+    say_why(e, event, starts_none, &told, &done.event_done);
     decided_done(e, &decision, fact->batch.digest, &done.event_done);
     decision_deinit(&decision);
     VEC_PUSH(&e->fx->records, done);
+    strbuf_deinit(&told.why);
+    strbuf_deinit(&told.note);
 }
 
 static void worker_is_free(struct engine *e, uint32_t worker)

@@ -57,6 +57,8 @@ enum fact_kind {
     FACT_HALT,          /* the kill switch: begin nothing, until it is off */
     FACT_CLOCK,         /* the wall clock was set */
     FACT_GUARD_RESET,   /* what guards remember is to be forgotten */
+    FACT_DUE,           /* the trigger of what is due: see ENGINE_ACT_DUE */
+    FACT_GENERATION,    /* other runbooks are in force */
     FACT_KINDS
 };
 
@@ -66,6 +68,7 @@ struct fact_match {
     uint32_t trigger_no;
     struct id workflow_id; /* minted by the runtime */
     struct str key;        /* trigger_key of the event */
+    struct str subject;    /* trigger_subject, if the trigger watches */
     struct str parameters; /* JSON; meaningless when error is set */
     struct str error;      /* why it cannot start */
 };
@@ -79,11 +82,30 @@ struct fact_held {
     struct str told; /* and with them */
 };
 
+/* A trigger that watches, and for which a claimed event ends what others
+ * began. */
+struct fact_end {
+    struct runbook *runbook;
+    uint32_t trigger_no;
+    struct str subject;
+};
+
+/* A trigger for which something can be absent without any event before. */
+struct fact_absent {
+    struct runbook *runbook;
+    uint32_t trigger_no;
+};
+
 struct fact_event {
     uint64_t seq, received_ms;
     struct id id;
+    struct str alert;   /* its fingerprint */
+    uint64_t starts_ms; /* since when it fires, as it says; 0: unsaid */
+    uint64_t over_ms;   /* when it is over unless it is told again */
     const struct fact_match *matches;
     uint32_t match_count;
+    const struct fact_end *ends;
+    uint32_t end_count;
     struct str error;  /* matching failed: the event will be retried */
     struct str remark; /* of conditions without a value; "" if none */
     const struct fact_held *held; /* what may not run */
@@ -168,6 +190,20 @@ struct fact {
         struct {
             struct attempt_row row; /* final state and what is known */
         } ended;
+        struct {
+            struct str runbook_path, trigger, key;
+            struct runbook *runbook; /* NULL: there is none any more, */
+            uint32_t trigger_no;     /* or none of its triggers is it */
+            struct str commit;
+            struct id workflow_id;
+            struct str parameters; /* checked, complete, */
+            struct str error;      /* or why there are none */
+            struct str held_back;  /* why it may not run; "" it may */
+        } due;
+        struct {
+            const struct fact_absent *absent;
+            uint32_t count;
+        } generation;
         struct engine_config config;
         bool pause;
         struct {

@@ -46,6 +46,7 @@ struct flow *flow_new(struct engine *e, const struct workflow_row *row,
     f->row.runbook_name = rb->name;
     f->row.runbook_commit = flow_own(&f->commit, row->runbook_commit);
     f->row.parameters = flow_own(&f->parameters, row->parameters);
+    f->row.subject = flow_own(&f->subject_text, row->subject);
     f->row.requested_by = flow_own(&f->requested_by, row->requested_by);
     f->row.stopped_by = flow_own(&f->stopped_by, row->stopped_by);
     f->row.error = flow_own(&f->error, row->error);
@@ -56,6 +57,7 @@ struct flow *flow_new(struct engine *e, const struct workflow_row *row,
     list_init(&f->touched);
     lane_join(e, f, rb->path);
     lock_join(e, f);
+    subject_join(e, f);
     INVARIANT("I2", map_put(&e->flows, id_bytes(&f->row.id), f) == NULL);
     count(e, f, true);
     return f;
@@ -69,9 +71,11 @@ void flow_free(struct engine *e, struct flow *f)
     lock_leave(e, f);
     lane_leave(e, f);
     results_free(f);
+    subject_leave(e, f);
     runbook_unref(f->runbook);
     mem_free(f->commit);
     mem_free(f->parameters);
+    mem_free(f->subject_text);
     mem_free(f->requested_by);
     mem_free(f->stopped_by);
     mem_free(f->error);

@@ -25,14 +25,15 @@
 /* ---- life ---------------------------------------------------------------- */
 
 /* Path, trigger and key; none of them has a NUL inside. */
-static struct str memory_name(struct strbuf *out, struct str path,
-                              struct str trigger, struct str key)
+struct str memory_name(struct strbuf *out, struct str path, struct str trigger,
+                       struct str key)
 {
     strbuf_add(out, path);
     strbuf_addch(out, '\0');
     strbuf_add(out, trigger);
     strbuf_addch(out, '\0');
     strbuf_add(out, key);
+    ASSERT(strbuf_error(out) == 0);
     return strbuf_str(out);
 }
 
@@ -49,7 +50,6 @@ struct memory *memory_new(struct engine *e, struct str path, struct str trigger,
     CLEANUP(strbuf_deinit) struct strbuf room = STRBUF_INIT(65536);
     struct memory *m = MEM_NEW(struct memory);
     struct str name = memory_name(&room, path, trigger, key);
-    ASSERT(strbuf_error(&room) == 0);
     m->name = str_n(str_dup(name), name.len);
     m->row.runbook_path = str_slice(m->name, 0, path.len);
     m->row.trigger =
@@ -58,13 +58,17 @@ struct memory *memory_new(struct engine *e, struct str path, struct str trigger,
     list_init(&m->touched);
     e->guard_memories += guard_is_row(&m->row) ? 1 : 0;
     INVARIANT("I8", map_put(&e->memories, m->name, m) == NULL);
-    share_add(e, m);
+    if (!guard_is_row(&m->row)) {
+        share_add(e, m->row.runbook_path, m->row.trigger);
+    }
     return m;
 }
 
 static void memory_free(struct engine *e, struct memory *m)
 {
-    share_remove(e, m);
+    if (!guard_is_row(&m->row)) {
+        share_remove(e, m->row.runbook_path, m->row.trigger);
+    }
     heap_remove(&e->expiries, &m->expiry);
     list_remove(&m->touched);
     e->guard_memories -= guard_is_row(&m->row) ? 1 : 0;
@@ -214,15 +218,20 @@ static uint64_t expires_ms(const struct engine *e, const struct memory *m,
 
 /* ---- deciding ------------------------------------------------------------ */
 
-bool memory_begin_reason(struct strbuf *why, const struct fact_match *match)
+bool memory_begin_reason_of(struct strbuf *why, const struct runbook *rb,
+                            uint32_t trigger_no)
 {
     if (why->len >= WHY_MAX_BYTES) {
         return false;
     }
     strbuf_addf(why, "%s%.*s, trigger %.*s: ", why->len != 0 ? "; " : "",
-                STR_ARG(match->runbook->path),
-                STR_ARG(match->runbook->triggers[match->trigger_no].name));
+                STR_ARG(rb->path), STR_ARG(rb->triggers[trigger_no].name));
     return true;
+}
+
+bool memory_begin_reason(struct strbuf *why, const struct fact_match *match)
+{
+    return memory_begin_reason_of(why, match->runbook, match->trigger_no);
 }
 
 /* What cannot be remembered could not be limited: it does not start. */

@@ -47,6 +47,7 @@ static uint64_t mix_workflow(uint64_t hash, const struct workflow_row *row)
         row->runbook_name,
         row->runbook_commit,
         row->parameters,
+        row->subject,
         row->requested_by,
         row->stopped_by,
         row->error,
@@ -89,5 +90,5 @@ uint64_t engine_hash(const struct engine *e)
         hash = mix_workflow(hash, &f->row);
         hash = results_hash(f, hash);
     }
-    return engine_mix(hash, memory_hash(e));
+    return engine_mix(engine_mix(hash, memory_hash(e)), watches_hash(e));
 }

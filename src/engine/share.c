@@ -4,7 +4,6 @@
 
 #include "base/assert.h"
 #include "engine/engine_priv.h"
-#include "engine/guards.h"
 
 /* Keys that a trigger may always remember: so many, or a tenth of the limit.
  * All of them together may thus pass the limit, by so many for each trigger. */
@@ -36,16 +35,12 @@ static struct share *find(const struct engine *e, struct str path,
     return map_get(&e->shares, name_of(&room, path, trigger));
 }
 
-void share_add(struct engine *e, const struct memory *m)
+void share_add(struct engine *e, struct str path, struct str trigger)
 {
-    struct share *s = NULL;
-    if (guard_is_row(&m->row)) {
-        return;
-    }
-    s = find(e, m->row.runbook_path, m->row.trigger);
+    struct share *s = find(e, path, trigger);
     if (s == NULL) {
         CLEANUP(strbuf_deinit) struct strbuf room = STRBUF_INIT(65536);
-        struct str name = name_of(&room, m->row.runbook_path, m->row.trigger);
+        struct str name = name_of(&room, path, trigger);
         s = MEM_NEW(struct share);
         s->name = str_dup(name);
         (void)map_put(&e->shares, str_n(s->name, name.len), s);
@@ -53,17 +48,13 @@ void share_add(struct engine *e, const struct memory *m)
     s->keys++;
 }
 
-void share_remove(struct engine *e, const struct memory *m)
+void share_remove(struct engine *e, struct str path, struct str trigger)
 {
-    if (guard_is_row(&m->row)) {
-        return;
-    }
-    struct share *s = find(e, m->row.runbook_path, m->row.trigger);
+    struct share *s = find(e, path, trigger);
     INVARIANT("I8", s != NULL && s->keys != 0);
     if (--s->keys == 0) {
         CLEANUP(strbuf_deinit) struct strbuf room = STRBUF_INIT(65536);
-        (void)map_remove(&e->shares,
-                         name_of(&room, m->row.runbook_path, m->row.trigger));
+        (void)map_remove(&e->shares, name_of(&room, path, trigger));
         mem_free(s->name);
         mem_free(s);
     }
@@ -72,7 +63,8 @@ void share_remove(struct engine *e, const struct memory *m)
 /* Triggers' own: guards' memories have no limit but the number of runbooks. */
 static uint32_t total(const struct engine *e)
 {
-    return (uint32_t)map_count(&e->memories) - e->guard_memories;
+    return (uint32_t)(map_count(&e->memories) + map_count(&e->watches.rows)) -
+           e->guard_memories;
 }
 
 static uint32_t keys_of(const struct engine *e, struct str path,

@@ -8,12 +8,11 @@
 #include "base/strbuf.h"
 
 struct engine;
-struct memory;
 
-/* Counts a memory that is there from now on, or no longer is; guards' own do
- * not count. */
-void share_add(struct engine *e, const struct memory *m);
-void share_remove(struct engine *e, const struct memory *m);
+/* Counts a key of this trigger that is there from now on, or no longer is;
+ * those of guards do not count. */
+void share_add(struct engine *e, struct str path, struct str trigger);
+void share_remove(struct engine *e, struct str path, struct str trigger);
 
 /* May the trigger remember one more key? One trigger has at most half of the
  * limit; its first keys are always taken, whatever others remember. */
@@ -24,7 +23,7 @@ bool share_has_room(const struct engine *e, struct str path,
 void share_refuse(struct engine *e, struct str path, struct str trigger,
                   struct strbuf *why);
 
-/* I8: the shares are what the memories give. */
+/* I8: the shares are what memories and watches give. */
 void share_check(const struct engine *e);
 
 void share_free_all(struct engine *e);

@@ -37,24 +37,21 @@ void stop_flow(struct engine *e, struct flow *f, enum stop_request how,
     }
 }
 
-/* A kill after a cancel escalates; a weaker or repeated request is answered
- * and changes nothing. Who changes something stands in the trail, in the same
- * commit. */
-static void apply(struct engine *e, struct flow *f, const struct fact *fact)
+/* Who changes something stands in the trail, in the same commit. */
+void stop_audited(struct engine *e, struct flow *f, enum stop_request how,
+                  struct str by, struct str audit)
 {
-    if (fact->stop.how <= f->row.stop) {
-        return;
-    }
+    ASSERT(how > f->row.stop);
     CLEANUP(strbuf_deinit) struct strbuf before = STRBUF_INIT(256);
     CLEANUP(strbuf_deinit) struct strbuf after = STRBUF_INIT(256);
     char id[ID_TEXT_SIZE];
     struct audit_row row = {.at_ms = e->now_ms,
-                            .who = fact->stop.requested_by,
-                            .action = fact->stop.audit,
+                            .who = by,
+                            .action = audit,
                             .before = add_state(&before, f)};
     id_format(f->row.id, ID_PREFIX_WORKFLOW, id);
     row.subject = str_c(id);
-    stop_flow(e, f, fact->stop.how, fact->stop.requested_by);
+    stop_flow(e, f, how, by);
     row.after = add_state(&after, f);
     if (row.action.len != 0) {
         effects_audit(e->fx, &row);
@@ -71,7 +68,12 @@ void stop_requested(struct engine *e, const struct fact *fact)
     };
     struct flow *f = flow_find(e, fact->stop.workflow_id);
     if (f != NULL) {
-        apply(e, f, fact);
+        /* A kill after a cancel escalates; a weaker or repeated request is
+         * answered and changes nothing. */
+        if (fact->stop.how > f->row.stop) {
+            stop_audited(e, f, fact->stop.how, fact->stop.requested_by,
+                         fact->stop.audit);
+        }
         answer.reply.result = 0;
         answer.reply.status = f->row.status;
     }

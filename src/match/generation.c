@@ -112,35 +112,70 @@ struct runbook *generation_runbook(const struct generation *g, struct str path)
     return f == NULL ? NULL : f->runbook;
 }
 
+/* Does the event end what others began, so that a trigger that watches must
+ * hear of it? */
+static bool ends(const struct trigger *t, const struct event *e)
+{
+    return trigger_watch_resolves(&t->watch) && t->state == TRIGGER_ON_FIRING &&
+           (e->state == EVENT_RESOLVED ||
+            (e->state == EVENT_STATE_NONE && t->when != NULL));
+}
+
+struct matching {
+    const struct event *event;
+    const struct match_input *input;
+    struct conditions *conditions; /* few events need them */
+    struct matches *ret;
+};
+
+/* Is its condition true as well? False too if it has no value: *ret_known. */
+static bool condition_holds(struct matching *m,
+                            const struct indexed_trigger *it, bool *ret_known)
+{
+    size_t failed = m->ret->failed.count;
+    if (m->conditions == NULL) {
+        m->conditions = conditions_new(m->event, m->input, &m->ret->arena);
+    }
+    bool holds = conditions_hold(m->conditions, it, m->ret);
+    *ret_known = m->ret->failed.count == failed;
+    return holds;
+}
+
+static void match_one(struct matching *m, const struct indexed_trigger *it)
+{
+    const struct trigger *t = &it->runbook->triggers[it->trigger_no];
+    struct match found = {.runbook = it->runbook, .trigger_no = it->trigger_no};
+    bool wanted = trigger_wants_state(t, m->event);
+    bool may_end = ends(t, m->event);
+    bool known = true;
+    if ((!wanted && !may_end) ||
+        trigger_fits(t, m->event, &found.undecided) == 0) {
+        return;
+    }
+    if (wanted && (t->when == NULL || condition_holds(m, it, &known))) {
+        VEC_PUSH(&m->ret->found, found);
+    } else if (may_end && known && found.undecided == NULL) {
+        VEC_PUSH(&m->ret->ended, found);
+    }
+}
+
 void generation_match(const struct generation *g, const struct event *e,
                       const struct match_input *input, struct matches *ret)
 {
     struct candidates c = {0};
-    struct conditions *conditions = NULL; /* few events need them */
+    struct matching m = {.event = e, .input = input, .ret = ret};
     match_index_candidates(g->index, e, &c);
     VEC_EACH (&c.numbers, i) {
-        const struct indexed_trigger *it =
-            match_index_trigger(g->index, c.numbers.at[i]);
-        const struct trigger *t = &it->runbook->triggers[it->trigger_no];
-        struct match m = {.runbook = it->runbook, .trigger_no = it->trigger_no};
-        bool holds = trigger_holds(t, e, &m.undecided) != 0;
-        if (holds && t->when != NULL) {
-            conditions = conditions != NULL
-                             ? conditions
-                             : conditions_new(e, input, &ret->arena);
-            holds = conditions_hold(conditions, it, ret);
-        }
-        if (holds) {
-            VEC_PUSH(&ret->found, m);
-        }
+        match_one(&m, match_index_trigger(g->index, c.numbers.at[i]));
     }
-    conditions_free(conditions);
+    conditions_free(m.conditions);
     VEC_DEINIT(&c.numbers);
 }
 
 void matches_deinit(struct matches *m)
 {
     VEC_DEINIT(&m->found);
+    VEC_DEINIT(&m->ended);
     VEC_DEINIT(&m->failed);
     arena_deinit(&m->arena);
 }

@@ -81,6 +81,10 @@ struct match_failure {
 /* Zeroed before the first use; deinit it. */
 struct matches {
     VEC(struct match) found; /* by path, then trigger_no */
+    /* Triggers that watch, and for which the event ends what others began: it
+     * meets all of their conditions, but the alert has resolved, or it is no
+     * alert and `when` is false. None of them is undecided. */
+    VEC(struct match) ended;
     VEC(struct match_failure) failed;
     struct arena arena; /* of the reasons, and of what conditions read */
 };

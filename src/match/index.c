@@ -220,13 +220,13 @@ static bool is_any_of(struct str s, const struct str *values, uint32_t count)
     return count == 0;
 }
 
-static bool state_holds(enum trigger_state wanted, enum event_state state)
+bool trigger_wants_state(const struct trigger *t, const struct event *e)
 {
-    switch (wanted) {
+    switch (t->state) {
     case TRIGGER_ON_FIRING:
-        return state != EVENT_RESOLVED;
+        return e->state != EVENT_RESOLVED;
     case TRIGGER_ON_RESOLVED:
-        return state == EVENT_RESOLVED;
+        return e->state == EVENT_RESOLVED;
     case TRIGGER_ON_ANY:
         return true;
     }
@@ -235,12 +235,11 @@ static bool state_holds(enum trigger_state wanted, enum event_state state)
 
 /* Cheap conditions first: a regular expression runs only when all the others
  * of the trigger hold. */
-int trigger_holds(const struct trigger *t, const struct event *e,
-                  const struct matcher **ret_undecided)
+int trigger_fits(const struct trigger *t, const struct event *e,
+                 const struct matcher **ret_undecided)
 {
     int result = 1;
     if ((t->type.len != 0 && !str_eq(t->type, e->type)) ||
-        !state_holds(t->state, e->state) ||
         !is_any_of(e->severity, t->severities, t->severity_count) ||
         !is_any_of(e->source, t->sources, t->source_count)) {
         return 0;
@@ -262,4 +261,10 @@ int trigger_holds(const struct trigger *t, const struct event *e,
         }
     }
     return result;
+}
+
+int trigger_holds(const struct trigger *t, const struct event *e,
+                  const struct matcher **ret_undecided)
+{
+    return trigger_wants_state(t, e) ? trigger_fits(t, e, ret_undecided) : 0;
 }

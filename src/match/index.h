@@ -37,8 +37,15 @@ void match_index_candidates(const struct match_index *ix, const struct event *e,
 const struct indexed_trigger *match_index_trigger(const struct match_index *ix,
                                                   uint32_t number);
 
-/* Whether the event meets every condition of the trigger: 1, 0, or -E2BIG
- * when a regular expression ran into its limit and everything else holds;
- * *ret_undecided is that matcher then. */
+/* Whether the state of the event is one that the trigger asks for. */
+bool trigger_wants_state(const struct trigger *t, const struct event *e);
+
+/* Whether the event meets every other condition of the trigger but `when`: 1,
+ * 0, or -E2BIG when a regular expression ran into its limit and everything else
+ * holds; *ret_undecided is that matcher then. */
+NODISCARD int trigger_fits(const struct trigger *t, const struct event *e,
+                           const struct matcher **ret_undecided);
+
+/* Both. */
 NODISCARD int trigger_holds(const struct trigger *t, const struct event *e,
                             const struct matcher **ret_undecided);

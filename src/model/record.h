@@ -15,6 +15,7 @@
 #include "model/event.h"
 #include "model/notice.h"
 #include "model/trigger_memory.h"
+#include "model/trigger_watch.h"
 #include "model/workflow.h"
 
 enum record_kind {
@@ -38,6 +39,8 @@ enum record_kind {
     RECORD_VERDICT,       /* what somebody says of a workflow, from now on */
     RECORD_MEMORY_SET,    /* what a trigger remembers of a key, all of it */
     RECORD_MEMORY_DROP,   /* it remembers nothing of this key any more */
+    RECORD_WATCH_SET,     /* what a trigger watches of a key, all of it */
+    RECORD_WATCH_DROP,    /* it watches nothing of this key any more */
     RECORD_KINDS
 };
 
@@ -125,5 +128,6 @@ struct record {
         struct notice_try tried;
         struct verdict_row verdict;
         struct memory_row memory; /* DROP: only its names count */
+        struct watch_row watch;   /* the same */
     };
 };

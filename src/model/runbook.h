@@ -16,6 +16,7 @@
 #include "model/guards.h"
 #include "model/matcher.h"
 #include "model/trigger_memory.h"
+#include "model/trigger_watch.h"
 #include "model/workflow.h"
 
 enum param_type {
@@ -77,6 +78,7 @@ struct trigger {
     struct dedup_part *dedup; /* of the key; none: one for all events */
     uint32_t dedup_count;
     struct trigger_limits limits;
+    struct trigger_watch watch;
     struct place at;
 };
 

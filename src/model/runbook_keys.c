@@ -1,4 +1,5 @@
 #include "model/runbook_guards.h"
+#include "model/runbook_watch.h"
 
 #define WORD_MAX RUNBOOK_WORD_MAX_BYTES
 #define AT(type, field) .offset = offsetof(struct type, field)
@@ -180,6 +181,38 @@ static const struct key trigger_keys[] = {
      .schema = schema_of_max_runs,
      .help = "At most so many workflows for a key in any window of that "
              "length."},
+    {"for", KEY_DURATION, AT(trigger, watch.for_ms), .min = 1000,
+     .max = RUNBOOK_MEMORY_LIMIT_MS,
+     .help = "Starts only when the alert has been firing for so long; if it "
+             "resolves before, nothing starts."},
+    {"on_resolve", KEY_READ, .read = trigger_read_on_resolve,
+     .schema = schema_of_on_resolve,
+     .help = "What becomes of its workflows when their alert resolves: "
+             "let_finish or cancel. Either way an older event of the alert "
+             "that comes late starts nothing."},
+    {"flapping", KEY_READ, .read = trigger_read_flapping,
+     .schema = schema_of_flapping,
+     .help = "Held back while the alert comes and goes more often than that."},
+    {"absent", KEY_READ, .read = trigger_read_absent,
+     .schema = schema_of_absent,
+     .help = "Starts when no such event has come for so long, not when one "
+             "comes."},
+};
+
+static const struct key absent_keys[] = {
+    {"within", KEY_DURATION, .required = true, AT(trigger, watch.absent_ms),
+     .min = 1000, .max = RUNBOOK_MEMORY_LIMIT_MS,
+     .help = "How long nothing has come, since the last event of a key, or "
+             "since the runbook is there if dedup makes no keys."},
+};
+
+static const struct key flapping_keys[] = {
+    {"changes", KEY_COUNT, .required = true, AT(trigger, watch.changes_most),
+     .min = 2, .max = TRIGGER_MEMORY_MAX - 1,
+     .help = "How many changes of its state are still calm."},
+    {"within", KEY_DURATION, .required = true,
+     AT(trigger, watch.changes_within_ms), .min = 1000,
+     .max = RUNBOOK_MEMORY_LIMIT_MS, .help = "The length of the window."},
 };
 
 static const struct key count_keys[] = {
@@ -396,7 +429,14 @@ static const char param_rules[] =
     "\"then\":{\"not\":{\"required\":[\"default\"]}}}]}";
 
 static const char trigger_rules[] =
-    "{\"not\":{\"required\":[\"state\",\"on\"]}}";
+    "{\"allOf\":["
+    "{\"not\":{\"required\":[\"state\",\"on\"]}},"
+    "{\"not\":{\"required\":[\"absent\",\"for\"]}},"
+    "{\"not\":{\"required\":[\"absent\",\"on_resolve\"]}},"
+    "{\"not\":{\"required\":[\"absent\",\"flapping\"]}},"
+    "{\"not\":{\"required\":[\"absent\",\"count\"]}},"
+    "{\"not\":{\"required\":[\"for\",\"count\"]}},"
+    "{\"not\":{\"required\":[\"flapping\",\"count\"]}}]}";
 
 static const char step_rules[] = "{\"oneOf\":[{\"required\":[\"command\"]},"
                                  "{\"required\":[\"argv\"]}]}";
@@ -425,6 +465,9 @@ const struct key_table runbook_max_starts_keys =
     TABLE("max_starts", max_starts_keys, NULL);
 const struct key_table runbook_breaker_keys =
     TABLE("breaker", breaker_keys, NULL);
+const struct key_table runbook_absent_keys = TABLE("absent", absent_keys, NULL);
+const struct key_table runbook_flapping_keys =
+    TABLE("flapping", flapping_keys, NULL);
 const struct key_table runbook_step_keys =
     TABLE("a step", step_keys, plain_step_rules);
 const struct key_table runbook_rollback_keys =

@@ -129,7 +129,11 @@ static bool has_limit(const struct yaml_node *trigger)
 {
     return yaml_get(trigger, STR("cooldown")) != NULL ||
            yaml_get(trigger, STR("count")) != NULL ||
-           yaml_get(trigger, STR("max_runs")) != NULL;
+           yaml_get(trigger, STR("max_runs")) != NULL ||
+           yaml_get(trigger, STR("for")) != NULL ||
+           yaml_get(trigger, STR("on_resolve")) != NULL ||
+           yaml_get(trigger, STR("flapping")) != NULL ||
+           yaml_get(trigger, STR("absent")) != NULL;
 }
 
 void triggers_name(struct loader *l, const struct yaml_node *n)
@@ -156,7 +160,8 @@ void triggers_name(struct loader *l, const struct yaml_node *n)
             err_hint(loader_warning(l, t->at,
                                     "'dedup' has no effect: the trigger "
                                     "remembers nothing"),
-                     "add cooldown, count or max_runs");
+                     "add cooldown, count, max_runs, for, absent, flapping or "
+                     "on_resolve");
         }
         loader_leave(l, mark);
     }

@@ -5,6 +5,7 @@
 #include "model/event_json.h"
 #include "model/params_value.h"
 #include "model/runbook_guards.h"
+#include "model/runbook_watch.h"
 #include "model/step_outputs.h"
 
 #define PARAM_NAME "^[a-z][a-z0-9_]{0,63}$"
@@ -154,13 +155,23 @@ json_t *schema_of_default(void)
     return scalar(0, RUNBOOK_PARAM_VALUE_MAX_BYTES);
 }
 
-json_t *schema_of_state(void)
+static json_t *one_of_words(const char *(*word)(size_t i))
 {
     json_t *names = json_array();
-    for (size_t i = 0; trigger_state_word(i) != NULL; i++) {
-        (void)json_array_append_new(names, json_string(trigger_state_word(i)));
+    for (size_t i = 0; word(i) != NULL; i++) {
+        (void)json_array_append_new(names, json_string(word(i)));
     }
     return made(json_pack("{s:s,s:o}", "type", "string", "enum", names));
+}
+
+json_t *schema_of_state(void)
+{
+    return one_of_words(trigger_state_word);
+}
+
+json_t *schema_of_on_resolve(void)
+{
+    return one_of_words(trigger_resolve_word);
 }
 
 json_t *schema_of_labels(void)
@@ -283,6 +294,16 @@ json_t *schema_of_max_starts(void)
 json_t *schema_of_breaker(void)
 {
     return either(json_pack("{s:b}", "const", 0), reference("breaker"));
+}
+
+json_t *schema_of_absent(void)
+{
+    return only(reference("absent"));
+}
+
+json_t *schema_of_flapping(void)
+{
+    return only(reference("flapping"));
 }
 
 /* "^(?!LD_|ENV$)[A-Z]...": those that a step may set. */
@@ -408,6 +429,8 @@ static const struct {
     {"trigger", &runbook_trigger_keys},
     {"count", &runbook_count_keys},
     {"max_runs", &runbook_max_runs_keys},
+    {"absent", &runbook_absent_keys},
+    {"flapping", &runbook_flapping_keys},
     {"guards", &runbook_guard_keys},
     {"concurrency", &runbook_concurrency_keys},
     {"max_starts", &runbook_max_starts_keys},

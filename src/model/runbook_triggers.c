@@ -4,6 +4,7 @@
 
 #include "model/event_json.h"
 #include "model/params_value.h"
+#include "model/runbook_watch.h"
 
 static const struct {
     const char *name;
@@ -281,6 +282,7 @@ static void read_trigger(struct loader *l, const struct yaml_node *n,
                            "'on' and 'state' mean the same: write one of "
                            "them");
     }
+    trigger_check_watch(l, n, t);
     warn_unreachable(l, t);
     warn_unfilled(l, t);
 }

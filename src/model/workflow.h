@@ -80,6 +80,8 @@ struct workflow_row {
     struct str runbook_commit; /* git commit of the repository, "" if none */
     struct id event_id;        /* ID_NULL when started by hand */
     uint32_t trigger_no;       /* which trigger of the runbook matched */
+    struct str subject;        /* of the event, under a trigger that watches
+                                  (model/trigger_watch.h); else "" */
     struct str parameters;     /* JSON object text, typed values */
     struct str requested_by;   /* "trigger", "uid:0", "token:ci" */
     bool dry_run;

@@ -78,6 +78,9 @@ void runtime_act(struct runtime *rt, const struct action *action)
                         action->reply.result, action->reply.workflow_id,
                         action->reply.status);
         return;
+    case ENGINE_ACT_DUE:
+        runtime_ask_due(rt, action);
+        return;
     case ENGINE_ACT_KINDS:
         break;
     }

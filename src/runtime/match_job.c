@@ -50,7 +50,7 @@ static bool is_disabled(struct match_job *job, const struct match *m,
     return true;
 }
 
-/* The key of the event under this trigger; true if there is none, and why:
+/* The keys of the event under this trigger; true if one is lacking, and why:
  * what is not there is never taken for "all". */
 static bool lacks_key(struct match_job *job, const struct event *event,
                       const struct match *m, struct fact_match *match,
@@ -58,11 +58,17 @@ static bool lacks_key(struct match_job *job, const struct event *event,
 {
     const struct trigger *t = &m->runbook->triggers[m->trigger_no];
     struct str text = STR("");
-    if (!trigger_limits_any(&t->limits)) {
-        return false;
-    }
-    if (trigger_key(t->dedup, t->dedup_count, event, &job->arena, &text) == 0) {
+    int r = 0;
+    if (trigger_limits_any(&t->limits)) {
+        r = trigger_key(t->dedup, t->dedup_count, event, &job->arena, &text);
         match->key = text;
+    }
+    if (r == 0 && trigger_watch_any(&t->watch)) {
+        r = trigger_subject(&t->watch, t->dedup, t->dedup_count, event,
+                            &job->arena, &text);
+        match->subject = text;
+    }
+    if (r == 0) {
         return false;
     }
     struct strbuf why = STRBUF_INIT(8192);
@@ -107,6 +113,26 @@ static void take_matches(struct match_job *job, uint32_t i,
     fact->match_count = count;
 }
 
+/* One that lacks a part of the key ends nothing. */
+static void take_ends(struct match_job *job, uint32_t i,
+                      const struct event *event, const struct matches *matches)
+{
+    size_t total = matches->ended.count;
+    struct fact_end *ends = ARENA_ARRAY(&job->arena, total, struct fact_end);
+    uint32_t count = 0;
+    for (size_t m = 0; m < total; m++) {
+        const struct match *found = &matches->ended.at[m];
+        const struct trigger *t = &found->runbook->triggers[found->trigger_no];
+        struct fact_end *end = &ends[count];
+        end->runbook = found->runbook;
+        end->trigger_no = found->trigger_no;
+        count += trigger_subject(&t->watch, t->dedup, t->dedup_count, event,
+                                 &job->arena, &end->subject) == 0;
+    }
+    job->events[i].ends = ends;
+    job->events[i].end_count = count;
+}
+
 static void match_event(struct match_job *job, uint32_t i)
 {
     const struct event *event = &job->claim.op.claim.events[i];
@@ -115,9 +141,15 @@ static void match_event(struct match_job *job, uint32_t i)
     fact->seq = event->seq;
     fact->id = event->id;
     fact->received_ms = event->received_ms;
+    fact->alert = event->fingerprint;
+    fact->starts_ms = event->starts_ms;
+    fact->over_ms = event_alert_ends_ms(event);
     generation_match(job->generation, event, &job->input, &matches);
     if (matches.found.count != 0) {
         take_matches(job, i, event, &matches);
+    }
+    if (matches.ended.count != 0) {
+        take_ends(job, i, event, &matches);
     }
     fact->remark = match_failures_text(&matches, &job->arena);
     matches_deinit(&matches);

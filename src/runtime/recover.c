@@ -175,6 +175,16 @@ static int restore_all(struct recovery *rec, struct err *reterr)
     }
 }
 
+/* The next page begins behind this row. */
+static void go_behind(struct memory_filter *f, struct arena *cursor,
+                      struct str path, struct str trigger, struct str key)
+{
+    arena_reset(cursor);
+    f->after_runbook = arena_str(cursor, path);
+    f->after_trigger = arena_str(cursor, trigger);
+    f->after_key = arena_str(cursor, key);
+}
+
 /* What triggers remember, whether or not their runbooks are still there. */
 static int restore_memories(struct recovery *rec, struct err *reterr)
 {
@@ -192,15 +202,38 @@ static int restore_memories(struct recovery *rec, struct err *reterr)
         }
         if (r == 0 && count == RECOVER_PAGE) {
             const struct memory_row *last = &rows[count - 1];
-            arena_reset(&cursor);
-            filter.after_runbook = arena_str(&cursor, last->runbook_path);
-            filter.after_trigger = arena_str(&cursor, last->trigger);
-            filter.after_key = arena_str(&cursor, last->key);
+            go_behind(&filter, &cursor, last->runbook_path, last->trigger,
+                      last->key);
         }
     }
     arena_deinit(&cursor);
     return r == 0 ? 0
                   : err_set(reterr, r, "cannot read what triggers remember");
+}
+
+/* The same for what they watch. */
+static int restore_watches(struct recovery *rec, struct err *reterr)
+{
+    struct reader *reader = rec->reader;
+    struct memory_filter filter = {.limit = RECOVER_PAGE};
+    struct arena cursor = ARENA_INIT;
+    uint32_t count = RECOVER_PAGE;
+    int r = 0;
+    while (r == 0 && count == RECOVER_PAGE) {
+        CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+        struct watch_row *rows = NULL;
+        r = reader->ops->watches(reader, &filter, &a, &rows, &count);
+        for (uint32_t i = 0; r == 0 && i < count; i++) {
+            engine_restore_watch(rec->rt->engine, &rows[i]);
+        }
+        if (r == 0 && count == RECOVER_PAGE) {
+            const struct watch_row *last = &rows[count - 1];
+            go_behind(&filter, &cursor, last->runbook_path, last->trigger,
+                      last->key);
+        }
+    }
+    arena_deinit(&cursor);
+    return r == 0 ? 0 : err_set(reterr, r, "cannot read what triggers watch");
 }
 
 void runtime_doubt(struct runtime *rt, struct str why)
@@ -223,6 +256,9 @@ int runtime_recover(struct runtime *rt, struct reader *reader,
     if (r == 0) {
         r = restore_memories(&rec, reterr);
     }
+    if (r == 0) {
+        r = restore_watches(&rec, reterr);
+    }
     size_t cursor = 0;
     struct map_entry *entry = NULL;
     while ((entry = map_next(&rec.loaded, &cursor)) != NULL) {
@@ -239,5 +275,7 @@ int runtime_recover(struct runtime *rt, struct reader *reader,
     }
     struct fact fact = {.kind = FACT_START, .doubt = str_c(rt->doubt)};
     runtime_take(rt, &fact);
+    rt->recovered = true;
+    runtime_tell_generation(rt);
     return 0;
 }

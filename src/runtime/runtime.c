@@ -61,6 +61,8 @@ void runtime_free(struct runtime *rt)
     map_deinit(&rt->pins);
     generation_unref(rt->generation);
     controls_unref(rt->controls);
+    VEC_DEINIT(&rt->dues);
+    arena_deinit(&rt->due_arena);
     engine_free(rt->engine);
     mem_free(rt->doubt);
     mem_free(rt);
@@ -179,6 +181,7 @@ void runtime_take(struct runtime *rt, struct fact *fact)
     }
     look_at_clock(rt);
     step(rt, fact);
+    runtime_answer_dues(rt);
     rt->ports.wake(rt->ports.context, engine_next_deadline_ms(rt->engine));
 }
 
@@ -268,6 +271,7 @@ void runtime_set_generation(struct runtime *rt, struct generation *g)
     rt->generation = g;
     rt->exec_pin_next = 0;
     runtime_exec_pin_more(rt);
+    runtime_tell_generation(rt);
 }
 
 void runtime_set_controls(struct runtime *rt, struct controls *c)
@@ -307,6 +311,7 @@ static void apply_done(struct runtime *rt, struct commit *c)
     }
     c->durable = true;
     act_on_durable(rt);
+    runtime_answer_dues(rt);
 }
 
 void runtime_op_done(struct runtime *rt, struct store_op *op)

@@ -5,6 +5,7 @@
 
 #include "base/map.h"
 #include "base/prng.h"
+#include "runtime/due.h"
 #include "runtime/runtime.h"
 
 /* How many runbooks may be on their way to the executor at a time. */
@@ -44,8 +45,12 @@ struct runtime {
     uint32_t ops_in_flight; /* APPLY and PIN */
     bool executor_up;
     struct id executor;
-    uint32_t exec_pin_next;  /* file of the generation to pin next */
-    uint32_t exec_pins_open; /* sent and not answered */
+    uint32_t exec_pin_next;        /* file of the generation to pin next */
+    uint32_t exec_pins_open;       /* sent and not answered */
+    VEC(struct due_question) dues; /* to be answered */
+    struct arena due_arena;
+    bool answering;
+    bool recovered;
     bool failed;
 };
 
@@ -61,6 +66,14 @@ void runtime_pin(struct runtime *rt, struct runbook *rb);
 
 /* Sends as many runbooks to the executor as the window allows. */
 void runtime_exec_pin_more(struct runtime *rt);
+
+/* What is due: taken down, and answered when nothing else is being done. */
+void runtime_ask_due(struct runtime *rt, const struct action *action);
+void runtime_answer_dues(struct runtime *rt);
+
+/* Tells the engine what it must know of the generation, once it has started.
+ */
+void runtime_tell_generation(struct runtime *rt);
 
 void runtime_act(struct runtime *rt, const struct action *action);
 struct id runtime_mint_id(struct runtime *rt);

@@ -169,7 +169,7 @@ static void close_memory(struct store *s)
     struct map *maps[] = {&s->events_by_id, &s->workflows_by_id, &s->starts,
                           &s->dedup,        &s->requests,        &s->runbooks,
                           &s->alerts,       &s->settings,        &s->verdicts,
-                          &s->memories};
+                          &s->memories,     &s->watches};
     for (size_t i = 0; i < ARRAY_LEN(maps); i++) {
         map_deinit(maps[i]);
     }

@@ -262,6 +262,12 @@ static int apply_one(struct store *s, const struct record *r, uint64_t *moved)
     case RECORD_MEMORY_DROP:
         memory_memory_drop(s, &r->memory);
         return 0;
+    case RECORD_WATCH_SET:
+        memory_watch_set(s, &r->watch);
+        return 0;
+    case RECORD_WATCH_DROP:
+        memory_watch_drop(s, &r->watch);
+        return 0;
     case RECORD_KINDS:
         break;
     }

@@ -99,6 +99,7 @@ struct store {
     VEC(struct mem_notice *) notices; /* the same */
     struct map verdicts;              /* subject -> struct verdict_row */
     struct map memories;              /* their names -> struct memory_row */
+    struct map watches;               /* the same -> struct watch_row */
     struct map alerts; /* fingerprint -> newest event, while it fires */
     struct heap queue;
     VEC(struct undo) undo;
@@ -164,11 +165,17 @@ void memory_verdict(struct store *s, const struct verdict_row *given);
 void memory_memory_set(struct store *s, const struct memory_row *given);
 void memory_memory_drop(struct store *s, const struct memory_row *given);
 
-/* struct reader_ops.memories, under the lock (memory_memories.c). */
+void memory_watch_set(struct store *s, const struct watch_row *given);
+void memory_watch_drop(struct store *s, const struct watch_row *given);
+
+/* struct reader_ops.memories and .watches, under the lock (memory_memories.c).
+ */
 uint32_t memory_memories(const struct store *s, const struct memory_filter *f,
                          struct arena *a, struct memory_row **ret);
 int memory_memory(const struct store *s, const struct memory_name *name,
                   struct arena *a, struct memory_row *ret);
+uint32_t memory_watches(const struct store *s, const struct memory_filter *f,
+                        struct arena *a, struct watch_row **ret);
 
 /* struct reader_ops.tally, under the lock (memory_tally.c). */
 void memory_tally(struct store *s, const struct tally_filter *f,

@@ -464,6 +464,16 @@ static int read_memory(struct reader *r, const struct memory_name *name,
     return found;
 }
 
+static int read_watches(struct reader *r, const struct memory_filter *f,
+                        struct arena *a, struct watch_row **ret,
+                        uint32_t *ret_count)
+{
+    struct store *s = lock(r);
+    *ret_count = memory_watches(s, f, a, ret);
+    unlock(s);
+    return 0;
+}
+
 static const struct reader_ops ops = {
     .close = close_reader,
     .events = read_events,
@@ -488,6 +498,7 @@ static const struct reader_ops ops = {
     .verdict_counts = read_verdict_counts,
     .memories = read_memories,
     .memory = read_memory,
+    .watches = read_watches,
 };
 
 int memory_reader_open(struct store *s, struct reader **ret, struct err *reterr)

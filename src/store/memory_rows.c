@@ -45,6 +45,7 @@ struct workflow_row memory_copy_workflow(struct arena *a,
     w.runbook_path = copy(a, from->runbook_path);
     w.runbook_name = copy(a, from->runbook_name);
     w.runbook_commit = copy(a, from->runbook_commit);
+    w.subject = copy(a, from->subject);
     w.parameters = copy(a, from->parameters);
     w.requested_by = copy(a, from->requested_by);
     w.stopped_by = copy(a, from->stopped_by);

@@ -17,6 +17,7 @@
 #include "model/event.h"
 #include "model/notice.h"
 #include "model/trigger_memory.h"
+#include "model/trigger_watch.h"
 #include "model/workflow.h"
 
 #define STORE_READ_DEADLINE_MS 2000
@@ -222,6 +223,9 @@ struct reader_ops {
     /* The one of these names. -ENOENT */
     int (*memory)(struct reader *r, const struct memory_name *name,
                   struct arena *a, struct memory_row *ret);
+    int (*watches)(struct reader *r, const struct memory_filter *f,
+                   struct arena *a, struct watch_row **ret,
+                   uint32_t *ret_count);
 };
 
 struct reader {

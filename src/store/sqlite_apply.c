@@ -131,7 +131,7 @@ static int workflow_new(struct store *s, const struct workflow_row *r)
     sqlite3_stmt *st = sqlite_statement(s, SQL_WORKFLOW_INSERT);
     stmt_bind_workflow(st, r);
     stmt_bind_u64(st, 1, s->tally.last_workflow + 1);
-    stmt_bind_u64(st, 26, s->session);
+    stmt_bind_u64(st, 27, s->session);
     int run = sqlite_run(s, st);
     if (run == 0) {
         s->tally.last_workflow++;
@@ -352,6 +352,10 @@ static int apply_one(struct store *s, const struct record *r, uint64_t *moved)
         return sqlite_memory_set(s, &r->memory);
     case RECORD_MEMORY_DROP:
         return sqlite_memory_drop(s, &r->memory);
+    case RECORD_WATCH_SET:
+        return sqlite_watch_set(s, &r->watch);
+    case RECORD_WATCH_DROP:
+        return sqlite_watch_drop(s, &r->watch);
     case RECORD_KINDS:
         break;
     }

@@ -29,6 +29,8 @@ NODISCARD int sqlite_verdict(struct store *s, const struct verdict_row *row);
 /* What triggers remember (sqlite_memories.c). */
 NODISCARD int sqlite_memory_set(struct store *s, const struct memory_row *row);
 NODISCARD int sqlite_memory_drop(struct store *s, const struct memory_row *row);
+NODISCARD int sqlite_watch_set(struct store *s, const struct watch_row *row);
+NODISCARD int sqlite_watch_drop(struct store *s, const struct watch_row *row);
 
 #define SQLITE_AUDIT_COLUMNS                                                   \
     "seq, at_ms, who, action, subject, before, after, hash"

@@ -1,4 +1,4 @@
-/* What triggers remember, in the SQLite driver. */
+/* What triggers remember and watch, in the SQLite driver. */
 #include <errno.h>
 #include <string.h>
 
@@ -37,17 +37,18 @@ static int decode(sqlite3_stmt *st, int column, struct arena *a,
 
 /* ---- writing ------------------------------------------------------------- */
 
-static void bind_name(sqlite3_stmt *st, const struct memory_row *row)
+static void bind_name(sqlite3_stmt *st, struct str path, struct str trigger,
+                      struct str key)
 {
-    stmt_bind_text(st, 1, row->runbook_path);
-    stmt_bind_text(st, 2, row->trigger);
-    stmt_bind_text(st, 3, row->key);
+    stmt_bind_text(st, 1, path);
+    stmt_bind_text(st, 2, trigger);
+    stmt_bind_text(st, 3, key);
 }
 
 int sqlite_memory_set(struct store *s, const struct memory_row *row)
 {
     sqlite3_stmt *st = sqlite_statement(s, SQL_MEMORY_SET);
-    bind_name(st, row);
+    bind_name(st, row->runbook_path, row->trigger, row->key);
     stmt_bind_u64(st, 4, row->expires_ms);
     stmt_bind_id(st, 5, &row->last_workflow);
     stmt_bind_blob(st, 6, encode(&s->arena, row->events_ms, row->event_count));
@@ -58,7 +59,37 @@ int sqlite_memory_set(struct store *s, const struct memory_row *row)
 int sqlite_memory_drop(struct store *s, const struct memory_row *row)
 {
     sqlite3_stmt *st = sqlite_statement(s, SQL_MEMORY_DROP);
-    bind_name(st, row);
+    bind_name(st, row->runbook_path, row->trigger, row->key);
+    return sqlite_run(s, st);
+}
+
+int sqlite_watch_set(struct store *s, const struct watch_row *row)
+{
+    sqlite3_stmt *st = sqlite_statement(s, SQL_WATCH_SET);
+    int c = 4;
+    bind_name(st, row->runbook_path, row->trigger, row->key);
+    stmt_bind_u64(st, c++, row->state);
+    stmt_bind_text(st, c++, row->alert);
+    stmt_bind_u64(st, c++, row->newest_seq);
+    stmt_bind_u64(st, c++, row->starts_ms);
+    stmt_bind_u64(st, c++, row->since_ms);
+    stmt_bind_u64(st, c++, row->seen_ms);
+    stmt_bind_u64(st, c++, row->due_ms);
+    stmt_bind_u64(st, c++, row->within_ms);
+    stmt_bind_u64(st, c++, row->expires_ms);
+    stmt_bind_id(st, c++, &row->event_id);
+    stmt_bind_text(st, c++, row->parameters);
+    stmt_bind_text(st, c++, row->error);
+    stmt_bind_text(st, c++, row->held);
+    stmt_bind_blob(st, c,
+                   encode(&s->arena, row->changes_ms, row->change_count));
+    return sqlite_run(s, st);
+}
+
+int sqlite_watch_drop(struct store *s, const struct watch_row *row)
+{
+    sqlite3_stmt *st = sqlite_statement(s, SQL_WATCH_DROP);
+    bind_name(st, row->runbook_path, row->trigger, row->key);
     return sqlite_run(s, st);
 }
 
@@ -85,16 +116,43 @@ static int memory_of(sqlite3_stmt *st, struct arena *a, struct memory_row *ret)
     return r < 0 ? r : decode(st, 6, a, &ret->starts_ms, &ret->start_count);
 }
 
+static int watch_of(sqlite3_stmt *st, struct arena *a, struct watch_row *ret)
+{
+    int c = 0;
+    ret->runbook_path = stmt_str(st, c++, a);
+    ret->trigger = stmt_str(st, c++, a);
+    ret->key = stmt_str(st, c++, a);
+    ret->state = (enum event_state)stmt_u32(st, c++);
+    ret->alert = stmt_str(st, c++, a);
+    ret->newest_seq = stmt_u64(st, c++);
+    ret->starts_ms = stmt_u64(st, c++);
+    ret->since_ms = stmt_u64(st, c++);
+    ret->seen_ms = stmt_u64(st, c++);
+    ret->due_ms = stmt_u64(st, c++);
+    ret->within_ms = stmt_u64(st, c++);
+    ret->expires_ms = stmt_u64(st, c++);
+    ret->event_id = stmt_id(st, c++);
+    ret->parameters = stmt_str(st, c++, a);
+    ret->error = stmt_str(st, c++, a);
+    ret->held = stmt_str(st, c++, a);
+    return decode(st, c, a, &ret->changes_ms, &ret->change_count);
+}
+
+static sqlite3_stmt *begin(struct reader *r, enum sqlite_read which,
+                           const struct memory_filter *f)
+{
+    sqlite3_stmt *st = sqlite_read_begin(r, which);
+    bind_name(st, f->after_runbook, f->after_trigger, f->after_key);
+    stmt_bind_text(st, 4, f->runbook);
+    stmt_bind_u64(st, 5, f->limit);
+    return st;
+}
+
 int sqlite_read_memories(struct reader *r, const struct memory_filter *f,
                          struct arena *a, struct memory_row **ret,
                          uint32_t *ret_count)
 {
-    sqlite3_stmt *st = sqlite_read_begin(r, READ_MEMORIES);
-    stmt_bind_text(st, 1, f->after_runbook);
-    stmt_bind_text(st, 2, f->after_trigger);
-    stmt_bind_text(st, 3, f->after_key);
-    stmt_bind_text(st, 4, f->runbook);
-    stmt_bind_u64(st, 5, f->limit);
+    sqlite3_stmt *st = begin(r, READ_MEMORIES, f);
     VEC(struct memory_row) rows = {0};
     int n = sqlite_read_next(st);
     while (n == 1) {
@@ -119,9 +177,7 @@ int sqlite_read_memory(struct reader *r, const struct memory_name *name,
                        struct arena *a, struct memory_row *ret)
 {
     sqlite3_stmt *st = sqlite_read_begin(r, READ_MEMORY);
-    stmt_bind_text(st, 1, name->runbook);
-    stmt_bind_text(st, 2, name->trigger);
-    stmt_bind_text(st, 3, name->key);
+    bind_name(st, name->runbook, name->trigger, name->key);
     int n = sqlite_read_next(st);
     if (n == 1) {
         n = memory_of(st, a, ret);
@@ -129,5 +185,30 @@ int sqlite_read_memory(struct reader *r, const struct memory_name *name,
         n = -ENOENT;
     }
     (void)sqlite3_reset(st);
+    return n;
+}
+
+int sqlite_read_watches(struct reader *r, const struct memory_filter *f,
+                        struct arena *a, struct watch_row **ret,
+                        uint32_t *ret_count)
+{
+    sqlite3_stmt *st = begin(r, READ_WATCHES, f);
+    VEC(struct watch_row) rows = {0};
+    int n = sqlite_read_next(st);
+    while (n == 1) {
+        struct watch_row row = {0};
+        int decoded = watch_of(st, a, &row);
+        VEC_PUSH(&rows, row);
+        n = decoded < 0 ? decoded : sqlite_read_next(st);
+    }
+    (void)sqlite3_reset(st);
+    if (n == 0) {
+        *ret = ARENA_ARRAY(a, rows.count, struct watch_row);
+        VEC_EACH (&rows, i) {
+            (*ret)[i] = rows.at[i];
+        }
+        *ret_count = (uint32_t)rows.count;
+    }
+    VEC_DEINIT(&rows);
     return n;
 }

@@ -63,6 +63,8 @@ enum sqlite_statement {
     SQL_VERDICT_CLEAR,
     SQL_MEMORY_SET,
     SQL_MEMORY_DROP,
+    SQL_WATCH_SET,
+    SQL_WATCH_DROP,
     SQL_SPAN_NEXT,
     SQL_SPAN_REMOVE,
     SQL_EVENTS_KEPT,

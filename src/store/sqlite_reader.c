@@ -102,6 +102,10 @@ static const char *const texts[READ_STATEMENTS] = {
         "SELECT runbook_path, trigger_name, key, expires_ms, last_workflow,"
         " events, starts FROM trigger_memory"
         " WHERE runbook_path = ?1 AND trigger_name = ?2 AND key = ?3",
+    [READ_WATCHES] = "SELECT " SQLITE_WATCH_COLUMNS " FROM trigger_watch"
+                     " WHERE (runbook_path, trigger_name, key) > (?1, ?2, ?3)"
+                     " AND (?4 = '' OR runbook_path = ?4)"
+                     " ORDER BY runbook_path, trigger_name, key LIMIT ?5",
 };
 
 /* ---- the connection ----------------------------------------------------- */
@@ -447,6 +451,7 @@ static const struct reader_ops ops = {
     .verdict_counts = sqlite_read_verdict_counts,
     .memories = sqlite_read_memories,
     .memory = sqlite_read_memory,
+    .watches = sqlite_read_watches,
 };
 
 static int connect_file(struct sqlite_reader *r, const char *path)

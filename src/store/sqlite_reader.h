@@ -31,6 +31,7 @@ enum sqlite_read {
     READ_VERDICT_COUNTS,
     READ_MEMORIES,
     READ_MEMORY,
+    READ_WATCHES,
     READ_STATEMENTS
 };
 
@@ -95,6 +96,9 @@ int sqlite_read_memories(struct reader *r, const struct memory_filter *f,
                          uint32_t *ret_count);
 int sqlite_read_memory(struct reader *r, const struct memory_name *name,
                        struct arena *a, struct memory_row *ret);
+int sqlite_read_watches(struct reader *r, const struct memory_filter *f,
+                        struct arena *a, struct watch_row **ret,
+                        uint32_t *ret_count);
 int sqlite_read_workflows(struct reader *r, const struct workflow_filter *f,
                           struct arena *a, struct workflow_view **ret,
                           uint32_t *ret_count);

@@ -203,9 +203,24 @@ static const char schema_11[] =
 static const char schema_12[] =
     "ALTER TABLE event_span ADD COLUMN decision TEXT NOT NULL DEFAULT '';";
 
-static const char *const steps[] = {schema_1, schema_2,  schema_3,  schema_4,
-                                    schema_5, schema_6,  schema_7,  schema_8,
-                                    schema_9, schema_10, schema_11, schema_12};
+/* The same for what triggers watch; state is that of enum event_state, changes
+ * are instants. And whose workflow a watched one is. */
+static const char schema_13[] =
+    "CREATE TABLE trigger_watch ("
+    " runbook_path TEXT NOT NULL, trigger_name TEXT NOT NULL,"
+    " key TEXT NOT NULL, state INTEGER NOT NULL, alert TEXT NOT NULL,"
+    " newest_seq INTEGER NOT NULL, starts_ms INTEGER NOT NULL,"
+    " since_ms INTEGER NOT NULL, seen_ms INTEGER NOT NULL,"
+    " due_ms INTEGER NOT NULL, within_ms INTEGER NOT NULL,"
+    " expires_ms INTEGER NOT NULL, event_id BLOB, parameters TEXT NOT NULL,"
+    " error TEXT NOT NULL, held TEXT NOT NULL, changes BLOB NOT NULL,"
+    " PRIMARY KEY (runbook_path, trigger_name, key)"
+    ") STRICT, WITHOUT ROWID;"
+    "ALTER TABLE workflow ADD COLUMN subject TEXT NOT NULL DEFAULT '';";
+
+static const char *const steps[] = {
+    schema_1, schema_2, schema_3,  schema_4,  schema_5,  schema_6, schema_7,
+    schema_8, schema_9, schema_10, schema_11, schema_12, schema_13};
 
 const char *sqlite_schema_step(uint32_t version)
 {

@@ -118,6 +118,7 @@ struct workflow_row stmt_workflow(sqlite3_stmt *st, struct arena *a)
     w.created_ms = stmt_u64(st, c++);
     w.defaults.step_timeout_ms = stmt_u64(st, c++);
     w.defaults.retry_attempts = stmt_u32(st, c++);
+    w.subject = stmt_str(st, c++, a);
     w.status = (enum workflow_status)stmt_u32(st, c++);
     w.result = (enum workflow_result)stmt_u32(st, c++);
     w.stop = (enum stop_request)stmt_u32(st, c++);
@@ -150,6 +151,7 @@ void stmt_bind_workflow(sqlite3_stmt *st, const struct workflow_row *w)
     stmt_bind_u64(st, c++, w->created_ms);
     stmt_bind_u64(st, c++, w->defaults.step_timeout_ms);
     stmt_bind_u64(st, c++, w->defaults.retry_attempts);
+    stmt_bind_text(st, c++, w->subject);
     stmt_bind_u64(st, c++, w->status);
     stmt_bind_u64(st, c++, w->result);
     stmt_bind_u64(st, c++, w->stop);

@@ -48,7 +48,7 @@ NODISCARD int stmt_event(sqlite3_stmt *st, struct arena *a, struct event *ret);
 #define STMT_WORKFLOW_COLUMNS                                                  \
     "seq, id, runbook_path, runbook_name, runbook_hash, runbook_commit, "      \
     "event_id, trigger_no, parameters, requested_by, dry_run, created_ms, "    \
-    "default_timeout_ms, default_attempts, "                                   \
+    "default_timeout_ms, default_attempts, subject, "                          \
     "status, result, stop, stopped_by, step_no, started_ms, finished_ms, "     \
     "wake_ms, deadline_ms, error, rev"
 struct workflow_row stmt_workflow(sqlite3_stmt *st, struct arena *a);
@@ -56,6 +56,12 @@ struct workflow_row stmt_workflow(sqlite3_stmt *st, struct arena *a);
 /* Binds a workflow's columns in the order of STMT_WORKFLOW_COLUMNS, without
  * seq: ?2 is id. */
 void stmt_bind_workflow(sqlite3_stmt *st, const struct workflow_row *w);
+
+/* What triggers watch, in the order of the table. */
+#define SQLITE_WATCH_COLUMNS                                                   \
+    "runbook_path, trigger_name, key, state, alert, newest_seq, starts_ms, "   \
+    "since_ms, seen_ms, due_ms, within_ms, expires_ms, event_id, "             \
+    "parameters, error, held, changes"
 
 /* The same for an attempt's columns; workflow_id is not among them. */
 #define STMT_ATTEMPT_COLUMNS                                                   \

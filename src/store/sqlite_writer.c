@@ -63,13 +63,13 @@ static const char *const texts[SQL_STATEMENTS] = {
     [SQL_WORKFLOW_INSERT] =
         "INSERT INTO workflow (" STMT_WORKFLOW_COLUMNS ", owner) VALUES (?1,"
         " ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"
-        " ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)",
+        " ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)",
     /* Numbered as in STMT_WORKFLOW_COLUMNS: the changing half. */
     [SQL_WORKFLOW_SET] =
-        "UPDATE workflow SET status = ?15, result = ?16, stop = ?17,"
-        " stopped_by = ?18, step_no = ?19, started_ms = ?20,"
-        " finished_ms = ?21, wake_ms = ?22, deadline_ms = ?23, error = ?24,"
-        " rev = ?25 WHERE seq = ?1",
+        "UPDATE workflow SET status = ?16, result = ?17, stop = ?18,"
+        " stopped_by = ?19, step_no = ?20, started_ms = ?21,"
+        " finished_ms = ?22, wake_ms = ?23, deadline_ms = ?24, error = ?25,"
+        " rev = ?26 WHERE seq = ?1",
     [SQL_ATTEMPT_FIND] =
         "SELECT state, executor, requested_ms FROM attempt"
         " WHERE workflow = ?1 AND step_no = ?2 AND attempt = ?3",
@@ -130,6 +130,11 @@ static const char *const texts[SQL_STATEMENTS] = {
                        " (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [SQL_MEMORY_DROP] = "DELETE FROM trigger_memory WHERE runbook_path = ?1"
                         " AND trigger_name = ?2 AND key = ?3",
+    [SQL_WATCH_SET] = "INSERT OR REPLACE INTO trigger_watch VALUES"
+                      " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
+                      " ?13, ?14, ?15, ?16, ?17)",
+    [SQL_WATCH_DROP] = "DELETE FROM trigger_watch WHERE runbook_path = ?1"
+                       " AND trigger_name = ?2 AND key = ?3",
     /* The rows are in order of age: looks at the oldest only, and at more
      * than one only if that has expired. */
     [SQL_SPAN_NEXT] = "SELECT " SQLITE_SPAN_COLUMNS " FROM event_span"

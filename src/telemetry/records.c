@@ -142,6 +142,8 @@ void telemetry_records(struct telemetry *t, uint64_t now_ms,
         case RECORD_VERDICT:
         case RECORD_MEMORY_SET:
         case RECORD_MEMORY_DROP:
+        case RECORD_WATCH_SET:
+        case RECORD_WATCH_DROP:
         case RECORD_KINDS:
             break;
         }

@@ -6,6 +6,7 @@
 #include "base/heap.h"
 #include "base/mem.h"
 #include "model/step_outputs.h"
+#include "runtime/due.h"
 #include "runtime/runtime.h"
 
 #define ANSWER_MS 1000
@@ -37,6 +38,8 @@ struct trial {
     struct id executor;
     struct heap ends;
     struct running *running;
+    VEC(struct due_question) dues; /* to be answered */
+    struct arena due_arena;
 };
 
 uint64_t trial_now_ms(const struct trial *t)
@@ -200,6 +203,9 @@ static void act(struct trial *t, const struct action *a)
     case ENGINE_ACT_STOP:
         stop(t, &a->stop.key);
         return;
+    case ENGINE_ACT_DUE:
+        VEC_PUSH(&t->dues, due_question_of(a, &t->due_arena));
+        return;
     case ENGINE_ACT_FORGET:
     case ENGINE_ACT_REPLY:
         return;
@@ -209,7 +215,7 @@ static void act(struct trial *t, const struct action *a)
     UNREACHABLE();
 }
 
-static void step(struct trial *t, struct fact *fact)
+static void take(struct trial *t, struct fact *fact)
 {
     fact->now_ms = t->now_ms;
     fact->entropy = ++t->minted;
@@ -222,6 +228,28 @@ static void step(struct trial *t, struct fact *fact)
     VEC_EACH (&t->fx.actions, i) {
         act(t, &t->fx.actions.at[i]);
     }
+}
+
+/* What is due is answered at once, when nothing else is being done. */
+static void answer_dues(struct trial *t)
+{
+    for (size_t i = 0; i < t->dues.count; i++) {
+        CLEANUP(arena_deinit) struct arena a = ARENA_INIT;
+        const struct due_question q = t->dues.at[i];
+        const struct due_source from = {.generation = t->options.generation,
+                                        .now_ms = t->now_ms};
+        struct fact fact = due_answer(&q, &from, &a);
+        fact.due.workflow_id = trial_mint_id(t);
+        take(t, &fact);
+    }
+    VEC_CLEAR(&t->dues);
+    arena_reset(&t->due_arena);
+}
+
+static void step(struct trial *t, struct fact *fact)
+{
+    take(t, fact);
+    answer_dues(t);
 }
 
 static void end(struct trial *t, struct running *r)
@@ -250,6 +278,18 @@ static void end(struct trial *t, struct running *r)
     drop(t, r);
 }
 
+/* As runtime_set_generation. */
+static void tell_generation(struct trial *t)
+{
+    struct absent_triggers absent = {0};
+    due_absent(t->options.generation, &absent);
+    struct fact fact = {
+        .kind = FACT_GENERATION,
+        .generation = {absent.items.at, (uint32_t)absent.items.count}};
+    step(t, &fact);
+    VEC_DEINIT(&absent.items);
+}
+
 struct trial *trial_new(const struct trial_options *options)
 {
     ASSERT(options->hooks.attempt != NULL);
@@ -260,12 +300,14 @@ struct trial *trial_new(const struct trial_options *options)
     t->engine = engine_new(&options->config);
     effects_init(&t->fx);
     arena_init(&t->job.arena);
+    arena_init(&t->due_arena);
     t->executor = trial_mint_id(t);
     struct fact up = {.kind = FACT_EXECUTOR_UP,
                       .executor = {.executor = t->executor}};
     struct fact start = {.kind = FACT_START};
     step(t, &start);
     step(t, &up);
+    tell_generation(t);
     return t;
 }
 
@@ -278,6 +320,8 @@ void trial_free(struct trial *t)
         drop(t, t->running);
     }
     heap_deinit(&t->ends);
+    VEC_DEINIT(&t->dues);
+    arena_deinit(&t->due_arena);
     arena_deinit(&t->job.arena);
     effects_deinit(&t->fx);
     engine_free(t->engine);

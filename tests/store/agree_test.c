@@ -253,6 +253,24 @@ static void remember(struct pair *p)
     (void)apply_both(p, &r, 1);
 }
 
+/* A trigger watches something, or nothing more of it. */
+static void watch(struct pair *p)
+{
+    const uint64_t at[] = {below(p, 1000), below(p, 1000)};
+    struct record r = {.kind = below(p, 3) == 0 ? RECORD_WATCH_DROP
+                                                : RECORD_WATCH_SET,
+                       .watch = {.runbook_path = name_of(below(p, 3) + 1),
+                                 .trigger = name_of(below(p, 2) + 1),
+                                 .key = name_of(below(p, NAMES)),
+                                 .state = (enum event_state)below(p, 3),
+                                 .newest_seq = below(p, 100),
+                                 .due_ms = below(p, 100000),
+                                 .held = name_of(below(p, NAMES)),
+                                 .changes_ms = at,
+                                 .change_count = (uint32_t)below(p, 3)}};
+    (void)apply_both(p, &r, 1);
+}
+
 static void let_time_pass(struct pair *p)
 {
     uint64_t ms = below(p, 15000);
@@ -413,6 +431,32 @@ static void compare_memories(struct pair *p, const struct memory_filter *filter)
     }
 }
 
+static void compare_watches(struct pair *p, const struct memory_filter *filter)
+{
+    struct watch_row *rows[DRIVERS];
+    uint32_t counts[DRIVERS];
+    for (int d = 0; d < DRIVERS; d++) {
+        struct fixture *f = p->f[d];
+        assert_int_equal(f->reader->ops->watches(f->reader, filter, &f->arena,
+                                                 &rows[d], &counts[d]),
+                         0);
+    }
+    assert_int_equal(counts[0], counts[1]);
+    for (uint32_t i = 0; i < counts[0]; i++) {
+        const struct watch_row *a = &rows[0][i];
+        const struct watch_row *b = &rows[1][i];
+        assert_true(str_eq(a->runbook_path, b->runbook_path));
+        assert_true(str_eq(a->trigger, b->trigger));
+        assert_true(str_eq(a->key, b->key));
+        assert_int_equal(a->state, b->state);
+        assert_int_equal(a->newest_seq, b->newest_seq);
+        assert_int_equal(a->due_ms, b->due_ms);
+        assert_true(str_eq(a->held, b->held));
+        assert_int_equal(a->change_count, b->change_count);
+        assert_memory_equal(a->changes_ms, b->changes_ms, a->change_count * 8);
+    }
+}
+
 static void compare(struct pair *p)
 {
     struct store_counts counts[DRIVERS] = {fixture_counts(p->f[0]),
@@ -450,6 +494,9 @@ static void compare(struct pair *p)
                                       .after_key = name_of(below(p, NAMES)),
                                       .limit = (uint32_t)below(p, 5) + 1};
     compare_memories(p, &memories);
+    compare_watches(p, &memories);
+    memories = (struct memory_filter){.limit = 10000};
+    compare_watches(p, &memories);
     compare_alerts(p);
     compare_tally(p, true);
     compare_tally(p, false);
@@ -460,9 +507,9 @@ static void compare(struct pair *p)
 static void run_round(struct pair *p)
 {
     static void (*const operations[])(struct pair *) = {
-        ingest,        ingest,         claim,         finish,
-        finish,        start_workflow, move_workflow, move_attempt,
-        let_time_pass, restart,        drop,          remember};
+        ingest,         ingest,        claim,        finish,        finish,
+        start_workflow, move_workflow, move_attempt, let_time_pass, restart,
+        drop,           remember,      watch};
     for (int i = 0; i < OPERATIONS; i++) {
         operations[below(p, ARRAY_LEN(operations))](p);
     }

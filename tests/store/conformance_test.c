@@ -42,6 +42,7 @@ int main(void)
         {notice_cases, notice_case_count},
         {drop_cases, drop_case_count},
         {memory_cases, memory_case_count},
+        {watch_cases, watch_case_count},
     };
     struct suite suite = {0};
     for (size_t d = 0; d < ARRAY_LEN(drivers); d++) {

@@ -68,7 +68,11 @@ struct workflow_row fixture_workflow(struct fixture *f);
 /* The intent to run the first attempt of step 0. */
 /* SQL that takes away what versions after the ninth, the tenth... have added.
  */
-#define FIXTURE_UNDO_AFTER_11 "ALTER TABLE event_span DROP COLUMN decision;"
+#define FIXTURE_UNDO_AFTER_12                                                  \
+    "DROP TABLE trigger_watch;"                                                \
+    "ALTER TABLE workflow DROP COLUMN subject;"
+#define FIXTURE_UNDO_AFTER_11                                                  \
+    "ALTER TABLE event_span DROP COLUMN decision;" FIXTURE_UNDO_AFTER_12
 #define FIXTURE_UNDO_AFTER_10                                                  \
     "ALTER TABLE attempt DROP COLUMN outputs;" FIXTURE_UNDO_AFTER_11
 #define FIXTURE_UNDO_AFTER_9 "DROP TABLE trigger_memory;" FIXTURE_UNDO_AFTER_10
@@ -125,5 +129,7 @@ extern const struct conformance_case notice_cases[];
 extern const size_t notice_case_count;
 extern const struct conformance_case memory_cases[];
 extern const size_t memory_case_count;
+extern const struct conformance_case watch_cases[];
+extern const size_t watch_case_count;
 extern const struct conformance_case drop_cases[];
 extern const size_t drop_case_count;

@@ -187,6 +187,22 @@ static void a_memory_of_two_names_is_refused(void **state)
     }
 }
 
+static void workflows_of_before_have_no_subject(void **state)
+{
+    struct fixture *f = *state;
+    struct workflow_row w = fixture_workflow(f);
+    struct workflow_view v;
+    assert_int_equal(fixture_workflow_new(f, &w), 0);
+    fixture_close(f);
+    fixture_exec(f, FIXTURE_UNDO_AFTER_12 "PRAGMA user_version = 12");
+    fixture_open(f);
+    assert_int_equal(f->opened.schema_from, 12);
+    assert_int_equal(f->reader->ops->workflow(f->reader, w.id, &f->arena, &v),
+                     0);
+    assert_true(str_eq(v.row.runbook_path, w.runbook_path));
+    assert_str(v.row.subject, "");
+}
+
 #define CASE(name)                                                             \
     {                                                                          \
 #name, name, fixture_setup, fixture_teardown,                          \
@@ -201,6 +217,7 @@ int main(void)
         CASE(a_schema_is_read_to_its_end),
         CASE(a_memory_of_two_names_is_refused),
         CASE(every_connection_is_hardened),
+        CASE(workflows_of_before_have_no_subject),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,6 +30,7 @@ static void keeps_every_field(void **state)
     w.runbook_commit = STR("c0ffee");
     w.event_id = fixture_id(f);
     w.trigger_no = 3;
+    w.subject = STR("instance=web-1");
     w.parameters = STR("{\"service\":\"nginx\"}");
     w.requested_by = STR("trigger");
     w.dry_run = true;
@@ -47,6 +48,7 @@ static void keeps_every_field(void **state)
     assert_id(v.row.event_id, w.event_id);
     assert_int_equal(v.row.trigger_no, 3);
     assert_str(v.row.parameters, "{\"service\":\"nginx\"}");
+    assert_str(v.row.subject, "instance=web-1");
     assert_str(v.row.requested_by, "trigger");
     assert_true(v.row.dry_run);
     assert_int_equal(v.row.created_ms, w.created_ms);

@@ -11,8 +11,10 @@
  *   put A 0.1 failed        a record: that attempt changed
  *   keep k 2+1              a record: of key k, 2 events and 1 start are known
  *   forget k                a record: nothing is, any more
+ *   watch k firing due +5000  a record: of key k, due in 5 s
+ *   unwatch k               a record: nothing is watched of it
  *   CLAIM 0 / START A 0.1 / TERM A 0.1 / KILL A 0.1 / FORGET A 0.1
- *   REPLY 0 running         actions
+ *   REPLY 0 running / DUE k actions
  */
 #pragma once
 
@@ -56,6 +58,8 @@ struct bench {
     uint32_t shadow_count;
     struct memory_row memories[SHADOW_MEMORIES_MAX];
     uint32_t memory_count;
+    struct watch_row watches[SHADOW_MEMORIES_MAX];
+    uint32_t watch_count;
     struct strbuf text;
     struct runbook *runbooks[8];
     uint32_t runbook_count;
@@ -179,6 +183,7 @@ static inline void shadow_workflow(struct bench *b, const struct record *r)
     s->row.runbook_name = kept(b, row->runbook_name);
     s->row.runbook_commit = kept(b, row->runbook_commit);
     s->row.parameters = kept(b, row->parameters);
+    s->row.subject = kept(b, row->subject);
     s->row.requested_by = kept(b, row->requested_by);
     s->row.stopped_by = kept(b, row->stopped_by);
     s->row.error = kept(b, row->error);
@@ -249,6 +254,35 @@ static inline void shadow_memory(struct bench *b, const struct record *r)
         kept_instants(b, row->starts_ms, row->start_count);
 }
 
+static inline void shadow_watch(struct bench *b, const struct record *r)
+{
+    const struct watch_row *row = &r->watch;
+    uint32_t i = 0;
+    while (i < b->watch_count &&
+           !(str_eq(b->watches[i].runbook_path, row->runbook_path) &&
+             str_eq(b->watches[i].trigger, row->trigger) &&
+             str_eq(b->watches[i].key, row->key))) {
+        i++;
+    }
+    if (r->kind == RECORD_WATCH_DROP) {
+        assert_true(i < b->watch_count);
+        b->watches[i] = b->watches[--b->watch_count];
+        return;
+    }
+    assert_true(i < SHADOW_MEMORIES_MAX);
+    b->watch_count = MAX(b->watch_count, i + 1);
+    b->watches[i] = *row;
+    b->watches[i].runbook_path = kept(b, row->runbook_path);
+    b->watches[i].trigger = kept(b, row->trigger);
+    b->watches[i].key = kept(b, row->key);
+    b->watches[i].alert = kept(b, row->alert);
+    b->watches[i].parameters = kept(b, row->parameters);
+    b->watches[i].error = kept(b, row->error);
+    b->watches[i].held = kept(b, row->held);
+    b->watches[i].changes_ms =
+        kept_instants(b, row->changes_ms, row->change_count);
+}
+
 static inline void shadow_apply(struct bench *b)
 {
     VEC_EACH (&b->fx.records, i) {
@@ -261,6 +295,9 @@ static inline void shadow_apply(struct bench *b)
         } else if (r->kind == RECORD_MEMORY_SET ||
                    r->kind == RECORD_MEMORY_DROP) {
             shadow_memory(b, r);
+        } else if (r->kind == RECORD_WATCH_SET ||
+                   r->kind == RECORD_WATCH_DROP) {
+            shadow_watch(b, r);
         }
     }
 }
@@ -278,6 +315,9 @@ static inline struct engine *shadow_restore(struct bench *b)
     }
     for (uint32_t i = b->memory_count; i-- > 0;) {
         engine_restore_memory(e, &b->memories[i]);
+    }
+    for (uint32_t i = b->watch_count; i-- > 0;) {
+        engine_restore_watch(e, &b->watches[i]);
     }
     engine_check(e);
     return e;
@@ -314,6 +354,22 @@ static inline void say_workflow(struct bench *b, const char *verb,
     }
     if (row->error.len != 0) {
         strbuf_addf(&b->text, " (%.*s)", STR_ARG(row->error));
+    }
+}
+
+static inline void say_watch(struct bench *b, const struct record *r)
+{
+    const struct watch_row *row = &r->watch;
+    bool set = r->kind == RECORD_WATCH_SET;
+    say(b, "%s %.*s", set ? "watch" : "unwatch", STR_ARG(row->key));
+    if (set && row->state != EVENT_STATE_NONE) {
+        strbuf_addf(&b->text, " %s", event_state_name(row->state));
+    }
+    if (set && row->due_ms != 0) {
+        strbuf_addf(&b->text, " due +%" PRIu64, row->due_ms - b->now_ms);
+    }
+    if (set && row->held.len != 0) {
+        strbuf_addf(&b->text, " (%.*s)", STR_ARG(row->held));
     }
 }
 
@@ -358,6 +414,10 @@ static inline void say_record(struct bench *b, const struct record *r)
     case RECORD_MEMORY_DROP:
         say(b, "forget %.*s", STR_ARG(r->memory.key));
         return;
+    case RECORD_WATCH_SET:
+    case RECORD_WATCH_DROP:
+        say_watch(b, r);
+        return;
     case RECORD_OUTPUT:
     case RECORD_EVENTS_MOVE:
     case RECORD_EVENTS_RANK:
@@ -393,6 +453,9 @@ static inline void say_action(struct bench *b, const struct action *a)
         if (a->reply.result == 0) {
             strbuf_addf(&b->text, " %s", workflow_status_name(a->reply.status));
         }
+        return;
+    case ENGINE_ACT_DUE:
+        say(b, "DUE %.*s", STR_ARG(a->due.key));
         return;
     case ENGINE_ACT_KINDS:
         break;

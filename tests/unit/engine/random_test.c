@@ -12,6 +12,7 @@ struct dice {
     struct prng prng;
     struct runbook *runbooks[3];
     char next;
+    bool halted;
 };
 
 static uint32_t roll(struct dice *d, uint32_t sides)
@@ -56,11 +57,78 @@ static void random_config(struct bench *b, struct dice *d)
     (void)take(b, (struct fact){.kind = FACT_CONFIG, .config = b->config});
 }
 
+/* Has the first worker a claim out? Whenever one may be. */
+static bool takes_events(const struct bench *b, const struct dice *d)
+{
+    struct engine_counts n = engine_count(b->engine);
+    return !d->halted && n.live - n.held < b->config.max_live &&
+           n.held < b->config.max_live;
+}
+
+/* Of the first runbook, whose triggers watch each something else. */
+static void random_event(struct bench *b, struct dice *d)
+{
+    if (!takes_events(b, d)) {
+        return;
+    }
+    static const char *const keys[] = {"", "k=1", "k=2"};
+    uint32_t trigger_no = roll(d, TRIGGERS);
+    struct str key = str_c(keys[roll(d, ARRAY_LEN(keys))]);
+    uint32_t over = d->next == '~' ? 1 : roll(d, 2);
+    const struct fact_match match = {
+        .runbook = d->runbooks[0],
+        .trigger_no = trigger_no,
+        .workflow_id = id_of(over == 0 ? d->next++ : '?'),
+        .key = key,
+        .subject = key,
+        .parameters = STR("{}"),
+        .error = roll(d, 8) == 0 ? STR("no label") : STR(""),
+    };
+    const struct fact_end end = {d->runbooks[0], trigger_no, key};
+    const struct fact_event event = {
+        .seq = roll(d, 50) + 1,
+        .id = id_of('e'),
+        .received_ms = b->now_ms,
+        .alert = STR("fp"),
+        .starts_ms = roll(d, 2) * (EPOCH_MS + roll(d, 3)),
+        .over_ms = b->now_ms + roll(d, 100000),
+        .matches = &match,
+        .match_count = 1 - over,
+        .ends = &end,
+        .end_count = trigger_no == 2 ? 0 : over, /* it does not resolve */
+    };
+    (void)take(b, (struct fact){.kind = FACT_BATCH_MATCHED,
+                                .batch = {.events = &event, .count = 1}});
+}
+
+/* An answer about something that is watched, asked for or not. */
+static void random_answer(struct bench *b, struct dice *d)
+{
+    if (b->watch_count == 0 || d->next == '~') {
+        return;
+    }
+    const struct watch_row *row = &b->watches[roll(d, b->watch_count)];
+    bool gone = roll(d, 8) == 0;
+    (void)take(
+        b, (struct fact){
+               .kind = FACT_DUE,
+               .due = {.runbook_path = row->runbook_path,
+                       .trigger = row->trigger,
+                       .key = row->key,
+                       .runbook = gone ? NULL : d->runbooks[0],
+                       .trigger_no = (uint32_t)(row->trigger.at[1] - '1'),
+                       .commit = STR("c1"),
+                       .workflow_id = id_of(d->next++),
+                       .parameters = STR("{}"),
+                       .error = STR(""),
+                       .held_back = roll(d, 4) == 0 ? STR("no") : STR("")}});
+}
+
 static void random_fact(struct bench *b, struct dice *d)
 {
     b->entropy = prng_next(&d->prng);
     b->now_ms += roll(d, 3) == 0 ? roll(d, 20000) : 0;
-    switch (roll(d, 11)) {
+    switch (roll(d, 15)) {
     case 0:
     case 1:
         if (d->next < '~') {
@@ -89,13 +157,36 @@ static void random_fact(struct bench *b, struct dice *d)
         return;
     case 8:
         if (roll(d, 4) == 0) {
+            d->halted = false;
             restart(b);
         }
+        return;
+    case 9:
+    case 10:
+        random_event(b, d);
+        return;
+    case 11:
+        random_answer(b, d);
+        return;
+    case 12:
+        d->halted = roll(d, 2) == 0;
+        (void)take(b,
+                   (struct fact){.kind = FACT_HALT, .halt = {.on = d->halted}});
         return;
     default:
         random_end(b, d);
         return;
     }
+}
+
+static void watch(struct runbook *rb)
+{
+    rb->triggers[0].watch.for_ms = 30000;
+    rb->triggers[0].watch.on_resolve = RESOLVE_CANCEL;
+    rb->triggers[1].watch.changes_most = 2;
+    rb->triggers[1].watch.changes_within_ms = 60000;
+    rb->triggers[2].watch.absent_ms = 20000;
+    rb->triggers[3].watch.on_resolve = RESOLVE_CANCEL;
 }
 
 static uint64_t play(uint64_t seed)
@@ -112,6 +203,7 @@ static uint64_t play(uint64_t seed)
     d.runbooks[2] = RUNBOOK(b, "c.yaml", STEP(), STEP());
     d.runbooks[1]->max_concurrent = 1;
     d.runbooks[2]->timeout_ms = 15000;
+    watch(d.runbooks[0]);
     begin(b);
     uint64_t hash = 0;
     for (int i = 0; i < ROUNDS; i++) {
@@ -154,7 +246,7 @@ static void the_hash_sees_each_field(void **state)
     struct attempt_row attempt = {.key = key_of('A', 0, 1),
                                   .state = ATTEMPT_STARTING,
                                   .executor = id_of('x')};
-    uint64_t hashes[15];
+    uint64_t hashes[16];
     for (size_t i = 0; i < ARRAY_LEN(hashes); i++) {
         struct workflow_row r = row;
         struct attempt_row a = attempt;
@@ -165,6 +257,7 @@ static void the_hash_sees_each_field(void **state)
         r.stopped_by = i == 5 ? STR("e") : STR("");
         r.parameters = i == 6 ? STR("e") : STR("");
         r.dry_run = i == 7;
+        r.subject = i == 15 ? STR("e") : STR("");
         a.state = i == 8 ? ATTEMPT_RUNNING : ATTEMPT_STARTING;
         a.executor = i == 9 ? id_of('y') : a.executor;
         a.error = i == 10 ? STR("e") : STR("");

@@ -406,6 +406,46 @@ static void add_trigger(struct prng *p, struct strbuf *out)
     strbuf_addc(out, "]}\n");
 }
 
+/* How many triggers the event starts, and how many of those that watch hear
+ * that it ends something. */
+static void assert_ends(const struct generation *g, const struct event *e,
+                        size_t starts, size_t ends)
+{
+    struct matches m = {0};
+    generation_match(g, e, &input, &m);
+    assert_int_equal(m.found.count, starts);
+    assert_int_equal(m.ended.count, ends);
+    matches_deinit(&m);
+}
+
+static void an_end_is_told_to_triggers_that_watch(void **state)
+{
+    (void)state;
+    struct generation_file f =
+        file("a.yaml", "- {type: alert, severity: a, for: 5m,\n"
+                       "   when: 'event.severity == \"b\"'}\n"
+                       "- {type: alert, severity: a, on_resolve: cancel}\n"
+                       "- {type: alert, severity: a}\n"
+                       "- {type: alert, severity: a, state: resolved}\n"
+                       "- {type: alert, severity: b, for: 5m}\n"
+                       "- {type: alert, severity: a, absent: {within: 5m}}\n"
+                       "- {type: metric, for: 5m, when: 'event.severity == "
+                       "\"a\"'}\n"
+                       "- {type: metric, for: 5m, when: 'event.labels.x == "
+                       "\"a\"'}\n");
+    struct generation *g = generation_new(&f, 1, STR(""), 1, 1);
+    struct event e = {
+        .type = STR("alert"), .severity = STR("a"), .state = EVENT_RESOLVED};
+    assert_ends(g, &e, 1, 2); /* whatever `when` says of it */
+    e.state = EVENT_FIRING;
+    assert_ends(g, &e, 3, 0); /* one that fires ends nothing */
+    e = (struct event){.type = STR("metric"), .severity = STR("b")};
+    assert_ends(g, &e, 0, 1); /* the other condition has no value */
+    e.severity = STR("a");
+    assert_ends(g, &e, 1, 0);
+    generation_unref(g);
+}
+
 static void random_event(struct prng *p, struct event *e, struct label *labels)
 {
     static const char *const names[] = {"l0", "l1", "l2"};
@@ -535,6 +575,7 @@ int main(void)
         cmocka_unit_test(conditions_meet_the_regex_first),
         cmocka_unit_test(a_runaway_regex_counts_last),
         cmocka_unit_test(index_agrees_with_brute_force),
+        cmocka_unit_test(an_end_is_told_to_triggers_that_watch),
         cmocka_unit_test(cost_does_not_grow_with_what_is_loaded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

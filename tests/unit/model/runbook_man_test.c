@@ -14,6 +14,7 @@
 #include "lint/lint.h"
 #include "model/event_cel.h"
 #include "model/runbook_guards.h"
+#include "model/runbook_watch.h"
 
 static void read_page(const char *name, struct strbuf *out)
 {
@@ -69,6 +70,8 @@ static void runbook_page_has_every_key(void **state)
     check_keys(&page, "GUARDS", &runbook_concurrency_keys);
     check_keys(&page, "GUARDS", &runbook_max_starts_keys);
     check_keys(&page, "GUARDS", &runbook_breaker_keys);
+    check_keys(&page, "WHAT A TRIGGER WATCHES", &runbook_absent_keys);
+    check_keys(&page, "WHAT A TRIGGER WATCHES", &runbook_flapping_keys);
     check_keys(&page, "STEPS", &runbook_step_keys);
     check_keys(&page, "STEPS", &runbook_rollback_keys);
     check_keys(&page, "VERIFICATION", &runbook_verify_keys);

@@ -11,6 +11,7 @@
 
 #include "model/runbook_guards.h"
 #include "model/runbook_schema.h"
+#include "model/runbook_watch.h"
 
 static const struct {
     const char *definition; /* NULL: the top */
@@ -25,6 +26,8 @@ static const struct {
     {"concurrency", &runbook_concurrency_keys},
     {"max_starts", &runbook_max_starts_keys},
     {"breaker", &runbook_breaker_keys},
+    {"absent", &runbook_absent_keys},
+    {"flapping", &runbook_flapping_keys},
     {"step", &runbook_step_keys},
     {"retry", &runbook_retry_keys},
     {"test", &runbook_test_keys},
