@@ -21,6 +21,7 @@
 #include "match/generation.h"
 #include "model/runbook_load.h"
 #include "runtime/controls.h"
+#include "runtime/due.h"
 #include "store/reader.h"
 #include "store/store.h"
 #include "wire/exec_proto.h"

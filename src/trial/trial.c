@@ -6,7 +6,6 @@
 #include "base/heap.h"
 #include "base/mem.h"
 #include "model/step_outputs.h"
-#include "runtime/due.h"
 #include "runtime/runtime.h"
 
 #define ANSWER_MS 1000
