@@ -17,8 +17,6 @@
  */
 #pragma once
 
-#include "base/heap.h"
-#include "base/list.h"
 #include "base/map.h"
 #include "base/prng.h"
 #include "base/strbuf.h"
