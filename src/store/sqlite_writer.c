@@ -77,7 +77,7 @@ static const char *const texts[SQL_STATEMENTS] = {
         "INSERT INTO attempt (workflow, " STMT_ATTEMPT_COLUMNS ") VALUES (?1,"
         " ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,"
         " ?16)",
-    /* Numbered as in the insert; requested_ms stays. */
+    /* Numbered as in the insert. */
     [SQL_ATTEMPT_SET] =
         "UPDATE attempt SET state = ?4, executor = ?5, pid = ?6,"
         " requested_ms = ?7, started_ms = ?8, finished_ms = ?9, exit_code = "
