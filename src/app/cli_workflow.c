@@ -350,8 +350,7 @@ static int again(struct cli *cli, const char *how, const char *from)
     const char *id = NULL;
     if (body == NULL) {
         return cli_fail(cli, CLI_USAGE, "adctl workflow show ID",
-                        "\"%s\" is not UTF-8 text",
-                        from != NULL ? from : "");
+                        "\"%s\" is not UTF-8 text", from != NULL ? from : "");
     }
     int r = resolve(cli, &id);
     if (r == 0) {
