@@ -485,7 +485,8 @@ void check_message(struct world *w, const struct exec_message *m)
 }
 
 /* Who has asked for what was done is in the trail by the time of the answer. A
- * stop that was asked for again changes nothing, a dry run neither. */
+ * stop that was asked for again changes nothing, a dry run neither; the first
+ * to ask may have been the end of the alert (on_resolve). */
 static bool is_in_trail(const struct world *w, const struct client *c,
                         struct id workflow, struct arena *a)
 {
@@ -497,7 +498,10 @@ static bool is_in_trail(const struct world *w, const struct client *c,
     id_format(workflow, ID_PREFIX_WORKFLOW, id);
     int r = w->reader->ops->audit(w->reader, &f, a, &rows, &count);
     for (uint32_t i = 0; r == 0 && i < count; i++) {
-        if (str_eq(rows[i].who, who) && str_eq_c(rows[i].subject, id)) {
+        bool asked =
+            str_eq(rows[i].who, who) ||
+            (c->how == STOP_CANCEL && str_eq_c(rows[i].who, "resolved"));
+        if (asked && str_eq_c(rows[i].subject, id)) {
             return true;
         }
     }

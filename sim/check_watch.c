@@ -44,28 +44,31 @@ static bool is_same_subject(const struct trigger *t, const struct event *x,
            str_eq(of_x, of_y);
 }
 
-/* It began to fire long enough ago, and nothing has ended it since. */
+/* It began to fire long enough ago, and what was known of it last is not that
+ * it has ended. The newest counts, in whatever order they were processed: an
+ * end that one which came after it has overtaken ends nothing. */
 static void check_fires(const struct world *w, const struct trigger *t,
                         const struct workflow_row *row,
                         const struct event *event, struct arena *a)
 {
     uint64_t first_ms = event->received_ms;
     uint64_t end_seq = 0;
+    uint64_t fires_seq = event->seq;
     VEC_EACH (&w->clients, i) {
         struct heard h;
         if (!heard_from(w, w->clients.at[i], t, a, &h) || !h.fits ||
             !is_same_subject(t, event, &h.view.event, a)) {
             continue;
         }
-        if (h.over && h.view.event.seq > event->seq &&
-            h.view.processed_ms < row->created_ms) {
-            end_seq = MAX(end_seq, h.view.event.seq);
+        if (h.view.processed_ms < row->created_ms) {
+            uint64_t *newest = h.over ? &end_seq : &fires_seq;
+            *newest = MAX(*newest, h.view.event.seq);
         }
         if (!h.over) {
             first_ms = MIN(first_ms, h.view.event.received_ms);
         }
     }
-    if (end_seq != 0) {
+    if (end_seq > fires_seq) {
         world_violation(w,
                         "I6: %.*s starts after event %" PRIu64 " has ended it",
                         STR_ARG(row->runbook_path), end_seq);
