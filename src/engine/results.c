@@ -45,6 +45,10 @@ struct attempt_row *flow_keep(struct flow *f, const struct attempt_row *row)
     copy.error = flow_own(&r->error, row->error);
     copy.outputs = flow_own(&r->outputs, row->outputs);
     r->row = copy;
+    if (row->key.step_no == runbook_section(f->runbook, SECTION_VERIFY) &&
+        attempt_state_is_final(row->state)) {
+        f->passes = row->state == ATTEMPT_PASSED ? f->passes + 1 : 0;
+    }
     return &r->row;
 }
 

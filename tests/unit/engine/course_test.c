@@ -518,6 +518,21 @@ static void a_cancel_ends_the_probing(void **state)
     bench_free(b);
 }
 
+/* Also for an engine that reads it from the store. */
+static void a_cancelled_probe_has_not_passed(void **state)
+{
+    (void)state;
+    struct bench *b = begun(verified);
+    pass(b, DO, DO);
+    probe(b, 1, ATTEMPT_SUCCEEDED);
+    (void)stop(b, 'A', STOP_CANCEL);
+    (void)ended(b, 'A', PROBE, 2, ATTEMPT_CANCELLED);
+    assert_int_equal(row_of(b)->step_no, AFTER);
+    pass(b, AFTER, AFTER);
+    assert_int_equal(row_of(b)->status, WORKFLOW_CANCELLED);
+    bench_free(b);
+}
+
 /* ---- waiting ------------------------------------------------------------- */
 
 static struct runbook *waiting(struct bench *b)
@@ -649,6 +664,7 @@ int main(void)
         cmocka_unit_test(a_pause_of_a_probe_ends_with_its_time),
         cmocka_unit_test(a_failure_is_not_verified),
         cmocka_unit_test(a_cancel_ends_the_probing),
+        cmocka_unit_test(a_cancelled_probe_has_not_passed),
         cmocka_unit_test(a_wait_needs_nobody),
         cmocka_unit_test(a_wait_can_be_stopped_and_be_late),
         cmocka_unit_test(a_retry_takes_over_what_was_done),
