@@ -774,8 +774,8 @@ def shell_output(*command):
 
 @pytest.mark.parametrize("line, wanted", [
     ("adctl work", ["workflow", "worker"]),
-    ("adctl wf ", ["list", "show", "logs", "cancel", "kill", "verdict",
-                   "archive"]),
+    ("adctl wf ", ["list", "show", "logs", "cancel", "kill", "retry", "rerun",
+                   "verdict", "archive"]),
     ("adctl --server x event li", ["list"]),
     ("adctl event list --status po", ["poison"]),
     ("adctl -o js", ["json", "jsonl"]),
@@ -793,7 +793,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}" """
 @pytest.mark.parametrize("line, wanted", [
     ("adctl work", {"workflow", "worker"}),
     ("adctl workflow ", {"list", "show", "logs", "cancel", "kill", "archive",
-                         "verdict"}),
+                         "verdict", "retry", "rerun"}),
     ("adctl event list --status po", {"poison"}),
     ("adctl completion ", {"bash", "zsh", "fish"})])
 def test_fish_completes(tmp_path, line, wanted):

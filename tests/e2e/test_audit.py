@@ -34,6 +34,9 @@ steps:
   - {name: Note, action: exec, command: "true"}
 """
 
+LIMITED = QUICK.replace("Quick", "Limited").replace(
+    "{type: change}", "{type: limited, max_runs: {limit: 9, within: 1h}}")
+
 ANY = object()
 
 
@@ -224,6 +227,37 @@ def kill(d):
     w = run(d)
     return Send(f"/api/workflows/{w}/kill", {}, 202, subject=w,
                 before=asked(None), after=asked("kill"))
+
+
+def anew(runbook, text, old, parameters, **more):
+    """What the trail keeps of a workflow that does another one again."""
+    return {"runbook": runbook, "runbook_hash": runbook_hash(text),
+            "parameters": parameters, "again": old, **more}
+
+
+@case("general", "POST", "/api/workflows/{id}/retry")
+def retry(d):
+    w = run(d)
+    d.post(f"/api/workflows/{w}/kill", {}, 202)
+    d.wait_status(w, "killed")
+    return Send(f"/api/workflows/{w}/retry", {}, 202, re.compile("wf-"),
+                after=anew("slow.yaml", SLOW, w, {"who": "nobody"},
+                           from_step=1))
+
+
+@case("general", "POST", "/api/workflows/{id}/rerun")
+def rerun(d):
+    w = d.wait_workflow(d.event(type="change"))["id"]
+    return Send(f"/api/workflows/{w}/rerun", {}, 202, re.compile("wf-"),
+                after=anew("quick.yaml", QUICK, w, {}, from_step=1))
+
+
+@case("general", "POST", "/api/guards/reset")
+def reset_guards(d):
+    d.wait_workflow(d.event(type="limited"))
+    return Send("/api/guards/reset", {"runbook": "limited.yaml"},
+                subject="limited.yaml", before={"memories": 1},
+                after={"memories": 0})
 
 
 def judge_body(verdict):
@@ -471,7 +505,8 @@ def general(make_daemon, tmp_path):
         "security": {"tokens": [{
             "name": "auditor", "file": str(token),
             "scopes": ["read", "ingest", "execute", "admin"]}]}}
-    d = make_daemon({"slow.yaml": SLOW, "quick.yaml": QUICK}, settings)
+    d = make_daemon({"slow.yaml": SLOW, "quick.yaml": QUICK,
+                     "limited.yaml": LIMITED}, settings)
     d.settings = settings
     d.has_token = True
     d.partner = Partner()

@@ -68,7 +68,7 @@ def take(d, what):
      "(executor.limits.file_size)"),
     ("output", "was killed by signal 15",
      "it wrote more than 1 MiB (executor.limits.output)"),
-    ("output-and-exit-0", "exited with status 0",
+    ("output-and-exit-0", "failed",
      "it wrote more than 1 MiB (executor.limits.output)"),
 ])
 def test_a_step_that_a_limit_ended_says_so(engine, what, how, limit):

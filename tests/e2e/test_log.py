@@ -70,7 +70,8 @@ def test_loglevel_error_tells_less(make_daemon, monkeypatch):
 
 
 def test_a_flood_is_cut_and_counted(make_daemon):
-    d = make_daemon(runbooks(), {"log": {"level": "info"}})
+    d = make_daemon(runbooks(), {
+        "log": {"level": "info"}, "guards": {"breaker": {"failures": 0}}})
     d.wait_executor()
     events = [{"type": "alert", "labels": {"alertname": "bad", "n": str(n)}}
               for n in range(130)]

@@ -141,7 +141,7 @@ def test_before_it_runs_and_afterwards(place):
     assert re.search(r"^would start +1 workflow", place.shell(
         f"{back} -c my/config.yaml").stdout, re.M)
     p = place.shell(plan.replace("remediation/", ""))
-    assert "systemctl restart web-shop.service" in p.stdout
+    assert '["systemctl","restart","web-shop.service"]' in p.stdout
     assert "--plan" in p.stdout
     assert "label alertname is WebDown" in place.shell(explain).stdout
 

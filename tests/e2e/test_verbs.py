@@ -58,6 +58,8 @@ OTHER_ENDS = {
     "status": {0, 1, 3},  # something waits for a person
     "doctor": {0, 1, 3},
     "slo show": {0, 1},  # it has just been killed
+    "workflow retry": {0, 1},  # it fails again
+    "workflow rerun": {0, 1},
     "expr conformance": {5},  # its file is no part of the tree
     "lint": {0, 1, 3},  # what lies about here is no library
     "runbook lint": {0, 1, 3},
@@ -111,6 +113,8 @@ class World:
                 "high-cpu-usage.yaml": HIGH}.get(name, "x" * 32))
         shutil.copy(d.config_path, folder / "config.yaml")
         shutil.copy(folder / "high-cpu-usage.yaml", folder / "draft.yaml")
+        (folder / "values.json").write_text(json.dumps(
+            {"steps": {"look": {"outputs": {"used": 90}}}}))
         (folder / "runbooks").mkdir()
         shutil.copy(folder / "high-cpu-usage.yaml", folder / "runbooks")
         self.run("runbook run test.yaml --wait")
