@@ -157,7 +157,7 @@ def test_a_changed_world_refuses_the_plan(engine):
     # The kill switch.
     adctl(engine, "kill-switch", "on", "--reason", "stop", "--config",
           engine.config_path)
-    wait_until(lambda: run_plan(engine, made, (202, 409)).get("code"),
+    wait_until(lambda: engine.get("/api/admin/kill-switch")["on"],
                what="the kill switch")
     assert "kill_switch" in run_plan(engine, made, 409)["error"]
     adctl(engine, "kill-switch", "off", "--config", engine.config_path)
