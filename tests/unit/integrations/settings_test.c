@@ -226,7 +226,7 @@ static void another_default_takes_nothing_away(void **state)
 static void an_object_of_an_earlier_version_counts(void **state)
 {
     (void)state;
-    stored = "{\"base\":\"0123\",\"enabled\":false,\"paused\":true,"
+    stored = "{\"base\":\"0123456789abcdef\",\"enabled\":false,\"paused\":true,"
              "\"fields\":{\"url\":\"http://127.0.0.1:9\"}}";
     struct integration_config file = old_file;
     file.set = bit("url");
@@ -234,7 +234,7 @@ static void an_object_of_an_earlier_version_counts(void **state)
     expect("url", json_string("http://127.0.0.1:9"));
     expect("enabled", json_false());
     put(json_pack("{s:i}", "timeout", 5));
-    assert_null(strstr(last_value, "0123"));
+    assert_null(strstr(last_value, "0123456789abcdef"));
     file.url = "http://file:3";
     start(file);
     expect("url", json_string("http://file:3"));
