@@ -143,6 +143,20 @@ static uint32_t first_open(const struct runbook *rb,
     return i;
 }
 
+/* A person may leave out what failed, and see to it; not what was undone. */
+static bool is_taken_back_before(const struct runbook *rb, uint32_t step_no,
+                                 const struct attempt_row *rows, uint32_t count)
+{
+    for (uint32_t i = 0; i < step_no && i < rb->step_count; i++) {
+        uint32_t rollback = rb->steps[i].rollback;
+        if (rollback != 0 && newest(rows, count, rollback) != NULL &&
+            newest(rows, count, rollback)->state != ATTEMPT_SKIPPED) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool find_named(struct call *c, const struct runbook *rb,
                        struct str word, uint32_t *ret)
 {
@@ -212,11 +226,14 @@ static bool resume(struct call *c, struct again *x, const struct runbook *rb,
                "another text");
         return false;
     }
+    x->resume.step_no = first_open(rb, rows, count);
     if (from.len != 0 && !find_named(c, rb, from, &x->resume.step_no)) {
         return false;
     }
-    if (from.len == 0) {
-        x->resume.step_no = first_open(rb, rows, count);
+    if (is_taken_back_before(rb, x->resume.step_no, rows, count)) {
+        refuse(c, "conflict", "to begin with that one: adctl workflow retry",
+               "a step before it was taken back since");
+        return false;
     }
     if (x->resume.step_no == rb->step_count) {
         refuse(c, "conflict",

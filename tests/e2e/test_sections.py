@@ -189,6 +189,30 @@ def test_retry_from_a_step(make_daemon, tmp_path):
     d.api("POST", path, {"form": "three"}, status=400)
 
 
+def test_retry_leaves_out_nothing_that_was_taken_back(make_daemon, tmp_path):
+    d = make_daemon(runbooks={"a.yaml": """\
+name: Take back
+parameters: {log: {type: string, required: true}}
+steps:
+  - name: drain
+    command: echo drain >> "$ADP_PARAM_LOG"
+    rollback: {command: 'echo undrain >> "$ADP_PARAM_LOG"'}
+  - {name: upgrade, command: 'test -e "$ADP_PARAM_LOG.mended"'}
+"""})
+    d.wait_executor()
+    log = a_log(tmp_path)
+    old = run(d, "a.yaml", log, "failed")
+    assert lines(log) == ["drain", "undrain"]
+    (tmp_path / "log.mended").write_text("")
+    path = f"/api/workflows/{old['id']}/retry"
+    refused = d.api("POST", path, {"from": "upgrade"}, status=409)
+    assert "was taken back since" in refused["error"]
+    answer = d.post(path, {})
+    assert answer["from"] == "drain"
+    ended(d, answer["workflow_id"], "succeeded")
+    assert lines(log) == ["drain", "undrain", "drain"]
+
+
 def test_rerun_does_all_of_it(make_daemon, tmp_path):
     d = make_daemon(runbooks={"a.yaml": RETRY},
                     config={"runbooks": {"auto_reload": False}})
