@@ -59,6 +59,7 @@ struct service {
     struct timer *timer;
     struct exec_client *executor;
     struct runtime *runtime;
+    bool engine_paused; /* it was told that events are not taken */
     struct secrets *secrets;
     struct reader *reader; /* the service thread's own */
     uint32_t jobs_running; /* batches at the workers */

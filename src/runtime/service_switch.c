@@ -66,10 +66,16 @@ static void tell(const struct killing *k)
     }
 }
 
+/* What waits in the queue may say that something is over: while events are not
+ * taken the engine starts nothing of itself either. */
 void service_hold_claims(struct service *s)
 {
-    committer_hold_claims(s->committer, controls_paused(s->controls) ||
-                                            service_switch_is_on(s));
+    bool paused = controls_paused(s->controls);
+    committer_hold_claims(s->committer, paused || service_switch_is_on(s));
+    if (!s->ending && paused != s->engine_paused) {
+        s->engine_paused = paused;
+        runtime_pause(s->runtime, paused);
+    }
 }
 
 /* While events may not start anything, they wait in the queue. */

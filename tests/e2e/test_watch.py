@@ -116,3 +116,20 @@ def test_what_is_absent_starts_once(make_daemon):
     assert pending(d) == []  # once per absence
     told(d)
     assert len(pending(d)) == 1
+
+
+def test_nothing_is_due_while_events_are_not_taken(make_daemon):
+    """What waits in the queue may say that it is over."""
+    d = make_daemon({"web.yaml": web("    for: 2s")})
+    told(d)
+    d.post("/api/admin/pause-processing", {})
+    over = d.event(type="alert", state="resolved",
+                   labels={"alertname": "Down", "instance": "web-1"})
+    d.kill9()
+    d.start()
+    time.sleep(4)  # it would have been due
+    assert d.get("/api/workflows")["workflows"] == []
+    assert d.get(f"/api/events/{over}")["status"] == "queued"
+    d.post("/api/admin/resume-processing", {})
+    wait_until(lambda: pending(d) == [], what="the end of the alert")
+    assert d.get("/api/workflows")["workflows"] == []
