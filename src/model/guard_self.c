@@ -54,7 +54,8 @@ static bool is_own(struct str value)
 bool guard_names_self(struct str params_json, struct str *ret)
 {
     struct str rest = params_json;
-    if (memmem(rest.at, rest.len, NAME, sizeof(NAME) - 1) == NULL) {
+    if (rest.len < sizeof(NAME) - 1 ||
+        memmem(rest.at, rest.len, NAME, sizeof(NAME) - 1) == NULL) {
         return false; /* nearly always */
     }
     for (ptrdiff_t at = str_find(rest, '"'); at >= 0;
