@@ -179,7 +179,8 @@ struct runbook *runbook_ref(struct runbook *rb);
 /* The first step of a section; step_count when it has none. */
 uint32_t runbook_section(const struct runbook *rb, enum step_section section);
 
-/* Is a workflow over when this step has succeeded, whatever was before? */
+/* Is a workflow over when this step, one of the runbook's, has succeeded,
+ * whatever was before? */
 bool runbook_ends_with(const struct runbook *rb, uint32_t step_no);
 
 /* SHA-256 of a file's text: what pins a runbook. */

@@ -147,7 +147,9 @@ int run_plan_make(struct run *r, const struct exec_message *m,
     }
     p->runbook = version.runbook;
     p->trust = version.trust;
-    r->last_step = runbook_ends_with(p->runbook, r->key.step_no);
+    /* A step that it does not have is refused below. */
+    r->last_step = r->key.step_no < p->runbook->step_count &&
+                   runbook_ends_with(p->runbook, r->key.step_no);
     e = bindings_take(r->x, m, &version, reterr);
     if (e < 0) {
         return e;
