@@ -60,33 +60,50 @@ static void add_guard(struct cli_table *t, const json_t *guard)
     cli_cell(t, cli_get(cli, guard, "reason"));
 }
 
-int cli_guard_list(struct cli *cli)
+/* A list that --runbook narrows, a row for each of its members. */
+struct guard_page {
+    const char *path;
+    const char *member;
+    const char *help;
+    const struct cli_column *columns;
+    void (*add)(struct cli_table *t, const json_t *row);
+};
+
+static int show_page(struct cli *cli, const struct guard_page *page)
 {
     static const char *const flags[] = {"runbook", NULL};
     CLEANUP(strbuf_deinit) struct strbuf path = STRBUF_INIT(64 * 1024);
     json_auto_t *answer = NULL;
     struct cli_table t;
     size_t i = 0;
-    json_t *guard = NULL;
-    strbuf_addc(&path, "/api/guards");
+    json_t *row = NULL;
+    strbuf_addc(&path, page->path);
     cli_add_query(cli, &path, flags);
-    const struct cli_list list = {strbuf_str(&path).at, "guards",
-                                  "adctl guard list --help", 0};
+    const struct cli_list list = {strbuf_str(&path).at, page->member,
+                                  page->help, 0};
     int r = cli_fetch_list(cli, &list, &answer);
-    json_t *guards = json_object_get(answer, "guards");
-    if (r != 0 || cli_print_items(cli, guards,
-                                  cli_get_raw(answer, "next_cursor"), "key")) {
+    json_t *rows = json_object_get(answer, page->member);
+    const char *cursor = cli_get_raw(answer, "next_cursor");
+    if (r != 0 || cli_print_items(cli, rows, cursor, "key")) {
         return r;
     }
-    cli_table_init(&t, cli, guard_columns);
-    json_array_foreach (guards, i, guard) {
-        add_guard(&t, guard);
+    cli_table_init(&t, cli, page->columns);
+    json_array_foreach (rows, i, row) {
+        page->add(&t, row);
     }
     cli_table_print(&t);
-    if (cli_get_raw(answer, "next_cursor") != NULL) {
+    if (cursor != NULL) {
         cli_note(cli, "there are more: --limit, --cursor or --runbook");
     }
     return CLI_OK;
+}
+
+int cli_guard_list(struct cli *cli)
+{
+    static const struct guard_page page = {"/api/guards", "guards",
+                                           "adctl guard list --help",
+                                           guard_columns, add_guard};
+    return show_page(cli, &page);
 }
 
 int cli_guard_reset(struct cli *cli)
@@ -145,29 +162,8 @@ static void add_pending(struct cli_table *t, const json_t *row)
 
 int cli_guard_pending(struct cli *cli)
 {
-    static const char *const flags[] = {"runbook", NULL};
-    CLEANUP(strbuf_deinit) struct strbuf path = STRBUF_INIT(64 * 1024);
-    json_auto_t *answer = NULL;
-    struct cli_table t;
-    size_t i = 0;
-    json_t *row = NULL;
-    strbuf_addc(&path, "/api/guards/pending");
-    cli_add_query(cli, &path, flags);
-    const struct cli_list list = {strbuf_str(&path).at, "pending",
-                                  "adctl guard pending --help", 0};
-    int r = cli_fetch_list(cli, &list, &answer);
-    json_t *rows = json_object_get(answer, "pending");
-    if (r != 0 ||
-        cli_print_items(cli, rows, cli_get_raw(answer, "next_cursor"), "key")) {
-        return r;
-    }
-    cli_table_init(&t, cli, pending_columns);
-    json_array_foreach (rows, i, row) {
-        add_pending(&t, row);
-    }
-    cli_table_print(&t);
-    if (cli_get_raw(answer, "next_cursor") != NULL) {
-        cli_note(cli, "there are more: --limit, --cursor or --runbook");
-    }
-    return CLI_OK;
+    static const struct guard_page page = {"/api/guards/pending", "pending",
+                                           "adctl guard pending --help",
+                                           pending_columns, add_pending};
+    return show_page(cli, &page);
 }
