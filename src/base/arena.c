@@ -89,3 +89,12 @@ struct str arena_str(struct arena *a, struct str s)
 {
     return str_n(arena_strdup(a, s), s.len);
 }
+
+void *arena_copy(struct arena *a, const void *at, size_t n, size_t size)
+{
+    void *copy = arena_alloc(a, n, size);
+    if (n != 0) {
+        memcpy(copy, at, n * size); /* arena_alloc has checked the product */
+    }
+    return copy;
+}

@@ -36,5 +36,11 @@ NODISCARD RETURNS_NONNULL void *arena_alloc(struct arena *a, size_t n,
 struct str arena_str(struct arena *a, struct str s);
 char *arena_strdup(struct arena *a, struct str s);
 
+/* A copy of n elements of so many bytes each; at may be NULL when n is 0. */
+NODISCARD RETURNS_NONNULL void *arena_copy(struct arena *a, const void *at,
+                                           size_t n, size_t size);
+
 #define ARENA_NEW(a, type) ((type *)arena_alloc((a), 1, sizeof(type)))
 #define ARENA_ARRAY(a, n, type) ((type *)arena_alloc((a), (n), sizeof(type)))
+#define ARENA_COPY(a, at, n)                                                   \
+    ((__typeof__(at))arena_copy((a), (at), (n), sizeof(*(at))))

@@ -43,10 +43,7 @@ int sqlite_read_event_views(sqlite3_stmt *st, struct arena *a,
         }
     }
     if (n == 0) {
-        *ret = ARENA_ARRAY(a, rows.count, struct event_view);
-        VEC_EACH (&rows, i) {
-            (*ret)[i] = rows.at[i];
-        }
+        *ret = ARENA_COPY(a, rows.at, rows.count);
         *ret_count = (uint32_t)rows.count;
     }
     VEC_DEINIT(&rows);
@@ -183,10 +180,7 @@ static int read_views(sqlite3_stmt *st, struct arena *a,
         n = sqlite_read_next(st);
     }
     if (n == 0) {
-        *ret = ARENA_ARRAY(a, rows.count, struct workflow_view);
-        VEC_EACH (&rows, i) {
-            (*ret)[i] = rows.at[i];
-        }
+        *ret = ARENA_COPY(a, rows.at, rows.count);
         *ret_count = (uint32_t)rows.count;
     }
     VEC_DEINIT(&rows);

@@ -163,10 +163,7 @@ int sqlite_read_memories(struct reader *r, const struct memory_filter *f,
     }
     (void)sqlite3_reset(st);
     if (n == 0) {
-        *ret = ARENA_ARRAY(a, rows.count, struct memory_row);
-        VEC_EACH (&rows, i) {
-            (*ret)[i] = rows.at[i];
-        }
+        *ret = ARENA_COPY(a, rows.at, rows.count);
         *ret_count = (uint32_t)rows.count;
     }
     VEC_DEINIT(&rows);
@@ -203,10 +200,7 @@ int sqlite_read_watches(struct reader *r, const struct memory_filter *f,
     }
     (void)sqlite3_reset(st);
     if (n == 0) {
-        *ret = ARENA_ARRAY(a, rows.count, struct watch_row);
-        VEC_EACH (&rows, i) {
-            (*ret)[i] = rows.at[i];
-        }
+        *ret = ARENA_COPY(a, rows.at, rows.count);
         *ret_count = (uint32_t)rows.count;
     }
     VEC_DEINIT(&rows);

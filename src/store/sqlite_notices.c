@@ -81,10 +81,7 @@ int sqlite_read_notices(struct reader *r, const struct notice_filter *f,
     }
     (void)sqlite3_reset(st);
     if (n == 0) {
-        *ret = ARENA_ARRAY(a, rows.count, struct notice_row);
-        VEC_EACH (&rows, i) {
-            (*ret)[i] = rows.at[i];
-        }
+        *ret = ARENA_COPY(a, rows.at, rows.count);
         *ret_count = (uint32_t)rows.count;
     }
     VEC_DEINIT(&rows);

@@ -345,10 +345,7 @@ static int read_attempts(struct reader *r, struct id workflow_id,
     }
     (void)sqlite3_reset(st);
     if (n == 0) {
-        *ret = ARENA_ARRAY(a, rows.count, struct attempt_row);
-        VEC_EACH (&rows, i) {
-            (*ret)[i] = rows.at[i];
-        }
+        *ret = ARENA_COPY(a, rows.at, rows.count);
         *ret_count = (uint32_t)rows.count;
     }
     VEC_DEINIT(&rows);
@@ -388,10 +385,7 @@ static int read_output(struct reader *r, const struct output_filter *f,
     }
     (void)sqlite3_reset(st);
     if (n == 0) {
-        *ret = ARENA_ARRAY(a, rows.count, struct output_chunk);
-        VEC_EACH (&rows, i) {
-            (*ret)[i] = rows.at[i];
-        }
+        *ret = ARENA_COPY(a, rows.at, rows.count);
         *ret_count = (uint32_t)rows.count;
         *ret_last_seq = last_seq;
     }
